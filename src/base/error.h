@@ -1,0 +1,21 @@
+/* error.h - filling a ce_error, and adding context to one. */
+#ifndef CEI_ERROR_H
+#define CEI_ERROR_H
+
+#include <crossenc/status.h>
+
+/* Sets *error (if not NULL) and returns status, so that a failure is one line:
+ *     return cei_fail(error, CE_ERR_IO, "cannot read %s: %s", path, why);
+ * A message longer than the field is cut at a character boundary. Control characters become spaces. */
+ce_status cei_fail(ce_error *error, ce_status status, const char *format, ...) CE_PRINTF(3, 4);
+
+/* The one message for want of host memory: what was being made, and how many bytes (0 if unknown). */
+ce_status cei_fail_memory(ce_error *error, const char *what, size_t bytes);
+
+/* strerror_r for the calling thread, written into buffer; returns buffer. */
+const char *cei_errno_text(int number, char *buffer, size_t size);
+
+/* Checks the size field that begins each public struct: at least the first version's size, else ARGUMENT. */
+ce_status cei_check_struct(size_t given, size_t minimum, const char *type, ce_error *error);
+
+#endif

@@ -1,0 +1,27 @@
+/* json.h - JSON files and their fields, with errors that name file, field and what was found.
+ *
+ * A thin layer over Jansson, which does the parsing. No other folder includes <jansson.h> but through here. */
+#ifndef CEI_JSON_H
+#define CEI_JSON_H
+
+#include <crossenc/status.h>
+
+#include <jansson.h>
+
+/* Parses size bytes that came from the file path (for messages only). The root may be any JSON value.
+ * *root is the caller's, released by json_decref. Errors: FORMAT (with line and column), MEMORY. */
+ce_status cei_json_parse(const char *data, size_t size, const char *path, json_t **root, ce_error *error);
+
+/* Reads and parses a file whose root must be an object. Errors: those of cei_read_file and cei_json_parse. */
+ce_status cei_json_load(const char *path, size_t limit, json_t **root, ce_error *error);
+
+/* Typed fields. A field that is absent or null leaves *value as it was and is CE_OK; one of the wrong type or out
+ * of [min, max] is FORMAT with a message. path is the file's, for messages. Strings stay the property of object. */
+ce_status cei_json_size(const json_t *object, const char *key, size_t min, size_t max, const char *path,
+                        size_t *value, ce_error *error);
+ce_status cei_json_double(const json_t *object, const char *key, const char *path, double *value, ce_error *error);
+ce_status cei_json_bool(const json_t *object, const char *key, const char *path, bool *value, ce_error *error);
+ce_status cei_json_string(const json_t *object, const char *key, const char *path, const char **value,
+                          ce_error *error);
+
+#endif

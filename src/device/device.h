@@ -1,0 +1,207 @@
+/* device.h - everything that the layers above may ask of a device.
+ *
+ * A device is reached through the functions below and through nothing else; the tables that drivers fill are in
+ * table.h, which only src/device includes. All memory on a device is named by (buffer, offset): no pointer into it
+ * is ever seen above this line, so a device whose memory the host cannot read is no special case.
+ *
+ * Shapes are [rows, columns], row-major, in elements. Activations are float32 on every device. Weights are held as
+ * the device likes best; their values are those of its precision. */
+#ifndef CEI_DEVICE_H
+#define CEI_DEVICE_H
+
+#include "base/log.h"
+#include "base/pool.h"
+
+#include <crossenc/device.h>
+
+typedef struct cei_device cei_device; /* an opened device; shared by threads */
+typedef struct cei_buffer cei_buffer; /* memory on a device */
+typedef struct cei_stream cei_stream; /* an order of operations; used by one thread at a time */
+
+/* ---- names -------------------------------------------------------------------------------------------------- */
+
+typedef struct cei_device_id {
+    const char *kind; /* static: "cpu", "cuda", ... */
+    int index;
+} cei_device_id;
+
+typedef struct cei_device_options {
+    cei_pool *pool;       /* threads of the model; outlives the device */
+    uint64_t cpu_disable; /* CE_CPU_* */
+} cei_device_options;
+
+/* Resolves a name without opening anything: syntax, then whether the device is there and usable. "auto" (or NULL)
+ * gives the best usable device at or after the skip-th in order of preference, so that a caller whose first choice
+ * fails can ask for the next. Errors: DEVICE_NAME, DEVICE_ABSENT. */
+ce_status cei_device_resolve(const char *name, size_t skip, cei_device_id *id, ce_error *error);
+
+/* "cpu", "cuda:1": the canonical name. */
+void cei_device_format(cei_device_id id, char name[CE_DEVICE_ID_SIZE]);
+bool cei_device_is_auto(const char *name);
+
+/* What the device is and how much memory it has free, without opening it. Errors: DEVICE_*. */
+ce_status cei_device_probe(cei_device_id id, ce_device_info *info, ce_error *error);
+
+/* ---- devices, memory ---------------------------------------------------------------------------------------- */
+
+ce_status cei_device_open(cei_device_id id, const cei_device_options *options, cei_device **device, ce_error *error);
+void cei_device_close(cei_device *device); /* its buffers and streams were freed; NULL is fine */
+
+/* Asks the device itself: is it alive, how much memory is free? Errors: DEVICE_LOST, DEVICE_FAULT. */
+ce_status cei_device_status(cei_device *device, ce_device_info *info, ce_error *error);
+
+/* bytes of device memory. Errors: DEVICE_MEMORY (needed, free, total), DEVICE_LOST, MEMORY. */
+ce_status cei_buffer_create(cei_device *device, size_t bytes, cei_buffer **buffer, ce_error *error);
+void cei_buffer_free(cei_buffer *buffer); /* also on a lost device; NULL is fine */
+size_t cei_buffer_size(const cei_buffer *buffer);
+
+/* Offsets of tensors in a buffer are multiples of this. */
+enum { CEI_BUFFER_ALIGNMENT = 256 };
+
+/* A place in device memory. */
+typedef struct cei_slice {
+    cei_buffer *buffer;
+    size_t offset; /* bytes */
+} cei_slice;
+
+/* ---- weights ------------------------------------------------------------------------------------------------ */
+
+/* How operations read a weight; the device chooses the layout by it. */
+typedef enum cei_role {
+    CEI_ROLE_VECTOR, /* [1, columns]: a bias, a norm's gain */
+    CEI_ROLE_TABLE,  /* [rows, columns]: rows are picked by index */
+    CEI_ROLE_MATRIX  /* [out, in]: y = x W^T */
+} cei_role;
+
+typedef struct cei_weight {
+    cei_role role;
+    size_t rows, columns;
+    cei_slice at; /* where its bytes are on the device */
+} cei_weight;
+
+/* Bytes that such a weight takes on the device, a multiple of CEI_BUFFER_ALIGNMENT; 0 on overflow. */
+size_t cei_weight_bytes(const cei_device *device, cei_role role, size_t rows, size_t columns);
+
+/* Writes rows [first, first + count) from values [count, columns] in host memory. Writing may be split at any row,
+ * but is fastest at multiples of 64. Returns when values may be reused. Errors: DEVICE_*. */
+ce_status cei_weight_write(cei_device *device, const cei_weight *weight, size_t first, size_t count,
+                           const float *values, ce_error *error);
+
+/* Reads rows back as float32, whatever the layout. Errors: DEVICE_*. */
+ce_status cei_weight_read(cei_device *device, const cei_weight *weight, size_t first, size_t count, float *values,
+                          ce_error *error);
+
+/* The checksum of rows [first, first + count), computed by the device from its own memory and equal to
+ * cei_checksum of the same values in row-major order, whatever the layout (checksum.h). Errors: DEVICE_*. */
+ce_status cei_weight_checksum(cei_device *device, const cei_weight *weight, size_t first, size_t count,
+                              uint64_t *checksum, ce_error *error);
+
+/* ---- streams ------------------------------------------------------------------------------------------------ */
+
+/* A stream runs its operations in order. Whatever scratch memory operations need for up to max_tokens tokens of up
+ * to max_length each is allocated here, so that operations allocate nothing. Errors: DEVICE_MEMORY, MEMORY. */
+typedef struct cei_stream_limits {
+    size_t tokens;     /* in one batch */
+    size_t sequence;   /* tokens of one sequence */
+    size_t head_size;  /* columns of one attention head */
+    size_t columns;    /* the widest activation */
+} cei_stream_limits;
+
+ce_status cei_stream_create(cei_device *device, const cei_stream_limits *limits, cei_stream **stream, ce_error *error);
+void cei_stream_free(cei_stream *stream); /* NULL is fine */
+
+/* Bytes of device memory that such a stream holds apart from buffers. */
+size_t cei_stream_bytes(const cei_device *device, const cei_stream_limits *limits);
+
+/* Copies host to device and device to host. cei_read returns when the bytes are there, all operations before it
+ * done; faults of asynchronous operations are raised there. Errors: DEVICE_*. */
+ce_status cei_write(cei_stream *stream, cei_slice to, const void *from, size_t bytes, ce_error *error);
+ce_status cei_read(cei_stream *stream, void *to, cei_slice from, size_t bytes, ce_error *error);
+
+/* ---- operations ---------------------------------------------------------------------------------------------
+ * Rules for all: out may not overlap an input unless said. The result for a row depends on that row's inputs alone,
+ * never on the other rows, their number or the threads, to the bit. Errors: DEVICE_*. */
+
+typedef enum cei_op {
+    CEI_OP_EMBED,
+    CEI_OP_NORM,
+    CEI_OP_LINEAR,
+    CEI_OP_ATTENTION,
+    CEI_OP_GATHER,
+    CEI_OP_COUNT
+} cei_op;
+
+const char *cei_op_name(cei_op op);
+
+/* Does the device do op in this precision? Asked for each op that a model needs before any weight is sent. */
+bool cei_device_supports(const cei_device *device, cei_op op, ce_precision precision);
+
+/* Elementwise functions that a linear layer applies to its result. */
+typedef enum cei_function {
+    CEI_FN_IDENTITY,
+    CEI_FN_GELU,      /* x/2 (1 + erf(x / sqrt 2)) */
+    CEI_FN_GELU_TANH, /* x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))) */
+    CEI_FN_GELU_QUICK, /* x sigmoid(1.702 x) */
+    CEI_FN_RELU,
+    CEI_FN_SILU, /* x sigmoid(x) */
+    CEI_FN_TANH,
+    CEI_FN_SIGMOID,
+    CEI_FN_COUNT
+} cei_function;
+
+/* out[t] = word[ids[t]] + position[positions[t]] + type[types[t]], float32 [tokens, columns]. The sum is taken in
+ * that order of word, type, position as the reference does: (word + type) + position. */
+typedef struct cei_embed_args {
+    size_t tokens;
+    cei_slice ids, positions, types; /* int32 [tokens], each a valid row */
+    const cei_weight *word, *position, *type; /* tables of equal columns */
+    cei_slice out;
+} cei_embed_args;
+ce_status cei_embed(cei_stream *stream, const cei_embed_args *args, ce_error *error);
+
+/* out = gain * (v - mean(v)) / sqrt(var(v) + epsilon) + bias for each row v = x (+ residual), var the biased
+ * variance (Ba et al. 2016). out may be x or residual. */
+typedef struct cei_norm_args {
+    size_t rows;
+    cei_slice x;
+    const cei_slice *residual; /* NULL is none */
+    const cei_weight *gain, *bias;
+    float epsilon;
+    cei_slice out;
+} cei_norm_args;
+ce_status cei_norm(cei_stream *stream, const cei_norm_args *args, ce_error *error);
+
+/* out [rows, out] = function(x [rows, in] W^T + bias). */
+typedef struct cei_linear_args {
+    size_t rows;
+    cei_slice x;
+    const cei_weight *weight; /* MATRIX [out, in] */
+    const cei_weight *bias;   /* VECTOR [out]; NULL is none */
+    cei_function function;
+    cei_slice out;
+} cei_linear_args;
+ce_status cei_linear(cei_stream *stream, const cei_linear_args *args, ce_error *error);
+
+/* softmax(scale * Q K^T) V in each head of each sequence of a packed batch (Vaswani et al. 2017): sequence s is the
+ * tokens offsets[s] .. offsets[s + 1] - 1, and attends to itself alone. qkv is [tokens, 3 * heads * head_size]: all
+ * of a token's queries, then keys, then values. out is [tokens, heads * head_size]. */
+typedef struct cei_attention_args {
+    size_t tokens, sequences, longest;
+    cei_slice offsets; /* int32 [sequences + 1], from 0 to tokens */
+    cei_slice qkv;
+    size_t heads, head_size;
+    float scale;
+    cei_slice out;
+} cei_attention_args;
+ce_status cei_attention(cei_stream *stream, const cei_attention_args *args, ce_error *error);
+
+/* out[i] = x[rows[i]], [count, columns]. */
+typedef struct cei_gather_args {
+    size_t count, columns;
+    cei_slice x;
+    cei_slice rows; /* int32 [count] */
+    cei_slice out;
+} cei_gather_args;
+ce_status cei_gather(cei_stream *stream, const cei_gather_args *args, ce_error *error);
+
+#endif

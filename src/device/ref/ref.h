@@ -1,0 +1,19 @@
+/* ref.h - the portable reference device: the oracle that other devices are checked against.
+ *
+ * Written for clarity and run on few tokens. It is not in the registry and has no name; the self-test opens it by
+ * cei_ref_open. Its one extension to the table: it can bind a weight's rows to bytes in host memory (the mapped
+ * file) in the file's own dtype instead of copying them, so that checking a model needs no second copy of it. */
+#ifndef CEI_REF_H
+#define CEI_REF_H
+
+#include "device/device.h"
+#include "formats/values.h"
+
+ce_status cei_ref_open(cei_device **device, ce_error *error);
+
+/* Rows [first, first + rows of source) of weight are read from source, which must outlive the device.
+ * The weight needs no buffer: its slice stays zero. Errors: MEMORY, ARGUMENT. */
+ce_status cei_ref_bind(cei_device *device, const cei_weight *weight, size_t first, const cei_values *source,
+                       ce_error *error);
+
+#endif

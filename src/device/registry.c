@@ -1,0 +1,13 @@
+/* registry.c - the drivers that this build has, and the kinds that it knows of. The only file that differs between
+ * the shipped library and the tests' one (CEI_WITH_SIM). */
+#include "device/registry.h"
+
+const cei_known_kind cei_known_kinds[] = {
+    {"cuda", NULL, "this build of crossenc has no CUDA support"},
+    {"opencl", NULL, "this build of crossenc has no OpenCL support"},
+#ifdef CEI_WITH_SIM
+    {"sim", &cei_sim_driver, ""},
+#endif
+    {"cpu", &cei_cpu_driver, ""},
+    {NULL, NULL, NULL},
+};

@@ -1,0 +1,72 @@
+/* table.h - what a driver provides. Included by src/device alone.
+ *
+ * To add a device: a folder with one driver, and a line in registry.c. Arguments have been checked by device.c when
+ * they arrive here: slices lie inside their buffers, shapes agree, the stream's limits hold. Every slot is filled
+ * unless said. A driver's objects begin with the base structs below. */
+#ifndef CEI_TABLE_H
+#define CEI_TABLE_H
+
+#include "device/device.h"
+
+struct cei_device {
+    const struct cei_device_table *table;
+    cei_device_id id;
+};
+
+struct cei_buffer {
+    cei_device *device;
+    size_t bytes;
+};
+
+struct cei_stream {
+    cei_device *device;
+    cei_stream_limits limits;
+};
+
+/* Operations and memory of an opened device. */
+typedef struct cei_device_table {
+    void (*close)(cei_device *device);
+    ce_status (*status)(cei_device *device, ce_device_info *info, ce_error *error);
+    bool (*supports)(const cei_device *device, cei_op op, ce_precision precision);
+
+    ce_status (*buffer_create)(cei_device *device, size_t bytes, cei_buffer **buffer, ce_error *error);
+    void (*buffer_free)(cei_buffer *buffer);
+
+    size_t (*weight_bytes)(const cei_device *device, cei_role role, size_t rows, size_t columns);
+    ce_status (*weight_write)(cei_device *device, const cei_weight *weight, size_t first, size_t count,
+                              const float *values, ce_error *error);
+    ce_status (*weight_read)(cei_device *device, const cei_weight *weight, size_t first, size_t count, float *values,
+                             ce_error *error);
+    ce_status (*weight_checksum)(cei_device *device, const cei_weight *weight, size_t first, size_t count,
+                                 uint64_t *checksum, ce_error *error);
+
+    size_t (*stream_bytes)(const cei_device *device, const cei_stream_limits *limits);
+    ce_status (*stream_create)(cei_device *device, const cei_stream_limits *limits, cei_stream **stream,
+                               ce_error *error);
+    void (*stream_free)(cei_stream *stream);
+    ce_status (*write)(cei_stream *stream, cei_slice to, const void *from, size_t bytes, ce_error *error);
+    ce_status (*read)(cei_stream *stream, void *to, cei_slice from, size_t bytes, ce_error *error);
+
+    ce_status (*embed)(cei_stream *stream, const cei_embed_args *args, ce_error *error);
+    ce_status (*norm)(cei_stream *stream, const cei_norm_args *args, ce_error *error);
+    ce_status (*linear)(cei_stream *stream, const cei_linear_args *args, ce_error *error);
+    ce_status (*attention)(cei_stream *stream, const cei_attention_args *args, ce_error *error);
+    ce_status (*gather)(cei_stream *stream, const cei_gather_args *args, ce_error *error);
+} cei_device_table;
+
+/* How devices of one kind are found and opened. */
+typedef struct cei_driver {
+    const char *kind;
+    /* How many there are. If none, why goes into reason, with what to do about it. */
+    int (*count)(char *reason, size_t size);
+    /* Describes device index without opening it; info->usable and info->reason say whether it can be opened. */
+    void (*probe)(int index, ce_device_info *info);
+    ce_status (*open)(int index, const cei_device_options *options, cei_device **device, ce_error *error);
+} cei_driver;
+
+extern const cei_driver cei_cpu_driver;
+#ifdef CEI_WITH_SIM
+extern const cei_driver cei_sim_driver; /* tests only: src/device/sim */
+#endif
+
+#endif

@@ -1,0 +1,58 @@
+/* safetensors.h - the tensors of a checkpoint: model.safetensors, or model.safetensors.index.json and its shards.
+ *
+ * Files are mapped, never copied. Everything in the header is checked before anything is believed: sizes, dtypes,
+ * shapes, offsets inside the file, no overlap, no hole. */
+#ifndef CEI_SAFETENSORS_H
+#define CEI_SAFETENSORS_H
+
+#include "formats/values.h"
+
+#include <crossenc/status.h>
+
+enum { CEI_MAX_RANK = 8 };
+
+/* One tensor. name is the checkpoint's own string. */
+typedef struct cei_tensor {
+    const char *name;
+    const char *dtype; /* as written in the file: "F32", "I64", ... */
+    int rank;
+    uint64_t shape[CEI_MAX_RANK];
+    uint64_t count; /* elements */
+    const uint8_t *data;
+    uint64_t bytes;
+} cei_tensor;
+
+typedef struct cei_checkpoint cei_checkpoint;
+
+/* Opens the checkpoint of a model folder. A single file wins over an index. Errors: NOT_FOUND (no such file; a
+ * pytorch_model.bin in its place is named), IO, FORMAT, MEMORY. */
+ce_status cei_checkpoint_open(const char *folder, cei_checkpoint **checkpoint, ce_error *error);
+void cei_checkpoint_close(cei_checkpoint *checkpoint); /* NULL is fine */
+
+/* CE_OK if the files still are what they were at open: CE_ERR_IO, naming the file, if one has changed. The identity
+ * of a checkpoint that was closed can be kept: */
+typedef struct cei_checkpoint_identity cei_checkpoint_identity;
+ce_status cei_checkpoint_identify(const cei_checkpoint *checkpoint, cei_checkpoint_identity **identity,
+                                  ce_error *error);
+bool cei_checkpoint_is(const cei_checkpoint *checkpoint, const cei_checkpoint_identity *identity);
+void cei_checkpoint_identity_free(cei_checkpoint_identity *identity);
+
+size_t cei_checkpoint_count(const cei_checkpoint *checkpoint);
+const cei_tensor *cei_checkpoint_at(const cei_checkpoint *checkpoint, size_t index); /* sorted by name */
+const cei_tensor *cei_checkpoint_find(const cei_checkpoint *checkpoint, const char *name); /* NULL if none */
+const char *cei_checkpoint_path(const cei_checkpoint *checkpoint); /* the file, or the index, for messages */
+uint64_t cei_checkpoint_bytes(const cei_checkpoint *checkpoint);   /* of all tensors' data */
+
+/* A tensor as a matrix of float32-convertible values: the shape must be [rows, columns], or [columns] if rows is 1
+ * (or [rows, columns] with leading ones). An I8 tensor NAME needs an F32 tensor NAME.scale of rows values.
+ * Errors: MODEL (missing; wrong shape, with both shapes), UNSUPPORTED (dtype). */
+ce_status cei_checkpoint_values(const cei_checkpoint *checkpoint, const char *name, size_t rows, size_t columns,
+                                cei_values *values, ce_error *error);
+
+/* The mapped pages of these values were read and are not needed soon. */
+void cei_checkpoint_release(const cei_checkpoint *checkpoint, const cei_values *values);
+
+/* For fuzzing and tests: checks the bytes of a single safetensors file as open would. */
+ce_status cei_safetensors_check(const uint8_t *data, size_t size, size_t *tensors, ce_error *error);
+
+#endif

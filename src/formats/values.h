@@ -1,0 +1,32 @@
+/* values.h - numbers as they lie in a file, and their conversion to float32. */
+#ifndef CEI_VALUES_H
+#define CEI_VALUES_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+typedef enum cei_dtype {
+    CEI_DTYPE_F32,
+    CEI_DTYPE_F16,
+    CEI_DTYPE_BF16,
+    CEI_DTYPE_I8 /* value = scale of the row * int8 */
+} cei_dtype;
+
+const char *cei_dtype_name(cei_dtype dtype); /* "F32", ... */
+size_t cei_dtype_size(cei_dtype dtype);      /* bytes of one value */
+
+/* A matrix [rows, columns] in host memory, row-major, little-endian, possibly unaligned; a vector is [1, columns]. */
+typedef struct cei_values {
+    cei_dtype dtype;
+    size_t rows, columns;
+    const uint8_t *data;
+    const uint8_t *scales; /* I8: float32 [rows], possibly unaligned; else NULL */
+} cei_values;
+
+/* Converts rows [first, first + count) to float32: exact for F32, F16 and BF16, one rounding for I8. */
+void cei_values_read(const cei_values *values, size_t first, size_t count, float *out);
+
+/* The rows themselves if they are aligned float32 already, else NULL. */
+const float *cei_values_direct(const cei_values *values, size_t first);
+
+#endif

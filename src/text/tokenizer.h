@@ -1,0 +1,45 @@
+/* tokenizer.h - from a text to token ids, and from two texts to the sequence that the encoder reads.
+ *
+ * A tokenizer is immutable and shared by threads; what a thread needs to work is a cei_token_buffer of its own. */
+#ifndef CEI_TOKENIZER_H
+#define CEI_TOKENIZER_H
+
+#include <crossenc/text.h>
+
+typedef struct cei_tokenizer cei_tokenizer;
+
+/* Reads tokenizer.json if it is there, else vocab.txt; then tokenizer_config.json and special_tokens_map.json by the
+ * reference's rules of precedence. Errors: NOT_FOUND, IO, FORMAT, UNSUPPORTED (naming the component), MEMORY. */
+ce_status cei_tokenizer_load(const char *folder, cei_tokenizer **tokenizer, ce_error *error);
+void cei_tokenizer_free(cei_tokenizer *tokenizer); /* NULL is fine */
+
+const char *cei_tokenizer_kind(const cei_tokenizer *tokenizer);        /* "WordPiece" */
+size_t cei_tokenizer_vocab_size(const cei_tokenizer *tokenizer);       /* 1 + the largest id */
+size_t cei_tokenizer_max_length(const cei_tokenizer *tokenizer);       /* model_max_length; SIZE_MAX if none is set */
+size_t cei_tokenizer_pair_specials(const cei_tokenizer *tokenizer);    /* special tokens that a pair gets: 3 */
+
+/* Token ids of one text, without special tokens, and the scratch memory for making them. Zeroed is empty. */
+typedef struct cei_token_buffer {
+    int32_t *ids;
+    size_t count;
+    size_t capacity;
+    void *scratch; /* the tokenizer's own */
+    size_t scratch_size;
+} cei_token_buffer;
+void cei_token_buffer_free(cei_token_buffer *buffer);
+
+/* Encodes one text; buffer's ids are replaced. Memory is kept for the next text, so that steady use allocates
+ * nothing. Linear in the text's size. Errors: TEXT (byte offset), MEMORY. */
+ce_status cei_tokenizer_encode(const cei_tokenizer *tokenizer, ce_text text, ce_utf8_policy utf8,
+                               cei_token_buffer *buffer, ce_error *error);
+
+/* How many tokens of each text are kept when a pair may have max_length tokens in all, by the reference's
+ * longest_first. max_length is at least cei_tokenizer_pair_specials. */
+void cei_truncate_pair(size_t query_tokens, size_t document_tokens, size_t budget, size_t *query_kept,
+                       size_t *document_kept);
+
+/* Writes the pair with its special tokens: query_kept + document_kept + pair_specials ids and as many type ids. */
+void cei_tokenizer_join(const cei_tokenizer *tokenizer, const int32_t *query, size_t query_kept,
+                        const int32_t *document, size_t document_kept, int32_t *ids, int32_t *type_ids);
+
+#endif

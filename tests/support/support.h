@@ -1,0 +1,36 @@
+/* support.h - what every test program shares: cmocka, paths, temporary folders, files of text. */
+#ifndef CE_TEST_SUPPORT_H
+#define CE_TEST_SUPPORT_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <crossenc/status.h>
+
+/* CE_SHARED/path, static storage (four in turn), if it is there; else the test says SKIP and why, and ends. */
+const char *test_shared(const char *path);
+
+/* CE_TEST_DATA/path, static storage (four in turn). */
+const char *test_data(const char *path);
+
+/* A new empty folder under TMPDIR; removed with all in it by test_remove_folder, which frees the string. */
+char *test_make_folder(void);
+void test_remove_folder(char *folder);
+
+/* Writes folder/name, failing the test if that fails. */
+void test_write_file(const char *folder, const char *name, const void *data, size_t size);
+
+/* Reads a whole file, failing the test if that fails. The caller frees; a NUL stands behind. */
+char *test_read_file(const char *path, size_t *size);
+
+/* Fails unless status is want, printing the error's message; and unless the message contains part (if not NULL). */
+void test_expect_status(ce_status status, ce_status want, const ce_error *error, const char *part, const char *file,
+                        int line);
+#define expect_status(call, want, error, part) test_expect_status((call), (want), (error), (part), __FILE__, __LINE__)
+#define expect_ok(call, error) test_expect_status((call), CE_OK, (error), NULL, __FILE__, __LINE__)
+
+#endif
