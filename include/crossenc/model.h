@@ -29,11 +29,11 @@ typedef struct ce_model ce_model;
 
 /* What is applied to the logits. The names are those of torch.nn. */
 typedef enum ce_activation {
-    CE_ACTIVATION_DEFAULT = 0, /* the model's own: from its config, else Sigmoid for one label, else Identity */
+    CE_ACTIVATION_DEFAULT = 0,  /* the model's own: from its config, else Sigmoid for one label, else Identity */
     CE_ACTIVATION_IDENTITY = 1, /* raw logits */
     CE_ACTIVATION_SIGMOID = 2,  /* 1 / (1 + exp(-x)) */
     CE_ACTIVATION_TANH = 3,
-    CE_ACTIVATION_RELU = 4,    /* max(x, 0) */
+    CE_ACTIVATION_RELU = 4,   /* max(x, 0) */
     CE_ACTIVATION_SOFTMAX = 5 /* exp(x_i) / sum_j exp(x_j) over the labels of one pair */
 } ce_activation;
 
@@ -105,11 +105,11 @@ CE_API ce_status ce_model_to(ce_model *model, const char *device, ce_error *erro
 
 /* A model's health: the known input again, on the device, and what the device says of itself. */
 typedef struct ce_health {
-    size_t size;            /* set by the caller: sizeof(ce_health) */
+    size_t size; /* set by the caller: sizeof(ce_health) */
     ce_model_state state;
-    double milliseconds;    /* the check's own time */
-    uint64_t memory_free;   /* bytes free on the device now; 0 if unknown */
-    uint64_t memory_total;  /* bytes */
+    double milliseconds;   /* the check's own time */
+    uint64_t memory_free;  /* bytes free on the device now; 0 if unknown */
+    uint64_t memory_total; /* bytes */
 } ce_health;
 
 /* Runs the known input again and compares the bits with those at placement; cheap enough for a health route.
@@ -119,25 +119,25 @@ CE_API ce_status ce_model_check(ce_model *model, ce_health *health, ce_error *er
 
 /* Where the model is, how it came there and what was checked. Times are wall-clock milliseconds. */
 typedef struct ce_placement_report {
-    size_t size;                      /* set by the caller: sizeof(ce_placement_report) */
+    size_t size; /* set by the caller: sizeof(ce_placement_report) */
     ce_model_state state;
     char requested[CE_DEVICE_ID_SIZE]; /* what the caller asked for: "auto" */
     char device[CE_DEVICE_ID_SIZE];    /* what that resolved to: "cpu" */
     char device_name[96];
     ce_precision precision;
-    uint64_t generation;              /* placements so far: 0 deferred, 1 after load, +1 with each move */
-    uint64_t file_bytes;              /* weights in the files */
-    uint64_t weight_bytes;            /* weights on the device; planned ones if deferred */
-    uint64_t workspace_bytes;         /* on the device beside the weights, now; planned if deferred */
-    uint64_t host_bytes;              /* weight bytes held in host memory apart from the device's: 0 */
-    uint32_t tensors;                 /* tensors that the model reads */
-    uint32_t tensors_verified;        /* of them, those whose checksum was computed on the device and agrees */
-    uint32_t tensors_unused;          /* tensors in the files that the model does not read */
-    bool self_tested;                 /* the known input ran end to end and agrees */
-    double self_test_error;           /* largest deviation of its logits from the reference's,
-                                         |a - b| / (1 + |b|) */
-    double self_test_bound;           /* the most that is allowed */
-    bool fell_back;                   /* "auto" passed over a device that failed; see fallback_reason */
+    uint64_t generation;       /* placements so far: 0 deferred, 1 after load, +1 with each move */
+    uint64_t file_bytes;       /* weights in the files */
+    uint64_t weight_bytes;     /* weights on the device; planned ones if deferred */
+    uint64_t workspace_bytes;  /* on the device beside the weights, now; planned if deferred */
+    uint64_t host_bytes;       /* weight bytes held in host memory apart from the device's: 0 */
+    uint32_t tensors;          /* tensors that the model reads */
+    uint32_t tensors_verified; /* of them, those whose checksum was computed on the device and agrees */
+    uint32_t tensors_unused;   /* tensors in the files that the model does not read */
+    bool self_tested;          /* the known input ran end to end and agrees */
+    double self_test_error;    /* largest deviation of its logits from the reference's,
+                                  |a - b| / (1 + |b|) */
+    double self_test_bound;    /* the most that is allowed */
+    bool fell_back;            /* "auto" passed over a device that failed; see fallback_reason */
     char fallback_reason[256];
     double resolve_ms, open_ms, upload_ms, verify_ms, self_test_ms, total_ms;
 } ce_placement_report;
@@ -152,7 +152,7 @@ typedef struct ce_model_info {
     const char *architecture; /* "BertForSequenceClassification" */
     const char *tokenizer;    /* "WordPiece" */
     size_t num_labels;
-    size_t max_length;        /* tokens of a pair, special ones included */
+    size_t max_length; /* tokens of a pair, special ones included */
     size_t max_positions;
     size_t vocab_size;
     size_t hidden_size, layers, heads, intermediate_size;

@@ -16,23 +16,23 @@ extern "C" {
 
 /* What a call did, beside its scores. */
 typedef struct ce_score_report {
-    size_t size;           /* set by the caller: sizeof(ce_score_report) */
+    size_t size; /* set by the caller: sizeof(ce_score_report) */
     uint64_t pairs;
-    uint64_t tokens;       /* encoded, special ones included; padding is never computed */
-    uint64_t truncated;    /* pairs that lost tokens */
+    uint64_t tokens;          /* encoded, special ones included; padding is never computed */
+    uint64_t truncated;       /* pairs that lost tokens */
     uint64_t first_truncated; /* index of the first of them, if truncated > 0 */
 } ce_score_report;
 
 /* How to score. Zero every field but size for the defaults. */
 typedef struct ce_score_options {
-    size_t size;               /* sizeof(ce_score_options) as the caller was compiled */
-    ce_activation activation;  /* default: the model's */
-    bool apply_softmax;        /* softmax over the labels, after the activation. With one label it has no effect
-                                  (the reference turns every score into 1.0 there) */
-    ce_utf8_policy utf8;       /* default: strict */
+    size_t size;                /* sizeof(ce_score_options) as the caller was compiled */
+    ce_activation activation;   /* default: the model's */
+    bool apply_softmax;         /* softmax over the labels, after the activation. With one label it has no effect
+                                   (the reference turns every score into 1.0 there) */
+    ce_utf8_policy utf8;        /* default: strict */
     ce_truncation *truncations; /* [number of pairs], filled if not NULL */
-    ce_score_report *report;   /* filled if not NULL */
-    ce_progress_fn progress;   /* pairs done; NULL is none */
+    ce_score_report *report;    /* filled if not NULL */
+    ce_progress_fn progress;    /* pairs done; NULL is none */
     void *progress_user;
 } ce_score_options;
 
@@ -49,7 +49,7 @@ CE_API ce_status ce_predict(ce_model *model, const ce_pair *pairs, size_t count,
 
 /* A document in a ranking. */
 typedef struct ce_ranked {
-    size_t index;     /* of the document in the caller's array */
+    size_t index; /* of the document in the caller's array */
     float score;
     ce_text document; /* the caller's own text */
 } ce_ranked;
@@ -73,9 +73,8 @@ CE_API ce_status ce_rank(ce_model *model, ce_text query, const ce_text *document
  * truncation     filled if not NULL
  *
  * Errors: CE_ERR_ARGUMENT, CE_ERR_TEXT, CE_ERR_MEMORY. Thread-safe. */
-CE_API ce_status ce_tokenize(const ce_model *model, ce_pair pair, ce_utf8_policy utf8, int32_t *ids,
-                             int32_t *type_ids, size_t capacity, size_t *count, ce_truncation *truncation,
-                             ce_error *error);
+CE_API ce_status ce_tokenize(const ce_model *model, ce_pair pair, ce_utf8_policy utf8, int32_t *ids, int32_t *type_ids,
+                             size_t capacity, size_t *count, ce_truncation *truncation, ce_error *error);
 
 #ifdef __cplusplus
 }

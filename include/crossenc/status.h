@@ -31,21 +31,21 @@ extern "C" {
 /* Values are stable: they are part of the ABI and are never reused. */
 typedef enum ce_status {
     CE_OK = 0,
-    CE_ERR_ARGUMENT = 1,      /* the call itself is wrong: NULL, out of range, a struct of unknown size */
-    CE_ERR_MEMORY = 2,        /* no host memory */
-    CE_ERR_NOT_FOUND = 3,     /* a file or folder is not there */
-    CE_ERR_IO = 4,            /* it is there and cannot be read or written */
-    CE_ERR_FORMAT = 5,        /* a file is malformed: truncated, not JSON, offsets outside the file, ... */
-    CE_ERR_MODEL = 6,         /* well-formed files that contradict each other: a missing tensor, a wrong shape */
-    CE_ERR_UNSUPPORTED = 7,   /* valid, and this build does not do it: an architecture, a dtype, an option */
-    CE_ERR_TEXT = 8,          /* an input text is not valid UTF-8 */
-    CE_ERR_DEVICE_NAME = 9,   /* not the name of a device; the message lists the valid ones */
+    CE_ERR_ARGUMENT = 1,       /* the call itself is wrong: NULL, out of range, a struct of unknown size */
+    CE_ERR_MEMORY = 2,         /* no host memory */
+    CE_ERR_NOT_FOUND = 3,      /* a file or folder is not there */
+    CE_ERR_IO = 4,             /* it is there and cannot be read or written */
+    CE_ERR_FORMAT = 5,         /* a file is malformed: truncated, not JSON, offsets outside the file, ... */
+    CE_ERR_MODEL = 6,          /* well-formed files that contradict each other: a missing tensor, a wrong shape */
+    CE_ERR_UNSUPPORTED = 7,    /* valid, and this build does not do it: an architecture, a dtype, an option */
+    CE_ERR_TEXT = 8,           /* an input text is not valid UTF-8 */
+    CE_ERR_DEVICE_NAME = 9,    /* not the name of a device; the message lists the valid ones */
     CE_ERR_DEVICE_ABSENT = 10, /* the build, the driver or the machine lacks the device; the message says which */
     CE_ERR_DEVICE_MEMORY = 11, /* the device's memory does not suffice; the message says needed, free, total */
-    CE_ERR_DEVICE_FAULT = 12, /* an operation failed on the device; the device may still work */
-    CE_ERR_DEVICE_LOST = 13,  /* the device is gone; place the model again or move it (ce_model_place, ce_model_to) */
-    CE_ERR_VERIFY = 14,       /* what is on the device is not what is in the file, or the self-test differs */
-    CE_ERR_CANCELLED = 15     /* the caller's progress callback asked to stop */
+    CE_ERR_DEVICE_FAULT = 12,  /* an operation failed on the device; the device may still work */
+    CE_ERR_DEVICE_LOST = 13,   /* the device is gone; place the model again or move it (ce_model_place, ce_model_to) */
+    CE_ERR_VERIFY = 14,        /* what is on the device is not what is in the file, or the self-test differs */
+    CE_ERR_CANCELLED = 15      /* the caller's progress callback asked to stop */
 } ce_status;
 
 /* Room for a message in a ce_error, its terminating NUL included. Longer messages are cut. */

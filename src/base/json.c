@@ -55,8 +55,8 @@ static const json_t *field(const json_t *object, const char *key) {
     return value && !json_is_null(value) ? value : NULL;
 }
 
-ce_status cei_json_size(const json_t *object, const char *key, size_t min, size_t max, const char *path,
-                        size_t *value, ce_error *error) {
+ce_status cei_json_size(const json_t *object, const char *key, size_t min, size_t max, const char *path, size_t *value,
+                        ce_error *error) {
     const json_t *got = field(object, key);
     if (!got) return CE_OK;
     if (!json_is_integer(got)) return wrong_type(error, path, key, "an integer", got);

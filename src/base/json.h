@@ -17,11 +17,10 @@ ce_status cei_json_load(const char *path, size_t limit, json_t **root, ce_error 
 
 /* Typed fields. A field that is absent or null leaves *value as it was and is CE_OK; one of the wrong type or out
  * of [min, max] is FORMAT with a message. path is the file's, for messages. Strings stay the property of object. */
-ce_status cei_json_size(const json_t *object, const char *key, size_t min, size_t max, const char *path,
-                        size_t *value, ce_error *error);
+ce_status cei_json_size(const json_t *object, const char *key, size_t min, size_t max, const char *path, size_t *value,
+                        ce_error *error);
 ce_status cei_json_double(const json_t *object, const char *key, const char *path, double *value, ce_error *error);
 ce_status cei_json_bool(const json_t *object, const char *key, const char *path, bool *value, ce_error *error);
-ce_status cei_json_string(const json_t *object, const char *key, const char *path, const char **value,
-                          ce_error *error);
+ce_status cei_json_string(const json_t *object, const char *key, const char *path, const char **value, ce_error *error);
 
 #endif

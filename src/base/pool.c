@@ -28,7 +28,7 @@ struct cei_pool {
     size_t started; /* threads that run */
     size_t size;    /* started + the caller's */
     unsigned spin;
-    atomic_uint job;     /* counts jobs; a worker joins when it changes */
+    atomic_uint job;      /* counts jobs; a worker joins when it changes */
     atomic_size_t inside; /* workers that have not yet left the current job */
     atomic_bool ending;
     atomic_uint sleepers;
@@ -148,8 +148,8 @@ static ce_status start_worker(cei_pool *pool, ce_error *error) {
     if (number != 0) {
         char text[128];
         cei_free(start);
-        return cei_fail(error, CE_ERR_IO, "cannot start worker thread %zu of %zu: %s", pool->started + 1, pool->size - 1,
-                        cei_errno_text(number, text, sizeof text));
+        return cei_fail(error, CE_ERR_IO, "cannot start worker thread %zu of %zu: %s", pool->started + 1,
+                        pool->size - 1, cei_errno_text(number, text, sizeof text));
     }
     pool->started++;
     return CE_OK;

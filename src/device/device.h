@@ -83,7 +83,8 @@ typedef struct cei_weight {
 size_t cei_weight_bytes(const cei_device *device, cei_role role, size_t rows, size_t columns);
 
 /* Writes rows [first, first + count) from values [count, columns] in host memory. Writing may be split at any row,
- * but is fastest at multiples of 64. Returns when values may be reused. Errors: DEVICE_*. */
+ * but is fastest at multiples of 64. Returns when values may be reused. Several threads may write different rows at
+ * once, also from inside a task of the pool. Errors: DEVICE_*. */
 ce_status cei_weight_write(cei_device *device, const cei_weight *weight, size_t first, size_t count,
                            const float *values, ce_error *error);
 
@@ -101,10 +102,10 @@ ce_status cei_weight_checksum(cei_device *device, const cei_weight *weight, size
 /* A stream runs its operations in order. Whatever scratch memory operations need for up to max_tokens tokens of up
  * to max_length each is allocated here, so that operations allocate nothing. Errors: DEVICE_MEMORY, MEMORY. */
 typedef struct cei_stream_limits {
-    size_t tokens;     /* in one batch */
-    size_t sequence;   /* tokens of one sequence */
-    size_t head_size;  /* columns of one attention head */
-    size_t columns;    /* the widest activation */
+    size_t tokens;    /* in one batch */
+    size_t sequence;  /* tokens of one sequence */
+    size_t head_size; /* columns of one attention head */
+    size_t columns;   /* the widest activation */
 } cei_stream_limits;
 
 ce_status cei_stream_create(cei_device *device, const cei_stream_limits *limits, cei_stream **stream, ce_error *error);
@@ -122,14 +123,7 @@ ce_status cei_read(cei_stream *stream, void *to, cei_slice from, size_t bytes, c
  * Rules for all: out may not overlap an input unless said. The result for a row depends on that row's inputs alone,
  * never on the other rows, their number or the threads, to the bit. Errors: DEVICE_*. */
 
-typedef enum cei_op {
-    CEI_OP_EMBED,
-    CEI_OP_NORM,
-    CEI_OP_LINEAR,
-    CEI_OP_ATTENTION,
-    CEI_OP_GATHER,
-    CEI_OP_COUNT
-} cei_op;
+typedef enum cei_op { CEI_OP_EMBED, CEI_OP_NORM, CEI_OP_LINEAR, CEI_OP_ATTENTION, CEI_OP_GATHER, CEI_OP_COUNT } cei_op;
 
 const char *cei_op_name(cei_op op);
 
@@ -139,8 +133,8 @@ bool cei_device_supports(const cei_device *device, cei_op op, ce_precision preci
 /* Elementwise functions that a linear layer applies to its result. */
 typedef enum cei_function {
     CEI_FN_IDENTITY,
-    CEI_FN_GELU,      /* x/2 (1 + erf(x / sqrt 2)) */
-    CEI_FN_GELU_TANH, /* x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))) */
+    CEI_FN_GELU,       /* x/2 (1 + erf(x / sqrt 2)) */
+    CEI_FN_GELU_TANH,  /* x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))) */
     CEI_FN_GELU_QUICK, /* x sigmoid(1.702 x) */
     CEI_FN_RELU,
     CEI_FN_SILU, /* x sigmoid(x) */
@@ -153,7 +147,7 @@ typedef enum cei_function {
  * that order of word, type, position as the reference does: (word + type) + position. */
 typedef struct cei_embed_args {
     size_t tokens;
-    cei_slice ids, positions, types; /* int32 [tokens], each a valid row */
+    cei_slice ids, positions, types;          /* int32 [tokens], each a valid row */
     const cei_weight *word, *position, *type; /* tables of equal columns */
     cei_slice out;
 } cei_embed_args;

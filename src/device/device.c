@@ -1,0 +1,168 @@
+/* device.c - the one way into a device: checks the arguments of each call, then goes through the driver's table.
+ *
+ * A failed check is a fault of the layer above, never of a user or a file: it is reported, and nothing is touched. */
+#include "base/error.h"
+#include "base/memory.h"
+#include "device/table.h"
+
+#include <limits.h>
+
+static ce_status bad(ce_error *error, const char *what) {
+    return cei_fail(error, CE_ERR_ARGUMENT, "internal: %s", what);
+}
+
+/* Does the slice hold rows * columns elements of 4 bytes, inside its buffer and on this device? */
+static bool holds(const cei_stream *stream, cei_slice slice, size_t rows, size_t columns) {
+    size_t count, bytes, end;
+    return slice.buffer && slice.buffer->device == stream->device && slice.offset % 4 == 0 &&
+           cei_mul_size(rows, columns, &count) && cei_mul_size(count, 4, &bytes) &&
+           cei_add_size(slice.offset, bytes, &end) && end <= slice.buffer->bytes;
+}
+
+static bool is_vector(const cei_weight *weight, size_t columns) {
+    return weight && weight->role == CEI_ROLE_VECTOR && weight->rows == 1 && weight->columns == columns;
+}
+
+static bool is_table(const cei_weight *weight, size_t columns) {
+    return weight && weight->role == CEI_ROLE_TABLE && weight->columns == columns;
+}
+
+void cei_device_close(cei_device *device) {
+    if (device) device->table->close(device);
+}
+
+ce_status cei_device_status(cei_device *device, ce_device_info *info, ce_error *error) {
+    *info = (ce_device_info){0};
+    cei_device_format(device->id, info->id);
+    return device->table->status(device, info, error);
+}
+
+bool cei_device_supports(const cei_device *device, cei_op op, ce_precision precision) {
+    return device->table->supports(device, op, precision);
+}
+
+const char *cei_op_name(cei_op op) {
+    static const char *const names[CEI_OP_COUNT] = {"embed", "norm", "linear", "attention", "gather"};
+    return (unsigned)op < CEI_OP_COUNT ? names[op] : "unknown";
+}
+
+ce_status cei_buffer_create(cei_device *device, size_t bytes, cei_buffer **buffer, ce_error *error) {
+    *buffer = NULL;
+    return device->table->buffer_create(device, bytes, buffer, error);
+}
+
+void cei_buffer_free(cei_buffer *buffer) {
+    if (buffer) buffer->device->table->buffer_free(buffer);
+}
+
+size_t cei_buffer_size(const cei_buffer *buffer) { return buffer->bytes; }
+
+size_t cei_weight_bytes(const cei_device *device, cei_role role, size_t rows, size_t columns) {
+    return device->table->weight_bytes(device, role, rows, columns);
+}
+
+static bool rows_inside(const cei_weight *weight, size_t first, size_t count) {
+    return first <= weight->rows && count <= weight->rows - first;
+}
+
+ce_status cei_weight_write(cei_device *device, const cei_weight *weight, size_t first, size_t count,
+                           const float *values, ce_error *error) {
+    if (!rows_inside(weight, first, count)) return bad(error, "weight_write: rows outside the weight");
+    return device->table->weight_write(device, weight, first, count, values, error);
+}
+
+ce_status cei_weight_read(cei_device *device, const cei_weight *weight, size_t first, size_t count, float *values,
+                          ce_error *error) {
+    if (!rows_inside(weight, first, count)) return bad(error, "weight_read: rows outside the weight");
+    return device->table->weight_read(device, weight, first, count, values, error);
+}
+
+ce_status cei_weight_checksum(cei_device *device, const cei_weight *weight, size_t first, size_t count,
+                              uint64_t *checksum, ce_error *error) {
+    if (!rows_inside(weight, first, count)) return bad(error, "weight_checksum: rows outside the weight");
+    return device->table->weight_checksum(device, weight, first, count, checksum, error);
+}
+
+size_t cei_stream_bytes(const cei_device *device, const cei_stream_limits *limits) {
+    return device->table->stream_bytes(device, limits);
+}
+
+ce_status cei_stream_create(cei_device *device, const cei_stream_limits *limits, cei_stream **stream, ce_error *error) {
+    *stream = NULL;
+    return device->table->stream_create(device, limits, stream, error);
+}
+
+void cei_stream_free(cei_stream *stream) {
+    if (stream) stream->device->table->stream_free(stream);
+}
+
+static bool bytes_inside(const cei_stream *stream, cei_slice slice, size_t bytes) {
+    size_t end;
+    return slice.buffer && slice.buffer->device == stream->device && cei_add_size(slice.offset, bytes, &end) &&
+           end <= slice.buffer->bytes;
+}
+
+ce_status cei_write(cei_stream *stream, cei_slice to, const void *from, size_t bytes, ce_error *error) {
+    if (!bytes_inside(stream, to, bytes)) return bad(error, "write: outside the buffer");
+    return stream->device->table->write(stream, to, from, bytes, error);
+}
+
+ce_status cei_read(cei_stream *stream, void *to, cei_slice from, size_t bytes, ce_error *error) {
+    if (!bytes_inside(stream, from, bytes)) return bad(error, "read: outside the buffer");
+    return stream->device->table->read(stream, to, from, bytes, error);
+}
+
+ce_status cei_embed(cei_stream *stream, const cei_embed_args *args, ce_error *error) {
+    size_t tokens = args->tokens;
+    if (tokens > stream->limits.tokens) return bad(error, "embed: more tokens than the stream's limit");
+    if (!holds(stream, args->ids, tokens, 1) || !holds(stream, args->positions, tokens, 1) ||
+        !holds(stream, args->types, tokens, 1))
+        return bad(error, "embed: indices outside their buffer");
+    size_t columns = args->word ? args->word->columns : 0;
+    if (!is_table(args->word, columns) || !is_table(args->position, columns) || !is_table(args->type, columns))
+        return bad(error, "embed: tables of unequal columns");
+    if (!holds(stream, args->out, tokens, columns)) return bad(error, "embed: out outside its buffer");
+    return stream->device->table->embed(stream, args, error);
+}
+
+ce_status cei_norm(cei_stream *stream, const cei_norm_args *args, ce_error *error) {
+    size_t columns = args->gain ? args->gain->columns : 0;
+    if (!is_vector(args->gain, columns) || !is_vector(args->bias, columns))
+        return bad(error, "norm: gain and bias of unequal columns");
+    if (!holds(stream, args->x, args->rows, columns) || !holds(stream, args->out, args->rows, columns) ||
+        (args->residual && !holds(stream, *args->residual, args->rows, columns)))
+        return bad(error, "norm: a matrix outside its buffer");
+    return stream->device->table->norm(stream, args, error);
+}
+
+ce_status cei_linear(cei_stream *stream, const cei_linear_args *args, ce_error *error) {
+    const cei_weight *weight = args->weight;
+    if (!weight || weight->role != CEI_ROLE_MATRIX) return bad(error, "linear: the weight is no matrix");
+    if (args->bias && !is_vector(args->bias, weight->rows)) return bad(error, "linear: bias of another size");
+    if (weight->rows > stream->limits.columns || weight->columns > stream->limits.columns)
+        return bad(error, "linear: wider than the stream's limit");
+    if (!holds(stream, args->x, args->rows, weight->columns) || !holds(stream, args->out, args->rows, weight->rows))
+        return bad(error, "linear: a matrix outside its buffer");
+    if ((unsigned)args->function >= CEI_FN_COUNT) return bad(error, "linear: unknown function");
+    return stream->device->table->linear(stream, args, error);
+}
+
+ce_status cei_attention(cei_stream *stream, const cei_attention_args *args, ce_error *error) {
+    size_t hidden, triple;
+    if (!cei_mul_size(args->heads, args->head_size, &hidden) || !cei_mul_size(hidden, 3, &triple))
+        return bad(error, "attention: too many heads");
+    if (args->tokens > stream->limits.tokens || args->longest > stream->limits.sequence ||
+        args->head_size > stream->limits.head_size || args->sequences >= INT_MAX)
+        return bad(error, "attention: over the stream's limits");
+    if (!holds(stream, args->offsets, args->sequences + 1, 1) || !holds(stream, args->qkv, args->tokens, triple) ||
+        !holds(stream, args->out, args->tokens, hidden))
+        return bad(error, "attention: a matrix outside its buffer");
+    return stream->device->table->attention(stream, args, error);
+}
+
+ce_status cei_gather(cei_stream *stream, const cei_gather_args *args, ce_error *error) {
+    if (!holds(stream, args->x, 1, args->columns) || !holds(stream, args->rows, args->count, 1) ||
+        !holds(stream, args->out, args->count, args->columns))
+        return bad(error, "gather: a matrix outside its buffer");
+    return stream->device->table->gather(stream, args, error);
+}
