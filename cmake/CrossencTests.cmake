@@ -50,7 +50,7 @@ function(ce_pytest name file)
   if(NOT CE_PYTHON)
     return()
   endif()
-  add_test(NAME ${name} COMMAND ${CE_PYTHON} -B -m pytest -v -rsf -p no:cacheprovider --color=no ${file}
+  add_test(NAME ${name} COMMAND ${CE_PYTHON} -B -m pytest -v -rsfE -p no:cacheprovider --color=no ${file}
            WORKING_DIRECTORY ${CMAKE_CURRENT_SOURCE_DIR})
   ce_test_properties(${name} "${TEST_TIMEOUT}" "${TEST_LABELS}")
   set_tests_properties(${name} PROPERTIES ENVIRONMENT "CE_SOURCE=${PROJECT_SOURCE_DIR};CE_BUILD=${PROJECT_BINARY_DIR};\
