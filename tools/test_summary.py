@@ -85,8 +85,8 @@ def pytest_cases(lines):
     return cases
 
 
-def cases_of(status, trouble, output):
-    """The cases of one ctest test. status is run, fail, skip, disabled or notrun; trouble is ctest's word for it."""
+def cases_of(status, seconds, output):
+    """The cases of one ctest test. status is run, fail, skip, disabled or notrun."""
     lines = output.splitlines()
     if status == "skip":
         reason = next((skip_reason(line) for line in lines if "SKIP:" in line), "")
@@ -99,7 +99,7 @@ def cases_of(status, trouble, output):
     elif len(cases) < announced:
         cases.append(["(program)", FAILED, f"{announced - len(cases)} of {announced} cases were never reached"])
     if status == "fail" and not any(case[1] == FAILED for case in cases):
-        cases.append(["(program)", FAILED, f"{trouble or 'ended badly'}: " + last_line(lines)])
+        cases.append(["(program)", FAILED, f"ended badly after {seconds:.0f} s: {last_line(lines)}"])
     return cases or [["", PASSED, ""]]
 
 
@@ -128,9 +128,7 @@ def run_ctest(results, stage, build, arguments):
         skipped = test.find("skipped")
         if status == "notrun" and skipped is not None and "SKIP_RETURN_CODE" in skipped.get("message", ""):
             status = "skip"
-        failure = test.find("failure")
-        trouble = failure.get("message", "") if failure is not None else ""
-        cases = cases_of(status, trouble, test.findtext("system-out") or "")
+        cases = cases_of(status, float(test.get("time", 0)), test.findtext("system-out") or "")
         record(results, stage, test.get("name"), cases)
         outcomes += [case[1] for case in cases]
     print(f"{stage}: {sentence(outcomes)} ({time.monotonic() - started:.0f} s)", flush=True)
