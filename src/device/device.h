@@ -68,7 +68,7 @@ typedef struct cei_slice {
 
 /* How operations read a weight; the device chooses the layout by it. */
 typedef enum cei_role {
-    CEI_ROLE_VECTOR, /* [1, columns]: a bias, a norm's gain */
+    CEI_ROLE_VECTOR, /* [1, columns]: a bias, a norm's gain; float32 end to end on every device */
     CEI_ROLE_TABLE,  /* [rows, columns]: rows are picked by index */
     CEI_ROLE_MATRIX  /* [out, in]: y = x W^T */
 } cei_role;

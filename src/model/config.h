@@ -16,12 +16,12 @@ typedef struct cei_config {
     size_t vocab_size, hidden_size, layers, heads, intermediate_size;
     size_t max_positions; /* max_position_embeddings; 0 if absent, as for the five above */
     size_t type_vocab_size;
-    double layer_norm_eps;     /* 1e-12 if absent */
-    cei_function hidden_act;   /* "gelu" if absent */
-    size_t num_labels;         /* id2label's size; else "num_labels"; else 2, as transformers has it */
-    char **labels;             /* [num_labels] id2label, or LABEL_0 ... */
-    ce_activation activation;  /* by the reference's order of precedence; never DEFAULT */
-    char *position_embedding;  /* "absolute" if absent */
+    double layer_norm_eps;    /* 1e-12 if absent */
+    cei_function hidden_act;  /* "gelu" if absent */
+    size_t num_labels;        /* id2label's size; else "num_labels"; else 2, as transformers has it */
+    char **labels;            /* [num_labels] id2label, or LABEL_0 ... */
+    ce_activation activation; /* by the reference's order of precedence; never DEFAULT */
+    char *position_embedding; /* "absolute" if absent */
     bool is_decoder;
 } cei_config;
 

@@ -18,6 +18,8 @@ size_t cei_tokenizer_vocab_size(const cei_tokenizer *tokenizer);       /* 1 + th
 size_t cei_tokenizer_max_length(const cei_tokenizer *tokenizer);       /* model_max_length; SIZE_MAX if none is set */
 size_t cei_tokenizer_pair_specials(const cei_tokenizer *tokenizer);    /* special tokens that a pair gets: 3 */
 
+size_t cei_tokenizer_type_count(const cei_tokenizer *tokenizer);       /* 1 + the largest type id in a pair */
+
 /* Token ids of one text, without special tokens, and the scratch memory for making them. Zeroed is empty. */
 typedef struct cei_token_buffer {
     int32_t *ids;

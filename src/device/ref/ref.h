@@ -12,7 +12,8 @@
 ce_status cei_ref_open(cei_device **device, ce_error *error);
 
 /* Rows [first, first + rows of source) of weight are read from source, which must outlive the device.
- * The weight needs no buffer: its slice stays zero. Errors: MEMORY, ARGUMENT. */
+ * For a VECTOR, whose parts are laid end to end, first counts elements. weight is known by its address, which the
+ * operations are given too. It needs no buffer: its slice stays zero. Errors: MEMORY, ARGUMENT. */
 ce_status cei_ref_bind(cei_device *device, const cei_weight *weight, size_t first, const cei_values *source,
                        ce_error *error);
 

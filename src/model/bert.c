@@ -1,0 +1,367 @@
+/* bert.c - BERT for sequence classification (Devlin et al. 2019), as transformers' BertForSequenceClassification.
+ *
+ * Embeddings: word + token type + absolute position, layer norm. Each layer: self-attention, dense, residual + norm;
+ * feed-forward, dense, residual + norm. Pooler: tanh(dense([CLS])). Classifier: dense. */
+#include "model/architecture.h"
+
+#include "base/error.h"
+#include "base/memory.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Indices of one layer's weights in the plan. */
+typedef struct bert_layer {
+    size_t qkv, qkv_bias;                   /* [3 hidden, hidden], [3 hidden] */
+    size_t attention, attention_bias;       /* [hidden, hidden], [hidden] */
+    size_t attention_gain, attention_shift; /* [hidden] */
+    size_t up, up_bias;                     /* [intermediate, hidden], [intermediate] */
+    size_t down, down_bias;                 /* [hidden, intermediate], [hidden] */
+    size_t output_gain, output_shift;       /* [hidden] */
+} bert_layer;
+
+typedef struct bert_network {
+    cei_network base;
+    size_t hidden, intermediate, heads, layer_count;
+    float epsilon;
+    cei_function function;
+    size_t word, position, type, norm_gain, norm_shift;
+    size_t pooler, pooler_bias, classifier, classifier_bias;
+    bert_layer layers[]; /* [layer_count] */
+} bert_network;
+
+/* ---- weights ------------------------------------------------------------------------------------------------ */
+
+/* Collects the weights of one network; after a failure the rest does nothing. */
+typedef struct declaration {
+    cei_plan *plan;
+    ce_status status;
+    ce_error *error;
+} declaration;
+
+static size_t declare(declaration *to, cei_role role, size_t columns, size_t rows, const char *format, ...)
+    CE_PRINTF(5, 6);
+
+static size_t declare(declaration *to, cei_role role, size_t columns, size_t rows, const char *format, ...) {
+    char name[256];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(name, sizeof name, format, args);
+    va_end(args);
+    size_t index = 0;
+    const char *names[] = {name};
+    if (to->status == CE_OK) to->status = cei_plan_add(to->plan, role, columns, 1, names, &rows, &index, to->error);
+    return index;
+}
+
+/* Queries, keys and values in one product: three tensors stacked into one weight. */
+static size_t declare_qkv(declaration *to, cei_role role, size_t hidden, size_t layer, const char *kind) {
+    static const char *const parts[] = {"query", "key", "value"};
+    char text[3][256];
+    const char *names[3];
+    size_t rows[3] = {hidden, hidden, hidden}, index = 0;
+    for (size_t i = 0; i < 3; i++) {
+        snprintf(text[i], sizeof text[i], "bert.encoder.layer.%zu.attention.self.%s.%s", layer, parts[i], kind);
+        names[i] = text[i];
+    }
+    if (to->status == CE_OK)
+        to->status =
+            cei_plan_add(to->plan, role, role == CEI_ROLE_VECTOR ? 1 : hidden, 3, names, rows, &index, to->error);
+    return index;
+}
+
+static void declare_layer(declaration *to, const bert_network *net, size_t i, bert_layer *layer) {
+    const cei_role matrix = CEI_ROLE_MATRIX, vector = CEI_ROLE_VECTOR;
+    size_t hidden = net->hidden, inner = net->intermediate;
+    static const char prefix[] = "bert.encoder.layer";
+    layer->qkv = declare_qkv(to, matrix, hidden, i, "weight");
+    layer->qkv_bias = declare_qkv(to, vector, hidden, i, "bias");
+    layer->attention = declare(to, matrix, hidden, hidden, "%s.%zu.attention.output.dense.weight", prefix, i);
+    layer->attention_bias = declare(to, vector, 1, hidden, "%s.%zu.attention.output.dense.bias", prefix, i);
+    layer->attention_gain = declare(to, vector, 1, hidden, "%s.%zu.attention.output.LayerNorm.weight", prefix, i);
+    layer->attention_shift = declare(to, vector, 1, hidden, "%s.%zu.attention.output.LayerNorm.bias", prefix, i);
+    layer->up = declare(to, matrix, hidden, inner, "%s.%zu.intermediate.dense.weight", prefix, i);
+    layer->up_bias = declare(to, vector, 1, inner, "%s.%zu.intermediate.dense.bias", prefix, i);
+    layer->down = declare(to, matrix, inner, hidden, "%s.%zu.output.dense.weight", prefix, i);
+    layer->down_bias = declare(to, vector, 1, hidden, "%s.%zu.output.dense.bias", prefix, i);
+    layer->output_gain = declare(to, vector, 1, hidden, "%s.%zu.output.LayerNorm.weight", prefix, i);
+    layer->output_shift = declare(to, vector, 1, hidden, "%s.%zu.output.LayerNorm.bias", prefix, i);
+}
+
+static ce_status declare_all(const cei_config *config, cei_plan *plan, bert_network *net, ce_error *error) {
+    declaration to = {plan, CE_OK, error};
+    const cei_role matrix = CEI_ROLE_MATRIX, vector = CEI_ROLE_VECTOR, table = CEI_ROLE_TABLE;
+    size_t hidden = net->hidden, labels = net->base.labels;
+    net->word = declare(&to, table, hidden, config->vocab_size, "bert.embeddings.word_embeddings.weight");
+    net->position = declare(&to, table, hidden, config->max_positions, "bert.embeddings.position_embeddings.weight");
+    net->type = declare(&to, table, hidden, config->type_vocab_size, "bert.embeddings.token_type_embeddings.weight");
+    net->norm_gain = declare(&to, vector, 1, hidden, "bert.embeddings.LayerNorm.weight");
+    net->norm_shift = declare(&to, vector, 1, hidden, "bert.embeddings.LayerNorm.bias");
+    for (size_t i = 0; i < net->layer_count && to.status == CE_OK; i++) declare_layer(&to, net, i, &net->layers[i]);
+    net->pooler = declare(&to, matrix, hidden, hidden, "bert.pooler.dense.weight");
+    net->pooler_bias = declare(&to, vector, 1, hidden, "bert.pooler.dense.bias");
+    net->classifier = declare(&to, matrix, hidden, labels, "classifier.weight");
+    net->classifier_bias = declare(&to, vector, 1, labels, "classifier.bias");
+    return to.status;
+}
+
+/* ---- config ------------------------------------------------------------------------------------------------- */
+
+static ce_status require(const cei_config *config, const char *field, size_t value, ce_error *error) {
+    if (value > 0) return CE_OK;
+    return cei_fail(error, CE_ERR_MODEL, "%s: \"%s\" is missing or 0, and BERT needs it", config->path, field);
+}
+
+static ce_status check_config(const cei_config *config, ce_error *error) {
+    ce_status status = require(config, "vocab_size", config->vocab_size, error);
+    if (status == CE_OK) status = require(config, "hidden_size", config->hidden_size, error);
+    if (status == CE_OK) status = require(config, "num_hidden_layers", config->layers, error);
+    if (status == CE_OK) status = require(config, "num_attention_heads", config->heads, error);
+    if (status == CE_OK) status = require(config, "intermediate_size", config->intermediate_size, error);
+    if (status == CE_OK) status = require(config, "max_position_embeddings", config->max_positions, error);
+    if (status == CE_OK) status = require(config, "type_vocab_size", config->type_vocab_size, error);
+    if (status != CE_OK) return status;
+    if (config->hidden_size % config->heads != 0)
+        return cei_fail(error, CE_ERR_MODEL, "%s: hidden_size %zu is not a multiple of num_attention_heads %zu",
+                        config->path, config->hidden_size, config->heads);
+    if (strcmp(config->position_embedding, "absolute") != 0)
+        return cei_fail(error, CE_ERR_UNSUPPORTED, "%s: position_embedding_type \"%.64s\"; supported: absolute",
+                        config->path, config->position_embedding);
+    if (config->is_decoder)
+        return cei_fail(error, CE_ERR_UNSUPPORTED, "%s: is_decoder is true; only encoders are supported", config->path);
+    return CE_OK;
+}
+
+static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
+
+/* A config that asks for an absurd number of layers must not make us allocate for them: each layer needs a tensor. */
+static ce_status check_layers(const cei_config *config, const cei_checkpoint *checkpoint, ce_error *error) {
+    if (config->layers <= cei_checkpoint_count(checkpoint)) return CE_OK;
+    return cei_fail(error, CE_ERR_MODEL, "%s: num_hidden_layers is %zu, and %s has only %zu tensors", config->path,
+                    config->layers, cei_checkpoint_path(checkpoint), cei_checkpoint_count(checkpoint));
+}
+
+static ce_status bert_create(const cei_config *config, const cei_checkpoint *checkpoint, cei_plan *plan,
+                             cei_network **network, ce_error *error) {
+    *network = NULL;
+    ce_status status = check_config(config, error);
+    if (status == CE_OK) status = check_layers(config, checkpoint, error);
+    if (status != CE_OK) return status;
+    size_t bytes;
+    bert_network *net = NULL;
+    if (cei_mul_size(config->layers, sizeof(bert_layer), &bytes) && cei_add_size(bytes, sizeof *net, &bytes))
+        net = cei_alloc_zeroed(1, bytes);
+    if (!net) return cei_fail_memory(error, "the network", bytes);
+    net->hidden = config->hidden_size;
+    net->intermediate = config->intermediate_size;
+    net->heads = config->heads;
+    net->layer_count = config->layers;
+    net->epsilon = (float)config->layer_norm_eps;
+    net->function = config->hidden_act;
+    net->base.architecture = &cei_bert;
+    net->base.labels = config->num_labels;
+    net->base.head_size = net->hidden / net->heads;
+    net->base.widest = larger(larger(3 * net->hidden, net->intermediate), net->base.labels);
+    status = declare_all(config, plan, net, error);
+    if (status != CE_OK) {
+        cei_free(net);
+        return status;
+    }
+    *network = &net->base;
+    return CE_OK;
+}
+
+/* ---- workspace ---------------------------------------------------------------------------------------------- */
+
+/* Where a batch's activations are, as offsets into the workspace. */
+typedef struct bert_layout {
+    size_t ids, positions, types;      /* int32 [tokens] */
+    size_t offsets;                    /* int32 [sequences + 1]; the first [sequences] are the rows of [CLS] */
+    size_t hidden, context, projected; /* [tokens, hidden] */
+    size_t wide;                       /* [tokens, max(3 hidden, intermediate)] */
+    size_t pooled;                     /* [sequences, hidden] */
+    size_t logits;                     /* [sequences, labels] */
+    size_t bytes;                      /* of all; 0 on overflow */
+} bert_layout;
+
+/* Reserves rows * columns elements of 4 bytes, aligned. */
+static size_t reserve(bert_layout *layout, size_t rows, size_t columns, bool *fits) {
+    size_t bytes, at = layout->bytes;
+    *fits = *fits && cei_mul_size(rows, columns, &bytes) && cei_mul_size(bytes, 4, &bytes) &&
+            cei_add_size(bytes, CEI_BUFFER_ALIGNMENT - 1, &bytes) &&
+            cei_add_size(at, bytes & ~(size_t)(CEI_BUFFER_ALIGNMENT - 1), &layout->bytes);
+    return at;
+}
+
+static bert_layout lay_out(const bert_network *net, size_t tokens, size_t sequences) {
+    bert_layout layout = {0};
+    bool fits = true;
+    layout.ids = reserve(&layout, tokens, 1, &fits);
+    layout.positions = reserve(&layout, tokens, 1, &fits);
+    layout.types = reserve(&layout, tokens, 1, &fits);
+    layout.offsets = reserve(&layout, sequences + 1, 1, &fits);
+    layout.hidden = reserve(&layout, tokens, net->hidden, &fits);
+    layout.context = reserve(&layout, tokens, net->hidden, &fits);
+    layout.projected = reserve(&layout, tokens, net->hidden, &fits);
+    layout.wide = reserve(&layout, tokens, larger(3 * net->hidden, net->intermediate), &fits);
+    layout.pooled = reserve(&layout, sequences, net->hidden, &fits);
+    layout.logits = reserve(&layout, sequences, net->base.labels, &fits);
+    if (!fits) layout.bytes = 0;
+    return layout;
+}
+
+static size_t bert_workspace(const cei_network *network, size_t tokens, size_t sequences) {
+    return lay_out((const bert_network *)network, tokens, sequences).bytes;
+}
+
+/* ---- forward ------------------------------------------------------------------------------------------------ */
+
+/* One run over a batch. rows shrinks to one a sequence after the last attention: nothing reads the other tokens. */
+typedef struct bert_run {
+    const bert_network *net;
+    const cei_weight *weights;
+    const cei_batch *batch;
+    cei_stream *stream;
+    cei_buffer *buffer;
+    bert_layout at;
+    size_t rows;
+    ce_error *error;
+} bert_run;
+
+static cei_slice slice(const bert_run *run, size_t offset) { return (cei_slice){run->buffer, offset}; }
+
+static ce_status send_batch(const bert_run *run) {
+    const cei_batch *batch = run->batch;
+    size_t bytes = batch->tokens * sizeof(int32_t);
+    ce_status status = cei_write(run->stream, slice(run, run->at.ids), batch->ids, bytes, run->error);
+    if (status == CE_OK) status = cei_write(run->stream, slice(run, run->at.types), batch->types, bytes, run->error);
+    if (status == CE_OK)
+        status = cei_write(run->stream, slice(run, run->at.positions), batch->positions, bytes, run->error);
+    if (status == CE_OK)
+        status = cei_write(run->stream, slice(run, run->at.offsets), batch->offsets,
+                           (batch->sequences + 1) * sizeof(int32_t), run->error);
+    return status;
+}
+
+static ce_status linear(const bert_run *run, size_t rows, size_t x, size_t weight, size_t bias, cei_function function,
+                        size_t out) {
+    cei_linear_args args = {rows, slice(run, x), &run->weights[weight], &run->weights[bias], function, slice(run, out)};
+    return cei_linear(run->stream, &args, run->error);
+}
+
+/* hidden = norm(x + residual); residual may be NULL. */
+static ce_status norm(const bert_run *run, size_t x, const size_t *residual, size_t gain, size_t shift) {
+    cei_slice other = residual ? slice(run, *residual) : (cei_slice){0};
+    cei_norm_args args = {run->rows,
+                          slice(run, x),
+                          residual ? &other : NULL,
+                          &run->weights[gain],
+                          &run->weights[shift],
+                          run->net->epsilon,
+                          slice(run, run->at.hidden)};
+    return cei_norm(run->stream, &args, run->error);
+}
+
+static ce_status embed(const bert_run *run) {
+    const bert_network *net = run->net;
+    cei_embed_args args = {run->batch->tokens,        slice(run, run->at.ids),      slice(run, run->at.positions),
+                           slice(run, run->at.types), &run->weights[net->word],     &run->weights[net->position],
+                           &run->weights[net->type],  slice(run, run->at.projected)};
+    ce_status status = cei_embed(run->stream, &args, run->error);
+    return status == CE_OK ? norm(run, run->at.projected, NULL, net->norm_gain, net->norm_shift) : status;
+}
+
+static ce_status attend(const bert_run *run, const bert_layer *layer) {
+    const cei_batch *batch = run->batch;
+    ce_status status =
+        linear(run, batch->tokens, run->at.hidden, layer->qkv, layer->qkv_bias, CEI_FN_IDENTITY, run->at.wide);
+    if (status != CE_OK) return status;
+    size_t size = run->net->base.head_size;
+    cei_attention_args args = {batch->tokens,
+                               batch->sequences,
+                               batch->longest,
+                               slice(run, run->at.offsets),
+                               slice(run, run->at.wide),
+                               run->net->heads,
+                               size,
+                               1.0f / sqrtf((float)size),
+                               slice(run, run->at.context)};
+    return cei_attention(run->stream, &args, run->error);
+}
+
+/* to[s] = from[row of the s-th [CLS]]. */
+static ce_status gather_first(const bert_run *run, size_t from, size_t to) {
+    cei_gather_args args = {run->batch->sequences, run->net->hidden, slice(run, from), slice(run, run->at.offsets),
+                            slice(run, to)};
+    return cei_gather(run->stream, &args, run->error);
+}
+
+/* Leaves one row a sequence in context and hidden. projected and pooled are free at this point. */
+static ce_status keep_first(bert_run *run) {
+    ce_status status = gather_first(run, run->at.context, run->at.projected);
+    if (status == CE_OK) status = gather_first(run, run->at.hidden, run->at.pooled);
+    if (status != CE_OK) return status;
+    size_t context = run->at.context, hidden = run->at.hidden;
+    run->at.context = run->at.projected;
+    run->at.projected = context;
+    run->at.hidden = run->at.pooled;
+    run->at.pooled = hidden;
+    run->rows = run->batch->sequences;
+    return CE_OK;
+}
+
+static ce_status feed_forward(const bert_run *run, const bert_layer *layer) {
+    const bert_network *net = run->net;
+    ce_status status = linear(run, run->rows, run->at.context, layer->attention, layer->attention_bias, CEI_FN_IDENTITY,
+                              run->at.projected);
+    if (status == CE_OK)
+        status = norm(run, run->at.projected, &run->at.hidden, layer->attention_gain, layer->attention_shift);
+    if (status == CE_OK)
+        status = linear(run, run->rows, run->at.hidden, layer->up, layer->up_bias, net->function, run->at.wide);
+    if (status == CE_OK)
+        status =
+            linear(run, run->rows, run->at.wide, layer->down, layer->down_bias, CEI_FN_IDENTITY, run->at.projected);
+    if (status == CE_OK)
+        status = norm(run, run->at.projected, &run->at.hidden, layer->output_gain, layer->output_shift);
+    return status;
+}
+
+static ce_status classify(const bert_run *run) {
+    const bert_network *net = run->net;
+    ce_status status =
+        linear(run, run->rows, run->at.hidden, net->pooler, net->pooler_bias, CEI_FN_TANH, run->at.context);
+    if (status == CE_OK)
+        status = linear(run, run->rows, run->at.context, net->classifier, net->classifier_bias, CEI_FN_IDENTITY,
+                        run->at.logits);
+    return status;
+}
+
+static ce_status bert_forward(const cei_network *network, const cei_weight *weights, const cei_batch *batch,
+                              cei_stream *stream, cei_buffer *workspace, float *logits, ce_error *error) {
+    const bert_network *net = (const bert_network *)network;
+    bert_run run = {net,           weights, batch, stream, workspace, lay_out(net, batch->tokens, batch->sequences),
+                    batch->tokens, error};
+    ce_status status = send_batch(&run);
+    if (status == CE_OK) status = embed(&run);
+    for (size_t i = 0; i < net->layer_count && status == CE_OK; i++) {
+        status = attend(&run, &net->layers[i]);
+        if (status == CE_OK && i + 1 == net->layer_count) status = keep_first(&run);
+        if (status == CE_OK) status = feed_forward(&run, &net->layers[i]);
+    }
+    if (status == CE_OK) status = classify(&run);
+    if (status == CE_OK)
+        status = cei_read(stream, logits, slice(&run, run.at.logits),
+                          batch->sequences * network->labels * sizeof(float), error);
+    return status;
+}
+
+const cei_architecture cei_bert = {
+    .name = "BertForSequenceClassification",
+    .model_type = "bert",
+    .ops = 1u << CEI_OP_EMBED | 1u << CEI_OP_NORM | 1u << CEI_OP_LINEAR | 1u << CEI_OP_ATTENTION | 1u << CEI_OP_GATHER,
+    .create = bert_create,
+    .workspace = bert_workspace,
+    .forward = bert_forward,
+};

@@ -1,0 +1,45 @@
+/* describe.c - what a model is, for people and programs. */
+#include "base/error.h"
+#include "model/model.h"
+
+ce_status ce_model_describe(const ce_model *model, ce_model_info *info, ce_error *error) {
+    if (!model || !info)
+        return cei_fail(error, CE_ERR_ARGUMENT, "ce_model_describe: %s is NULL", model ? "info" : "model");
+    ce_status status = cei_check_struct(info->size, sizeof *info, "ce_model_info", error);
+    if (status != CE_OK) return status;
+    const cei_config *config = &model->config;
+    *info = (ce_model_info){
+        .size = info->size,
+        .path = model->path,
+        .architecture = model->blueprint.network->architecture->name,
+        .tokenizer = cei_tokenizer_kind(model->tokenizer),
+        .num_labels = config->num_labels,
+        .max_length = model->blueprint.max_length,
+        .max_positions = config->max_positions,
+        .vocab_size = config->vocab_size,
+        .hidden_size = config->hidden_size,
+        .layers = config->layers,
+        .heads = config->heads,
+        .intermediate_size = config->intermediate_size,
+        .parameters = cei_plan_parameters(&model->blueprint.plan),
+        .activation = model->activation,
+        .weight_dtype = model->weight_dtype,
+    };
+    return CE_OK;
+}
+
+const char *ce_model_label(const ce_model *model, size_t index) {
+    return model && index < model->config.num_labels ? model->config.labels[index] : NULL;
+}
+
+const char *ce_activation_name(ce_activation activation) {
+    switch (activation) {
+    case CE_ACTIVATION_DEFAULT: return "Default";
+    case CE_ACTIVATION_IDENTITY: return "Identity";
+    case CE_ACTIVATION_SIGMOID: return "Sigmoid";
+    case CE_ACTIVATION_TANH: return "Tanh";
+    case CE_ACTIVATION_RELU: return "ReLU";
+    case CE_ACTIVATION_SOFTMAX: return "Softmax";
+    }
+    return "Unknown";
+}

@@ -1,0 +1,243 @@
+/* load.c - from a folder to a model: the device first, then config, tokenizer, plan, placement.
+ *
+ * The files are open during load only. Every step checks what it reads against the steps before it, so that a model
+ * that loads is one that can score. */
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/file.h"
+#include "base/memory.h"
+#include "model/model.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { DEFAULT_BATCH_TOKENS = 1024 };
+
+/* ---- options ------------------------------------------------------------------------------------------------- */
+
+static ce_status check_options(const ce_load_options *options, ce_error *error) {
+    ce_status status = cei_check_struct(options->size, sizeof *options, "ce_load_options", error);
+    if (status != CE_OK) return status;
+    if (options->place != CE_PLACE_EAGER && options->place != CE_PLACE_DEFERRED)
+        return cei_fail(error, CE_ERR_ARGUMENT, "ce_load_options.place is %d, which is no ce_place_mode",
+                        (int)options->place);
+    if (options->precision != CE_PRECISION_DEFAULT && options->precision != CE_PRECISION_FLOAT32)
+        return cei_fail(error, CE_ERR_UNSUPPORTED, "precision %d is not supported; supported: float32",
+                        (int)options->precision);
+    if ((unsigned)options->activation > CE_ACTIVATION_SOFTMAX)
+        return cei_fail(error, CE_ERR_ARGUMENT, "ce_load_options.activation is %d, which is no ce_activation",
+                        (int)options->activation);
+    if (options->threads > 4096)
+        return cei_fail(error, CE_ERR_ARGUMENT, "ce_load_options.threads is %u; the most is 4096", options->threads);
+    return CE_OK;
+}
+
+/* ---- limits -------------------------------------------------------------------------------------------------- */
+
+static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
+
+/* Tokens of a pair: the caller's, else the smaller of the tokenizer's and the model's, as the reference has it. */
+static ce_status set_max_length(ce_model *model, size_t asked, ce_error *error) {
+    cei_blueprint *blueprint = &model->blueprint;
+    size_t positions = model->config.max_positions, specials = cei_tokenizer_pair_specials(model->tokenizer);
+    size_t length = asked ? asked : smaller(cei_tokenizer_max_length(model->tokenizer), positions);
+    if (length > positions)
+        return cei_fail(error, CE_ERR_ARGUMENT, "max_length is %zu, and the model has only %zu positions", length,
+                        positions);
+    if (length < specials)
+        return cei_fail(error, CE_ERR_ARGUMENT, "max_length is %zu, and the special tokens of a pair alone are %zu",
+                        length, specials);
+    blueprint->max_length = length;
+    return CE_OK;
+}
+
+static ce_status set_batch(ce_model *model, size_t asked, ce_error *error) {
+    cei_blueprint *blueprint = &model->blueprint;
+    size_t tokens = asked ? asked : DEFAULT_BATCH_TOKENS;
+    if (tokens > (size_t)INT32_MAX)
+        return cei_fail(error, CE_ERR_ARGUMENT, "batch_tokens is %zu; the most is %d", tokens, INT32_MAX);
+    if (tokens < blueprint->max_length) tokens = blueprint->max_length;
+    if (tokens < CEI_PROBE_TOKENS) tokens = CEI_PROBE_TOKENS;
+    size_t shortest = cei_tokenizer_pair_specials(model->tokenizer);
+    blueprint->batch_tokens = tokens;
+    blueprint->batch_sequences = tokens / (shortest ? shortest : 1);
+    if (blueprint->batch_sequences < CEI_PROBE_SEQUENCES) blueprint->batch_sequences = CEI_PROBE_SEQUENCES;
+    return CE_OK;
+}
+
+/* ---- files --------------------------------------------------------------------------------------------------- */
+
+static ce_status check_labels(const cei_config *config, size_t asked, ce_error *error) {
+    if (!asked || asked == config->num_labels) return CE_OK;
+    return cei_fail(error, CE_ERR_MODEL, "%s: num_labels %zu was asked for, and the model's head has %zu", config->path,
+                    asked, config->num_labels);
+}
+
+/* Every id that the tokenizer can give must have a row in the embedding tables. */
+static ce_status check_vocabulary(const ce_model *model, ce_error *error) {
+    size_t tokens = cei_tokenizer_vocab_size(model->tokenizer), rows = model->config.vocab_size;
+    if (tokens > rows)
+        return cei_fail(error, CE_ERR_MODEL, "%s: the tokenizer has ids up to %zu, and the model's vocab_size is %zu",
+                        model->path, tokens - 1, rows);
+    if (cei_tokenizer_type_count(model->tokenizer) > model->config.type_vocab_size)
+        return cei_fail(error, CE_ERR_MODEL,
+                        "%s: the tokenizer tells %zu token types apart, and the model's type_vocab_size is %zu",
+                        model->path, cei_tokenizer_type_count(model->tokenizer), model->config.type_vocab_size);
+    return CE_OK;
+}
+
+/* The dtype of the weights in the files, "mixed" if matrices differ; vectors follow the matrices only sometimes, so
+ * they are not counted. */
+static const char *weight_dtype(const cei_plan *plan, const cei_checkpoint *checkpoint) {
+    const char *found = NULL;
+    for (size_t i = 0; i < plan->part_count; i++) {
+        cei_values values;
+        if (plan->weights[plan->parts[i].weight].role == CEI_ROLE_VECTOR) continue;
+        if (cei_plan_values(plan, i, checkpoint, &values, NULL) != CE_OK) continue;
+        const char *name = cei_dtype_name(values.dtype);
+        if (found && strcmp(found, name) != 0) return "mixed";
+        found = name;
+    }
+    return found ? found : "mixed";
+}
+
+static ce_status plan_weights(ce_model *model, ce_error *error) {
+    cei_checkpoint *checkpoint = NULL;
+    const cei_architecture *architecture = NULL;
+    cei_blueprint *blueprint = &model->blueprint;
+    ce_status status = cei_architecture_find(&model->config, &architecture, error);
+    if (status == CE_OK) status = cei_checkpoint_open(model->path, &checkpoint, error);
+    if (status == CE_OK)
+        status = architecture->create(&model->config, checkpoint, &blueprint->plan, &blueprint->network, error);
+    if (status == CE_OK) status = cei_plan_check(&blueprint->plan, checkpoint, error);
+    if (status == CE_OK) status = cei_checkpoint_identify(checkpoint, &model->identity, error);
+    if (status == CE_OK) {
+        model->file_bytes = cei_checkpoint_bytes(checkpoint);
+        model->tensors_unused = (uint32_t)cei_plan_unused(&blueprint->plan, checkpoint);
+        model->weight_dtype = weight_dtype(&blueprint->plan, checkpoint);
+        blueprint->max_positions = model->config.max_positions;
+        blueprint->vocab_size = model->config.vocab_size;
+        blueprint->type_vocab_size = model->config.type_vocab_size;
+        if (model->tensors_unused)
+            cei_log_line(&blueprint->log, CE_LOG_INFO, "%s: %u tensors are not read by %s",
+                         cei_checkpoint_path(checkpoint), model->tensors_unused, architecture->name);
+    }
+    cei_checkpoint_close(checkpoint);
+    return status;
+}
+
+static ce_status read_files(ce_model *model, const ce_load_options *options, ce_error *error) {
+    ce_status status = cei_check_folder(model->path, error);
+    if (status == CE_OK) status = cei_config_load(model->path, &model->blueprint.log, &model->config, error);
+    if (status == CE_OK) status = check_labels(&model->config, options->num_labels, error);
+    if (status == CE_OK) status = plan_weights(model, error);
+    if (status == CE_OK) status = cei_tokenizer_load(model->path, &model->tokenizer, error);
+    if (status == CE_OK) status = check_vocabulary(model, error);
+    if (status == CE_OK) status = set_max_length(model, options->max_length, error);
+    if (status == CE_OK) status = set_batch(model, options->batch_tokens, error);
+    model->activation = options->activation ? options->activation : model->config.activation;
+    return status;
+}
+
+/* ---- placing, with auto's choices ---------------------------------------------------------------------------- */
+
+static bool is_device_fault(ce_status status) {
+    return status == CE_ERR_DEVICE_ABSENT || status == CE_ERR_DEVICE_MEMORY || status == CE_ERR_DEVICE_FAULT ||
+           status == CE_ERR_DEVICE_LOST || status == CE_ERR_VERIFY || status == CE_ERR_UNSUPPORTED;
+}
+
+static void note_fallback(ce_model *model, cei_device_id failed, const ce_error *why) {
+    char device[CE_DEVICE_ID_SIZE];
+    cei_device_format(failed, device);
+    cei_log_line(&model->blueprint.log, CE_LOG_WARNING, "auto passes over %s: %s", device, why->message);
+    pthread_mutex_lock(&model->lock);
+    snprintf(model->fallback_reason, sizeof model->fallback_reason, "%s: %.200s", device, why->message);
+    pthread_mutex_unlock(&model->lock);
+}
+
+ce_status cei_model_place_auto(ce_model *model, ce_error *error) {
+    ce_error why = {0};
+    pthread_mutex_lock(&model->lock);
+    cei_device_id id = model->target;
+    bool automatic = cei_device_is_auto(model->requested);
+    pthread_mutex_unlock(&model->lock);
+    ce_status status = cei_model_place_on(model, id, &why);
+    for (size_t skip = 1; automatic && is_device_fault(status); skip++) {
+        cei_device_id next;
+        if (cei_device_resolve("auto", skip, &next, NULL) != CE_OK) break;
+        note_fallback(model, id, &why);
+        id = next;
+        status = cei_model_place_on(model, id, &why);
+    }
+    if (status != CE_OK && error) *error = why;
+    return status;
+}
+
+/* ---- life ---------------------------------------------------------------------------------------------------- */
+
+static ce_status create(const char *path, const ce_load_options *options, ce_model **out, ce_error *error) {
+    ce_model *model = cei_alloc_zeroed(1, sizeof *model);
+    if (!model) return cei_fail_memory(error, "a model", sizeof *model);
+    pthread_mutex_init(&model->mover, NULL);
+    pthread_mutex_init(&model->lock, NULL);
+    pthread_mutex_init(&model->scratch_lock, NULL);
+    model->blueprint.log = (cei_log){options->log, options->log_user};
+    model->blueprint.cpu_disable = options->cpu_disable;
+    model->blueprint.precision = CE_PRECISION_FLOAT32;
+    snprintf(model->requested, sizeof model->requested, "%s", options->device ? options->device : "auto");
+    *out = model;
+    model->path = cei_copy_string(path, strlen(path));
+    return model->path ? CE_OK : cei_fail_memory(error, "a model", 0);
+}
+
+void ce_model_free(ce_model *model) {
+    if (!model) return;
+    cei_placement_unref(model->current);
+    cei_scratch_free_all(model);
+    cei_pool_free(model->blueprint.pool);
+    cei_tokenizer_free(model->tokenizer);
+    cei_config_free(&model->config);
+    cei_plan_free(&model->blueprint.plan);
+    cei_free(model->blueprint.network);
+    cei_checkpoint_identity_free(model->identity);
+    cei_free(model->checksums);
+    cei_free(model->path);
+    pthread_mutex_destroy(&model->scratch_lock);
+    pthread_mutex_destroy(&model->lock);
+    pthread_mutex_destroy(&model->mover);
+    cei_free(model);
+}
+
+ce_status ce_model_load(const char *path, const ce_load_options *options, ce_model **out, ce_error *error) {
+    static const ce_load_options defaults = {.size = sizeof defaults};
+    if (!out) return cei_fail(error, CE_ERR_ARGUMENT, "ce_model_load: model is NULL");
+    *out = NULL;
+    if (!path) return cei_fail(error, CE_ERR_ARGUMENT, "ce_model_load: path is NULL");
+    if (!options) options = &defaults;
+    ce_status status = check_options(options, error);
+    if (status != CE_OK) return status;
+
+    cei_device_id target;
+    double start = cei_now_ms();
+    status = cei_device_resolve(options->device, 0, &target, error);
+    double resolve_ms = cei_now_ms() - start;
+    if (status != CE_OK) return status;
+
+    ce_model *model = NULL;
+    status = create(path, options, &model, error);
+    if (status == CE_OK) {
+        model->target = target;
+        model->resolve_ms = resolve_ms;
+        status = read_files(model, options, error);
+    }
+    if (status == CE_OK)
+        status =
+            cei_pool_create(options->threads ? options->threads : cei_usable_cpus(), &model->blueprint.pool, error);
+    if (status == CE_OK && options->place == CE_PLACE_EAGER) status = ce_model_place(model, error);
+    if (status != CE_OK) {
+        ce_model_free(model);
+        return status;
+    }
+    *out = model;
+    return CE_OK;
+}

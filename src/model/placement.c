@@ -1,0 +1,304 @@
+/* placement.c - builds a placement step by step, and lends its contexts to calls.
+ *
+ * The order of the steps keeps faults early and memory low: capability and memory of the device first, then the
+ * reference's answer to the known input (from the file), then the upload, then verification on the device. */
+#include "model/placement.h"
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/memory.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+
+struct cei_shared {
+    pthread_mutex_t lock;
+    pthread_cond_t returned; /* a context came back */
+    size_t references;
+    cei_context *free_contexts;
+    size_t contexts; /* made so far */
+};
+
+/* ---- contexts ------------------------------------------------------------------------------------------------ */
+
+static cei_stream_limits context_limits(const cei_blueprint *blueprint) {
+    const cei_network *network = blueprint->network;
+    return (cei_stream_limits){blueprint->batch_tokens, blueprint->max_length, network->head_size, network->widest};
+}
+
+static void context_free(cei_context *context) {
+    if (!context) return;
+    cei_buffer_free(context->workspace);
+    cei_stream_free(context->stream);
+    cei_free(context);
+}
+
+static ce_status context_create(cei_placement *placement, cei_context **out, ce_error *error) {
+    const cei_blueprint *blueprint = placement->blueprint;
+    const cei_network *network = blueprint->network;
+    *out = NULL;
+    cei_context *context = cei_alloc_zeroed(1, sizeof *context);
+    if (!context) return cei_fail_memory(error, "a scoring context", sizeof *context);
+    cei_stream_limits limits = context_limits(blueprint);
+    size_t bytes = network->architecture->workspace(network, blueprint->batch_tokens, blueprint->batch_sequences);
+    ce_status status = bytes ? CE_OK : cei_fail(error, CE_ERR_ARGUMENT, "batch_tokens is too large");
+    if (status == CE_OK) status = cei_stream_create(placement->device, &limits, &context->stream, error);
+    if (status == CE_OK) status = cei_buffer_create(placement->device, bytes, &context->workspace, error);
+    if (status != CE_OK) {
+        context_free(context);
+        return status;
+    }
+    *out = context;
+    return CE_OK;
+}
+
+/* Waits for a context if there are any at all; NULL if there are none to wait for. */
+static cei_context *await_context(cei_placement *placement) {
+    struct cei_shared *shared = placement->shared;
+    cei_context *context = NULL;
+    pthread_mutex_lock(&shared->lock);
+    while (shared->contexts > 0 && !shared->free_contexts) pthread_cond_wait(&shared->returned, &shared->lock);
+    if (shared->free_contexts) {
+        context = shared->free_contexts;
+        shared->free_contexts = context->next;
+    }
+    pthread_mutex_unlock(&shared->lock);
+    return context;
+}
+
+ce_status cei_context_take(cei_placement *placement, cei_context **out, ce_error *error) {
+    struct cei_shared *shared = placement->shared;
+    pthread_mutex_lock(&shared->lock);
+    cei_context *context = shared->free_contexts;
+    if (context) shared->free_contexts = context->next;
+    pthread_mutex_unlock(&shared->lock);
+    ce_status status = CE_OK;
+    if (!context) {
+        status = context_create(placement, &context, error);
+        if (status == CE_OK) {
+            pthread_mutex_lock(&shared->lock);
+            shared->contexts++;
+            pthread_mutex_unlock(&shared->lock);
+        } else if (status == CE_ERR_DEVICE_MEMORY || status == CE_ERR_MEMORY) {
+            context = await_context(placement);
+            if (context) status = CE_OK;
+        }
+    }
+    *out = context;
+    return status;
+}
+
+void cei_context_give(cei_placement *placement, cei_context *context) {
+    if (!context) return;
+    struct cei_shared *shared = placement->shared;
+    pthread_mutex_lock(&shared->lock);
+    context->next = shared->free_contexts;
+    shared->free_contexts = context;
+    pthread_cond_signal(&shared->returned);
+    pthread_mutex_unlock(&shared->lock);
+}
+
+uint64_t cei_placement_workspace(const cei_placement *placement) {
+    struct cei_shared *shared = placement->shared;
+    pthread_mutex_lock(&shared->lock);
+    uint64_t bytes = (uint64_t)shared->contexts * placement->context_bytes;
+    pthread_mutex_unlock(&shared->lock);
+    return bytes;
+}
+
+/* ---- life ---------------------------------------------------------------------------------------------------- */
+
+static void placement_free(cei_placement *placement) {
+    struct cei_shared *shared = placement->shared;
+    for (cei_context *context = shared ? shared->free_contexts : NULL; context;) {
+        cei_context *next = context->next;
+        context_free(context);
+        context = next;
+    }
+    cei_buffer_free(placement->memory);
+    cei_device_close(placement->device);
+    if (shared) {
+        pthread_cond_destroy(&shared->returned);
+        pthread_mutex_destroy(&shared->lock);
+        cei_free(shared);
+    }
+    cei_free(placement->weights);
+    cei_free(placement->checksums);
+    cei_free(placement->probe_logits);
+    cei_free(placement);
+}
+
+void cei_placement_ref(cei_placement *placement) {
+    pthread_mutex_lock(&placement->shared->lock);
+    placement->shared->references++;
+    pthread_mutex_unlock(&placement->shared->lock);
+}
+
+void cei_placement_unref(cei_placement *placement) {
+    if (!placement) return;
+    pthread_mutex_lock(&placement->shared->lock);
+    size_t left = --placement->shared->references;
+    pthread_mutex_unlock(&placement->shared->lock);
+    if (left == 0) placement_free(placement);
+}
+
+static ce_status allocate(const cei_blueprint *blueprint, cei_device_id id, cei_placement **out, ce_error *error) {
+    cei_placement *placement = cei_alloc_zeroed(1, sizeof *placement);
+    if (!placement) return cei_fail_memory(error, "a placement", sizeof *placement);
+    placement->blueprint = blueprint;
+    placement->id = id;
+    placement->weights = cei_alloc_zeroed(blueprint->plan.weight_count, sizeof *placement->weights);
+    placement->checksums = cei_alloc_zeroed(blueprint->plan.part_count, sizeof *placement->checksums);
+    placement->probe_logits =
+        cei_alloc_zeroed(CEI_PROBE_SEQUENCES * blueprint->network->labels, sizeof *placement->probe_logits);
+    placement->shared = cei_alloc_zeroed(1, sizeof *placement->shared);
+    if (placement->shared) {
+        placement->shared->references = 1;
+        pthread_mutex_init(&placement->shared->lock, NULL);
+        pthread_cond_init(&placement->shared->returned, NULL);
+    }
+    if (!placement->weights || !placement->checksums || !placement->probe_logits || !placement->shared) {
+        placement_free(placement);
+        return cei_fail_memory(error, "a placement", 0);
+    }
+    placement->report.size = sizeof placement->report;
+    cei_device_format(id, placement->report.device);
+    *out = placement;
+    return CE_OK;
+}
+
+/* ---- steps --------------------------------------------------------------------------------------------------- */
+
+static ce_status check_operations(const cei_placement *placement, ce_error *error) {
+    const cei_blueprint *blueprint = placement->blueprint;
+    const cei_architecture *architecture = blueprint->network->architecture;
+    for (int op = 0; op < CEI_OP_COUNT; op++)
+        if ((architecture->ops >> op & 1) && !cei_device_supports(placement->device, (cei_op)op, blueprint->precision))
+            return cei_fail(error, CE_ERR_UNSUPPORTED, "%s cannot compute \"%s\" in float32, which %s needs",
+                            placement->report.device, cei_op_name((cei_op)op), architecture->name);
+    return CE_OK;
+}
+
+/* Gives each weight its place in one block of device memory; *bytes receives the block's size. */
+static ce_status lay_out_weights(cei_placement *placement, size_t *bytes, ce_error *error) {
+    const cei_plan *plan = &placement->blueprint->plan;
+    *bytes = 0;
+    for (size_t i = 0; i < plan->weight_count; i++) {
+        cei_weight *weight = &placement->weights[i];
+        *weight = plan->weights[i];
+        weight->at.offset = *bytes;
+        size_t size = cei_weight_bytes(placement->device, weight->role, weight->rows, weight->columns);
+        if (size == 0 || !cei_add_size(*bytes, size, bytes))
+            return cei_fail(error, CE_ERR_MODEL, "the model's weights are too large for this machine");
+    }
+    return CE_OK;
+}
+
+/* Asks for all device memory that the model needs: the weights, and one context so that a first call cannot fail for
+ * want of it. A shortage that the device knows of is raised before anything is asked for. */
+static ce_status check_memory(cei_placement *placement, size_t weight_bytes, ce_error *error) {
+    const cei_blueprint *blueprint = placement->blueprint;
+    const cei_network *network = blueprint->network;
+    cei_stream_limits limits = context_limits(blueprint);
+    size_t workspace = network->architecture->workspace(network, blueprint->batch_tokens, blueprint->batch_sequences);
+    placement->context_bytes = workspace + cei_stream_bytes(placement->device, &limits);
+    uint64_t need = (uint64_t)weight_bytes + placement->context_bytes;
+    ce_device_info info;
+    ce_status status = cei_device_status(placement->device, &info, error);
+    if (status != CE_OK || info.memory_total == 0 || need <= info.memory_free) return status;
+    return cei_fail(error, CE_ERR_DEVICE_MEMORY,
+                    "%s has too little memory: needed %llu bytes (weights %llu, workspace %llu), free %llu, total %llu",
+                    placement->report.device, (unsigned long long)need, (unsigned long long)weight_bytes,
+                    (unsigned long long)placement->context_bytes, (unsigned long long)info.memory_free,
+                    (unsigned long long)info.memory_total);
+}
+
+static ce_status take_memory(cei_placement *placement, size_t weight_bytes, ce_error *error) {
+    ce_status status = cei_buffer_create(placement->device, weight_bytes, &placement->memory, error);
+    for (size_t i = 0; i < placement->blueprint->plan.weight_count; i++)
+        placement->weights[i].at.buffer = placement->memory;
+    cei_context *context = NULL;
+    if (status == CE_OK) status = cei_context_take(placement, &context, error);
+    cei_context_give(placement, context);
+    placement->report.weight_bytes = weight_bytes;
+    return status;
+}
+
+static ce_status open_device(cei_placement *placement, ce_error *error) {
+    const cei_blueprint *blueprint = placement->blueprint;
+    cei_device_options options = {blueprint->pool, blueprint->cpu_disable};
+    ce_device_info info;
+    ce_status status = cei_device_probe(placement->id, &info, error);
+    if (status == CE_OK) status = cei_device_open(placement->id, &options, &placement->device, error);
+    if (status != CE_OK) return status;
+    snprintf(placement->report.device_name, sizeof placement->report.device_name, "%s", info.name);
+    placement->report.precision = CE_PRECISION_FLOAT32;
+    placement->report.tensors = (uint32_t)blueprint->plan.part_count;
+    return check_operations(placement, error);
+}
+
+/* The logits that the self-test compares with: the portable reference's, or, if the files are gone, those that the
+ * verified placement gave whose weights are taken. */
+static ce_status reference_logits(cei_placement *placement, const cei_source *source, float *logits, ce_error *error) {
+    const cei_blueprint *blueprint = placement->blueprint;
+    if (source->checkpoint) return cei_probe_reference(blueprint, source->checkpoint, logits, error);
+    memcpy(logits, source->placement->probe_logits, CEI_PROBE_SEQUENCES * blueprint->network->labels * sizeof *logits);
+    return CE_OK;
+}
+
+/* Adds the time since *since to *total, and starts anew. */
+static void lap(double *since, double *total) {
+    double now = cei_now_ms();
+    *total += now - *since;
+    *since = now;
+}
+
+static ce_status build(cei_placement *placement, const cei_source *source, const uint64_t *expected, float *reference,
+                       ce_error *error) {
+    ce_placement_report *report = &placement->report;
+    double start = cei_now_ms(), since = start;
+    size_t bytes = 0;
+    ce_status status = open_device(placement, error);
+    if (status == CE_OK) status = lay_out_weights(placement, &bytes, error);
+    if (status == CE_OK) status = check_memory(placement, bytes, error);
+    lap(&since, &report->open_ms);
+    if (status == CE_OK) status = reference_logits(placement, source, reference, error);
+    lap(&since, &report->self_test_ms);
+    if (status == CE_OK) status = take_memory(placement, bytes, error);
+    if (status == CE_OK) status = cei_upload(placement, source, error);
+    lap(&since, &report->upload_ms);
+    if (status == CE_OK) status = cei_verify(placement, expected, error);
+    lap(&since, &report->verify_ms);
+    if (status == CE_OK) status = cei_self_test(placement, reference, error);
+    lap(&since, &report->self_test_ms);
+    report->total_ms = since - start;
+    return status;
+}
+
+ce_status cei_placement_create(const cei_blueprint *blueprint, cei_device_id id, const cei_source *source,
+                               const uint64_t *expected, cei_placement **out, ce_error *error) {
+    *out = NULL;
+    cei_placement *placement = NULL;
+    ce_status status = allocate(blueprint, id, &placement, error);
+    if (status != CE_OK) return status;
+    float *reference = cei_alloc_zeroed(CEI_PROBE_SEQUENCES * blueprint->network->labels, sizeof *reference);
+    if (!reference) status = cei_fail_memory(error, "the self-test", 0);
+    if (status == CE_OK) status = build(placement, source, expected, reference, error);
+    cei_free(reference);
+    if (status != CE_OK) {
+        cei_placement_unref(placement);
+        return status;
+    }
+    *out = placement;
+    return CE_OK;
+}
+
+uint64_t cei_blueprint_weight_bytes(const cei_blueprint *blueprint) {
+    return cei_plan_parameters(&blueprint->plan) * sizeof(float);
+}
+
+uint64_t cei_blueprint_workspace_bytes(const cei_blueprint *blueprint) {
+    const cei_network *network = blueprint->network;
+    return network->architecture->workspace(network, blueprint->batch_tokens, blueprint->batch_sequences);
+}

@@ -1,0 +1,95 @@
+/* placement.h - the weights of a model on one device, and the proof that they are there.
+ *
+ * A placement is built whole or not at all, then never changes. It is counted: the model holds one reference, and each
+ * call in flight one, so that a move can swap it out under running calls. Its contexts (a stream and a workspace each)
+ * are lent to calls and come back. */
+#ifndef CEI_PLACEMENT_H
+#define CEI_PLACEMENT_H
+
+#include "base/log.h"
+#include "model/architecture.h"
+
+/* What all placements of a model share; owned by the model, which outlives them. */
+typedef struct cei_blueprint {
+    cei_plan plan;
+    cei_network *network;
+    cei_pool *pool;
+    cei_log log;
+    uint64_t cpu_disable;
+    ce_precision precision;
+    size_t max_length;      /* tokens of one sequence */
+    size_t batch_tokens;    /* of one batch; at least max_length */
+    size_t batch_sequences; /* of one batch */
+    size_t max_positions, vocab_size, type_vocab_size;
+} cei_blueprint;
+
+/* The self-test's known input: two short sequences of made-up ids (see selftest.c). */
+enum { CEI_PROBE_TOKENS = 8, CEI_PROBE_SEQUENCES = 2 };
+
+typedef struct cei_context {
+    cei_stream *stream;
+    cei_buffer *workspace;
+    struct cei_context *next; /* in the free list */
+} cei_context;
+
+typedef struct cei_placement cei_placement;
+
+struct cei_placement {
+    const cei_blueprint *blueprint;
+    cei_device_id id;
+    cei_device *device;
+    cei_buffer *memory;  /* all weights */
+    cei_weight *weights; /* [plan.weight_count], slices of memory */
+    uint64_t *checksums; /* [plan.part_count], of the parts' values as float32 */
+    float *probe_logits; /* [CEI_PROBE_SEQUENCES, labels] what the known input gave at placing */
+    size_t context_bytes;
+    ce_placement_report report; /* complete but for state, requested and generation, which are the model's */
+    struct cei_shared *shared;  /* reference count and free contexts */
+};
+
+/* Where the weights come from: the checkpoint, or, if its files are gone, another placement. One of them is NULL. */
+typedef struct cei_source {
+    const cei_checkpoint *checkpoint;
+    cei_placement *placement;
+} cei_source;
+
+/* Opens the device, asks for its memory, streams the weights there, verifies them, runs the self-test.
+ * expected: checksums of an earlier placement of the same model that must come out again, or NULL.
+ * On success *placement has one reference. Errors: any of devices; MEMORY; VERIFY. On failure nothing is held. */
+ce_status cei_placement_create(const cei_blueprint *blueprint, cei_device_id id, const cei_source *source,
+                               const uint64_t *expected, cei_placement **placement, ce_error *error);
+
+void cei_placement_ref(cei_placement *placement);
+void cei_placement_unref(cei_placement *placement); /* frees it with the last reference; NULL is fine */
+
+/* Lends a context; more are made as calls need them at the same time. If the device has no memory for another, waits
+ * for one to come back. Errors: DEVICE_*, MEMORY. */
+ce_status cei_context_take(cei_placement *placement, cei_context **context, ce_error *error);
+void cei_context_give(cei_placement *placement, cei_context *context); /* NULL is fine */
+
+/* Bytes of workspace that the placement holds now. */
+uint64_t cei_placement_workspace(const cei_placement *placement);
+
+/* Bytes that a placement would take on a device with no padding of its own: for plans. */
+uint64_t cei_blueprint_weight_bytes(const cei_blueprint *blueprint);
+uint64_t cei_blueprint_workspace_bytes(const cei_blueprint *blueprint);
+
+/* ---- parts of cei_placement_create, each in its own file ------------------------------------------------------ */
+
+/* upload.c: streams every part to the device and sets placement->checksums. */
+ce_status cei_upload(cei_placement *placement, const cei_source *source, ce_error *error);
+
+/* upload.c: compares the device's checksum of every part with placement->checksums, and those with expected. */
+ce_status cei_verify(cei_placement *placement, const uint64_t *expected, ce_error *error);
+
+/* selftest.c: the known input on the placement's device: logits [CEI_PROBE_SEQUENCES, labels]. */
+ce_status cei_probe_run(cei_placement *placement, float *logits, ce_error *error);
+
+/* selftest.c: the known input through the portable reference, reading weights from the checkpoint. */
+ce_status cei_probe_reference(const cei_blueprint *blueprint, const cei_checkpoint *checkpoint, float *logits,
+                              ce_error *error);
+
+/* selftest.c: runs the known input on the device, keeps its logits and compares them with the reference's. */
+ce_status cei_self_test(cei_placement *placement, const float *reference, ce_error *error);
+
+#endif

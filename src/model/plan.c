@@ -1,0 +1,115 @@
+/* plan.c - the weights of a model and the tensors they are made of. Must not read a value. */
+#include "model/plan.h"
+
+#include "base/error.h"
+#include "base/memory.h"
+
+#include <string.h>
+
+static ce_status add_part(cei_plan *plan, const char *name, size_t weight, size_t first, size_t rows, ce_error *error) {
+    void *parts = plan->parts;
+    bool grown = cei_grow(&parts, &plan->part_capacity, plan->part_count + 1, sizeof *plan->parts);
+    plan->parts = parts;
+    char *copy = grown ? cei_copy_string(name, strlen(name)) : NULL;
+    if (!copy) return cei_fail_memory(error, "the model's plan", 0);
+    plan->parts[plan->part_count++] = (cei_part){copy, weight, first, rows};
+    return CE_OK;
+}
+
+ce_status cei_plan_add(cei_plan *plan, cei_role role, size_t columns, size_t count, const char *const *names,
+                       const size_t *rows, size_t *index, ce_error *error) {
+    void *weights = plan->weights;
+    bool grown = cei_grow(&weights, &plan->weight_capacity, plan->weight_count + 1, sizeof *plan->weights);
+    plan->weights = weights;
+    if (!grown) return cei_fail_memory(error, "the model's plan", 0);
+    size_t total = 0, bytes;
+    ce_status status = CE_OK;
+    for (size_t i = 0; i < count && status == CE_OK; i++) {
+        status = add_part(plan, names[i], plan->weight_count, total, rows[i], error);
+        if (status == CE_OK && !cei_add_size(total, rows[i], &total))
+            status = cei_fail(error, CE_ERR_MODEL, "%s: the config gives it too many rows", names[i]);
+    }
+    if (status == CE_OK && (!cei_mul_size(total, columns, &bytes) || !cei_mul_size(bytes, 8, &bytes)))
+        status = cei_fail(error, CE_ERR_MODEL, "%s: the config gives it too many values", names[0]);
+    if (status != CE_OK) return status;
+    cei_weight weight = {role, total, columns, {0}};
+    if (role == CEI_ROLE_VECTOR) weight = (cei_weight){role, 1, total, {0}};
+    *index = plan->weight_count;
+    plan->weights[plan->weight_count++] = weight;
+    return CE_OK;
+}
+
+/* Before version 2 of BERT's own code, a layer norm's weight and bias were called gamma and beta. Writes the old
+ * spelling of name; false if it has none. */
+static bool old_spelling(const char *name, char *old, size_t size) {
+    static const char *const forms[][2] = {{"LayerNorm.weight", "LayerNorm.gamma"},
+                                           {"LayerNorm.bias", "LayerNorm.beta"}};
+    size_t length = strlen(name);
+    for (size_t i = 0; i < 2; i++) {
+        size_t tail = strlen(forms[i][0]), other = strlen(forms[i][1]);
+        if (length < tail || strcmp(name + length - tail, forms[i][0]) != 0) continue;
+        if (length - tail + other + 1 > size) return false;
+        memcpy(old, name, length - tail);
+        memcpy(old + length - tail, forms[i][1], other + 1);
+        return true;
+    }
+    return false;
+}
+
+/* The part's tensor under the name that the checkpoint has for it; the plan's name if it has none. */
+static const char *name_in(const cei_part *part, const cei_checkpoint *checkpoint, char *old, size_t size) {
+    if (cei_checkpoint_find(checkpoint, part->name) || !old_spelling(part->name, old, size)) return part->name;
+    return cei_checkpoint_find(checkpoint, old) ? old : part->name;
+}
+
+ce_status cei_plan_values(const cei_plan *plan, size_t part, const cei_checkpoint *checkpoint, cei_values *values,
+                          ce_error *error) {
+    char old[256];
+    const cei_part *p = &plan->parts[part];
+    return cei_checkpoint_values(checkpoint, name_in(p, checkpoint, old, sizeof old), cei_part_stream_rows(plan, p),
+                                 cei_part_stream_columns(plan, p), values, error);
+}
+
+size_t cei_part_stream_rows(const cei_plan *plan, const cei_part *part) {
+    return plan->weights[part->weight].role == CEI_ROLE_VECTOR ? 1 : part->rows;
+}
+
+size_t cei_part_stream_columns(const cei_plan *plan, const cei_part *part) {
+    const cei_weight *weight = &plan->weights[part->weight];
+    return weight->role == CEI_ROLE_VECTOR ? part->rows : weight->columns;
+}
+
+ce_status cei_plan_check(const cei_plan *plan, const cei_checkpoint *checkpoint, ce_error *error) {
+    ce_status status = CE_OK;
+    for (size_t i = 0; i < plan->part_count && status == CE_OK; i++) {
+        cei_values values;
+        status = cei_plan_values(plan, i, checkpoint, &values, error);
+    }
+    return status;
+}
+
+uint64_t cei_plan_parameters(const cei_plan *plan) {
+    uint64_t parameters = 0;
+    for (size_t i = 0; i < plan->weight_count; i++)
+        parameters += (uint64_t)plan->weights[i].rows * plan->weights[i].columns;
+    return parameters;
+}
+
+size_t cei_plan_unused(const cei_plan *plan, const cei_checkpoint *checkpoint) {
+    size_t used = 0;
+    for (size_t i = 0; i < plan->part_count; i++) {
+        char old[256];
+        const char *name = name_in(&plan->parts[i], checkpoint, old, sizeof old);
+        const cei_tensor *tensor = cei_checkpoint_find(checkpoint, name);
+        if (tensor) used += strcmp(tensor->dtype, "I8") == 0 ? 2 : 1;
+    }
+    size_t count = cei_checkpoint_count(checkpoint);
+    return used < count ? count - used : 0;
+}
+
+void cei_plan_free(cei_plan *plan) {
+    for (size_t i = 0; i < plan->part_count; i++) cei_free(plan->parts[i].name);
+    cei_free(plan->parts);
+    cei_free(plan->weights);
+    *plan = (cei_plan){0};
+}

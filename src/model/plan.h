@@ -1,0 +1,49 @@
+/* plan.h - which weights a model needs, how they are made from the tensors of a checkpoint.
+ *
+ * An architecture declares its weights once, at load; everything that moves weights (binding, upload, verification,
+ * inspection) walks this plan and knows no architecture. */
+#ifndef CEI_PLAN_H
+#define CEI_PLAN_H
+
+#include "device/device.h"
+#include "formats/safetensors.h"
+
+/* A tensor of the checkpoint and the rows of a weight that it fills. */
+typedef struct cei_part {
+    char *name;         /* in the checkpoint */
+    size_t weight;      /* index into the plan's weights */
+    size_t first, rows; /* rows of the weight */
+} cei_part;
+
+typedef struct cei_plan {
+    cei_weight *weights; /* [weight_count] roles and shapes; the slices stay empty */
+    size_t weight_count, weight_capacity;
+    cei_part *parts; /* [part_count] in the order of weights */
+    size_t part_count, part_capacity;
+} cei_plan;
+
+/* Adds a weight made of count tensors of equal columns, stacked by rows: names[i] fills rows[i] of them. For a vector
+ * the tensors are laid end to end and rows[i] is their length. *index receives the weight's index. The tensors'
+ * presence and shapes are checked by cei_plan_check. Errors: MEMORY, MODEL (a size that overflows). */
+ce_status cei_plan_add(cei_plan *plan, cei_role role, size_t columns, size_t count, const char *const *names,
+                       const size_t *rows, size_t *index, ce_error *error);
+
+/* Is each part in the checkpoint, with the right shape and a dtype that can be read? Errors: MODEL, UNSUPPORTED. */
+ce_status cei_plan_check(const cei_plan *plan, const cei_checkpoint *checkpoint, ce_error *error);
+
+/* The values of a part in the checkpoint. Old spellings are found too: LayerNorm.gamma and .beta. */
+ce_status cei_plan_values(const cei_plan *plan, size_t part, const cei_checkpoint *checkpoint, cei_values *values,
+                          ce_error *error);
+
+/* Rows of a part as they are streamed: a vector is one row. */
+size_t cei_part_stream_rows(const cei_plan *plan, const cei_part *part);
+size_t cei_part_stream_columns(const cei_plan *plan, const cei_part *part);
+
+uint64_t cei_plan_parameters(const cei_plan *plan);
+
+/* Tensors in the checkpoint that no part reads (an I8 tensor's .scale is read with it). */
+size_t cei_plan_unused(const cei_plan *plan, const cei_checkpoint *checkpoint);
+
+void cei_plan_free(cei_plan *plan); /* zeroed is fine */
+
+#endif

@@ -1,0 +1,122 @@
+/* selftest.c - a known input, end to end, on the device and on the portable reference.
+ *
+ * The input is short, so that it is cheap, and made of ids spread over the vocabulary: two sequences of different
+ * length, so that packed offsets matter, with both token types where the model has them. */
+#include "base/error.h"
+#include "base/memory.h"
+#include "device/ref/ref.h"
+#include "model/placement.h"
+
+#include <math.h>
+#include <string.h>
+
+/* |device - reference| / (1 + |reference|): two float32 computations in different orders differ by about 1e-5 over
+ * tens of layers; a wrong kernel differs by far more than this. */
+static const double bound = 1e-3;
+
+typedef struct probe_input {
+    int32_t ids[CEI_PROBE_TOKENS], types[CEI_PROBE_TOKENS], positions[CEI_PROBE_TOKENS];
+    int32_t offsets[CEI_PROBE_SEQUENCES + 1];
+    cei_batch batch;
+} probe_input;
+
+static void make_probe(const cei_blueprint *blueprint, probe_input *probe) {
+    size_t lengths[CEI_PROBE_SEQUENCES] = {5, 3}, token = 0;
+    *probe = (probe_input){0};
+    for (size_t s = 0; s < CEI_PROBE_SEQUENCES; s++) {
+        size_t length = lengths[s] < blueprint->max_positions ? lengths[s] : blueprint->max_positions;
+        if (length > blueprint->max_length) length = blueprint->max_length;
+        for (size_t i = 0; i < length; i++, token++) {
+            /* Knuth's multiplicative hash spreads neighbouring tokens over the vocabulary. */
+            uint32_t spread = (uint32_t)(token + 1) * UINT32_C(2654435761);
+            probe->ids[token] = (int32_t)(spread % blueprint->vocab_size);
+            probe->types[token] = blueprint->type_vocab_size > 1 && i > length / 2;
+            probe->positions[token] = (int32_t)i;
+        }
+        probe->offsets[s + 1] = (int32_t)token;
+        if (length > probe->batch.longest) probe->batch.longest = length;
+    }
+    probe->batch.tokens = token;
+    probe->batch.sequences = CEI_PROBE_SEQUENCES;
+    probe->batch.ids = probe->ids;
+    probe->batch.types = probe->types;
+    probe->batch.positions = probe->positions;
+    probe->batch.offsets = probe->offsets;
+}
+
+ce_status cei_probe_run(cei_placement *placement, float *logits, ce_error *error) {
+    const cei_network *network = placement->blueprint->network;
+    probe_input probe;
+    make_probe(placement->blueprint, &probe);
+    cei_context *context = NULL;
+    ce_status status = cei_context_take(placement, &context, error);
+    if (status == CE_OK)
+        status = network->architecture->forward(network, placement->weights, &probe.batch, context->stream,
+                                                context->workspace, logits, error);
+    cei_context_give(placement, context);
+    return status;
+}
+
+static ce_status bind_weights(cei_device *device, const cei_plan *plan, const cei_checkpoint *checkpoint,
+                              ce_error *error) {
+    ce_status status = CE_OK;
+    for (size_t i = 0; i < plan->part_count && status == CE_OK; i++) {
+        const cei_part *part = &plan->parts[i];
+        cei_values values;
+        status = cei_plan_values(plan, i, checkpoint, &values, error);
+        if (status == CE_OK) status = cei_ref_bind(device, &plan->weights[part->weight], part->first, &values, error);
+    }
+    return status;
+}
+
+static void release_pages(const cei_plan *plan, const cei_checkpoint *checkpoint) {
+    for (size_t i = 0; i < plan->part_count; i++) {
+        cei_values values;
+        if (cei_plan_values(plan, i, checkpoint, &values, NULL) == CE_OK) cei_checkpoint_release(checkpoint, &values);
+    }
+}
+
+ce_status cei_probe_reference(const cei_blueprint *blueprint, const cei_checkpoint *checkpoint, float *logits,
+                              ce_error *error) {
+    const cei_network *network = blueprint->network;
+    probe_input probe;
+    make_probe(blueprint, &probe);
+    cei_stream_limits limits = {CEI_PROBE_TOKENS, CEI_PROBE_TOKENS, network->head_size, network->widest};
+    cei_device *device = NULL;
+    cei_stream *stream = NULL;
+    cei_buffer *workspace = NULL;
+    size_t bytes = network->architecture->workspace(network, CEI_PROBE_TOKENS, CEI_PROBE_SEQUENCES);
+    ce_status status = cei_ref_open(&device, error);
+    if (status == CE_OK) status = bind_weights(device, &blueprint->plan, checkpoint, error);
+    if (status == CE_OK) status = cei_stream_create(device, &limits, &stream, error);
+    if (status == CE_OK) status = cei_buffer_create(device, bytes, &workspace, error);
+    if (status == CE_OK)
+        status = network->architecture->forward(network, blueprint->plan.weights, &probe.batch, stream, workspace,
+                                                logits, error);
+    cei_buffer_free(workspace);
+    cei_stream_free(stream);
+    cei_device_close(device);
+    /* The file's pages leave this process before the weights arrive on their device: one copy at a time. */
+    release_pages(&blueprint->plan, checkpoint);
+    return status;
+}
+
+ce_status cei_self_test(cei_placement *placement, const float *reference, ce_error *error) {
+    ce_status status = cei_probe_run(placement, placement->probe_logits, error);
+    if (status != CE_OK) return status;
+    ce_placement_report *report = &placement->report;
+    size_t count = CEI_PROBE_SEQUENCES * placement->blueprint->network->labels;
+    report->self_test_bound = bound;
+    for (size_t i = 0; i < count; i++) {
+        double found = placement->probe_logits[i], wanted = reference[i];
+        double deviation = fabs(found - wanted) / (1 + fabs(wanted));
+        if (!(deviation <= bound)) /* NaN is no agreement either */
+            return cei_fail(error, CE_ERR_VERIFY,
+                            "the self-test failed on %s: a known input gave the logit %.9g, and the portable "
+                            "reference %.9g (deviation %.2g, allowed %.2g)",
+                            report->device, found, wanted, deviation, bound);
+        if (deviation > report->self_test_error) report->self_test_error = deviation;
+    }
+    report->self_tested = true;
+    return CE_OK;
+}

@@ -1,0 +1,192 @@
+/* upload.c - streams weights to a device, and proves that they arrived.
+ *
+ * Each part is cut into blocks of rows; a block is converted to float32 in a thread's staging memory (or taken as it
+ * lies in the file), summed for the checksum and sent. Host memory stays bounded by one block a thread: pages of the
+ * file that were read are given back as the parts are finished. */
+#include "base/error.h"
+#include "base/memory.h"
+#include "device/checksum.h"
+#include "model/placement.h"
+
+#include <pthread.h>
+#include <string.h>
+
+enum {
+    BLOCK_VALUES = 128 * 1024, /* 512 KiB of float32: fits a core's L2 */
+    ROW_MULTIPLE = 64          /* see cei_weight_write */
+};
+
+typedef struct upload {
+    cei_placement *placement;
+    const cei_source *source;
+    float **staging; /* [workers], each of staging_values */
+    pthread_mutex_t lock;
+    ce_status status; /* the first failure */
+    ce_error *error;
+    /* the part that is being sent */
+    size_t part, block_rows;
+    cei_values values; /* of the checkpoint */
+    cei_checksum sum;
+} upload;
+
+static size_t least(size_t a, size_t b) { return a < b ? a : b; }
+
+/* Rows of a block: a multiple of 64, or fewer if the part has fewer. At least one. */
+static size_t rows_of_block(size_t columns) {
+    size_t rows = BLOCK_VALUES / (columns ? columns : 1) / ROW_MULTIPLE * ROW_MULTIPLE;
+    return rows ? rows : ROW_MULTIPLE;
+}
+
+static size_t staging_values(const cei_plan *plan) {
+    size_t most = 0;
+    for (size_t i = 0; i < plan->part_count; i++) {
+        size_t columns = cei_part_stream_columns(plan, &plan->parts[i]);
+        size_t rows = least(rows_of_block(columns), cei_part_stream_rows(plan, &plan->parts[i]));
+        if (rows * columns > most) most = rows * columns;
+    }
+    return most;
+}
+
+/* A weight that views the part alone, as rows to be streamed. A vector's part begins at an element, not a row, which
+ * the devices' layout of vectors allows: they are float32, end to end. */
+static cei_weight part_view(const cei_weight *weight, const cei_part *part, size_t *first) {
+    *first = weight->role == CEI_ROLE_VECTOR ? 0 : part->first;
+    if (weight->role != CEI_ROLE_VECTOR) return *weight;
+    cei_weight view = *weight;
+    view.columns = part->rows;
+    view.at.offset += part->first * sizeof(float);
+    return view;
+}
+
+static void record(upload *up, ce_status status, const ce_error *error) {
+    pthread_mutex_lock(&up->lock);
+    if (up->status == CE_OK) {
+        up->status = status;
+        if (up->error) *up->error = *error;
+    }
+    pthread_mutex_unlock(&up->lock);
+}
+
+/* The float32 values of a block, in the file itself or in staging. */
+static ce_status fetch(const upload *up, size_t row, size_t count, float *staging, const float **values,
+                       ce_error *error) {
+    const cei_plan *plan = &up->placement->blueprint->plan;
+    const cei_part *part = &plan->parts[up->part];
+    *values = staging;
+    if (up->source->placement) {
+        size_t first;
+        cei_weight view = part_view(&up->source->placement->weights[part->weight], part, &first);
+        return cei_weight_read(up->source->placement->device, &view, first + row, count, staging, error);
+    }
+    const float *direct = cei_values_direct(&up->values, row);
+    if (direct)
+        *values = direct;
+    else
+        cei_values_read(&up->values, row, count, staging);
+    return CE_OK;
+}
+
+static void send_block(void *argument, size_t task, size_t worker) {
+    upload *up = argument;
+    const cei_plan *plan = &up->placement->blueprint->plan;
+    const cei_part *part = &plan->parts[up->part];
+    size_t rows = cei_part_stream_rows(plan, part), columns = cei_part_stream_columns(plan, part);
+    size_t row = task * up->block_rows, count = least(up->block_rows, rows - row), first;
+    ce_error error = {0};
+    const float *values;
+    ce_status status = fetch(up, row, count, up->staging[worker], &values, &error);
+    if (status == CE_OK) {
+        cei_checksum sum = {0};
+        cei_checksum_add(&sum, values, count * columns);
+        pthread_mutex_lock(&up->lock);
+        /* A value's factor is its place in the part, not in the block: greater by the values before the block. */
+        up->sum.a += sum.a;
+        up->sum.b += sum.b + (uint64_t)(row * columns) * sum.a;
+        pthread_mutex_unlock(&up->lock);
+        cei_weight view = part_view(&up->placement->weights[part->weight], part, &first);
+        status = cei_weight_write(up->placement->device, &view, first + row, count, values, &error);
+    }
+    if (status != CE_OK) record(up, status, &error);
+}
+
+static ce_status send_part(upload *up, size_t index) {
+    const cei_blueprint *blueprint = up->placement->blueprint;
+    const cei_part *part = &blueprint->plan.parts[index];
+    ce_error error = {0};
+    up->part = index;
+    up->block_rows = rows_of_block(cei_part_stream_columns(&blueprint->plan, part));
+    up->sum = (cei_checksum){0};
+    if (up->source->checkpoint) {
+        ce_status status = cei_plan_values(&blueprint->plan, index, up->source->checkpoint, &up->values, &error);
+        if (status != CE_OK) return record(up, status, &error), up->status;
+    }
+    size_t rows = cei_part_stream_rows(&blueprint->plan, part);
+    cei_pool_run(blueprint->pool, (rows + up->block_rows - 1) / up->block_rows, send_block, up);
+    if (up->source->checkpoint) cei_checkpoint_release(up->source->checkpoint, &up->values);
+    up->placement->checksums[index] = cei_checksum_value(&up->sum);
+    return up->status;
+}
+
+static void free_staging(float **staging, size_t workers) {
+    for (size_t i = 0; staging && i < workers; i++) cei_free(staging[i]);
+    cei_free(staging);
+}
+
+static float **make_staging(size_t workers, size_t values) {
+    float **staging = cei_alloc_zeroed(workers, sizeof *staging);
+    for (size_t i = 0; staging && i < workers; i++) {
+        size_t bytes;
+        staging[i] = cei_mul_size(values, sizeof(float), &bytes) ? cei_alloc_aligned(bytes, 64) : NULL;
+        if (!staging[i]) {
+            free_staging(staging, workers);
+            return NULL;
+        }
+    }
+    return staging;
+}
+
+ce_status cei_upload(cei_placement *placement, const cei_source *source, ce_error *error) {
+    const cei_blueprint *blueprint = placement->blueprint;
+    size_t workers = cei_pool_size(blueprint->pool), values = staging_values(&blueprint->plan);
+    upload up = {.placement = placement, .source = source, .error = error};
+    up.staging = make_staging(workers, values);
+    if (!up.staging) return cei_fail_memory(error, "staging the weights", workers * values * sizeof(float));
+    pthread_mutex_init(&up.lock, NULL);
+    for (size_t i = 0; i < blueprint->plan.part_count && up.status == CE_OK; i++) (void)send_part(&up, i);
+    pthread_mutex_destroy(&up.lock);
+    free_staging(up.staging, workers);
+    return up.status;
+}
+
+static ce_status verify_part(cei_placement *placement, size_t index, const uint64_t *expected, ce_error *error) {
+    const cei_plan *plan = &placement->blueprint->plan;
+    const cei_part *part = &plan->parts[index];
+    char device[CE_DEVICE_ID_SIZE];
+    cei_device_format(placement->id, device);
+    if (expected && expected[index] != placement->checksums[index])
+        return cei_fail(error, CE_ERR_VERIFY,
+                        "%s: the weights that were read for it are not those that the model was loaded with "
+                        "(checksum %016llx, expected %016llx)",
+                        part->name, (unsigned long long)placement->checksums[index],
+                        (unsigned long long)expected[index]);
+    size_t first;
+    uint64_t found = 0;
+    cei_weight view = part_view(&placement->weights[part->weight], part, &first);
+    ce_status status =
+        cei_weight_checksum(placement->device, &view, first, cei_part_stream_rows(plan, part), &found, error);
+    if (status != CE_OK) return status;
+    if (found != placement->checksums[index])
+        return cei_fail(error, CE_ERR_VERIFY,
+                        "%s did not arrive whole on %s: its checksum there is %016llx, in the file %016llx; the "
+                        "device's memory or its connection is faulty",
+                        part->name, device, (unsigned long long)found, (unsigned long long)placement->checksums[index]);
+    placement->report.tensors_verified++;
+    return CE_OK;
+}
+
+ce_status cei_verify(cei_placement *placement, const uint64_t *expected, ce_error *error) {
+    ce_status status = CE_OK;
+    for (size_t i = 0; i < placement->blueprint->plan.part_count && status == CE_OK; i++)
+        status = verify_part(placement, i, expected, error);
+    return status;
+}

@@ -1,0 +1,124 @@
+/* scratch.c - lends, grows and keeps scratch memory. */
+#include "score/scratch.h"
+
+#include "base/error.h"
+#include "base/memory.h"
+
+enum {
+    WINDOW_TOKENS = 1 << 19, /* 4 MiB of ids and types */
+    WINDOW_MOST = 1024,      /* pairs: enough to fill batches evenly */
+    WINDOW_LEAST = 16
+};
+
+size_t cei_scratch_window(const ce_model *model) {
+    size_t window = WINDOW_TOKENS / model->blueprint.max_length;
+    return window > WINDOW_MOST ? WINDOW_MOST : window < WINDOW_LEAST ? WINDOW_LEAST : window;
+}
+
+static void scratch_free(cei_scratch *scratch) {
+    if (!scratch) return;
+    for (size_t i = 0; scratch->texts && i < scratch->workers; i++) {
+        cei_token_buffer_free(&scratch->texts[i].query);
+        cei_token_buffer_free(&scratch->texts[i].document);
+    }
+    cei_free(scratch->texts);
+    cei_free(scratch->ids);
+    cei_free(scratch->types);
+    cei_free(scratch->lengths);
+    cei_free(scratch->order);
+    cei_free(scratch->tally);
+    cei_free(scratch->batch_ids);
+    cei_free(scratch->batch_types);
+    cei_free(scratch->batch_positions);
+    cei_free(scratch->offsets);
+    cei_free(scratch->logits);
+    cei_free(scratch->scores);
+    cei_free(scratch->sorted);
+    cei_free(scratch->spare);
+    cei_free(scratch);
+}
+
+void cei_scratch_free_all(ce_model *model) {
+    for (cei_scratch *scratch = model->free_scratch; scratch;) {
+        cei_scratch *next = scratch->next;
+        scratch_free(scratch);
+        scratch = next;
+    }
+    model->free_scratch = NULL;
+}
+
+/* Resizes *array to count * size bytes; false, with the old array kept, if there is no memory. */
+static bool resize(void *array_pointer, size_t count, size_t size) {
+    void **array = array_pointer;
+    void *larger = cei_resize(*array, count, size);
+    if (!larger) return false;
+    *array = larger;
+    return true;
+}
+
+static cei_scratch *scratch_create(const ce_model *model) {
+    const cei_blueprint *blueprint = &model->blueprint;
+    cei_scratch *scratch = cei_alloc_zeroed(1, sizeof *scratch);
+    if (!scratch) return NULL;
+    size_t tokens = blueprint->batch_tokens, sequences = blueprint->batch_sequences, values;
+    scratch->workers = cei_pool_size(blueprint->pool);
+    scratch->texts = cei_alloc_zeroed(scratch->workers, sizeof *scratch->texts);
+    scratch->tally = cei_alloc(blueprint->max_length + 2, sizeof *scratch->tally);
+    scratch->batch_ids = cei_alloc(tokens, sizeof(int32_t));
+    scratch->batch_types = cei_alloc(tokens, sizeof(int32_t));
+    scratch->batch_positions = cei_alloc(tokens, sizeof(int32_t));
+    scratch->offsets = cei_alloc(sequences + 1, sizeof(int32_t));
+    if (cei_mul_size(sequences, blueprint->network->labels, &values))
+        scratch->logits = cei_alloc(values, sizeof(float));
+    if (scratch->texts && scratch->tally && scratch->batch_ids && scratch->batch_types && scratch->batch_positions &&
+        scratch->offsets && scratch->logits)
+        return scratch;
+    scratch_free(scratch);
+    return NULL;
+}
+
+static bool reserve_window(const ce_model *model, cei_scratch *scratch, size_t count) {
+    size_t most = cei_scratch_window(model), tokens;
+    if (count > most) count = most;
+    if (count <= scratch->window) return true;
+    if (!cei_mul_size(count, model->blueprint.max_length, &tokens)) return false;
+    /* Old contents are not needed, but a failure must leave arrays of at least the old size: resize keeps them. */
+    if (!resize(&scratch->ids, tokens, sizeof(int32_t)) || !resize(&scratch->types, tokens, sizeof(int32_t)) ||
+        !resize(&scratch->lengths, count, sizeof(uint32_t)) || !resize(&scratch->order, count, sizeof(uint32_t)))
+        return false;
+    scratch->window = count;
+    return true;
+}
+
+ce_status cei_scratch_take(ce_model *model, size_t count, cei_scratch **out, ce_error *error) {
+    pthread_mutex_lock(&model->scratch_lock);
+    cei_scratch *scratch = model->free_scratch;
+    if (scratch) model->free_scratch = scratch->next;
+    pthread_mutex_unlock(&model->scratch_lock);
+    if (!scratch) scratch = scratch_create(model);
+    if (scratch && !reserve_window(model, scratch, count)) {
+        cei_scratch_give(model, scratch);
+        scratch = NULL;
+    }
+    *out = scratch;
+    return scratch ? CE_OK : cei_fail_memory(error, "scoring", 0);
+}
+
+void cei_scratch_give(ce_model *model, cei_scratch *scratch) {
+    if (!scratch) return;
+    for (size_t i = 0; i < scratch->workers; i++) scratch->texts[i].has_cached = false;
+    pthread_mutex_lock(&model->scratch_lock);
+    scratch->next = model->free_scratch;
+    model->free_scratch = scratch;
+    pthread_mutex_unlock(&model->scratch_lock);
+}
+
+ce_status cei_scratch_reserve_ranked(cei_scratch *scratch, size_t count, ce_error *error) {
+    if (count <= scratch->ranked) return CE_OK;
+    if (!resize(&scratch->scores, count, sizeof *scratch->scores) ||
+        !resize(&scratch->sorted, count, sizeof *scratch->sorted) ||
+        !resize(&scratch->spare, count, sizeof *scratch->spare))
+        return cei_fail_memory(error, "ranking", count * sizeof *scratch->sorted);
+    scratch->ranked = count;
+    return CE_OK;
+}
