@@ -1,0 +1,360 @@
+/* test_predict.c - what ce_predict and ce_rank promise, on a tiny model: bits that don't depend on company or threads,
+ * order, options, reports, errors. Agreement with the reference's numbers is tests/golden's. */
+#include "support/support.h"
+#include "support/tiny_model.h"
+
+#include <crossenc/crossenc.h>
+
+#include <math.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { PAIRS = 300, TEXT = 400 };
+
+static char *folder;
+static char texts[2 * PAIRS][TEXT];
+static ce_pair pairs[PAIRS];
+
+/* Texts of 0 to about 70 words; some pairs are longer than the model's 64 positions. */
+static void make_text(char *text, unsigned seed) {
+    unsigned words = seed % 7 == 0 ? 0 : seed % 71;
+    size_t length = 0;
+    text[0] = '\0';
+    for (unsigned i = 0; i < words && length + 16 < TEXT; i++)
+        length += (size_t)snprintf(text + length, TEXT - length, "%sword%u", i ? " " : "", (seed * 31 + i * i) % 99);
+}
+
+static int set_up(void **state) {
+    (void)state;
+    tiny_model shape = tiny_model_default();
+    folder = tiny_model_folder(&shape);
+    for (unsigned i = 0; i < 2 * PAIRS; i++) make_text(texts[i], i * 2654435761u >> 7);
+    for (unsigned i = 0; i < PAIRS; i++)
+        pairs[i] = (ce_pair){ce_text_of(texts[2 * i]), ce_text_of(texts[2 * i + 1])};
+    return 0;
+}
+
+static int tear_down(void **state) {
+    (void)state;
+    test_remove_folder(folder);
+    return 0;
+}
+
+static ce_model *load(unsigned threads, size_t batch_tokens) {
+    ce_load_options options = {
+        .size = sizeof options, .device = "cpu", .threads = threads, .batch_tokens = batch_tokens};
+    ce_model *model = NULL;
+    ce_error error;
+    expect_ok(ce_model_load(folder, &options, &model, &error), &error);
+    return model;
+}
+
+static void predict(ce_model *model, const ce_pair *some, size_t count, float *scores) {
+    ce_error error;
+    expect_ok(ce_predict(model, some, count, NULL, scores, &error), &error);
+}
+
+/* ---- bits ----------------------------------------------------------------------------------------------------- */
+
+static void test_bits_do_not_depend_on_the_batch(void **state) {
+    (void)state;
+    ce_model *model = load(1, 0);
+    static float together[PAIRS];
+    predict(model, pairs, PAIRS, together);
+    for (size_t i = 0; i < PAIRS; i++) {
+        float alone;
+        predict(model, &pairs[i], 1, &alone);
+        assert_memory_equal(&alone, &together[i], sizeof alone);
+    }
+    static ce_pair reversed[PAIRS];
+    static float scores[PAIRS];
+    for (size_t i = 0; i < PAIRS; i++) reversed[i] = pairs[PAIRS - 1 - i];
+    predict(model, reversed, PAIRS, scores);
+    for (size_t i = 0; i < PAIRS; i++) assert_memory_equal(&scores[PAIRS - 1 - i], &together[i], sizeof(float));
+    ce_model_free(model);
+}
+
+static void test_bits_do_not_depend_on_threads_or_budget(void **state) {
+    (void)state;
+    static float wanted[PAIRS], scores[PAIRS];
+    ce_model *first = load(1, 0);
+    predict(first, pairs, PAIRS, wanted);
+    ce_model_free(first);
+    static const struct {
+        unsigned threads;
+        size_t budget;
+    } settings[] = {{2, 0}, {3, 64}, {5, 100}, {2, 4096}, {1, 64}};
+    for (size_t i = 0; i < sizeof settings / sizeof settings[0]; i++) {
+        ce_model *model = load(settings[i].threads, settings[i].budget);
+        predict(model, pairs, PAIRS, scores);
+        assert_memory_equal(scores, wanted, sizeof wanted);
+        ce_model_free(model);
+    }
+}
+
+static void test_scores_differ_between_pairs(void **state) {
+    (void)state;
+    ce_model *model = load(1, 0);
+    float scores[2];
+    ce_pair two[] = {{ce_text_of("word1"), ce_text_of("word2 word3")}, {ce_text_of("word2 word3"), ce_text_of("word1")}};
+    predict(model, two, 2, scores);
+    assert_true(scores[0] != scores[1]);
+    ce_model_free(model);
+}
+
+typedef struct caller {
+    ce_model *model;
+    const float *wanted;
+    bool equal;
+} caller;
+
+static void *call_repeatedly(void *argument) {
+    caller *me = argument;
+    float scores[64];
+    me->equal = true;
+    for (size_t round = 0; round < 20; round++) {
+        size_t first = round * 11 % (PAIRS - 64);
+        if (ce_predict(me->model, pairs + first, 64, NULL, scores, NULL) != CE_OK ||
+            memcmp(scores, me->wanted + first, sizeof scores) != 0)
+            me->equal = false;
+    }
+    return NULL;
+}
+
+static void test_many_threads_on_one_model(void **state) {
+    (void)state;
+    ce_model *model = load(2, 0);
+    static float wanted[PAIRS];
+    predict(model, pairs, PAIRS, wanted);
+    caller callers[8];
+    pthread_t threads[8];
+    for (size_t i = 0; i < 8; i++) {
+        callers[i] = (caller){model, wanted, false};
+        assert_int_equal(pthread_create(&threads[i], NULL, call_repeatedly, &callers[i]), 0);
+    }
+    for (size_t i = 0; i < 8; i++) {
+        pthread_join(threads[i], NULL);
+        assert_true(callers[i].equal);
+    }
+    ce_model_free(model);
+}
+
+/* ---- options -------------------------------------------------------------------------------------------------- */
+
+static void test_activations(void **state) {
+    (void)state;
+    ce_model *model = load(1, 0);
+    float logits[4], scores[4];
+    ce_score_options options = {.size = sizeof options, .activation = CE_ACTIVATION_IDENTITY};
+    expect_ok(ce_predict(model, pairs, 4, &options, logits, NULL), NULL);
+    options.activation = CE_ACTIVATION_SIGMOID;
+    expect_ok(ce_predict(model, pairs, 4, &options, scores, NULL), NULL);
+    for (size_t i = 0; i < 4; i++) assert_float_equal(scores[i], 1 / (1 + expf(-logits[i])), 1e-6f);
+    options.activation = CE_ACTIVATION_TANH;
+    expect_ok(ce_predict(model, pairs, 4, &options, scores, NULL), NULL);
+    for (size_t i = 0; i < 4; i++) assert_float_equal(scores[i], tanhf(logits[i]), 1e-6f);
+    options.activation = CE_ACTIVATION_RELU;
+    expect_ok(ce_predict(model, pairs, 4, &options, scores, NULL), NULL);
+    for (size_t i = 0; i < 4; i++) assert_float_equal(scores[i], logits[i] > 0 ? logits[i] : 0, 0);
+    options.activation = CE_ACTIVATION_DEFAULT; /* one label and nothing in the config: Sigmoid */
+    expect_ok(ce_predict(model, pairs, 4, &options, scores, NULL), NULL);
+    for (size_t i = 0; i < 4; i++) assert_float_equal(scores[i], 1 / (1 + expf(-logits[i])), 1e-6f);
+    ce_model_free(model);
+}
+
+static void test_softmax_over_labels(void **state) {
+    (void)state;
+    tiny_model shape = tiny_model_default();
+    shape.labels = 3;
+    char *three = tiny_model_folder(&shape);
+    ce_model *model = NULL;
+    ce_error error;
+    expect_ok(ce_model_load(three, NULL, &model, &error), &error);
+    float logits[2][3], scores[2][3];
+    expect_ok(ce_predict(model, pairs, 2, NULL, logits[0], &error), &error);
+    ce_score_options options = {.size = sizeof options, .apply_softmax = true};
+    expect_ok(ce_predict(model, pairs, 2, &options, scores[0], &error), &error);
+    for (size_t p = 0; p < 2; p++) {
+        double sum = 0;
+        for (size_t i = 0; i < 3; i++) sum += exp(logits[p][i]);
+        for (size_t i = 0; i < 3; i++) assert_float_equal(scores[p][i], (float)(exp(logits[p][i]) / sum), 1e-6f);
+    }
+    ce_ranked ranked[1];
+    ce_text document = ce_text_of("word1");
+    expect_status(ce_rank(model, document, &document, 1, 0, NULL, ranked, NULL, &error), CE_ERR_ARGUMENT, &error,
+                  "one label");
+    ce_model_free(model);
+    test_remove_folder(three);
+}
+
+static void test_softmax_on_one_label_changes_nothing(void **state) {
+    (void)state;
+    ce_model *model = load(1, 0);
+    float plain, softened;
+    predict(model, pairs, 1, &plain);
+    ce_score_options options = {.size = sizeof options, .apply_softmax = true};
+    expect_ok(ce_predict(model, pairs, 1, &options, &softened, NULL), NULL);
+    assert_memory_equal(&plain, &softened, sizeof plain);
+    ce_model_free(model);
+}
+
+static void test_reports_and_truncations(void **state) {
+    (void)state;
+    ce_model *model = load(2, 0);
+    ce_score_report report = {.size = sizeof report};
+    static ce_truncation cuts[PAIRS];
+    ce_score_options options = {.size = sizeof options, .report = &report, .truncations = cuts};
+    static float scores[PAIRS];
+    expect_ok(ce_predict(model, pairs, PAIRS, &options, scores, NULL), NULL);
+    uint64_t truncated = 0, tokens = 0, first = 0;
+    for (size_t i = PAIRS; i-- > 0;) {
+        size_t kept = cuts[i].query_tokens + cuts[i].document_tokens - cuts[i].query_removed - cuts[i].document_removed;
+        tokens += kept + 3;
+        if (cuts[i].query_removed + cuts[i].document_removed == 0) continue;
+        assert_int_equal(kept + 3, 64);
+        truncated++;
+        first = i;
+    }
+    assert_true(truncated > 10 && truncated < PAIRS);
+    assert_int_equal(report.pairs, PAIRS);
+    assert_int_equal(report.tokens, tokens);
+    assert_int_equal(report.truncated, truncated);
+    assert_int_equal(report.first_truncated, first);
+    ce_model_free(model);
+}
+
+static bool stop_after_first(void *user, uint64_t done, uint64_t total) {
+    assert_true(done > 0 && done <= total);
+    return ++*(int *)user < 2;
+}
+
+static void test_progress_can_cancel(void **state) {
+    (void)state;
+    ce_model *model = load(1, 64);
+    int calls = 0;
+    static float scores[PAIRS];
+    ce_error error;
+    ce_score_options options = {.size = sizeof options, .progress = stop_after_first, .progress_user = &calls};
+    expect_status(ce_predict(model, pairs, PAIRS, &options, scores, &error), CE_ERR_CANCELLED, &error, "cancelled");
+    assert_int_equal(calls, 2);
+    predict(model, pairs, PAIRS, scores); /* nothing is left behind */
+    ce_model_free(model);
+}
+
+/* ---- ranking -------------------------------------------------------------------------------------------------- */
+
+static void test_rank_order_and_ties(void **state) {
+    (void)state;
+    ce_model *model = load(2, 0);
+    enum { DOCUMENTS = 40 };
+    ce_text documents[DOCUMENTS];
+    /* Every third text is the same: its scores tie. */
+    for (size_t i = 0; i < DOCUMENTS; i++) documents[i] = ce_text_of(i % 3 == 0 ? "word5 word6" : texts[i]);
+    ce_ranked ranked[DOCUMENTS], top[5];
+    size_t count = 0;
+    ce_error error;
+    expect_ok(ce_rank(model, ce_text_of("word7"), documents, DOCUMENTS, 0, NULL, ranked, &count, &error), &error);
+    assert_int_equal(count, DOCUMENTS);
+    bool seen[DOCUMENTS] = {false};
+    for (size_t i = 0; i < DOCUMENTS; i++) {
+        assert_false(seen[ranked[i].index]);
+        seen[ranked[i].index] = true;
+        assert_ptr_equal(ranked[i].document.data, documents[ranked[i].index].data);
+        if (i == 0) continue;
+        assert_true(ranked[i - 1].score >= ranked[i].score);
+        if (ranked[i - 1].score == ranked[i].score) assert_true(ranked[i - 1].index < ranked[i].index);
+    }
+    expect_ok(ce_rank(model, ce_text_of("word7"), documents, DOCUMENTS, 5, NULL, top, &count, &error), &error);
+    assert_int_equal(count, 5);
+    assert_memory_equal(top, ranked, sizeof top);
+    expect_ok(ce_rank(model, ce_text_of("word7"), documents, 3, 99, NULL, ranked, &count, &error), &error);
+    assert_int_equal(count, 3);
+    expect_ok(ce_rank(model, ce_text_of("word7"), NULL, 0, 0, NULL, NULL, &count, &error), &error);
+    assert_int_equal(count, 0);
+    ce_model_free(model);
+}
+
+static void test_rank_puts_nan_last(void **state) {
+    (void)state;
+    ce_model *model = load(1, 0);
+    ce_text documents[] = {ce_text_of("word1"), ce_text_of("word2"), ce_text_of("word3")};
+    ce_ranked ranked[3];
+    expect_ok(ce_rank(model, ce_text_of("word7"), documents, 3, 0, NULL, ranked, NULL, NULL), NULL);
+    for (size_t i = 0; i < 3; i++) assert_false(isnan(ranked[i].score));
+    ce_model_free(model);
+}
+
+/* ---- bad calls ------------------------------------------------------------------------------------------------ */
+
+static void test_bad_calls(void **state) {
+    (void)state;
+    ce_model *model = load(1, 0);
+    ce_error error;
+    float score;
+    expect_status(ce_predict(NULL, pairs, 1, NULL, &score, &error), CE_ERR_ARGUMENT, &error, "model");
+    expect_status(ce_predict(model, NULL, 1, NULL, &score, &error), CE_ERR_ARGUMENT, &error, "pairs");
+    expect_status(ce_predict(model, pairs, 1, NULL, NULL, &error), CE_ERR_ARGUMENT, &error, "scores");
+    expect_ok(ce_predict(model, NULL, 0, NULL, NULL, &error), &error);
+    ce_score_options options = {.size = 3};
+    expect_status(ce_predict(model, pairs, 1, &options, &score, &error), CE_ERR_ARGUMENT, &error, "size");
+    options = (ce_score_options){.size = sizeof options, .activation = (ce_activation)77};
+    expect_status(ce_predict(model, pairs, 1, &options, &score, &error), CE_ERR_ARGUMENT, &error, "activation");
+    ce_model_free(model);
+}
+
+static void test_bad_text_names_the_pair(void **state) {
+    (void)state;
+    ce_model *model = load(2, 0);
+    static ce_pair some[PAIRS];
+    static float scores[PAIRS];
+    memcpy(some, pairs, sizeof some);
+    some[201].document = (ce_text){"word1 \xFF word2", 13};
+    some[77].query = (ce_text){"\xC3", 1};
+    ce_error error;
+    expect_status(ce_predict(model, some, PAIRS, NULL, scores, &error), CE_ERR_TEXT, &error, "pair 77, its query");
+    some[77] = pairs[77];
+    expect_status(ce_predict(model, some, PAIRS, NULL, scores, &error), CE_ERR_TEXT, &error, "pair 201, its document");
+    ce_score_options options = {.size = sizeof options, .utf8 = CE_UTF8_REPLACE};
+    expect_ok(ce_predict(model, some, PAIRS, &options, scores, &error), &error);
+    ce_model_free(model);
+}
+
+static void test_tokenize(void **state) {
+    (void)state;
+    ce_model *model = load(1, 0);
+    int32_t ids[8], types[8];
+    size_t count = 0;
+    ce_truncation cut;
+    ce_pair pair = {ce_text_of("word1 word2"), ce_text_of("word3")};
+    ce_error error;
+    expect_ok(ce_tokenize(model, pair, CE_UTF8_STRICT, ids, types, 8, &count, &cut, &error), &error);
+    assert_int_equal(count, 6);
+    assert_int_equal(ids[3], ids[5]); /* [SEP] */
+    static const int32_t wanted[] = {0, 0, 0, 0, 1, 1};
+    assert_memory_equal(types, wanted, sizeof wanted);
+    expect_ok(ce_tokenize(model, pair, CE_UTF8_STRICT, NULL, NULL, 0, &count, NULL, &error), &error);
+    assert_int_equal(count, 6);
+    ce_model_free(model);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_bits_do_not_depend_on_the_batch),
+        cmocka_unit_test(test_bits_do_not_depend_on_threads_or_budget),
+        cmocka_unit_test(test_scores_differ_between_pairs),
+        cmocka_unit_test(test_many_threads_on_one_model),
+        cmocka_unit_test(test_activations),
+        cmocka_unit_test(test_softmax_over_labels),
+        cmocka_unit_test(test_softmax_on_one_label_changes_nothing),
+        cmocka_unit_test(test_reports_and_truncations),
+        cmocka_unit_test(test_progress_can_cancel),
+        cmocka_unit_test(test_rank_order_and_ties),
+        cmocka_unit_test(test_rank_puts_nan_last),
+        cmocka_unit_test(test_bad_calls),
+        cmocka_unit_test(test_bad_text_names_the_pair),
+        cmocka_unit_test(test_tokenize),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
