@@ -1,5 +1,5 @@
-# What `cmake --install` puts where: headers, libraries, the model that comes with crossenc, the licence, and the files
-# by which CMake and pkg-config find them. Nothing installed holds an absolute path that it needs: a prefix may be moved.
+# What `cmake --install` puts where: headers, libraries, the model that comes with crossenc, the licence, and the
+# files by which CMake and pkg-config find them. Nothing installed needs an absolute path: a prefix may be moved.
 include(CMakePackageConfigHelpers)
 
 set(CE_MODEL_DIR ${CMAKE_INSTALL_DATADIR}/crossenc/models/crossenc-small-en)

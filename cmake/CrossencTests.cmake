@@ -4,7 +4,7 @@
 # Labels: unit (the default), golden, cli, package, checks, oom, threads, slow. One test may have several.
 # CE_TEST_WRAPPER is a command in front of each compiled test, such as valgrind with its options.
 set(CE_TEST_WRAPPER "" CACHE STRING "Command and arguments to run each compiled test under, parted by semicolons")
-set(CE_SHARED "${PROJECT_SOURCE_DIR}/../shared" CACHE PATH "Real models and data for tests; tests skip where it is absent")
+set(CE_SHARED "${PROJECT_SOURCE_DIR}/../shared" CACHE PATH "Real models and data; tests that need them skip without")
 
 # The interpreter that has pytest: the distribution's, where another one comes first in PATH.
 set(CE_PYTHON "" CACHE FILEPATH "A Python 3 that can import pytest")

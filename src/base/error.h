@@ -12,6 +12,13 @@ ce_status cei_fail(ce_error *error, ce_status status, const char *format, ...) C
 /* The one message for want of host memory: what was being made, and how many bytes (0 if unknown). */
 ce_status cei_fail_memory(ce_error *error, const char *what, size_t bytes);
 
+#ifdef __clang_analyzer__
+/* What the analyzer cannot see in another file: a failure is never CE_OK. Without this it follows the lines behind
+ * `if (status != CE_OK) return status;` with results that were never set. */
+#define cei_fail(error, status, ...) ((void)cei_fail((error), (status), __VA_ARGS__), (status))
+#define cei_fail_memory(error, what, bytes) ((void)cei_fail_memory((error), (what), (bytes)), CE_ERR_MEMORY)
+#endif
+
 /* strerror_r for the calling thread, written into buffer; returns buffer. */
 const char *cei_errno_text(int number, char *buffer, size_t size);
 

@@ -1,0 +1,12 @@
+#!/bin/sh
+# cppcheck over the library, the command and the examples.
+set -eu
+cd "$(dirname "$0")/../.."
+command -v cppcheck >/dev/null || {
+    echo 'SKIP: cppcheck is not installed'
+    exit 77
+}
+# Its own gaps are not findings: system headers, and functions that only other programs call.
+exec cppcheck -j "$(nproc)" --quiet --std=c11 --error-exitcode=1 --inline-suppr \
+    --enable=warning,portability,performance --suppress=missingIncludeSystem --suppress=unusedFunction \
+    -I include -I src -I cli -D__x86_64__ -D__GNUC__=12 src cli examples

@@ -1,0 +1,28 @@
+#!/bin/sh
+# clang-tidy over every C file of a build; .clang-tidy says which findings count.
+# usage: tools/checks/tidy.sh BUILD
+set -eu
+cd "$(dirname "$0")/../.."
+build=${1:?usage: tools/checks/tidy.sh BUILD}
+command -v clang-tidy >/dev/null || {
+    echo 'SKIP: clang-tidy is not installed'
+    exit 77
+}
+. tools/checks/files.sh
+list=$(mktemp)
+trap 'rm -f "$list"' EXIT
+list_files '*.c' | while IFS= read -r file; do
+    # Only what this build compiles: the fuzz targets need another.
+    if grep -qF "/$file\"" "$build/compile_commands.json"; then printf '%s\n' "$file"; fi
+done >"$list"
+[ -s "$list" ] || {
+    echo "no C file is in $build/compile_commands.json"
+    exit 1
+}
+xargs -d '\n' -n 4 -P "$(nproc)" clang-tidy -p "$build" --quiet --warnings-as-errors='*' <"$list" 2>&1 |
+    { grep -v -E '^[0-9]+ warnings? (generated|treated)|^Suppressed |^Use -header-filter|^$' || true; } >"$list.out"
+cat "$list.out"
+found=$(grep -c -E '(warning|error): ' "$list.out" || true)
+rm -f "$list.out"
+echo "clang-tidy: $(wc -l <"$list") files, $found findings"
+[ "$found" -eq 0 ]

@@ -1,0 +1,67 @@
+#!/bin/sh
+# Installs the Debian packages that are missing, and does nothing if all are there.
+#
+# usage: tools/setup.sh build|tests|checks
+#   build   what the library and the command need
+#   tests   that, and what the tests need
+#   checks  the tools of the other stages of ./check; those that cannot be had are left out, and their stages skipped
+#
+# As root, or through sudo. Exit status 1 if something that is needed could not be installed.
+set -u
+
+build='gcc libc6-dev cmake ninja-build pkgconf libjansson-dev libutf8proc-dev'
+tests="$build g++ binutils libcmocka-dev python3 python3-pytest"
+checks='clang clang-format clang-tidy libclang-rt-14-dev llvm cppcheck shellcheck valgrind
+    gcc-aarch64-linux-gnu libc6-dev-arm64-cross'
+
+case ${1-} in
+build) wanted=$build ;;
+tests) wanted=$tests ;;
+checks) wanted=$checks ;;
+*)
+    sed -n '2,9s/^# \{0,1\}//p' "$0" >&2
+    exit 2
+    ;;
+esac
+
+say() { printf 'setup: %s\n' "$*" >&2; }
+
+# Other systems have the same things under other names; say which are needed and let the build find them.
+if ! command -v dpkg-query >/dev/null 2>&1 || ! command -v apt-get >/dev/null 2>&1; then
+    say "this is not Debian, so nothing is installed. Needed, by Debian's names:" $wanted
+    exit 0
+fi
+
+missing=
+for package in $wanted; do
+    state=$(dpkg-query -W -f '${db:Status-Abbrev}' "$package" 2>/dev/null || true)
+    case $state in
+    ii*) ;;
+    *) missing="$missing $package" ;;
+    esac
+done
+[ -n "$missing" ] || exit 0
+
+as_root=
+if [ "$(id -u)" -ne 0 ]; then
+    # Without a terminal nobody can type a password.
+    if command -v sudo >/dev/null 2>&1 && { [ -t 0 ] || sudo -n true 2>/dev/null; }; then
+        as_root=sudo
+    else
+        say "these packages are missing, and installing them needs root or sudo:$missing"
+        say "run as root: apt-get update && apt-get install --no-install-recommends$missing"
+        exit 1
+    fi
+fi
+
+apt() { $as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o Dpkg::Use-Pty=0 "$@"; }
+install() { apt install --no-install-recommends $missing; }
+
+say "installing$missing"
+# A fresh machine has no package lists, and old lists name packages that are gone: both are mended by an update.
+if ! apt-get -s install --no-install-recommends $missing >/dev/null 2>&1 || ! install >&2; then
+    if ! apt update >&2 || ! install >&2; then
+        say "could not install$missing: is there a network, and is Debian 12's main archive in /etc/apt?"
+        exit 1
+    fi
+fi
