@@ -19,12 +19,28 @@ static bool holds(const cei_stream *stream, cei_slice slice, size_t rows, size_t
            cei_add_size(slice.offset, bytes, &end) && end <= slice.buffer->bytes;
 }
 
-static bool is_vector(const cei_weight *weight, size_t columns) {
-    return weight && weight->role == CEI_ROLE_VECTOR && weight->rows == 1 && weight->columns == columns;
+/* Does the weight lie inside its buffer, on this device? The reference device's weights have no buffer: they are bound
+ * to memory of its own knowing, and other devices refuse such a weight themselves. */
+static bool lies_on(const cei_device *device, const cei_weight *weight) {
+    size_t end, columns = weight->columns, bytes;
+    if (!weight->at.buffer) return true;
+    if (weight->role == CEI_ROLE_VECTOR) { /* may be a piece of a vector, which ends where the vector goes on */
+        if (weight->rows != 1 || !cei_mul_size(columns, sizeof(float), &bytes)) return false;
+    } else {
+        bytes = device->table->weight_bytes(device, weight->role, weight->rows, columns);
+        if (bytes == 0 && weight->rows > 0 && columns > 0) return false;
+    }
+    return weight->at.buffer->device == device && cei_add_size(weight->at.offset, bytes, &end) &&
+           end <= weight->at.buffer->bytes;
 }
 
-static bool is_table(const cei_weight *weight, size_t columns) {
-    return weight && weight->role == CEI_ROLE_TABLE && weight->columns == columns;
+static bool is_vector(const cei_stream *stream, const cei_weight *weight, size_t columns) {
+    return weight && weight->role == CEI_ROLE_VECTOR && weight->rows == 1 && weight->columns == columns &&
+           lies_on(stream->device, weight);
+}
+
+static bool is_table(const cei_stream *stream, const cei_weight *weight, size_t columns) {
+    return weight && weight->role == CEI_ROLE_TABLE && weight->columns == columns && lies_on(stream->device, weight);
 }
 
 void cei_device_close(cei_device *device) {
@@ -61,25 +77,28 @@ size_t cei_weight_bytes(const cei_device *device, cei_role role, size_t rows, si
     return device->table->weight_bytes(device, role, rows, columns);
 }
 
-static bool rows_inside(const cei_weight *weight, size_t first, size_t count) {
-    return first <= weight->rows && count <= weight->rows - first;
+static bool rows_inside(const cei_device *device, const cei_weight *weight, size_t first, size_t count) {
+    return first <= weight->rows && count <= weight->rows - first && lies_on(device, weight);
 }
 
 ce_status cei_weight_write(cei_device *device, const cei_weight *weight, size_t first, size_t count,
                            const float *values, ce_error *error) {
-    if (!rows_inside(weight, first, count)) return bad(error, "weight_write: rows outside the weight");
+    if (!rows_inside(device, weight, first, count))
+        return bad(error, "weight_write: rows outside the weight, or the weight outside its buffer");
     return device->table->weight_write(device, weight, first, count, values, error);
 }
 
 ce_status cei_weight_read(cei_device *device, const cei_weight *weight, size_t first, size_t count, float *values,
                           ce_error *error) {
-    if (!rows_inside(weight, first, count)) return bad(error, "weight_read: rows outside the weight");
+    if (!rows_inside(device, weight, first, count))
+        return bad(error, "weight_read: rows outside the weight, or the weight outside its buffer");
     return device->table->weight_read(device, weight, first, count, values, error);
 }
 
 ce_status cei_weight_checksum(cei_device *device, const cei_weight *weight, size_t first, size_t count,
                               uint64_t *checksum, ce_error *error) {
-    if (!rows_inside(weight, first, count)) return bad(error, "weight_checksum: rows outside the weight");
+    if (!rows_inside(device, weight, first, count))
+        return bad(error, "weight_checksum: rows outside the weight, or the weight outside its buffer");
     return device->table->weight_checksum(device, weight, first, count, checksum, error);
 }
 
@@ -119,7 +138,8 @@ ce_status cei_embed(cei_stream *stream, const cei_embed_args *args, ce_error *er
         !holds(stream, args->types, tokens, 1))
         return bad(error, "embed: indices outside their buffer");
     size_t columns = args->word ? args->word->columns : 0;
-    if (!is_table(args->word, columns) || !is_table(args->position, columns) || !is_table(args->type, columns))
+    if (!is_table(stream, args->word, columns) || !is_table(stream, args->position, columns) ||
+        !is_table(stream, args->type, columns))
         return bad(error, "embed: tables of unequal columns");
     if (!holds(stream, args->out, tokens, columns)) return bad(error, "embed: out outside its buffer");
     return stream->device->table->embed(stream, args, error);
@@ -127,7 +147,7 @@ ce_status cei_embed(cei_stream *stream, const cei_embed_args *args, ce_error *er
 
 ce_status cei_norm(cei_stream *stream, const cei_norm_args *args, ce_error *error) {
     size_t columns = args->gain ? args->gain->columns : 0;
-    if (!is_vector(args->gain, columns) || !is_vector(args->bias, columns))
+    if (!is_vector(stream, args->gain, columns) || !is_vector(stream, args->bias, columns))
         return bad(error, "norm: gain and bias of unequal columns");
     if (!holds(stream, args->x, args->rows, columns) || !holds(stream, args->out, args->rows, columns) ||
         (args->residual && !holds(stream, *args->residual, args->rows, columns)))
@@ -138,7 +158,8 @@ ce_status cei_norm(cei_stream *stream, const cei_norm_args *args, ce_error *erro
 ce_status cei_linear(cei_stream *stream, const cei_linear_args *args, ce_error *error) {
     const cei_weight *weight = args->weight;
     if (!weight || weight->role != CEI_ROLE_MATRIX) return bad(error, "linear: the weight is no matrix");
-    if (args->bias && !is_vector(args->bias, weight->rows)) return bad(error, "linear: bias of another size");
+    if (!lies_on(stream->device, weight)) return bad(error, "linear: the weight is outside its buffer");
+    if (args->bias && !is_vector(stream, args->bias, weight->rows)) return bad(error, "linear: bias of another size");
     if (weight->rows > stream->limits.columns || weight->columns > stream->limits.columns)
         return bad(error, "linear: wider than the stream's limit");
     if (!holds(stream, args->x, args->rows, weight->columns) || !holds(stream, args->out, args->rows, weight->rows))

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *or_auto(const char *name) { return name && *name ? name : "auto"; }
+static const char *or_auto(const char *name) { return name ? name : "auto"; }
 
 bool cei_device_is_auto(const char *name) { return strcmp(or_auto(name), "auto") == 0; }
 
@@ -140,7 +140,7 @@ static void list_kind(const cei_known_kind *known, info_list *list) {
         count = known->driver->count(absent.reason, sizeof absent.reason);
     else
         snprintf(absent.reason, sizeof absent.reason, "%s", known->missing);
-    if (count <= 0) {
+    if (count <= 0 && absent.reason[0]) { /* a kind with nothing to say (the test device) is not listed */
         if (list->count < list->capacity) list->infos[list->count] = absent;
         list->count++;
     }
