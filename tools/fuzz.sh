@@ -14,8 +14,10 @@ seconds=${1:-60}
 cmake -S "$root" -B "$build" -G Ninja -DCMAKE_C_COMPILER=clang -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCE_BUILD_FUZZ=ON \
     -DCE_BUILD_TESTS=OFF -DCE_BUILD_SHARED=OFF -DCE_BUILD_CLI=OFF -DCE_BUILD_EXAMPLES=OFF -DCE_BUILD_BENCH=OFF >/dev/null
 if [ $# -eq 0 ]; then
+    # shellcheck disable=SC2046 # names of targets have no spaces
     set -- $(cd "$root/fuzz" && ls fuzz_*.c | sed 's/^fuzz_\(.*\)\.c$/\1/')
 fi
+# shellcheck disable=SC2046
 ninja -C "$build" $(printf 'fuzz_%s ' "$@")
 
 # One target: its own folder for what it learns and finds; the corpus in the repository is only read. A report of slow

@@ -1,5 +1,5 @@
 #!/bin/sh
-# shellcheck over every shell script, and a parse of every Python file.
+# Every shell script through shellcheck, and a parse of every Python file.
 set -eu
 cd "$(dirname "$0")/../.."
 . tools/checks/files.sh
@@ -13,4 +13,4 @@ command -v shellcheck >/dev/null || {
 {
     printf '%s\n' quickstart check .ci/run
     list_files '*.sh'
-} | xargs -d '\n' shellcheck --external-sources --severity=info
+} | xargs -d '\n' shellcheck --external-sources --severity=warning
