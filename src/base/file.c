@@ -44,6 +44,18 @@ static ce_status open_regular(const char *path, int *descriptor, struct stat *in
     return CE_OK;
 }
 
+static cei_file_identity identity_of(const struct stat *info) {
+    return (cei_file_identity){(uint64_t)info->st_dev, (uint64_t)info->st_ino, (uint64_t)info->st_size,
+                               (int64_t)info->st_mtim.tv_sec, (int64_t)info->st_mtim.tv_nsec};
+}
+
+ce_status cei_file_identify(const char *path, cei_file_identity *identity, ce_error *error) {
+    struct stat info;
+    if (stat(path, &info) != 0) return fail_errno(error, "examine", path, errno);
+    *identity = identity_of(&info);
+    return CE_OK;
+}
+
 ce_status cei_map_open(cei_map *map, const char *path, ce_error *error) {
     *map = (cei_map){0};
     int fd = -1;
@@ -60,8 +72,7 @@ ce_status cei_map_open(cei_map *map, const char *path, ce_error *error) {
     if (status != CE_OK) return status;
     map->data = data;
     map->size = size;
-    map->identity = (cei_file_identity){(uint64_t)info.st_dev, (uint64_t)info.st_ino, (uint64_t)info.st_size,
-                                        (int64_t)info.st_mtim.tv_sec, (int64_t)info.st_mtim.tv_nsec};
+    map->identity = identity_of(&info);
     return CE_OK;
 }
 
@@ -75,7 +86,7 @@ void cei_map_release(const cei_map *map, size_t offset, size_t size) {
     if (page <= 0 || !map->data) return;
     size_t mask = (size_t)page - 1;
     size_t first = (offset + mask) & ~mask;
-    size_t last = (offset + size) & ~mask;
+    size_t last = offset + size == map->size ? map->size : (offset + size) & ~mask; /* the last page is no one else's */
     /* Advice only: a refusal changes nothing but the memory held until the map is closed. */
     if (last > first) (void)madvise((void *)(uintptr_t)(map->data + first), last - first, MADV_DONTNEED);
 }

@@ -12,6 +12,9 @@ typedef struct cei_file_identity {
 
 bool cei_same_file(const cei_file_identity *a, const cei_file_identity *b);
 
+/* The identity of the file that path names now. Errors: NOT_FOUND, IO. */
+ce_status cei_file_identify(const char *path, cei_file_identity *identity, ce_error *error);
+
 /* A file mapped read-only, private. Zeroed is empty. Reading data is safe as long as nobody shortens the file. */
 typedef struct cei_map {
     const uint8_t *data; /* NULL if size is 0 */

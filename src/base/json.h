@@ -8,15 +8,23 @@
 
 #include <jansson.h>
 
-/* Parses size bytes that came from the file path (for messages only). The root may be any JSON value.
+/* Parses size bytes that came from the file path (for messages only). The root may be any JSON value. Of a key that
+ * an object has twice, the last one counts, as in Python; an integer beyond 64 bits becomes a real.
  * *root is the caller's, released by json_decref. Errors: FORMAT (with line and column), MEMORY. */
 ce_status cei_json_parse(const char *data, size_t size, const char *path, json_t **root, ce_error *error);
+
+/* The same, but a key that an object has twice, and an integer beyond 64 bits, are FORMAT. */
+ce_status cei_json_parse_unique(const char *data, size_t size, const char *path, json_t **root, ce_error *error);
 
 /* Reads and parses a file whose root must be an object. Errors: those of cei_read_file and cei_json_parse. */
 ce_status cei_json_load(const char *path, size_t limit, json_t **root, ce_error *error);
 
+/* "an array", "true", ..., for messages; "absent" for NULL. */
+const char *cei_json_type(const json_t *value);
+
 /* Typed fields. A field that is absent or null leaves *value as it was and is CE_OK; one of the wrong type or out
- * of [min, max] is FORMAT with a message. path is the file's, for messages. Strings stay the property of object. */
+ * of [min, max], or a string with a NUL in it, is FORMAT with a message. path is the file's, for messages. Strings
+ * stay the property of object. */
 ce_status cei_json_size(const json_t *object, const char *key, size_t min, size_t max, const char *path, size_t *value,
                         ce_error *error);
 ce_status cei_json_double(const json_t *object, const char *key, const char *path, double *value, ce_error *error);
