@@ -1,7 +1,10 @@
 /* safetensors.h - the tensors of a checkpoint: model.safetensors, or model.safetensors.index.json and its shards.
  *
  * Files are mapped, never copied. Everything in the header is checked before anything is believed: sizes, dtypes,
- * shapes, offsets inside the file, no overlap, no hole. */
+ * shapes, offsets inside the file, no overlap, no hole.
+ *
+ * A mapped file must not be shortened while it is read: the system answers a read behind the new end with SIGBUS,
+ * which a library cannot handle for its host. Replacing a file (write beside it, then rename) is safe. */
 #ifndef CEI_SAFETENSORS_H
 #define CEI_SAFETENSORS_H
 
@@ -29,8 +32,10 @@ typedef struct cei_checkpoint cei_checkpoint;
 ce_status cei_checkpoint_open(const char *folder, cei_checkpoint **checkpoint, ce_error *error);
 void cei_checkpoint_close(cei_checkpoint *checkpoint); /* NULL is fine */
 
-/* CE_OK if the files still are what they were at open: CE_ERR_IO, naming the file, if one has changed. The identity
- * of a checkpoint that was closed can be kept: */
+/* CE_OK if the files still are what they were at open; IO, naming the file, if one was changed or replaced. */
+ce_status cei_checkpoint_verify(const cei_checkpoint *checkpoint, ce_error *error);
+
+/* Which files these are, kept after the checkpoint is closed; a checkpoint opened later can be compared with it. */
 typedef struct cei_checkpoint_identity cei_checkpoint_identity;
 ce_status cei_checkpoint_identify(const cei_checkpoint *checkpoint, cei_checkpoint_identity **identity,
                                   ce_error *error);
@@ -44,7 +49,7 @@ const char *cei_checkpoint_path(const cei_checkpoint *checkpoint); /* the file, 
 uint64_t cei_checkpoint_bytes(const cei_checkpoint *checkpoint);   /* of all tensors' data */
 
 /* A tensor as a matrix of float32-convertible values: the shape must be [rows, columns], or [columns] if rows is 1
- * (or [rows, columns] with leading ones). An I8 tensor NAME needs an F32 tensor NAME.scale of rows values.
+ * (or [rows, columns] with leading ones). An I8 tensor NAME needs an F32 tensor NAME.scale of [rows] or [rows, 1].
  * Errors: MODEL (missing; wrong shape, with both shapes), UNSUPPORTED (dtype). */
 ce_status cei_checkpoint_values(const cei_checkpoint *checkpoint, const char *name, size_t rows, size_t columns,
                                 cei_values *values, ce_error *error);

@@ -1,0 +1,24 @@
+/* header.h - the header of one safetensors file: the tensors that it claims, checked.
+ *
+ * Only src/formats includes this; safetensors.h is what the layers above see. */
+#ifndef CEI_SAFETENSORS_HEADER_H
+#define CEI_SAFETENSORS_HEADER_H
+
+#include "formats/safetensors.h"
+
+/* The tensors of a file of which data[0, size) are all bytes. They point into data and into names. */
+typedef struct cei_header {
+    cei_tensor *tensors; /* [count], in the order of their data */
+    size_t count;
+    char *names; /* the strings that tensors[].name point to */
+} cei_header;
+
+/* Parses and checks everything; path is for messages. Errors: FORMAT, MEMORY. */
+ce_status cei_header_parse(const uint8_t *data, size_t size, const char *path, cei_header *header, ce_error *error);
+void cei_header_free(cei_header *header); /* zeroed is fine */
+
+/* "[30522, 384]" into text; returns text. */
+enum { CEI_SHAPE_TEXT = CEI_MAX_RANK * 22 + 3 };
+const char *cei_shape_text(const uint64_t *shape, int rank, char text[CEI_SHAPE_TEXT]);
+
+#endif

@@ -1,0 +1,107 @@
+/* values.c - conversion of stored numbers to float32. Relies on the C library only; must not allocate, and must not
+ * assume any alignment of what it reads.
+ *
+ * The loops are plain and without branches, so that compilers turn them into vector code for the baseline processor:
+ * a model's weights pass through here once, at some gigabytes a second. */
+#include "formats/values.h"
+
+#include <string.h>
+
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "checkpoints are little-endian, and are read in place: this host needs a byte swap here"
+#endif
+
+const char *cei_dtype_name(cei_dtype dtype) {
+    switch (dtype) {
+    case CEI_DTYPE_F32: return "F32";
+    case CEI_DTYPE_F16: return "F16";
+    case CEI_DTYPE_BF16: return "BF16";
+    case CEI_DTYPE_I8: return "I8";
+    }
+    return "?";
+}
+
+size_t cei_dtype_size(cei_dtype dtype) {
+    switch (dtype) {
+    case CEI_DTYPE_F32: return 4;
+    case CEI_DTYPE_F16:
+    case CEI_DTYPE_BF16: return 2;
+    case CEI_DTYPE_I8: return 1;
+    }
+    return 0;
+}
+
+static inline float float_of_bits(uint32_t bits) {
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+static inline uint32_t bits_of_float(float value) {
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    return bits;
+}
+
+/* IEEE 754 binary16 to binary32, exact. Both forms of the result are made and one is chosen, without a branch:
+ *   normal, infinity, NaN: the exponent is rebiased by 127 - 15 = 112, and by as much again at the top, where
+ *                          31 must become 255;
+ *   zero, subnormal:       mantissa * 2^-24 is 2^-14 (1 + mantissa / 1024) - 2^-14, a difference of normal numbers,
+ *                          so that it is right (and quick) however the processor treats subnormals. */
+static inline uint32_t widen_half(uint16_t half) {
+    uint32_t magnitude = (uint32_t)(half & 0x7FFF) << 13;
+    uint32_t exponent = magnitude & 0x0F800000u;
+    uint32_t is_top = -(uint32_t)(exponent == 0x0F800000u), is_small = -(uint32_t)(exponent == 0);
+    uint32_t rebiased = magnitude + (112u << 23) + (is_top & (112u << 23));
+    uint32_t small = bits_of_float(float_of_bits(magnitude + (113u << 23)) - float_of_bits(113u << 23));
+    return (small & is_small) | (rebiased & ~is_small) | (uint32_t)(half & 0x8000) << 16;
+}
+
+static void read_f16(const uint8_t *from, size_t count, float *out) {
+    for (size_t i = 0; i < count; i++) {
+        uint16_t half;
+        memcpy(&half, from + 2 * i, sizeof half);
+        out[i] = float_of_bits(widen_half(half));
+    }
+}
+
+/* bfloat16 is the upper half of a float32. */
+static void read_bf16(const uint8_t *from, size_t count, float *out) {
+    for (size_t i = 0; i < count; i++) {
+        uint16_t half;
+        memcpy(&half, from + 2 * i, sizeof half);
+        out[i] = float_of_bits((uint32_t)half << 16);
+    }
+}
+
+static void read_i8(const uint8_t *from, size_t count, float scale, float *out) {
+    const int8_t *integers = (const int8_t *)from;
+    for (size_t i = 0; i < count; i++) out[i] = scale * (float)integers[i];
+}
+
+static void read_i8_rows(const cei_values *values, size_t first, size_t count, float *out) {
+    for (size_t row = first; row < first + count; row++) {
+        float scale;
+        memcpy(&scale, values->scales + row * sizeof scale, sizeof scale);
+        read_i8(values->data + row * values->columns, values->columns, scale, out);
+        out += values->columns;
+    }
+}
+
+void cei_values_read(const cei_values *values, size_t first, size_t count, float *out) {
+    size_t total = count * values->columns;
+    if (total == 0) return;
+    const uint8_t *from = values->data + first * values->columns * cei_dtype_size(values->dtype);
+    switch (values->dtype) {
+    case CEI_DTYPE_F32: memcpy(out, from, total * sizeof *out); return;
+    case CEI_DTYPE_F16: read_f16(from, total, out); return;
+    case CEI_DTYPE_BF16: read_bf16(from, total, out); return;
+    case CEI_DTYPE_I8: read_i8_rows(values, first, count, out); return;
+    }
+}
+
+const float *cei_values_direct(const cei_values *values, size_t first) {
+    const uint8_t *at = values->data + first * values->columns * sizeof(float);
+    if (values->dtype != CEI_DTYPE_F32 || (uintptr_t)at % _Alignof(float) != 0) return NULL;
+    return (const float *)(const void *)at;
+}
