@@ -1,0 +1,189 @@
+/* test_golden.c - small random BERTs against the reference's results in tests/data/golden.
+ *
+ * For each model: labels, limits and activation; token ids and type ids of every pair, truncation included; logits,
+ * scores and softmax within the bound; the same bits in a batch and alone; the reference's order of documents. */
+#include "golden.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { TOKENS = 1100, LABELS = 8 };
+
+static size_t integer(const json_t *object, const char *key) {
+    const json_t *value = json_object_get(object, key);
+    assert_true(json_is_integer(value));
+    return (size_t)json_integer_value(value);
+}
+
+static ce_pair pair_of(const json_t *entry) {
+    return (ce_pair){golden_text(json_object_get(entry, "query")), golden_text(json_object_get(entry, "document"))};
+}
+
+/* ---- the model -------------------------------------------------------------------------------------------------- */
+
+static void check_description(const ce_model *model, const json_t *golden) {
+    ce_model_info info = {.size = sizeof info};
+    ce_error error;
+    expect_ok(ce_model_describe(model, &info, &error), &error);
+    const json_t *labels = json_object_get(golden, "labels");
+    assert_int_equal(info.num_labels, json_array_size(labels));
+    assert_int_equal(info.max_length, integer(golden, "max_length"));
+    const char *activation = json_string_value(json_object_get(golden, "activation"));
+    assert_string_equal(ce_activation_name(info.activation), activation);
+    for (size_t i = 0; i < info.num_labels; i++)
+        assert_string_equal(ce_model_label(model, i), json_string_value(json_array_get(labels, i)));
+    assert_null(ce_model_label(model, info.num_labels));
+}
+
+/* ---- tokens ----------------------------------------------------------------------------------------------------- */
+
+static void check_numbers(const int32_t *got, size_t count, const json_t *want, const char *what, size_t index) {
+    if (count != json_array_size(want))
+        fail_msg("pair %zu: %zu %s, expected %zu", index, count, what, json_array_size(want));
+    for (size_t i = 0; i < count; i++)
+        if (got[i] != json_integer_value(json_array_get(want, i)))
+            fail_msg("pair %zu: %s at %zu is %d, expected %d", index, what, i, (int)got[i],
+                     (int)json_integer_value(json_array_get(want, i)));
+}
+
+static void check_tokens(const ce_model *model, const json_t *pairs) {
+    int32_t ids[TOKENS], types[TOKENS];
+    size_t index, count = 0;
+    json_t *entry;
+    json_array_foreach(pairs, index, entry) {
+        ce_truncation cut;
+        ce_error error;
+        expect_ok(ce_tokenize(model, pair_of(entry), CE_UTF8_STRICT, ids, types, TOKENS, &count, &cut, &error), &error);
+        check_numbers(ids, count, json_object_get(entry, "ids"), "ids", index);
+        check_numbers(types, count, json_object_get(entry, "type_ids"), "type ids", index);
+        assert_int_equal(cut.query_tokens, integer(entry, "query_tokens"));
+        assert_int_equal(cut.document_tokens, integer(entry, "document_tokens"));
+        size_t kept = cut.query_tokens - cut.query_removed + cut.document_tokens - cut.document_removed;
+        assert_int_equal(kept + 3, count); /* [CLS] query [SEP] document [SEP] */
+    }
+}
+
+/* ---- scores ----------------------------------------------------------------------------------------------------- */
+
+static double check_row(const float *got, const json_t *entry, const char *key, size_t index) {
+    const json_t *want = json_object_get(entry, key);
+    double worst = 0;
+    for (size_t i = 0; i < json_array_size(want); i++) {
+        double expected = json_real_value(json_array_get(want, i)), off = golden_deviation(got[i], expected);
+        if (!(off <= GOLDEN_BOUND))
+            fail_msg("pair %zu, %s[%zu]: %.9g, expected %.9g: off by %.3g", index, key, i, (double)got[i], expected,
+                     off);
+        if (off > worst) worst = off;
+    }
+    return worst;
+}
+
+/* Scores all pairs in one call and each alone; both must be the same bits, and the reference's numbers. */
+static double check_scores(ce_model *model, const json_t *pairs, size_t labels, ce_score_options options,
+                           const char *key) {
+    size_t count = json_array_size(pairs);
+    ce_pair *all = calloc(count, sizeof *all);
+    float *scores = calloc(count * labels, sizeof *scores), alone[LABELS];
+    assert_true(all && scores && labels <= LABELS);
+    for (size_t i = 0; i < count; i++) all[i] = pair_of(json_array_get(pairs, i));
+    ce_error error;
+    expect_ok(ce_predict(model, all, count, &options, scores, &error), &error);
+    double worst = 0;
+    for (size_t i = 0; i < count; i++) {
+        double off = check_row(scores + i * labels, json_array_get(pairs, i), key, i);
+        if (off > worst) worst = off;
+        expect_ok(ce_predict(model, &all[i], 1, &options, alone, &error), &error);
+        assert_memory_equal(alone, scores + i * labels, labels * sizeof(float));
+    }
+    free(all);
+    free(scores);
+    return worst;
+}
+
+static double check_all_scores(ce_model *model, const json_t *pairs, size_t labels) {
+    ce_score_options plain = {.size = sizeof plain};
+    ce_score_options raw = {.size = sizeof raw, .activation = CE_ACTIVATION_IDENTITY};
+    ce_score_options softmax = {.size = sizeof softmax, .activation = CE_ACTIVATION_IDENTITY, .apply_softmax = true};
+    double worst = check_scores(model, pairs, labels, raw, "logits");
+    check_scores(model, pairs, labels, plain, "scores");
+    /* With one label softmax is documented to have no effect. */
+    check_scores(model, pairs, labels, softmax, labels > 1 ? "softmax" : "logits");
+    return worst;
+}
+
+/* ---- rank ------------------------------------------------------------------------------------------------------- */
+
+static void check_ranking(ce_model *model, ce_text query, const ce_text *documents, size_t count, const json_t *want) {
+    const json_t *order = json_object_get(want, "order");
+    ce_ranked *ranked = calloc(count, sizeof *ranked);
+    assert_non_null(ranked);
+    size_t got = 0;
+    ce_error error;
+    expect_ok(ce_rank(model, query, documents, count, integer(want, "top_k"), NULL, ranked, &got, &error), &error);
+    assert_int_equal(got, json_array_size(order));
+    for (size_t i = 0; i < got; i++) {
+        assert_int_equal(ranked[i].index, json_integer_value(json_array_get(order, i)));
+        assert_ptr_equal(ranked[i].document.data, documents[ranked[i].index].data);
+    }
+    free(ranked);
+}
+
+static void check_rank(ce_model *model, const json_t *golden, size_t labels) {
+    enum { DOCUMENTS = 64 };
+    ce_text documents[DOCUMENTS] = {{"a", 1}};
+    if (labels > 1) {
+        ce_ranked ranked;
+        ce_error error;
+        ce_status status = ce_rank(model, ce_text_of("q"), documents, 1, 0, NULL, &ranked, NULL, &error);
+        expect_status(status, CE_ERR_ARGUMENT, &error, "label");
+        return;
+    }
+    const json_t *rank = json_object_get(golden, "rank"), *texts = json_object_get(rank, "documents");
+    const json_t *rankings = json_object_get(rank, "rankings");
+    size_t count = json_array_size(texts);
+    assert_true(count > 0 && count <= DOCUMENTS && json_array_size(rankings) > 0);
+    for (size_t i = 0; i < count; i++) documents[i] = golden_text(json_array_get(texts, i));
+    ce_text query = golden_text(json_object_get(rank, "query"));
+    for (size_t i = 0; i < json_array_size(rankings); i++)
+        check_ranking(model, query, documents, count, json_array_get(rankings, i));
+}
+
+/* ---- the whole -------------------------------------------------------------------------------------------------- */
+
+static void test_model(void **state) {
+    const char *name = *state;
+    char path[200];
+    snprintf(path, sizeof path, "golden/%s.json", name);
+    json_t *golden = golden_read_json(test_data(path));
+    snprintf(path, sizeof path, "golden/models/%s", name);
+    size_t labels = json_array_size(json_object_get(golden, "labels")), index;
+    json_t *cases = json_object_get(golden, "cases"), *one;
+    assert_true(json_array_size(cases) > 1);
+    double worst = 0;
+    json_array_foreach(cases, index, one) {
+        ce_model *model = golden_load(test_data(path), integer(one, "max_length"));
+        const json_t *pairs = json_object_get(one, "pairs");
+        assert_true(json_array_size(pairs) > 5);
+        if (index == 0) check_description(model, golden);
+        check_tokens(model, pairs);
+        double off = check_all_scores(model, pairs, labels);
+        if (off > worst) worst = off;
+        if (index == 0) check_rank(model, golden, labels);
+        ce_model_free(model);
+    }
+    print_message("%s: largest deviation of a logit %.2g, bound %.0e\n", name, worst, GOLDEN_BOUND);
+    json_decref(golden);
+}
+
+#define MODEL(name) \
+    { name, test_model, NULL, NULL, name }
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        MODEL("three-labels"),        MODEL("sigmoid-gelu-new"), MODEL("relu-f16"),   MODEL("silu-bf16-one-head"),
+        MODEL("quick-gelu-one-type"), MODEL("long-1024"),        MODEL("cased-tanh"), MODEL("int8"),
+        MODEL("sharded-old-names"),
+    };
+    return cmocka_run_group_tests_name("golden", tests, NULL, NULL);
+}

@@ -1,0 +1,188 @@
+"""Small random BERT folders that cover what trained models do not.
+
+Each is a whole Hugging Face folder of some tens of kilobytes. Weights come from numpy's PCG64 with a seed a model, wide
+enough that logits differ by several units between texts and that a wrong operation shows.
+"""
+
+import json
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+from transformers import BertConfig, BertForSequenceClassification, BertTokenizer
+
+import checkpoint
+
+SPECIALS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+WORDS = """the of and to in is was for on that by with from at as are it be this which or an wing flow heat water
+berlin city people population river house music light paper engine pressure theory question answer number how many what
+where who when does live have not one two year over most world war time day sea air""".split()
+SUFFIXES = "s ing ed er est ly ion al ity ous ment ness tion able th st nd rd".split()
+SYMBOLS = list(".,;:!?'\"()[]{}<>-_+*/\\=%&#@$~^`|°€£…—–“”’«»¿¡。，！？、「」")
+LATIN = list("abcdefghijklmnopqrstuvwxyz")
+OTHER = list("äöüßéèñçåøæœıđłþðαβγδεζηθικλμνξοπρσςτυφχψωабвгдежзийклмнопрстуфхцчшщыьэюяאבגדהוםשתابتدرسلمنهوي") + list(
+    "अआकगतनमरहािीेोंกขคงนมาเ我你他是在北京人口大学日本語東ひらカタナ한국어"
+)
+
+
+def uncased_vocabulary():
+    pieces = SPECIALS + SYMBOLS + list("0123456789") + LATIN + OTHER + WORDS
+    pieces += ["##" + piece for piece in LATIN + list("0123456789") + SUFFIXES + list("αοςнаиоוםتانमर本京")]
+    return list(dict.fromkeys(pieces))
+
+
+def cased_vocabulary():
+    """Upper case, accents kept, and the special tokens where they are not expected."""
+    upper = [word.capitalize() for word in WORDS[:40]] + ["BERLIN", "NASA", "É", "Ä"]
+    pieces = LATIN + [letter.upper() for letter in LATIN] + SPECIALS[::-1] + list("0123456789") + SYMBOLS + OTHER
+    pieces += WORDS + upper + ["##" + p for p in LATIN + [c.upper() for c in LATIN] + SUFFIXES + list("éäöüñ0123456789")]
+    return list(dict.fromkeys(pieces))
+
+
+BASE = {
+    "vocab_size": 0, "hidden_size": 36, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 72,
+    "hidden_act": "gelu", "max_position_embeddings": 64, "type_vocab_size": 2, "layer_norm_eps": 1e-12,
+}  # fmt: skip
+IDENTITY = "torch.nn.modules.linear.Identity"
+SIGMOID = "torch.nn.modules.activation.Sigmoid"
+
+# name -> what differs. labels: id2label is written for them; extra: other fields of config.json; store: dtype of the
+# weights; tokenizer: the files; limit: model_max_length.
+MODELS = {
+    "three-labels": {
+        "config": {"num_hidden_layers": 1},
+        "labels": ["contradiction", "entailment", "neutral"],
+        "tokenizer": "json", "limit": 64,
+    },
+    "sigmoid-gelu-new": {
+        "config": {"hidden_size": 33, "num_attention_heads": 3, "intermediate_size": 50, "hidden_act": "gelu_new",
+                   "layer_norm_eps": 1e-5},
+        "labels": ["LABEL_0"], "tokenizer": "vocab", "limit": None,
+    },
+    "relu-f16": {
+        "config": {"hidden_size": 65, "num_attention_heads": 5, "intermediate_size": 44, "hidden_act": "relu",
+                   "num_hidden_layers": 1, "max_position_embeddings": 40},
+        "extra": {"sbert_ce_default_activation_function": SIGMOID},
+        "labels": ["no", "yes"], "store": "F16", "tokenizer": "json", "limit": 1000000000000000019884624838656,
+    },
+    "silu-bf16-one-head": {
+        "config": {"hidden_size": 24, "num_attention_heads": 1, "intermediate_size": 96, "hidden_act": "silu"},
+        "extra": {"sentence_transformers": {"activation_fn": "torch.nn.modules.activation.Softmax"}},
+        "labels": ["a", "b", "c", "d", "e"], "store": "BF16", "tokenizer": "vocab", "limit": 64,
+    },
+    "quick-gelu-one-type": {
+        "config": {"hidden_size": 26, "num_attention_heads": 2, "hidden_act": "quick_gelu", "type_vocab_size": 1,
+                   "layer_norm_eps": 1e-3, "num_hidden_layers": 3},
+        "extra": {"sentence_transformers": {"activation_fn": IDENTITY}},
+        "labels": ["LABEL_0"], "tokenizer": "json", "limit": 64, "no_types": True,
+    },
+    "long-1024": {
+        "config": {"hidden_size": 16, "num_attention_heads": 2, "intermediate_size": 33,
+                   "max_position_embeddings": 1024},
+        "extra": {"sentence_transformers": {"activation_fn": IDENTITY, "version": "5.0.0"}},
+        "labels": ["LABEL_0"], "tokenizer": "json", "limit": 1024,
+    },
+    "cased-tanh": {
+        "config": {"hidden_size": 21, "num_attention_heads": 7, "intermediate_size": 20, "num_hidden_layers": 4},
+        "extra": {"sbert_ce_default_activation_function": "torch.nn.modules.activation.Tanh"},
+        "labels": ["LABEL_0"], "tokenizer": "vocab", "limit": 48, "cased": True,
+    },
+    "int8": {
+        "config": {"hidden_size": 40, "intermediate_size": 120},
+        "extra": {"sentence_transformers": {"activation_fn": IDENTITY}},
+        "labels": ["LABEL_0"], "store": "I8", "tokenizer": "vocab", "limit": 64,
+    },
+    "sharded-old-names": {
+        "config": {"hidden_size": 20, "num_attention_heads": 2, "intermediate_size": 31, "num_hidden_layers": 3},
+        "labels": None, "store": "sharded", "tokenizer": "json", "limit": 60,
+    },
+}  # fmt: skip
+
+
+def random_weight(name, shape, rng):
+    if "LayerNorm.weight" in name:
+        return rng.normal(1.0, 0.3, shape)
+    if name == "bert.pooler.dense.bias":
+        return rng.normal(0.0, 1.0, shape)
+    if name.endswith("bias"):
+        return rng.normal(0.0, 0.4, shape)
+    if "embeddings" in name:
+        return rng.normal(0.0, 1.0, shape)
+    if name == "classifier.weight":
+        return rng.normal(0.0, 3.0, shape)
+    return rng.normal(0.0, 1.6 / np.sqrt(shape[-1]), shape)
+
+
+def weights(config, seed):
+    rng = np.random.Generator(np.random.PCG64(seed))
+    with torch.device("meta"):
+        model = BertForSequenceClassification(BertConfig(**config))
+    shapes = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    return {name: random_weight(name, shapes[name], rng).astype(np.float32) for name in sorted(shapes)}
+
+
+def old_names(name):
+    return name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta")
+
+
+def store(folder, arrays, form):
+    """Writes the weights in a form: a dtype, I8 (matrices by rows, the rest F32), or sharded (F32, old names)."""
+    metadata = {"format": "pt"}
+    if form == "sharded":
+        names, shards = sorted(arrays), 3
+        parts = [names[i::shards] for i in range(shards)]
+        files = [f"model-{i + 1:05d}-of-{shards:05d}.safetensors" for i in range(shards)]
+        for file, part in zip(files, parts):
+            tensors = {old_names(name): checkpoint.to_stored(arrays[name], "F32") for name in part}
+            checkpoint.write_file(folder / file, tensors, metadata)
+        where = {old_names(name): file for file, part in zip(files, parts) for name in part}
+        size = sum(array.nbytes for array in arrays.values())
+        index = {"metadata": {"total_size": size}, "weight_map": dict(sorted(where.items()))}
+        (folder / checkpoint.INDEX).write_text(json.dumps(index, indent=1) + "\n")
+        return
+    tensors = {}
+    for name, array in arrays.items():
+        if form == "I8" and array.ndim == 2 and len(array) > 2:
+            values, scale = checkpoint.quantize_rows(array)
+            tensors[name] = checkpoint.Stored("I8", values)
+            tensors[name + checkpoint.SCALE] = checkpoint.Stored("F32", scale)
+        else:
+            tensors[name] = checkpoint.to_stored(array, "F32" if form == "I8" else form)
+    checkpoint.write_file(folder / checkpoint.SINGLE, tensors, metadata)
+
+
+def write_tokenizer(folder, spec, vocabulary):
+    lower = not spec.get("cased")
+    (folder / "vocab.txt").write_text("\n".join(vocabulary) + "\n", encoding="utf-8")
+    config = {"tokenizer_class": "BertTokenizer", "do_lower_case": lower}
+    if spec["limit"] is not None:
+        config["model_max_length"] = spec["limit"]
+    if spec.get("no_types"):
+        config["model_input_names"] = ["input_ids", "attention_mask"]
+    for token in ("unk", "sep", "pad", "cls", "mask"):
+        config[token + "_token"] = f"[{token.upper()}]"
+    (folder / "tokenizer_config.json").write_text(json.dumps(config, indent=2) + "\n")
+    if spec["tokenizer"] == "json":
+        BertTokenizer.from_pretrained(folder).backend_tokenizer.save(str(folder / "tokenizer.json"), pretty=False)
+        Tokenizer.from_file(str(folder / "tokenizer.json"))
+        (folder / "vocab.txt").unlink()
+
+
+def make(folder, name, seed):
+    """Writes the model folder; a failure leaves it half written."""
+    spec = MODELS[name]
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in folder.iterdir():
+        path.unlink()
+    vocabulary = cased_vocabulary() if spec.get("cased") else uncased_vocabulary()
+    config = {**BASE, **spec.get("config", {}), "vocab_size": len(vocabulary)}
+    labels = spec["labels"]
+    count = len(labels) if labels else 2  # without id2label the reference has two labels
+    written = {"architectures": ["BertForSequenceClassification"], "model_type": "bert", **config}
+    written.update({"pad_token_id": vocabulary.index("[PAD]"), **spec.get("extra", {})})
+    if labels:
+        written["id2label"] = {str(i): label for i, label in enumerate(labels)}
+        written["label2id"] = {label: i for i, label in enumerate(labels)}
+    (folder / "config.json").write_text(json.dumps(written, indent=2) + "\n")
+    store(folder, weights({**config, "num_labels": count}, seed), spec.get("store", "F32"))
+    write_tokenizer(folder, spec, vocabulary)
