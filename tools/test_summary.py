@@ -115,8 +115,9 @@ def run_ctest(results, stage, build, arguments):
     with tempfile.TemporaryDirectory() as folder:
         junit = os.path.join(folder, "junit.xml")
         size = str(1 << 28)
-        subprocess.run(["ctest", "--test-dir", build, "--output-on-failure", "--no-tests=error", "--output-junit", junit,
-                        "--test-output-size-passed", size, "--test-output-size-failed", size, *arguments], check=False)
+        subprocess.run(["ctest", "--test-dir", build, "--output-on-failure", "--no-tests=error",
+                        "--output-junit", junit, "--test-output-size-passed", size, "--test-output-size-failed", size,
+                        *arguments], check=False)
         try:
             tests = ElementTree.parse(junit).getroot().iter("testcase")
         except (OSError, ElementTree.ParseError) as error:
