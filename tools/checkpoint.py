@@ -127,3 +127,14 @@ def dequantize(tensors):
         else:
             plain[name] = stored.float32()
     return plain
+
+
+def write_float32_copy(folder, out):
+    """A copy of a model folder with its weights as float32 in one file, for programs that do not know the int8 form."""
+    folder, out = Path(folder), Path(out)
+    out.mkdir(parents=True, exist_ok=True)
+    for path in folder.iterdir():
+        if path.suffix in (".json", ".txt") and path.name != INDEX:
+            (out / path.name).write_bytes(path.read_bytes())
+    stored = {name: to_stored(array, "F32") for name, array in dequantize(read_folder(folder)).items()}
+    write_file(out / SINGLE, stored, {"format": "pt"})

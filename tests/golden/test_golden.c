@@ -176,8 +176,10 @@ static void test_model(void **state) {
     json_decref(golden);
 }
 
-#define MODEL(name) \
-    { name, test_model, NULL, NULL, name }
+#define MODEL(name)                                     \
+    {                                                   \
+        name, test_model, NULL, NULL, (char[]) { name } \
+    }
 
 int main(void) {
     const struct CMUnitTest tests[] = {

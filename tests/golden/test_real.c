@@ -13,6 +13,7 @@ enum { MAX_PAIRS = 2500, MAX_TOKENS = 512 };
 
 typedef struct golden_pairs {
     size_t count;
+    char *texts[2 * MAX_PAIRS];
     ce_pair pairs[MAX_PAIRS];
     size_t tokens[MAX_PAIRS], before[MAX_PAIRS]; /* after and before truncation, special tokens included */
     double logits[MAX_PAIRS];
@@ -46,8 +47,8 @@ static golden_pairs *read_pairs(const char *path, const json_t *texts) {
         if (!split(line, fields) || number++ % stride() != 0) continue;
         size_t i = all->count++;
         assert_true(i < MAX_PAIRS);
-        all->pairs[i].query = ce_text_of(golden_texts_find(texts, fields[0]));
-        all->pairs[i].document = ce_text_of(golden_texts_find(texts, fields[1]));
+        for (size_t side = 0; side < 2; side++) all->texts[2 * i + side] = golden_texts_find(texts, fields[side]);
+        all->pairs[i] = (ce_pair){ce_text_of(all->texts[2 * i]), ce_text_of(all->texts[2 * i + 1])};
         all->tokens[i] = strtoul(fields[2], NULL, 10);
         all->before[i] = strtoul(fields[3], NULL, 10);
         all->logits[i] = strtod(fields[4], NULL);
@@ -58,10 +59,7 @@ static golden_pairs *read_pairs(const char *path, const json_t *texts) {
 }
 
 static void free_pairs(golden_pairs *all) {
-    for (size_t i = 0; i < all->count; i++) {
-        free((void *)all->pairs[i].query.data);
-        free((void *)all->pairs[i].document.data);
-    }
+    for (size_t i = 0; i < 2 * all->count; i++) free(all->texts[i]);
     free(all);
 }
 

@@ -29,14 +29,7 @@ def reference(folder, **options):
 
 
 def plain_copy(folder, out):
-    """A copy of a model folder with its weights written out as float32, for a reference that does not know int8."""
-    out.mkdir(parents=True, exist_ok=True)
-    for path in folder.iterdir():
-        if path.suffix in (".json", ".txt") and path.name != checkpoint.INDEX:
-            (out / path.name).write_bytes(path.read_bytes())
-    tensors = checkpoint.dequantize(checkpoint.read_folder(folder))
-    stored = {name: checkpoint.to_stored(array, "F32") for name, array in tensors.items()}
-    checkpoint.write_file(out / checkpoint.SINGLE, stored, {"format": "pt"})
+    checkpoint.write_float32_copy(folder, out)
     return out
 
 
