@@ -1,0 +1,120 @@
+/* cpu.h - the objects of the cpu device, shared by its files and by no other folder. */
+#ifndef CEI_CPU_H
+#define CEI_CPU_H
+
+#include "device/cpu/kernels.h"
+#include "device/table.h"
+
+typedef struct cei_cpu_device {
+    cei_device base;
+    cei_pool *pool; /* not owned; NULL is the caller's thread alone */
+    size_t workers; /* threads of pool */
+    cei_cpu_kernels kernels;
+    size_t copy_floats; /* of activations that a product keeps in the second-level cache */
+} cei_cpu_device;
+
+typedef struct cei_cpu_buffer {
+    cei_buffer base;
+    uint8_t *data; /* aligned to CEI_BUFFER_ALIGNMENT at least */
+} cei_cpu_buffer;
+
+/* Scratch memory of one worker, in floats. Every part begins on a cache line. */
+typedef struct cei_cpu_scratch_plan {
+    size_t rows;                                /* a block of activations copied for a product */
+    size_t partial;                             /* sums of a block of rows of one panel between blocks of depth */
+    size_t keys, values, queries, scores, sums; /* of one head of one sequence */
+    size_t total;
+} cei_cpu_scratch_plan;
+
+typedef struct cei_cpu_stream {
+    cei_stream base;
+    cei_cpu_scratch_plan plan;
+    float *scratch; /* [workers, plan.total] */
+    size_t bytes;
+} cei_cpu_stream;
+
+static inline cei_cpu_device *cei_cpu_of(const cei_device *device) {
+    union { /* the table hands out const where it only looks */
+        const cei_device *from;
+        cei_cpu_device *to;
+    } cast = {device};
+    return cast.to;
+}
+
+static inline cei_cpu_stream *cei_cpu_stream_of(cei_stream *stream) { return (cei_cpu_stream *)stream; }
+
+static inline void *cei_cpu_at(cei_slice slice) { return ((cei_cpu_buffer *)slice.buffer)->data + slice.offset; }
+
+static inline size_t cei_cpu_min(size_t a, size_t b) { return a < b ? a : b; }
+static inline size_t cei_cpu_divide_up(size_t a, size_t b) { return a / b + (a % b != 0); }
+
+/* Runs count tasks, work operations (of whatever simple kind) in all: on the caller's thread if that is too little to
+ * wake others for. */
+void cei_cpu_run(const cei_cpu_device *device, size_t count, double work, cei_task_fn fn, void *argument);
+
+/* ---- memory.c ----------------------------------------------------------------------------------------------- */
+
+/* Memory of this machine that a process may use: the least of what the system and the control group give. Either may
+ * be 0 for unknown. */
+void cei_cpu_memory(uint64_t *total, uint64_t *available);
+
+/* A large block: CEI_BUFFER_ALIGNMENT or huge pages; given back to the system at once when freed. */
+void *cei_cpu_block_alloc(size_t bytes);
+void cei_cpu_block_free(void *block, size_t bytes);
+
+ce_status cei_cpu_buffer_create(cei_device *device, size_t bytes, cei_buffer **buffer, ce_error *error);
+void cei_cpu_buffer_free(cei_buffer *buffer);
+
+/* DEVICE_MEMORY: what was wanted, and what there is. */
+ce_status cei_cpu_fail_memory(ce_error *error, const char *what, size_t bytes);
+
+/* ---- weights.c ---------------------------------------------------------------------------------------------- */
+
+size_t cei_cpu_weight_bytes(const cei_device *device, cei_role role, size_t rows, size_t columns);
+ce_status cei_cpu_weight_write(cei_device *device, const cei_weight *weight, size_t first, size_t count,
+                               const float *values, ce_error *error);
+ce_status cei_cpu_weight_read(cei_device *device, const cei_weight *weight, size_t first, size_t count, float *values,
+                              ce_error *error);
+ce_status cei_cpu_weight_checksum(cei_device *device, const cei_weight *weight, size_t first, size_t count,
+                                  uint64_t *checksum, ce_error *error);
+
+/* ---- stream.c ----------------------------------------------------------------------------------------------- */
+
+size_t cei_cpu_stream_bytes(const cei_device *device, const cei_stream_limits *limits);
+ce_status cei_cpu_stream_create(cei_device *device, const cei_stream_limits *limits, cei_stream **stream,
+                                ce_error *error);
+void cei_cpu_stream_free(cei_stream *stream);
+ce_status cei_cpu_write(cei_stream *stream, cei_slice to, const void *from, size_t bytes, ce_error *error);
+ce_status cei_cpu_read(cei_stream *stream, void *to, cei_slice from, size_t bytes, ce_error *error);
+
+/* ---- ops.c, linear.c, attention.c --------------------------------------------------------------------------- */
+
+/* The sum over depth is taken in blocks of at most this, each in one accumulator, added up in order. */
+enum { CEI_CPU_BLOCK_DEPTH = 512 };
+
+/* The depth of all blocks but the last: they differ by a few elements at most. */
+size_t cei_cpu_block_depth(size_t depth);
+
+/* The most rows of a product, or queries of a head, that are worked on together. */
+enum { CEI_CPU_MAX_ROWS = 224 };
+
+/* Rows of a product that are worked on together, for rows of depth floats. */
+size_t cei_cpu_block_rows(const cei_cpu_device *device, size_t depth);
+
+/* How far apart rows of so many floats lie in scratch memory. */
+size_t cei_cpu_padded(size_t columns);
+
+/* Floats of scratch memory for the scores of one head of a sequence. */
+size_t cei_cpu_score_floats(size_t length);
+
+/* A product of any depth with one panel: blocks of depth, their sums held in partial [rows, kernels.panel].
+ * product->add is not used. */
+void cei_cpu_multiply_deep(const cei_cpu_kernels *kernels, const cei_cpu_product *product, float *partial);
+
+ce_status cei_cpu_embed(cei_stream *stream, const cei_embed_args *args, ce_error *error);
+ce_status cei_cpu_norm_rows(cei_stream *stream, const cei_norm_args *args, ce_error *error);
+ce_status cei_cpu_gather(cei_stream *stream, const cei_gather_args *args, ce_error *error);
+ce_status cei_cpu_linear(cei_stream *stream, const cei_linear_args *args, ce_error *error);
+ce_status cei_cpu_attention(cei_stream *stream, const cei_attention_args *args, ce_error *error);
+
+#endif

@@ -1,0 +1,86 @@
+/* features.c - what the processor can do and what it calls itself. Relies on CPUID and XCR0 on x86-64, where the
+ * feature bits alone decide: hypervisors mask model numbers. */
+#include "device/cpu/kernels.h"
+
+#include <crossenc/model.h>
+
+#include <stdio.h>
+#include <string.h>
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+
+/* Register state that the operating system saves: XCR0 (Intel SDM vol. 1, 13.3). */
+enum { XCR0_AVX = 0x06, XCR0_AVX512 = 0xE6 };
+
+static uint64_t read_xcr0(void) {
+    uint32_t low, high;
+    __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    return (uint64_t)high << 32 | low;
+}
+
+uint64_t cei_cpu_detect(void) {
+    unsigned a, b, c, d;
+    const unsigned fma = 1u << 12, osxsave = 1u << 27, avx = 1u << 28, avx2 = 1u << 5;
+    const unsigned avx512 = 1u << 16 | 1u << 17 | 1u << 30 | 1u << 31; /* F, DQ, BW, VL */
+    if (!__get_cpuid(1, &a, &b, &c, &d) || (c & (fma | osxsave | avx)) != (fma | osxsave | avx)) return 0;
+    const uint64_t state = read_xcr0();
+    if ((state & XCR0_AVX) != XCR0_AVX || !__get_cpuid_count(7, 0, &a, &b, &c, &d) || !(b & avx2)) return 0;
+    if ((b & avx512) != avx512 || (state & XCR0_AVX512) != XCR0_AVX512) return CE_CPU_AVX2;
+    return CE_CPU_AVX2 | CE_CPU_AVX512;
+}
+
+/* The brand string of leaves 0x80000002 to 0x80000004, 16 characters each. */
+static void read_brand(char brand[49]) {
+    unsigned registers[12] = {0};
+    brand[0] = brand[48] = '\0';
+    if ((unsigned)__get_cpuid_max(0x80000000, NULL) < 0x80000004) return;
+    for (unsigned leaf = 0; leaf < 3; leaf++) {
+        unsigned *r = registers + 4 * leaf;
+        __get_cpuid(0x80000002 + leaf, &r[0], &r[1], &r[2], &r[3]);
+    }
+    memcpy(brand, registers, sizeof registers);
+}
+
+void cei_cpu_model_name(char *name, size_t size) {
+    char brand[49];
+    read_brand(brand);
+    const char *start = brand + strspn(brand, " ");
+    size_t length = strlen(start);
+    while (length > 0 && start[length - 1] == ' ') length--;
+    snprintf(name, size, "%.*s", (int)length, start);
+}
+
+#else
+
+uint64_t cei_cpu_detect(void) { return 0; }
+
+/* The value of the first line of /proc/cpuinfo or the device tree that names the processor. */
+void cei_cpu_model_name(char *name, size_t size) {
+    if (size == 0) return;
+    name[0] = '\0';
+    FILE *file = fopen("/proc/cpuinfo", "re");
+    if (!file) return;
+    char line[256];
+    while (name[0] == '\0' && fgets(line, sizeof line, file)) {
+        const char *value = strchr(line, ':');
+        if (value && strncmp(line, "model name", 10) == 0)
+            snprintf(name, size, "%.*s", (int)strcspn(value + 2, "\n"), value + 2);
+    }
+    fclose(file);
+}
+
+#endif
+
+void cei_cpu_choose_kernels(uint64_t disable, cei_cpu_kernels *kernels) {
+    const uint64_t usable = cei_cpu_detect() & ~disable;
+    cei_cpu_fill_c(kernels);
+#if defined(__x86_64__)
+    /* AVX-512's table stands on AVX2's: without that tier there is neither. */
+    if (!(usable & CE_CPU_AVX2)) return;
+    cei_cpu_fill_avx2(kernels);
+    if (usable & CE_CPU_AVX512) cei_cpu_fill_avx512(kernels);
+#else
+    (void)usable;
+#endif
+}

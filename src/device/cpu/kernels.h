@@ -1,0 +1,100 @@
+/* kernels.h - the inner loops of the cpu device: one table, filled by portable C and overridden tier by tier.
+ *
+ * The contracts below hold for every tier:
+ * - a kernel reads and writes exactly the elements that its arguments name, never one beyond;
+ * - pointers need the alignment of float alone; sizes may be 0 unless said;
+ * - what it computes for a row depends on that row's inputs alone, by an order of operations that follows from the
+ *   row's length: the same bits come out alone, among other rows, and at any place among them. Bits may differ
+ *   between tiers;
+ * - it calls nothing, allocates nothing, and uses no state.
+ *
+ * A new tier is one file with its own compile flags (CMakeLists.txt), one cei_cpu_fill_* and one line in features.c. */
+#ifndef CEI_CPU_KERNELS_H
+#define CEI_CPU_KERNELS_H
+
+#include "device/device.h"
+
+/* The widest panel of any tier, in columns. */
+enum { CEI_CPU_MAX_PANEL = 32 };
+
+/* out[r][j] = (add[r][j] +) sum over i < depth of a[r][i] panel[i][j] (+ bias[j]), for r < rows and j < columns. The
+ * sum runs in the order of i, in one float32 accumulator per element.
+ *
+ *     a      [rows, depth], rows a_stride floats apart
+ *     panel  [depth, kernels.panel], packed: all of its columns are read, those past columns are not used
+ *     add    [rows, columns], rows add_stride floats apart; NULL is 0. May be out
+ *     bias   [columns]; NULL is 0
+ *     out    [rows, columns], rows out_stride floats apart
+ *     next   depth * kernels.panel floats that are wanted soon (the next panel), for prefetching; NULL is none */
+typedef struct cei_cpu_product {
+    size_t rows, depth, columns; /* 1 <= columns <= kernels.panel */
+    const float *a;
+    size_t a_stride;
+    const float *panel;
+    const float *add;
+    size_t add_stride;
+    const float *bias;
+    float *out;
+    size_t out_stride;
+    const float *next;
+} cei_cpu_product;
+
+/* out = gain * (v - mean(v)) / sqrt(var(v) + epsilon) + bias with v = x + residual, for each of rows contiguous rows
+ * of columns. out may be x or residual. */
+typedef struct cei_cpu_norm {
+    size_t rows, columns;      /* columns >= 1 */
+    const float *x, *residual; /* residual may be NULL */
+    const float *gain, *bias;
+    float epsilon;
+    float *out;
+} cei_cpu_norm;
+
+typedef struct cei_cpu_kernels {
+    const char *name;     /* of the tier: "c", "avx2", "avx512" */
+    const char *features; /* instruction sets that the kernels use, parted by spaces */
+    size_t panel;         /* columns of a packed panel, at most CEI_CPU_MAX_PANEL */
+
+    void (*multiply)(const cei_cpu_product *product);
+
+    /* Transposes rows [count, depth], stride floats apart, into columns first .. first + count - 1 of a panel
+     * [depth, panel]. Its other columns are left alone. */
+    void (*pack)(const float *rows, size_t stride, size_t count, size_t depth, size_t first, float *panel);
+
+    /* Over steps [count, panel] of 32-bit values b: sums[j] = sum of b[i][j], weighted[j] = sum of (i + 1) b[i][j],
+     * both modulo 2^64. */
+    void (*checksum)(const float *steps, size_t count, uint64_t *sums, uint64_t *weighted);
+
+    /* values [rows, columns], stride floats apart, become f(values). */
+    void (*apply[CEI_FN_COUNT])(float *values, size_t rows, size_t columns, size_t stride);
+
+    /* Each row s of scores [rows, columns], stride floats apart, becomes exp(scale s - max(scale s)); sums[row] is
+     * the sum of that. columns >= 1. Values below 2^-126 come out as 0. */
+    void (*softmax)(float *scores, size_t rows, size_t columns, size_t stride, float scale, float *sums);
+
+    void (*norm)(const cei_cpu_norm *norm);
+
+    /* out = (word + type) + position, [columns] each. */
+    void (*embed)(const float *word, const float *type, const float *position, size_t columns, float *out);
+
+    /* Runs rounds of independent multiply-adds on registers; returns how many floating-point operations (two for a
+     * multiply-add) that were. The most that multiply could reach, for measurements. */
+    double (*peak)(size_t rounds);
+} cei_cpu_kernels;
+
+/* Portable C fills every slot; the others override what they do better. */
+void cei_cpu_fill_c(cei_cpu_kernels *kernels);
+#if defined(__x86_64__)
+void cei_cpu_fill_avx2(cei_cpu_kernels *kernels);   /* AVX2 and FMA */
+void cei_cpu_fill_avx512(cei_cpu_kernels *kernels); /* AVX-512 F, BW, DQ, VL */
+#endif
+
+/* The best tiers that processor and operating system allow, without those in disable (CE_CPU_*). */
+void cei_cpu_choose_kernels(uint64_t disable, cei_cpu_kernels *kernels);
+
+/* CE_CPU_* bits of the tiers that can run here. */
+uint64_t cei_cpu_detect(void);
+
+/* What the processor calls itself, "" if unknown. */
+void cei_cpu_model_name(char *name, size_t size);
+
+#endif

@@ -1,0 +1,385 @@
+/* kernels_avx2.c - the kernels for AVX2 with FMA. Compiled with those flags, and called only where features.c found
+ * them: nothing in this file may run before. Contracts in kernels.h.
+ *
+ * Rows of any length end in masked loads and stores, so that every element goes through the same instructions. */
+#include "device/cpu/kernels.h"
+
+#include "device/cpu/functions.h"
+#include "device/cpu/gelu_table.h"
+
+#include <immintrin.h>
+
+#define INLINE static inline __attribute__((always_inline))
+
+/* A tile is TILE_ROWS x PANEL: 12 accumulators, two registers of the panel's row, one broadcast of a. */
+enum { LANES = 8, PANEL = 2 * LANES, TILE_ROWS = 6 };
+
+static const int32_t lane_masks[2 * LANES] = {-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0};
+
+/* The first count lanes, count clamped to [0, 8]. */
+INLINE __m256i first_lanes(size_t count) {
+    return _mm256_loadu_si256((const __m256i *)(const void *)(lane_masks + LANES - (count < LANES ? count : LANES)));
+}
+
+INLINE __m256i lanes_from(size_t start, size_t count) { return first_lanes(count > start ? count - start : 0); }
+
+/* ---- products ----------------------------------------------------------------------------------------------- */
+
+typedef struct tile {
+    const float *a, *add;
+    float *out;
+    const char *next; /* the share of product->next that this tile prefetches */
+    size_t step;      /* bytes of it a step of depth */
+} tile;
+
+INLINE void multiply_tile(const cei_cpu_product *p, const tile *t, const size_t rows) {
+    __m256 sum[TILE_ROWS][2];
+    const float *a[(TILE_ROWS + 2) / 3];
+#pragma GCC unroll 6
+    for (size_t r = 0; r < rows; r++) sum[r][0] = sum[r][1] = _mm256_setzero_ps();
+#pragma GCC unroll 2
+    for (size_t g = 0; g < (rows + 2) / 3; g++) a[g] = t->a + 3 * g * p->a_stride;
+    const char *next = t->next;
+    const float *end = p->panel + p->depth * PANEL;
+    for (const float *b = p->panel; b != end; b += PANEL) {
+        __m256 b0 = _mm256_loadu_ps(b), b1 = _mm256_loadu_ps(b + LANES);
+        _mm_prefetch(next, _MM_HINT_T1);
+        next += t->step;
+#pragma GCC unroll 6
+        for (size_t r = 0; r < rows; r++) {
+            __m256 x = _mm256_broadcast_ss(&a[r / 3][(r % 3) * p->a_stride]);
+            sum[r][0] = _mm256_fmadd_ps(x, b0, sum[r][0]);
+            sum[r][1] = _mm256_fmadd_ps(x, b1, sum[r][1]);
+        }
+#pragma GCC unroll 2
+        for (size_t g = 0; g < (rows + 2) / 3; g++) a[g]++;
+    }
+    const __m256i m0 = first_lanes(p->columns), m1 = lanes_from(LANES, p->columns);
+    __m256 bias0 = _mm256_setzero_ps(), bias1 = bias0;
+    if (p->bias) {
+        bias0 = _mm256_maskload_ps(p->bias, m0);
+        bias1 = _mm256_maskload_ps(p->bias + LANES, m1);
+    }
+#pragma GCC unroll 6
+    for (size_t r = 0; r < rows; r++) {
+        float *out = t->out + r * p->out_stride;
+        if (p->add) {
+            const float *add = t->add + r * p->add_stride;
+            sum[r][0] = _mm256_add_ps(_mm256_maskload_ps(add, m0), sum[r][0]);
+            sum[r][1] = _mm256_add_ps(_mm256_maskload_ps(add + LANES, m1), sum[r][1]);
+        }
+        _mm256_maskstore_ps(out, m0, _mm256_add_ps(sum[r][0], bias0));
+        _mm256_maskstore_ps(out + LANES, m1, _mm256_add_ps(sum[r][1], bias1));
+    }
+}
+
+#define TILE(rows) \
+    static void multiply_##rows(const cei_cpu_product *p, const tile *t) { multiply_tile(p, t, rows); }
+TILE(1)
+TILE(2)
+TILE(3) TILE(4) TILE(5) TILE(6)
+
+    static void (*const multiply_rows[TILE_ROWS + 1])(const cei_cpu_product *, const tile *) = {
+        NULL, multiply_1, multiply_2, multiply_3, multiply_4, multiply_5, multiply_6};
+
+/* Tiles of nearly equal height: a short last one would wait on its few accumulators. */
+static void multiply(const cei_cpu_product *p) {
+    const size_t tiles = (p->rows + TILE_ROWS - 1) / TILE_ROWS;
+    const size_t step = p->next ? PANEL * sizeof(float) / tiles : 0;
+    const char *next = (const char *)(p->next ? p->next : p->panel);
+    size_t done = 0;
+    for (size_t i = 0; i < tiles; i++) {
+        const size_t left = tiles - i, rows = (p->rows - done + left - 1) / left;
+        const tile t = {p->a + done * p->a_stride, p->add ? p->add + done * p->add_stride : NULL,
+                        p->out + done * p->out_stride, next + i * step * p->depth, step};
+        multiply_rows[rows](p, &t);
+        done += rows;
+    }
+}
+
+/* ---- packing ------------------------------------------------------------------------------------------------ */
+
+/* v becomes its transpose, as an 8 x 8 matrix. */
+INLINE void transpose(__m256 v[LANES]) {
+    __m256 w[LANES];
+#pragma GCC unroll 4
+    for (int i = 0; i < LANES; i += 2) {
+        w[i] = _mm256_unpacklo_ps(v[i], v[i + 1]);
+        w[i + 1] = _mm256_unpackhi_ps(v[i], v[i + 1]);
+    }
+    /* v[4 q + c]: column c of each 128-bit lane, of rows 4 q .. 4 q + 3. */
+#pragma GCC unroll 2
+    for (int q = 0; q < LANES; q += 4) {
+        v[q] = _mm256_shuffle_ps(w[q], w[q + 2], 0x44);
+        v[q + 1] = _mm256_shuffle_ps(w[q], w[q + 2], 0xEE);
+        v[q + 2] = _mm256_shuffle_ps(w[q + 1], w[q + 3], 0x44);
+        v[q + 3] = _mm256_shuffle_ps(w[q + 1], w[q + 3], 0xEE);
+    }
+#pragma GCC unroll 4
+    for (int c = 0; c < 4; c++) {
+        w[c] = _mm256_permute2f128_ps(v[c], v[4 + c], 0x20);
+        w[4 + c] = _mm256_permute2f128_ps(v[c], v[4 + c], 0x31);
+    }
+#pragma GCC unroll 8
+    for (int i = 0; i < LANES; i++) v[i] = w[i];
+}
+
+static void pack(const float *rows, size_t stride, size_t count, size_t depth, size_t first, float *panel) {
+    for (size_t r = 0; r < count; r += LANES) {
+        const size_t height = count - r < LANES ? count - r : LANES;
+        const __m256i columns = first_lanes(height);
+        for (size_t k = 0; k < depth; k += LANES) {
+            const size_t width = depth - k < LANES ? depth - k : LANES;
+            const __m256i wanted = first_lanes(width);
+            __m256 v[LANES];
+            for (size_t i = 0; i < LANES; i++)
+                v[i] = i < height ? _mm256_maskload_ps(rows + (r + i) * stride + k, wanted) : _mm256_setzero_ps();
+            transpose(v);
+            for (size_t i = 0; i < width; i++) _mm256_maskstore_ps(panel + (k + i) * PANEL + first + r, columns, v[i]);
+        }
+    }
+}
+
+/* ---- checksums ---------------------------------------------------------------------------------------------- */
+
+/* The weighted sum without products: with running sums S(i), sum of (i + 1) b(i) = (count + 1) S - sum of S(i). */
+static void checksum(const float *steps, size_t count, uint64_t *sums, uint64_t *weighted) {
+    const __m256i zero = _mm256_setzero_si256();
+    __m256i s[4] = {zero, zero, zero, zero}, running[4] = {zero, zero, zero, zero};
+    for (size_t i = 0; i < count; i++) {
+#pragma GCC unroll 4
+        for (int q = 0; q < 4; q++) {
+            __m128i bits = _mm_castps_si128(_mm_loadu_ps(steps + i * PANEL + (size_t)q * 4));
+            s[q] = _mm256_add_epi64(s[q], _mm256_cvtepu32_epi64(bits));
+            running[q] = _mm256_add_epi64(running[q], s[q]);
+        }
+    }
+    for (int q = 0; q < 4; q++) {
+        _mm256_storeu_si256((__m256i *)(void *)(sums + q * 4), s[q]);
+        _mm256_storeu_si256((__m256i *)(void *)(weighted + q * 4), running[q]);
+    }
+    for (int j = 0; j < PANEL; j++) weighted[j] = (count + 1) * sums[j] - weighted[j];
+}
+
+/* ---- elementwise functions ---------------------------------------------------------------------------------- */
+
+INLINE __m256 absolute(__m256 x) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), x); }
+
+/* exp(x) for x <= 0, 0 where that is below 2^-126, NaN for NaN. See functions.h for the constants. */
+INLINE __m256 exp_nonpositive(__m256 x) {
+    const __m256 normal = _mm256_cmp_ps(x, _mm256_set1_ps(EXP_SMALLEST), _CMP_NLT_UQ);
+    __m256 n = _mm256_round_ps(_mm256_mul_ps(x, _mm256_set1_ps(LOG2_E)), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+    __m256 r = _mm256_fnmadd_ps(n, _mm256_set1_ps(LN_2), x);
+    r = _mm256_fnmadd_ps(n, _mm256_set1_ps(LN_2_REST), r);
+    __m256 y = _mm256_set1_ps(EXP_6);
+    y = _mm256_fmadd_ps(y, r, _mm256_set1_ps(EXP_5));
+    y = _mm256_fmadd_ps(y, r, _mm256_set1_ps(EXP_4));
+    y = _mm256_fmadd_ps(y, r, _mm256_set1_ps(EXP_3));
+    y = _mm256_fmadd_ps(y, r, _mm256_set1_ps(EXP_2));
+    y = _mm256_fmadd_ps(y, r, _mm256_set1_ps(1));
+    y = _mm256_fmadd_ps(y, r, _mm256_set1_ps(1));
+    __m256i exponent = _mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127)), 23);
+    return _mm256_and_ps(normal, _mm256_mul_ps(y, _mm256_castsi256_ps(exponent)));
+}
+
+INLINE __m256 gelu(__m256 x) {
+    const __m256 magic = _mm256_set1_ps(ROUND_MAGIC);
+    __m256 t = _mm256_min_ps(_mm256_set1_ps(GELU_8_LIMIT), absolute(x));
+    __m256 y = _mm256_mul_ps(t, _mm256_set1_ps(GELU_8_SCALE));
+    /* Rounded by the add, so that the low bits of nearest are the piece. */
+    __m256 nearest = _mm256_add_ps(y, magic);
+    __m256i piece = _mm256_castps_si256(nearest);
+    __m256 s = _mm256_sub_ps(y, _mm256_sub_ps(nearest, magic));
+    __m256 q = _mm256_permutevar8x32_ps(_mm256_loadu_ps(gelu_tail_8[7]), piece);
+#pragma GCC unroll 7
+    for (int power = 6; power >= 0; power--)
+        q = _mm256_fmadd_ps(q, s, _mm256_permutevar8x32_ps(_mm256_loadu_ps(gelu_tail_8[power]), piece));
+    return _mm256_fnmadd_ps(t, q, _mm256_max_ps(_mm256_setzero_ps(), x));
+}
+
+INLINE __m256 sigmoid(__m256 x) {
+    const __m256 one = _mm256_set1_ps(1);
+    __m256 e = exp_nonpositive(_mm256_or_ps(x, _mm256_set1_ps(-0.0f)));
+    __m256 negative = _mm256_cmp_ps(x, _mm256_setzero_ps(), _CMP_LT_OQ);
+    return _mm256_div_ps(_mm256_blendv_ps(one, e, negative), _mm256_add_ps(one, e));
+}
+
+INLINE __m256 gelu_tanh(__m256 x) {
+    __m256 cubic = _mm256_fmadd_ps(_mm256_mul_ps(x, x), _mm256_set1_ps(GELU_TANH_CUBIC), _mm256_set1_ps(1));
+    __m256 u = _mm256_mul_ps(_mm256_mul_ps(x, _mm256_set1_ps(GELU_TANH_SCALE)), cubic);
+    return _mm256_mul_ps(x, sigmoid(u));
+}
+
+INLINE __m256 gelu_quick(__m256 x) { return _mm256_mul_ps(x, sigmoid(_mm256_mul_ps(x, _mm256_set1_ps(QUICK_SCALE)))); }
+INLINE __m256 relu(__m256 x) { return _mm256_max_ps(_mm256_setzero_ps(), x); }
+INLINE __m256 silu(__m256 x) { return _mm256_mul_ps(x, sigmoid(x)); }
+
+INLINE __m256 tanh_of(__m256 x) {
+    const __m256 one = _mm256_set1_ps(1);
+    __m256 size = absolute(x), z = _mm256_mul_ps(x, x);
+    __m256 p = _mm256_set1_ps(TANH_4);
+    p = _mm256_fmadd_ps(p, z, _mm256_set1_ps(TANH_3));
+    p = _mm256_fmadd_ps(p, z, _mm256_set1_ps(TANH_2));
+    p = _mm256_fmadd_ps(p, z, _mm256_set1_ps(TANH_1));
+    p = _mm256_fmadd_ps(p, z, _mm256_set1_ps(TANH_0));
+    __m256 small = _mm256_fmadd_ps(_mm256_mul_ps(p, z), x, x);
+    __m256 e = exp_nonpositive(_mm256_mul_ps(size, _mm256_set1_ps(-2)));
+    __m256 large = _mm256_div_ps(_mm256_sub_ps(one, e), _mm256_add_ps(one, e));
+    const __m256 sign = _mm256_and_ps(x, _mm256_set1_ps(-0.0f));
+    __m256 is_large = _mm256_cmp_ps(size, _mm256_set1_ps(TANH_SWITCH), _CMP_GT_OQ);
+    return _mm256_blendv_ps(small, _mm256_or_ps(large, sign), is_large);
+}
+
+#define APPLY(name, function)                                                                    \
+    static void name(float *values, size_t rows, size_t columns, size_t stride) {                \
+        for (size_t r = 0; r < rows; r++, values += stride) {                                    \
+            for (size_t i = 0; i < columns; i += LANES) {                                        \
+                const __m256i m = lanes_from(i, columns);                                        \
+                _mm256_maskstore_ps(values + i, m, function(_mm256_maskload_ps(values + i, m))); \
+            }                                                                                    \
+        }                                                                                        \
+    }
+APPLY(apply_gelu, gelu)
+APPLY(apply_gelu_tanh, gelu_tanh)
+APPLY(apply_gelu_quick, gelu_quick)
+APPLY(apply_relu, relu)
+APPLY(apply_silu, silu)
+APPLY(apply_tanh, tanh_of)
+APPLY(apply_sigmoid, sigmoid)
+
+/* ---- rows ---------------------------------------------------------------------------------------------------
+ * Rows are walked two registers at a time: lane l of sum[h] adds up the elements 16 i + 8 h + l. */
+
+INLINE float reduce_add(__m256 v) {
+    __m128 half = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+    half = _mm_add_ps(half, _mm_movehl_ps(half, half));
+    return _mm_cvtss_f32(_mm_add_ss(half, _mm_shuffle_ps(half, half, 1)));
+}
+
+INLINE float reduce_max(__m256 v) {
+    __m128 half = _mm_max_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+    half = _mm_max_ps(half, _mm_movehl_ps(half, half));
+    return _mm_cvtss_f32(_mm_max_ss(half, _mm_shuffle_ps(half, half, 1)));
+}
+
+INLINE __m256 scaled(const float *row, __m256i m, __m256 scale) {
+    __m256 s = _mm256_mul_ps(_mm256_maskload_ps(row, m), scale);
+    return _mm256_blendv_ps(_mm256_set1_ps(-__builtin_inff()), s, _mm256_castsi256_ps(m));
+}
+
+static __m256 row_max(const float *row, size_t columns, __m256 scale) {
+    __m256 most[2] = {_mm256_set1_ps(-__builtin_inff()), _mm256_set1_ps(-__builtin_inff())};
+    for (size_t i = 0; i < columns; i += 2 * LANES) {
+        most[0] = _mm256_max_ps(most[0], scaled(row + i, lanes_from(i, columns), scale));
+        most[1] = _mm256_max_ps(most[1], scaled(row + i + LANES, lanes_from(i + LANES, columns), scale));
+    }
+    return _mm256_set1_ps(reduce_max(_mm256_max_ps(most[0], most[1])));
+}
+
+INLINE __m256 exp_step(float *row, __m256i m, __m256 scale, __m256 most, __m256 sum) {
+    __m256 e = exp_nonpositive(_mm256_fmsub_ps(_mm256_maskload_ps(row, m), scale, most));
+    _mm256_maskstore_ps(row, m, e);
+    return _mm256_add_ps(sum, _mm256_and_ps(e, _mm256_castsi256_ps(m)));
+}
+
+static void softmax(float *scores, size_t rows, size_t columns, size_t stride, float scale, float *sums) {
+    const __m256 factor = _mm256_set1_ps(scale);
+    for (size_t r = 0; r < rows; r++, scores += stride) {
+        const __m256 most = row_max(scores, columns, factor);
+        __m256 sum[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
+        for (size_t i = 0; i < columns; i += 2 * LANES) {
+            sum[0] = exp_step(scores + i, lanes_from(i, columns), factor, most, sum[0]);
+            sum[1] = exp_step(scores + i + LANES, lanes_from(i + LANES, columns), factor, most, sum[1]);
+        }
+        sums[r] = reduce_add(_mm256_add_ps(sum[0], sum[1]));
+    }
+}
+
+/* v = x + residual goes to out and is added to sum. */
+INLINE __m256 sum_step(const float *x, const float *residual, float *out, __m256i m, __m256 sum) {
+    __m256 v = _mm256_maskload_ps(x, m);
+    if (residual) v = _mm256_add_ps(v, _mm256_maskload_ps(residual, m));
+    _mm256_maskstore_ps(out, m, v);
+    return _mm256_add_ps(sum, v);
+}
+
+INLINE __m256 square_step(const float *row, __m256i m, __m256 mean, __m256 sum) {
+    __m256 d = _mm256_and_ps(_mm256_sub_ps(_mm256_maskload_ps(row, m), mean), _mm256_castsi256_ps(m));
+    return _mm256_fmadd_ps(d, d, sum);
+}
+
+/* Two passes: the mean, then the squares of what differs from it. The row v waits in out. */
+static void norm_row(const cei_cpu_norm *n, const float *x, const float *residual, float *out) {
+    const size_t columns = n->columns;
+    const float count = (float)columns;
+    __m256 sum[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()}, square[2] = {sum[0], sum[0]};
+    for (size_t i = 0; i < columns; i += 2 * LANES) {
+        const size_t j = i + LANES;
+        sum[0] = sum_step(x + i, residual ? residual + i : NULL, out + i, lanes_from(i, columns), sum[0]);
+        sum[1] = sum_step(x + j, residual ? residual + j : NULL, out + j, lanes_from(j, columns), sum[1]);
+    }
+    const __m256 mean = _mm256_set1_ps(reduce_add(_mm256_add_ps(sum[0], sum[1])) / count);
+    for (size_t i = 0; i < columns; i += 2 * LANES) {
+        square[0] = square_step(out + i, lanes_from(i, columns), mean, square[0]);
+        square[1] = square_step(out + i + LANES, lanes_from(i + LANES, columns), mean, square[1]);
+    }
+    const float variance = reduce_add(_mm256_add_ps(square[0], square[1])) / count;
+    const __m256 scale = _mm256_set1_ps(1.0f / __builtin_sqrtf(variance + n->epsilon));
+    for (size_t i = 0; i < columns; i += LANES) {
+        const __m256i m = lanes_from(i, columns);
+        __m256 d = _mm256_mul_ps(_mm256_sub_ps(_mm256_maskload_ps(out + i, m), mean), scale);
+        _mm256_maskstore_ps(out + i, m,
+                            _mm256_fmadd_ps(d, _mm256_maskload_ps(n->gain + i, m), _mm256_maskload_ps(n->bias + i, m)));
+    }
+}
+
+static void norm(const cei_cpu_norm *n) {
+    for (size_t r = 0; r < n->rows; r++) {
+        const size_t at = r * n->columns;
+        norm_row(n, n->x + at, n->residual ? n->residual + at : NULL, n->out + at);
+    }
+}
+
+static void embed(const float *word, const float *type, const float *position, size_t columns, float *out) {
+    for (size_t i = 0; i < columns; i += LANES) {
+        const __m256i m = lanes_from(i, columns);
+        __m256 v = _mm256_add_ps(_mm256_maskload_ps(word + i, m), _mm256_maskload_ps(type + i, m));
+        _mm256_maskstore_ps(out + i, m, _mm256_add_ps(v, _mm256_maskload_ps(position + i, m)));
+    }
+}
+
+static double peak(size_t rounds) {
+    enum { CHAINS = 12 };
+    __m256 v[CHAINS];
+    for (int i = 0; i < CHAINS; i++) v[i] = _mm256_set1_ps((float)i);
+    const __m256 x = _mm256_set1_ps(0.9999f), y = _mm256_set1_ps(0.5f);
+    for (size_t n = 0; n < rounds; n++) {
+#pragma GCC unroll 12
+        for (int i = 0; i < CHAINS; i++) v[i] = _mm256_fmadd_ps(v[i], x, y);
+    }
+    __m256 sum = v[0];
+    for (int i = 1; i < CHAINS; i++) sum = _mm256_add_ps(sum, v[i]);
+    volatile float keep = reduce_add(sum);
+    (void)keep;
+    return 2.0 * LANES * CHAINS * (double)rounds;
+}
+
+void cei_cpu_fill_avx2(cei_cpu_kernels *kernels) {
+    kernels->name = "avx2";
+    kernels->features = "avx2 fma";
+    kernels->panel = PANEL;
+    kernels->multiply = multiply;
+    kernels->pack = pack;
+    kernels->checksum = checksum;
+    kernels->apply[CEI_FN_GELU] = apply_gelu;
+    kernels->apply[CEI_FN_GELU_TANH] = apply_gelu_tanh;
+    kernels->apply[CEI_FN_GELU_QUICK] = apply_gelu_quick;
+    kernels->apply[CEI_FN_RELU] = apply_relu;
+    kernels->apply[CEI_FN_SILU] = apply_silu;
+    kernels->apply[CEI_FN_TANH] = apply_tanh;
+    kernels->apply[CEI_FN_SIGMOID] = apply_sigmoid;
+    kernels->softmax = softmax;
+    kernels->norm = norm;
+    kernels->embed = embed;
+    kernels->peak = peak;
+}

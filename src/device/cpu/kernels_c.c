@@ -1,0 +1,276 @@
+/* kernels_c.c - every kernel in portable C: the tier that each machine has, and the floor that other tiers override.
+ * Contracts in kernels.h. Relies on the C library's sqrtf alone.
+ *
+ * Loops run over fixed numbers of lanes, so that compilers vectorize them for whatever registers there are without
+ * leave to reorder sums. */
+#include "device/cpu/kernels.h"
+
+#include "device/cpu/functions.h"
+#include "device/cpu/gelu_table.h"
+
+#include <math.h>
+#include <string.h>
+
+/* Sixteen vector registers of four floats hold a tile of 4 x 8 beside its operands. */
+enum { LANES = 8, PANEL = 8, TILE_ROWS = 4 };
+
+/* ---- products ----------------------------------------------------------------------------------------------- */
+
+static void finish_row(const cei_cpu_product *p, size_t row, const float sum[PANEL]) {
+    const float *add = p->add ? p->add + row * p->add_stride : NULL;
+    float *out = p->out + row * p->out_stride;
+    for (size_t j = 0; j < p->columns; j++) {
+        float value = add ? add[j] + sum[j] : sum[j];
+        out[j] = p->bias ? value + p->bias[j] : value;
+    }
+}
+
+/* Four floats in a register: what gcc and clang make of it on every processor. Left to themselves they vectorize the
+ * loop over i, with shuffles. */
+typedef float quad __attribute__((vector_size(16)));
+
+static inline quad load_quad(const float *from) {
+    quad v;
+    memcpy(&v, from, sizeof v);
+    return v;
+}
+
+static void multiply_tile(const cei_cpu_product *p, size_t first) {
+    quad s00 = {0}, s01 = {0}, s10 = {0}, s11 = {0}, s20 = {0}, s21 = {0}, s30 = {0}, s31 = {0};
+    const float *a0 = p->a + first * p->a_stride, *a1 = a0 + p->a_stride, *a2 = a1 + p->a_stride,
+                *a3 = a2 + p->a_stride;
+    for (size_t i = 0; i < p->depth; i++) {
+        const quad b0 = load_quad(p->panel + i * PANEL), b1 = load_quad(p->panel + i * PANEL + 4);
+        s00 += a0[i] * b0, s01 += a0[i] * b1;
+        s10 += a1[i] * b0, s11 += a1[i] * b1;
+        s20 += a2[i] * b0, s21 += a2[i] * b1;
+        s30 += a3[i] * b0, s31 += a3[i] * b1;
+    }
+    const quad sums[TILE_ROWS][2] = {{s00, s01}, {s10, s11}, {s20, s21}, {s30, s31}};
+    for (size_t r = 0; r < TILE_ROWS; r++) {
+        float sum[PANEL];
+        memcpy(sum, sums[r], sizeof sum);
+        finish_row(p, first + r, sum);
+    }
+}
+
+static void multiply_row(const cei_cpu_product *p, size_t row) {
+    float sum[PANEL];
+    const float *a = p->a + row * p->a_stride;
+    quad s0 = {0}, s1 = {0};
+    for (size_t i = 0; i < p->depth; i++) {
+        s0 += a[i] * load_quad(p->panel + i * PANEL);
+        s1 += a[i] * load_quad(p->panel + i * PANEL + 4);
+    }
+    memcpy(sum, &s0, sizeof s0);
+    memcpy(sum + 4, &s1, sizeof s1);
+    finish_row(p, row, sum);
+}
+
+static void multiply(const cei_cpu_product *p) {
+    size_t row = 0;
+    for (; row + TILE_ROWS <= p->rows; row += TILE_ROWS) multiply_tile(p, row);
+    for (; row < p->rows; row++) multiply_row(p, row);
+}
+
+/* ---- packing, checksums ------------------------------------------------------------------------------------- */
+
+static void pack(const float *rows, size_t stride, size_t count, size_t depth, size_t first, float *panel) {
+    for (size_t k = 0; k < depth; k++)
+        for (size_t r = 0; r < count; r++) panel[k * PANEL + first + r] = rows[r * stride + k];
+}
+
+/* The weighted sum without products: with running sums S(i), sum of (i + 1) b(i) = (count + 1) S - sum of S(i). */
+static void checksum(const float *steps, size_t count, uint64_t *sums, uint64_t *weighted) {
+    uint64_t s[PANEL] = {0}, running[PANEL] = {0};
+    for (size_t i = 0; i < count; i++) {
+        uint32_t bits[PANEL];
+        memcpy(bits, steps + i * PANEL, sizeof bits);
+        for (size_t j = 0; j < PANEL; j++) {
+            s[j] += bits[j];
+            running[j] += s[j];
+        }
+    }
+    for (size_t j = 0; j < PANEL; j++) {
+        sums[j] = s[j];
+        weighted[j] = (count + 1) * s[j] - running[j];
+    }
+}
+
+/* ---- elementwise functions ---------------------------------------------------------------------------------- */
+
+/* The whole number nearest to y, |y| < 2^22, and its low bits. */
+static inline float nearest_whole(float y, int32_t *whole) {
+    float shifted = y + ROUND_MAGIC;
+    uint32_t bits, zero;
+    const float magic = ROUND_MAGIC;
+    memcpy(&bits, &shifted, sizeof bits);
+    memcpy(&zero, &magic, sizeof zero);
+    *whole = (int32_t)(bits - zero);
+    return shifted - ROUND_MAGIC;
+}
+
+/* exp(x) for x <= 0, 0 where that is below 2^-126, NaN for NaN. See functions.h for the constants. */
+static inline float exp_nonpositive(float x) {
+    const float kept = x < EXP_SMALLEST ? EXP_SMALLEST : x;
+    int32_t exponent;
+    const float n = nearest_whole(kept * LOG2_E, &exponent);
+    const float r = (kept - n * LN_2_HIGH) - n * LN_2_LOW;
+    float y = EXP_6;
+    y = y * r + EXP_5;
+    y = y * r + EXP_4;
+    y = y * r + EXP_3;
+    y = y * r + EXP_2;
+    y = y * r + 1;
+    y = y * r + 1;
+    const uint32_t bits = (uint32_t)(exponent + 127) << 23;
+    float power;
+    memcpy(&power, &bits, sizeof power);
+    return x < EXP_SMALLEST ? 0 : y * power;
+}
+
+static inline float gelu(float x) {
+    const float size = fabsf(x);
+    const float t = size > GELU_16_LIMIT ? GELU_16_LIMIT : size;
+    int32_t piece;
+    const float y = t * GELU_16_SCALE;
+    const float s = y - nearest_whole(y, &piece);
+    const size_t i = (uint32_t)piece & 15;
+    float q = gelu_tail_16[5][i];
+    for (int power = 4; power >= 0; power--) q = q * s + gelu_tail_16[power][i];
+    return (x < 0 ? 0 : x) - t * q;
+}
+
+static inline float sigmoid(float x) {
+    const float e = exp_nonpositive(-fabsf(x));
+    return (x < 0 ? e : 1) / (1 + e);
+}
+
+static inline float gelu_tanh(float x) { return x * sigmoid(x * GELU_TANH_SCALE * (GELU_TANH_CUBIC * (x * x) + 1)); }
+
+static inline float gelu_quick(float x) { return x * sigmoid(x * QUICK_SCALE); }
+static inline float relu(float x) { return x < 0 ? 0 : x; }
+static inline float silu(float x) { return x * sigmoid(x); }
+
+static inline float tanh_of(float x) {
+    const float size = fabsf(x), z = x * x;
+    const float p = (((TANH_4 * z + TANH_3) * z + TANH_2) * z + TANH_1) * z + TANH_0;
+    const float e = exp_nonpositive(-2 * size);
+    return size > TANH_SWITCH ? copysignf((1 - e) / (1 + e), x) : p * z * x + x;
+}
+
+#define APPLY(name, function)                                                     \
+    static void name(float *values, size_t rows, size_t columns, size_t stride) { \
+        for (size_t r = 0; r < rows; r++, values += stride)                       \
+            for (size_t i = 0; i < columns; i++) values[i] = function(values[i]); \
+    }
+APPLY(apply_gelu, gelu)
+APPLY(apply_gelu_tanh, gelu_tanh)
+APPLY(apply_gelu_quick, gelu_quick)
+APPLY(apply_relu, relu)
+APPLY(apply_silu, silu)
+APPLY(apply_tanh, tanh_of)
+APPLY(apply_sigmoid, sigmoid)
+
+static void apply_identity(float *values, size_t rows, size_t columns, size_t stride) {
+    (void)values, (void)rows, (void)columns, (void)stride;
+}
+
+/* ---- rows ---------------------------------------------------------------------------------------------------
+ * Lane l of a sum adds up the elements LANES i + l; the lanes are then added in pairs. */
+
+static float reduce_add(float lanes[LANES]) {
+    for (size_t half = LANES / 2; half > 0; half /= 2)
+        for (size_t l = 0; l < half; l++) lanes[l] += lanes[l + half];
+    return lanes[0];
+}
+
+static void softmax_row(float *row, size_t columns, float scale, float *sum) {
+    float most = row[0] * scale;
+    for (size_t i = 1; i < columns; i++) {
+        const float s = row[i] * scale;
+        most = s > most ? s : most;
+    }
+    for (size_t i = 0; i < columns; i++) row[i] = exp_nonpositive(row[i] * scale - most);
+    float lanes[LANES] = {0};
+    for (size_t i = 0; i < columns; i += LANES) {
+        const size_t count = columns - i < LANES ? columns - i : LANES;
+        for (size_t l = 0; l < count; l++) lanes[l] += row[i + l];
+    }
+    *sum = reduce_add(lanes);
+}
+
+static void softmax(float *scores, size_t rows, size_t columns, size_t stride, float scale, float *sums) {
+    for (size_t r = 0; r < rows; r++) softmax_row(scores + r * stride, columns, scale, sums + r);
+}
+
+static float row_mean(const float *row, size_t columns) {
+    float lanes[LANES] = {0};
+    for (size_t i = 0; i < columns; i += LANES) {
+        const size_t count = columns - i < LANES ? columns - i : LANES;
+        for (size_t l = 0; l < count; l++) lanes[l] += row[i + l];
+    }
+    return reduce_add(lanes) / (float)columns;
+}
+
+static float row_variance(const float *row, size_t columns, float mean) {
+    float lanes[LANES] = {0};
+    for (size_t i = 0; i < columns; i += LANES) {
+        const size_t count = columns - i < LANES ? columns - i : LANES;
+        for (size_t l = 0; l < count; l++) lanes[l] += (row[i + l] - mean) * (row[i + l] - mean);
+    }
+    return reduce_add(lanes) / (float)columns;
+}
+
+/* Two passes: the mean, then the squares of what differs from it. The row v waits in out. */
+static void norm(const cei_cpu_norm *n) {
+    for (size_t r = 0; r < n->rows; r++) {
+        const size_t at = r * n->columns;
+        float *out = n->out + at;
+        for (size_t i = 0; i < n->columns; i++)
+            out[i] = n->residual ? n->x[at + i] + n->residual[at + i] : n->x[at + i];
+        const float mean = row_mean(out, n->columns);
+        const float scale = 1.0f / sqrtf(row_variance(out, n->columns, mean) + n->epsilon);
+        for (size_t i = 0; i < n->columns; i++) out[i] = (out[i] - mean) * scale * n->gain[i] + n->bias[i];
+    }
+}
+
+static void embed(const float *word, const float *type, const float *position, size_t columns, float *out) {
+    for (size_t i = 0; i < columns; i++) out[i] = (word[i] + type[i]) + position[i];
+}
+
+static double peak(size_t rounds) {
+    enum { CHAINS = 32 };
+    float v[CHAINS];
+    for (size_t i = 0; i < CHAINS; i++) v[i] = (float)i;
+    for (size_t n = 0; n < rounds; n++)
+        for (size_t i = 0; i < CHAINS; i++) v[i] = v[i] * 0.9999f + 0.5f;
+    float sum = 0;
+    for (size_t i = 0; i < CHAINS; i++) sum += v[i];
+    volatile float keep = sum;
+    (void)keep;
+    return 2.0 * CHAINS * (double)rounds;
+}
+
+void cei_cpu_fill_c(cei_cpu_kernels *kernels) {
+    *kernels = (cei_cpu_kernels){
+        .name = "c",
+        .features = "portable",
+        .panel = PANEL,
+        .multiply = multiply,
+        .pack = pack,
+        .checksum = checksum,
+        .apply = {[CEI_FN_IDENTITY] = apply_identity,
+                  [CEI_FN_GELU] = apply_gelu,
+                  [CEI_FN_GELU_TANH] = apply_gelu_tanh,
+                  [CEI_FN_GELU_QUICK] = apply_gelu_quick,
+                  [CEI_FN_RELU] = apply_relu,
+                  [CEI_FN_SILU] = apply_silu,
+                  [CEI_FN_TANH] = apply_tanh,
+                  [CEI_FN_SIGMOID] = apply_sigmoid},
+        .softmax = softmax,
+        .norm = norm,
+        .embed = embed,
+        .peak = peak,
+    };
+}

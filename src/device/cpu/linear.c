@@ -1,0 +1,140 @@
+/* linear.c - y = function(x W^T + bias) from packed weights.
+ *
+ * A task is a block of rows times a group of panels. The block stays in the second-level cache while the panels of
+ * weights pass by; each panel's result goes through the function while it is warm. Neither the blocks nor the groups
+ * change a bit of the result: the order of each sum follows from its length alone. */
+#include "device/cpu/cpu.h"
+
+#include <string.h>
+
+size_t cei_cpu_block_depth(size_t depth) {
+    const size_t blocks = cei_cpu_divide_up(depth, CEI_CPU_BLOCK_DEPTH);
+    return blocks <= 1 ? depth : cei_cpu_divide_up(cei_cpu_divide_up(depth, blocks), 8) * 8;
+}
+
+void cei_cpu_multiply_deep(const cei_cpu_kernels *kernels, const cei_cpu_product *whole, float *partial) {
+    const size_t width = kernels->panel, step = cei_cpu_block_depth(whole->depth);
+    if (step == whole->depth) { /* the common case: one block, 0 included */
+        kernels->multiply(whole);
+        return;
+    }
+    for (size_t k = 0; k < whole->depth; k += step) {
+        const size_t left = whole->depth - k;
+        const bool is_last = left <= step;
+        cei_cpu_product part = *whole;
+        part.depth = is_last ? left : step;
+        part.a = whole->a + k;
+        part.panel = whole->panel + k * width;
+        part.add = k ? partial : NULL;
+        part.add_stride = width;
+        part.next = is_last ? whole->next : left >= 2 * step ? part.panel + step * width : NULL;
+        if (!is_last) {
+            part.bias = NULL;
+            part.out = partial;
+            part.out_stride = width;
+        }
+        kernels->multiply(&part);
+    }
+}
+
+typedef struct linear_job {
+    const cei_cpu_device *device;
+    const cei_cpu_stream *stream;
+    const float *x, *weight, *bias;
+    float *out;
+    size_t rows, in, columns, panels;
+    size_t row_blocks, groups; /* of panels; a task is one of each */
+    cei_function function;
+} linear_job;
+
+/* Rows of a block lie apart by a stride that suits the first-level cache, and together in the second. */
+static const float *copy_rows(const linear_job *job, const float *x, size_t rows, float *scratch) {
+    const size_t stride = cei_cpu_padded(job->in);
+    for (size_t r = 0; r < rows; r++) memcpy(scratch + r * stride, x + r * job->in, job->in * sizeof(float));
+    return scratch;
+}
+
+/* Copying pays when many panels read the copy, or where rows are whole pages apart; see cei_cpu_padded. */
+static bool should_copy(const linear_job *job, size_t rows, size_t panels) {
+    if (rows * cei_cpu_padded(job->in) > job->device->copy_floats) return false;
+    return panels * job->device->kernels.panel >= 256 || (job->in % 1024 == 0 && rows > 4);
+}
+
+static void run_block(void *argument, size_t task, size_t worker) {
+    const linear_job *job = argument;
+    const cei_cpu_kernels *kernels = &job->device->kernels;
+    const size_t width = kernels->panel, block = task / job->groups, group = task % job->groups;
+    const size_t r0 = job->rows * block / job->row_blocks, r1 = job->rows * (block + 1) / job->row_blocks;
+    const size_t p0 = job->panels * group / job->groups, p1 = job->panels * (group + 1) / job->groups;
+    float *scratch = job->stream->scratch + worker * job->stream->plan.total;
+    cei_cpu_product product = {
+        .rows = r1 - r0, .depth = job->in, .a = job->x + r0 * job->in, .a_stride = job->in, .out_stride = job->columns};
+    if (should_copy(job, product.rows, p1 - p0)) {
+        product.a = copy_rows(job, product.a, product.rows, scratch + job->stream->plan.rows);
+        product.a_stride = cei_cpu_padded(job->in);
+    }
+    for (size_t p = p0; p < p1; p++) {
+        product.columns = cei_cpu_min(width, job->columns - p * width);
+        product.panel = job->weight + p * width * job->in;
+        product.next = p + 1 < p1 ? product.panel + width * job->in : NULL;
+        product.bias = job->bias ? job->bias + p * width : NULL;
+        product.out = job->out + r0 * job->columns + p * width;
+        cei_cpu_multiply_deep(kernels, &product, scratch + job->stream->plan.partial);
+        kernels->apply[job->function](product.out, product.rows, product.columns, job->columns);
+    }
+}
+
+size_t cei_cpu_block_rows(const cei_cpu_device *device, size_t depth) {
+    const size_t rows = device->copy_floats / cei_cpu_padded(depth);
+    return rows > CEI_CPU_MAX_ROWS ? CEI_CPU_MAX_ROWS : rows < 28 ? 28 : rows;
+}
+
+/* How long the tasks take one after another on the busiest worker, in rows times panels. Each task also pays about
+ * four rows and a quarter of a panel for its beginning and end. */
+static double estimate(const linear_job *job, size_t row_blocks, size_t groups, size_t workers) {
+    const double rows = (double)cei_cpu_divide_up(job->rows, row_blocks) + 4;
+    const double panels = (double)cei_cpu_divide_up(job->panels, groups) + 0.25;
+    return (double)cei_cpu_divide_up(row_blocks * groups, workers) * rows * panels;
+}
+
+/* Few rows are split by panels, many by rows, so that no worker waits long at the end. */
+static void split_job(linear_job *job) {
+    const size_t workers = job->device->workers;
+    const size_t least = cei_cpu_divide_up(job->rows, cei_cpu_block_rows(job->device, job->in));
+    job->row_blocks = least;
+    job->groups = 1;
+    if (workers == 1 || least >= 8 * workers) return;
+    double best = estimate(job, least, 1, workers);
+    for (size_t blocks = least; blocks <= least + 2 * workers && blocks <= job->rows; blocks++) {
+        for (size_t groups = 1; groups <= 2 * workers && groups <= job->panels; groups++) {
+            const double time = estimate(job, blocks, groups, workers);
+            if (time >= best) continue;
+            best = time;
+            job->row_blocks = blocks;
+            job->groups = groups;
+        }
+    }
+}
+
+ce_status cei_cpu_linear(cei_stream *stream, const cei_linear_args *args, ce_error *error) {
+    (void)error;
+    const cei_cpu_device *device = cei_cpu_of(stream->device);
+    linear_job job = {
+        .device = device,
+        .stream = cei_cpu_stream_of(stream),
+        .x = cei_cpu_at(args->x),
+        .weight = cei_cpu_at(args->weight->at),
+        .bias = args->bias ? cei_cpu_at(args->bias->at) : NULL,
+        .out = cei_cpu_at(args->out),
+        .rows = args->rows,
+        .in = args->weight->columns,
+        .columns = args->weight->rows,
+        .panels = cei_cpu_divide_up(args->weight->rows, device->kernels.panel),
+        .function = args->function,
+    };
+    if (job.rows == 0 || job.columns == 0) return CE_OK;
+    split_job(&job);
+    const double work = 2.0 * (double)job.rows * (double)job.in * (double)job.columns;
+    cei_cpu_run(device, job.row_blocks * job.groups, work, run_block, &job);
+    return CE_OK;
+}

@@ -1,0 +1,198 @@
+/* weights.c - how the cpu device holds weights, and proves what it holds.
+ *
+ * A VECTOR or TABLE is row-major. A MATRIX [out, in] is panels of kernels.panel outputs, [panels][in][panel], the last
+ * one padded with zeros: a product reads it from front to back. Work is shared out by panels and by parts of tables;
+ * tasks touch different bytes, so they need no order. */
+#include "device/cpu/cpu.h"
+
+#include "base/memory.h"
+#include "device/checksum.h"
+
+#include <stdatomic.h>
+#include <string.h>
+
+/* Values of a table in one task. */
+enum { PART = 1 << 17 };
+
+/* What moving a value costs, in the operations of cei_cpu_run. */
+static const double work_of_a_value = 8;
+
+size_t cei_cpu_weight_bytes(const cei_device *device, cei_role role, size_t rows, size_t columns) {
+    const size_t panel = cei_cpu_of(device)->kernels.panel;
+    size_t bytes, padded = rows;
+    if (role == CEI_ROLE_MATRIX) {
+        if (!cei_mul_size(cei_cpu_divide_up(rows, panel), panel, &padded)) return 0;
+    }
+    if (!cei_mul_size(padded, columns, &bytes) || !cei_mul_size(bytes, sizeof(float), &bytes)) return 0;
+    if (!cei_add_size(bytes, CEI_BUFFER_ALIGNMENT - 1, &bytes)) return 0;
+    return bytes / CEI_BUFFER_ALIGNMENT * CEI_BUFFER_ALIGNMENT;
+}
+
+/* Rows [first, first + count) of a weight, and what is done with them. */
+typedef struct weight_job {
+    const cei_cpu_kernels *kernels;
+    float *data; /* of the weight, as it is held */
+    size_t rows, columns, first, count;
+    const float *from; /* write: [count, columns] */
+    float *to;         /* read: [count, columns] */
+    _Atomic uint64_t a, b;
+} weight_job;
+
+static weight_job make_job(cei_device *device, const cei_weight *weight, size_t first, size_t count) {
+    return (weight_job){.kernels = &cei_cpu_of(device)->kernels,
+                        .data = cei_cpu_at(weight->at),
+                        .rows = weight->rows,
+                        .columns = weight->columns,
+                        .first = first,
+                        .count = count};
+}
+
+/* Runs one task for each panel that the job's rows touch, or for each part of a table. */
+static void run_job(cei_device *device, const cei_weight *weight, weight_job *job, cei_task_fn panels,
+                    cei_task_fn parts) {
+    if (job->count == 0 || job->columns == 0) return;
+    const double work = work_of_a_value * (double)job->count * (double)job->columns;
+    const size_t panel = job->kernels->panel;
+    if (weight->role == CEI_ROLE_MATRIX) {
+        const size_t tasks = cei_cpu_divide_up(job->first % panel + job->count, panel);
+        cei_cpu_run(cei_cpu_of(device), tasks, work, panels, job);
+    } else {
+        cei_cpu_run(cei_cpu_of(device), cei_cpu_divide_up(job->count * job->columns, PART), work, parts, job);
+    }
+}
+
+/* The columns of one panel that the job's rows are. */
+typedef struct panel_range {
+    float *data;
+    size_t first, count; /* columns within the panel */
+    size_t row;          /* of the job, that the first of them is */
+} panel_range;
+
+static panel_range find_panel(const weight_job *job, size_t task) {
+    const size_t width = job->kernels->panel;
+    const size_t panel = job->first / width + task, start = panel * width;
+    const size_t begin = start > job->first ? start : job->first;
+    const size_t end = cei_cpu_min(start + width, job->first + job->count);
+    return (panel_range){job->data + start * job->columns, begin - start, end - begin, begin - job->first};
+}
+
+/* Values [first, end) of a job on a table, counted from its first row. */
+typedef struct part_range {
+    size_t first, count;
+} part_range;
+
+static part_range find_part(const weight_job *job, size_t task) {
+    const size_t all = job->count * job->columns, first = task * PART;
+    return (part_range){first, cei_cpu_min(PART, all - first)};
+}
+
+/* ---- writing ------------------------------------------------------------------------------------------------ */
+
+static void pad_panel(const weight_job *job, const panel_range *range) {
+    const size_t width = job->kernels->panel, from = range->first + range->count;
+    for (size_t k = 0; k < job->columns; k++) memset(range->data + k * width + from, 0, (width - from) * sizeof(float));
+}
+
+static void write_panel(void *argument, size_t task, size_t worker) {
+    (void)worker;
+    const weight_job *job = argument;
+    const panel_range range = find_panel(job, task);
+    job->kernels->pack(job->from + range.row * job->columns, job->columns, range.count, job->columns, range.first,
+                       range.data);
+    const bool is_last_row = job->first + range.row + range.count == job->rows;
+    if (is_last_row && range.first + range.count < job->kernels->panel) pad_panel(job, &range);
+}
+
+static void write_part(void *argument, size_t task, size_t worker) {
+    (void)worker;
+    const weight_job *job = argument;
+    const part_range range = find_part(job, task);
+    memcpy(job->data + job->first * job->columns + range.first, job->from + range.first, range.count * sizeof(float));
+}
+
+ce_status cei_cpu_weight_write(cei_device *device, const cei_weight *weight, size_t first, size_t count,
+                               const float *values, ce_error *error) {
+    (void)error;
+    weight_job job = make_job(device, weight, first, count);
+    job.from = values;
+    run_job(device, weight, &job, write_panel, write_part);
+    return CE_OK;
+}
+
+/* ---- reading ------------------------------------------------------------------------------------------------ */
+
+static void read_panel(void *argument, size_t task, size_t worker) {
+    (void)worker;
+    const weight_job *job = argument;
+    const panel_range range = find_panel(job, task);
+    for (size_t j = 0; j < range.count; j++) {
+        const float *from = range.data + range.first + j;
+        float *to = job->to + (range.row + j) * job->columns;
+        for (size_t k = 0; k < job->columns; k++) to[k] = from[k * job->kernels->panel];
+    }
+}
+
+static void read_part(void *argument, size_t task, size_t worker) {
+    (void)worker;
+    const weight_job *job = argument;
+    const part_range range = find_part(job, task);
+    memcpy(job->to + range.first, job->data + job->first * job->columns + range.first, range.count * sizeof(float));
+}
+
+ce_status cei_cpu_weight_read(cei_device *device, const cei_weight *weight, size_t first, size_t count, float *values,
+                              ce_error *error) {
+    (void)error;
+    weight_job job = make_job(device, weight, first, count);
+    job.to = values;
+    run_job(device, weight, &job, read_panel, read_part);
+    return CE_OK;
+}
+
+/* ---- checksums ---------------------------------------------------------------------------------------------- */
+
+static void add_sums(weight_job *job, uint64_t a, uint64_t b) {
+    atomic_fetch_add_explicit(&job->a, a, memory_order_relaxed);
+    atomic_fetch_add_explicit(&job->b, b, memory_order_relaxed);
+}
+
+/* Column j of a panel is row n of the job: value k of it has the index n columns + k. */
+static void sum_panel(void *argument, size_t task, size_t worker) {
+    (void)worker;
+    weight_job *job = argument;
+    const panel_range range = find_panel(job, task);
+    uint64_t sums[CEI_CPU_MAX_PANEL], weighted[CEI_CPU_MAX_PANEL], a = 0, b = 0;
+    job->kernels->checksum(range.data, job->columns, sums, weighted);
+    for (size_t j = 0; j < range.count; j++) {
+        const uint64_t before = (uint64_t)(range.row + j) * job->columns;
+        a += sums[range.first + j];
+        b += weighted[range.first + j] + before * sums[range.first + j];
+    }
+    add_sums(job, a, b);
+}
+
+/* A row of values as steps of the kernel's width: value j of step i has the index i width + j. */
+static void sum_part(void *argument, size_t task, size_t worker) {
+    (void)worker;
+    weight_job *job = argument;
+    const part_range range = find_part(job, task);
+    const float *values = job->data + job->first * job->columns + range.first;
+    const size_t width = job->kernels->panel, steps = range.count / width;
+    uint64_t sums[CEI_CPU_MAX_PANEL], weighted[CEI_CPU_MAX_PANEL];
+    cei_checksum sum = {.count = steps * width};
+    job->kernels->checksum(values, steps, sums, weighted);
+    for (size_t j = 0; j < width; j++) {
+        sum.a += sums[j];
+        sum.b += width * (weighted[j] - sums[j]) + (j + 1) * sums[j];
+    }
+    cei_checksum_add(&sum, values + steps * width, range.count - steps * width);
+    add_sums(job, sum.a, sum.b + range.first * sum.a);
+}
+
+ce_status cei_cpu_weight_checksum(cei_device *device, const cei_weight *weight, size_t first, size_t count,
+                                  uint64_t *checksum, ce_error *error) {
+    (void)error;
+    weight_job job = make_job(device, weight, first, count);
+    run_job(device, weight, &job, sum_panel, sum_part);
+    *checksum = cei_checksum_of(atomic_load(&job.a), atomic_load(&job.b));
+    return CE_OK;
+}

@@ -1,0 +1,343 @@
+/* ref.c - the reference device: the plainest loops that compute what device.h says, on one thread.
+ *
+ * Weights are rows of memory that was bound, converted as they are read, or row-major float32 in a buffer of its own.
+ * It relies on device.c's checks as every driver does, and must not be used for work of any size. */
+#include "device/ref/ref.h"
+
+#include "base/error.h"
+#include "base/memory.h"
+#include "device/checksum.h"
+#include "device/ref/ref_math.h"
+#include "device/table.h"
+
+#include <stdio.h>
+#include <string.h>
+
+typedef struct binding {
+    const cei_weight *weight;
+    size_t first, count; /* rows of it; elements, if it is a VECTOR */
+    cei_values source;
+} binding;
+
+typedef struct ref_device {
+    cei_device base;
+    binding *bindings;
+    size_t count, capacity;
+} ref_device;
+
+typedef struct ref_buffer {
+    cei_buffer base;
+    uint8_t *data;
+} ref_buffer;
+
+/* Scratch memory: each part is long enough for one row of anything. */
+typedef struct ref_stream {
+    cei_stream base;
+    float *row, *second, *third; /* [columns] each: rows being converted */
+    float *scores;               /* [sequence] */
+} ref_stream;
+
+static void *at(cei_slice slice) { return ((ref_buffer *)slice.buffer)->data + slice.offset; }
+
+/* ---- weights ------------------------------------------------------------------------------------------------ */
+
+ce_status cei_ref_bind(cei_device *base, const cei_weight *weight, size_t first, const cei_values *source,
+                       ce_error *error) {
+    ref_device *device = (ref_device *)base;
+    const bool is_vector = weight->role == CEI_ROLE_VECTOR;
+    const size_t count = is_vector ? source->columns : source->rows, all = is_vector ? weight->columns : weight->rows;
+    if ((is_vector ? source->rows != 1 : source->columns != weight->columns) || first > all || count > all - first)
+        return cei_fail(error, CE_ERR_ARGUMENT, "internal: bind: %zu x %zu values do not fit at %zu of %zu x %zu",
+                        source->rows, source->columns, first, weight->rows, weight->columns);
+    void *bindings = device->bindings;
+    if (!cei_grow(&bindings, &device->capacity, device->count + 1, sizeof *device->bindings))
+        return cei_fail_memory(error, "the reference's weights", 0);
+    device->bindings = bindings;
+    device->bindings[device->count++] = (binding){weight, first, count, *source};
+    return CE_OK;
+}
+
+/* The weights of one operation, a row at a time. */
+typedef struct reader {
+    const ref_device *device;
+    const cei_weight *weight;
+    const binding *last; /* where the row before was found: the next is there mostly */
+    float *scratch;      /* [columns] */
+} reader;
+
+static const binding *find_binding(const reader *from, size_t row) {
+    const binding *last = from->last;
+    if (last && row - last->first < last->count) return last;
+    for (size_t i = 0; i < from->device->count; i++) {
+        const binding *b = &from->device->bindings[i];
+        if (b->weight == from->weight && row - b->first < b->count) return b;
+    }
+    return NULL;
+}
+
+/* A row of a weight as float32: where it lies, or converted into the reader's scratch memory. */
+static const float *read_row(reader *from, size_t row) {
+    if (from->weight->at.buffer) return (const float *)at(from->weight->at) + row * from->weight->columns;
+    from->last = find_binding(from, row);
+    if (!from->last) { /* never bound: a fault of the caller that the results must show */
+        memset(from->scratch, 0xFF, from->weight->columns * sizeof(float));
+        return from->scratch;
+    }
+    const float *direct = cei_values_direct(&from->last->source, row - from->last->first);
+    if (direct) return direct;
+    cei_values_read(&from->last->source, row - from->last->first, 1, from->scratch);
+    return from->scratch;
+}
+
+/* A vector, put together from its parts. */
+static const float *read_vector(reader *from) {
+    if (from->weight->at.buffer) return at(from->weight->at);
+    memset(from->scratch, 0xFF, from->weight->columns * sizeof(float));
+    for (size_t i = 0; i < from->device->count; i++) {
+        const binding *b = &from->device->bindings[i];
+        if (b->weight == from->weight) cei_values_read(&b->source, 0, 1, from->scratch + b->first);
+    }
+    return from->scratch;
+}
+
+static reader open_reader(const cei_stream *stream, const cei_weight *weight, float *scratch) {
+    return (reader){(const ref_device *)stream->device, weight, NULL, scratch};
+}
+
+static size_t weight_bytes(const cei_device *device, cei_role role, size_t rows, size_t columns) {
+    (void)device, (void)role;
+    size_t bytes;
+    if (!cei_mul_size(rows, columns, &bytes) || !cei_mul_size(bytes, sizeof(float), &bytes) ||
+        !cei_add_size(bytes, CEI_BUFFER_ALIGNMENT - 1, &bytes))
+        return 0;
+    return bytes / CEI_BUFFER_ALIGNMENT * CEI_BUFFER_ALIGNMENT;
+}
+
+static ce_status check_placed(const cei_weight *weight, ce_error *error) {
+    if (weight->at.buffer) return CE_OK;
+    return cei_fail(error, CE_ERR_ARGUMENT, "internal: a bound weight of the reference has no memory of its own");
+}
+
+static ce_status weight_write(cei_device *device, const cei_weight *weight, size_t first, size_t count,
+                              const float *values, ce_error *error) {
+    (void)device;
+    ce_status status = check_placed(weight, error);
+    if (status == CE_OK)
+        memcpy((float *)at(weight->at) + first * weight->columns, values, count * weight->columns * sizeof(float));
+    return status;
+}
+
+static ce_status weight_read(cei_device *device, const cei_weight *weight, size_t first, size_t count, float *values,
+                             ce_error *error) {
+    (void)device;
+    ce_status status = check_placed(weight, error);
+    if (status == CE_OK)
+        memcpy(values, (float *)at(weight->at) + first * weight->columns, count * weight->columns * sizeof(float));
+    return status;
+}
+
+static ce_status weight_checksum(cei_device *device, const cei_weight *weight, size_t first, size_t count,
+                                 uint64_t *checksum, ce_error *error) {
+    (void)device;
+    ce_status status = check_placed(weight, error);
+    if (status != CE_OK) return status;
+    cei_checksum sum = {0};
+    cei_checksum_add(&sum, (float *)at(weight->at) + first * weight->columns, count * weight->columns);
+    *checksum = cei_checksum_value(&sum);
+    return CE_OK;
+}
+
+/* ---- buffers and streams ------------------------------------------------------------------------------------ */
+
+static void buffer_free(cei_buffer *base) {
+    if (!base) return;
+    cei_free(((ref_buffer *)base)->data);
+    cei_free(base);
+}
+
+static ce_status buffer_create(cei_device *device, size_t bytes, cei_buffer **out, ce_error *error) {
+    *out = NULL;
+    ref_buffer *buffer = cei_alloc_zeroed(1, sizeof *buffer);
+    if (buffer) *buffer = (ref_buffer){{device, bytes}, cei_alloc_aligned(bytes, CEI_BUFFER_ALIGNMENT)};
+    if (!buffer || !buffer->data) {
+        buffer_free((cei_buffer *)buffer);
+        return cei_fail_memory(error, "a buffer of the reference", bytes);
+    }
+    *out = &buffer->base;
+    return CE_OK;
+}
+
+static size_t stream_bytes(const cei_device *device, const cei_stream_limits *limits) {
+    (void)device;
+    size_t floats;
+    if (!cei_mul_size(limits->columns, 3, &floats) || !cei_add_size(floats, limits->sequence, &floats) ||
+        !cei_mul_size(floats, sizeof(float), &floats))
+        return SIZE_MAX;
+    return floats;
+}
+
+static void stream_free(cei_stream *base) {
+    if (!base) return;
+    cei_free(((ref_stream *)base)->row);
+    cei_free(base);
+}
+
+static ce_status stream_create(cei_device *device, const cei_stream_limits *limits, cei_stream **out, ce_error *error) {
+    *out = NULL;
+    const size_t bytes = stream_bytes(device, limits);
+    ref_stream *stream = cei_alloc_zeroed(1, sizeof *stream);
+    if (stream) *stream = (ref_stream){.base = {device, *limits}, .row = cei_alloc(bytes, 1)};
+    if (!stream || !stream->row) {
+        stream_free((cei_stream *)stream);
+        return cei_fail_memory(error, "scratch memory of the reference", bytes);
+    }
+    stream->second = stream->row + limits->columns;
+    stream->third = stream->second + limits->columns;
+    stream->scores = stream->third + limits->columns;
+    *out = &stream->base;
+    return CE_OK;
+}
+
+static ce_status write_bytes(cei_stream *stream, cei_slice to, const void *from, size_t bytes, ce_error *error) {
+    (void)stream, (void)error;
+    if (bytes) memcpy(at(to), from, bytes);
+    return CE_OK;
+}
+
+static ce_status read_bytes(cei_stream *stream, void *to, cei_slice from, size_t bytes, ce_error *error) {
+    (void)stream, (void)error;
+    if (bytes) memcpy(to, at(from), bytes);
+    return CE_OK;
+}
+
+/* ---- operations --------------------------------------------------------------------------------------------- */
+
+static ce_status embed(cei_stream *base, const cei_embed_args *args, ce_error *error) {
+    (void)error;
+    ref_stream *stream = (ref_stream *)base;
+    const int32_t *ids = at(args->ids), *positions = at(args->positions), *types = at(args->types);
+    const size_t columns = args->word->columns;
+    float *out = at(args->out);
+    reader word = open_reader(base, args->word, stream->row), type = open_reader(base, args->type, stream->second),
+           position = open_reader(base, args->position, stream->third);
+    for (size_t t = 0; t < args->tokens; t++)
+        cei_ref_embed_row(read_row(&word, (size_t)ids[t]), read_row(&type, (size_t)types[t]),
+                          read_row(&position, (size_t)positions[t]), columns, out + t * columns);
+    return CE_OK;
+}
+
+static ce_status norm(cei_stream *base, const cei_norm_args *args, ce_error *error) {
+    (void)error;
+    ref_stream *stream = (ref_stream *)base;
+    const size_t columns = args->gain->columns;
+    const float *x = at(args->x), *residual = args->residual ? at(*args->residual) : NULL;
+    float *out = at(args->out);
+    reader gains = open_reader(base, args->gain, stream->row), biases = open_reader(base, args->bias, stream->second);
+    const float *gain = read_vector(&gains), *bias = read_vector(&biases);
+    for (size_t r = 0; r < args->rows; r++)
+        cei_ref_norm_row(x + r * columns, residual ? residual + r * columns : NULL, gain, bias, columns, args->epsilon,
+                         out + r * columns);
+    return CE_OK;
+}
+
+/* Weights outside, rows inside: a row of weights is converted once. */
+static ce_status linear(cei_stream *base, const cei_linear_args *args, ce_error *error) {
+    (void)error;
+    ref_stream *stream = (ref_stream *)base;
+    const size_t in = args->weight->columns, columns = args->weight->rows;
+    const float *x = at(args->x), *bias = NULL;
+    float *out = at(args->out);
+    reader weights = open_reader(base, args->weight, stream->row);
+    if (args->bias) {
+        reader biases = open_reader(base, args->bias, stream->second);
+        bias = read_vector(&biases);
+    }
+    for (size_t c = 0; c < columns; c++) {
+        const float *weight = read_row(&weights, c);
+        for (size_t r = 0; r < args->rows; r++) {
+            const float sum = cei_ref_dot(x + r * in, weight, in);
+            out[r * columns + c] = cei_ref_function(args->function, bias ? sum + bias[c] : sum);
+        }
+    }
+    return CE_OK;
+}
+
+static ce_status attention(cei_stream *base, const cei_attention_args *args, ce_error *error) {
+    (void)error;
+    ref_stream *stream = (ref_stream *)base;
+    const int32_t *offsets = at(args->offsets);
+    const size_t hidden = args->heads * args->head_size, stride = 3 * hidden;
+    const float *qkv = at(args->qkv);
+    float *out = at(args->out);
+    for (size_t s = 0; s < args->sequences; s++) {
+        const size_t first = (size_t)offsets[s], end = (size_t)offsets[s + 1];
+        const float *keys = qkv + first * stride + hidden;
+        for (size_t t = first; t < end; t++) {
+            for (size_t h = 0; h < hidden; h += args->head_size)
+                cei_ref_attend(qkv + t * stride + h, keys + h, keys + hidden + h, stride, end - first, args->head_size,
+                               args->scale, stream->scores, out + t * hidden + h);
+        }
+    }
+    return CE_OK;
+}
+
+static ce_status gather(cei_stream *stream, const cei_gather_args *args, ce_error *error) {
+    (void)stream, (void)error;
+    const int32_t *rows = at(args->rows);
+    const float *x = at(args->x);
+    float *out = at(args->out);
+    for (size_t i = 0; i < args->count; i++)
+        memcpy(out + i * args->columns, x + (size_t)rows[i] * args->columns, args->columns * sizeof(float));
+    return CE_OK;
+}
+
+/* ---- the device --------------------------------------------------------------------------------------------- */
+
+static bool supports(const cei_device *device, cei_op op, ce_precision precision) {
+    (void)device;
+    return (unsigned)op < CEI_OP_COUNT && (precision == CE_PRECISION_DEFAULT || precision == CE_PRECISION_FLOAT32);
+}
+
+static ce_status get_status(cei_device *device, ce_device_info *info, ce_error *error) {
+    (void)device, (void)error;
+    *info = (ce_device_info){.usable = true, .float32 = true};
+    snprintf(info->id, sizeof info->id, "ref");
+    return CE_OK;
+}
+
+static void close_device(cei_device *base) {
+    if (!base) return;
+    cei_free(((ref_device *)base)->bindings);
+    cei_free(base);
+}
+
+static const cei_device_table table = {
+    .close = close_device,
+    .status = get_status,
+    .supports = supports,
+    .buffer_create = buffer_create,
+    .buffer_free = buffer_free,
+    .weight_bytes = weight_bytes,
+    .weight_write = weight_write,
+    .weight_read = weight_read,
+    .weight_checksum = weight_checksum,
+    .stream_bytes = stream_bytes,
+    .stream_create = stream_create,
+    .stream_free = stream_free,
+    .write = write_bytes,
+    .read = read_bytes,
+    .embed = embed,
+    .norm = norm,
+    .linear = linear,
+    .attention = attention,
+    .gather = gather,
+};
+
+ce_status cei_ref_open(cei_device **out, ce_error *error) {
+    *out = NULL;
+    ref_device *device = cei_alloc_zeroed(1, sizeof *device);
+    if (!device) return cei_fail_memory(error, "the reference device", sizeof *device);
+    device->base = (cei_device){&table, {"ref", 0}};
+    *out = &device->base;
+    return CE_OK;
+}

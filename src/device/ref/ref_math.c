@@ -1,0 +1,72 @@
+/* ref_math.c - the formulas of ref_math.h. Relies on the C library's elementary functions. */
+#include "device/ref/ref_math.h"
+
+#include <math.h>
+
+void cei_ref_embed_row(const float *word, const float *type, const float *position, size_t columns, float *out) {
+    for (size_t i = 0; i < columns; i++) out[i] = (word[i] + type[i]) + position[i];
+}
+
+void cei_ref_norm_row(const float *x, const float *residual, const float *gain, const float *bias, size_t columns,
+                      float epsilon, float *out) {
+    double mean = 0, variance = 0;
+    for (size_t i = 0; i < columns; i++) {
+        out[i] = residual ? x[i] + residual[i] : x[i];
+        mean += (double)out[i];
+    }
+    mean /= (double)columns;
+    for (size_t i = 0; i < columns; i++) variance += ((double)out[i] - mean) * ((double)out[i] - mean);
+    variance /= (double)columns;
+    const double scale = 1 / sqrt(variance + (double)epsilon);
+    for (size_t i = 0; i < columns; i++) out[i] = (float)(((double)out[i] - mean) * scale) * gain[i] + bias[i];
+}
+
+float cei_ref_dot(const float *a, const float *b, size_t count) {
+    enum { PARTS = 16 };
+    float sums[PARTS] = {0};
+    size_t i = 0;
+    for (; i + PARTS <= count; i += PARTS)
+        for (size_t p = 0; p < PARTS; p++) sums[p] += a[i + p] * b[i + p];
+    for (size_t p = 0; i + p < count; p++) sums[p] += a[i + p] * b[i + p];
+    double sum = 0;
+    for (size_t p = 0; p < PARTS; p++) sum += (double)sums[p];
+    return (float)sum;
+}
+
+static double sigmoid(double x) { return 1 / (1 + exp(-x)); }
+
+float cei_ref_function(cei_function function, float value) {
+    static const double sqrt_half = 0.70710678118654752440, gelu_scale = 0.79788456080286535588; /* sqrt(2 / pi) */
+    const double x = (double)value;
+    switch (function) {
+    case CEI_FN_IDENTITY: return value;
+    case CEI_FN_GELU: return (float)(x / 2 * (1 + erf(x * sqrt_half)));
+    case CEI_FN_GELU_TANH: return (float)(x / 2 * (1 + tanh(gelu_scale * (x + 0.044715 * x * x * x))));
+    case CEI_FN_GELU_QUICK: return (float)(x * sigmoid(1.702 * x));
+    case CEI_FN_RELU: return value < 0 ? 0 : value;
+    case CEI_FN_SILU: return (float)(x * sigmoid(x));
+    case CEI_FN_TANH: return (float)tanh(x);
+    case CEI_FN_SIGMOID: return (float)sigmoid(x);
+    case CEI_FN_COUNT: break;
+    }
+    return value;
+}
+
+void cei_ref_attend(const float *q, const float *k, const float *v, size_t stride, size_t length, size_t size,
+                    float scale, float *scores, float *out) {
+    float most = -INFINITY;
+    double sum = 0;
+    for (size_t t = 0; t < length; t++) {
+        scores[t] = scale * cei_ref_dot(q, k + t * stride, size);
+        if (scores[t] > most) most = scores[t];
+    }
+    for (size_t t = 0; t < length; t++) {
+        scores[t] = expf(scores[t] - most);
+        sum += (double)scores[t];
+    }
+    for (size_t i = 0; i < size; i++) {
+        double mixed = 0;
+        for (size_t t = 0; t < length; t++) mixed += (double)scores[t] * (double)v[t * stride + i];
+        out[i] = (float)(mixed / sum);
+    }
+}

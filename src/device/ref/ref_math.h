@@ -1,0 +1,29 @@
+/* ref_math.h - the operations on one row at a time, in plain C: what device.h says, as formulas.
+ *
+ * Used by the reference device and by the simulated one. A float32 sum of products runs in 16 partial sums, so that
+ * compilers can vectorize it and its rounding error is small; other sums run in double. */
+#ifndef CEI_REF_MATH_H
+#define CEI_REF_MATH_H
+
+#include "device/device.h"
+
+/* out = (word + type) + position, [columns] each. */
+void cei_ref_embed_row(const float *word, const float *type, const float *position, size_t columns, float *out);
+
+/* out = gain (v - mean(v)) / sqrt(var(v) + epsilon) + bias, v = x + residual; residual may be NULL, out may be x or
+ * residual. [columns] each. */
+void cei_ref_norm_row(const float *x, const float *residual, const float *gain, const float *bias, size_t columns,
+                      float epsilon, float *out);
+
+/* The sum of a[i] b[i]. */
+float cei_ref_dot(const float *a, const float *b, size_t count);
+
+/* An elementwise function, from the C library's. */
+float cei_ref_function(cei_function function, float x);
+
+/* One query of one head: out [size] = softmax(scale q K^T) V over length keys and values of size columns, whose rows
+ * are stride floats apart. scores [length] is scratch memory. */
+void cei_ref_attend(const float *q, const float *k, const float *v, size_t stride, size_t length, size_t size,
+                    float scale, float *scores, float *out);
+
+#endif
