@@ -1,13 +1,11 @@
-/* ops.c - the operations of sim:N on the simulated memory, in the plainest C.
+/* ops.c - the operations of sim:N: the reference's arithmetic on the simulated memory.
  *
- * The arithmetic shares no code with other devices, so that their agreement says something: sums are taken in double
- * precision, in order, and rounded once. Slices arrive checked. What device.c cannot check, because it lies in device
- * memory, is checked here: indices. */
+ * Slices arrive checked. What device.c cannot check, because it lies in device memory, is checked here: indices. */
 #include "device/sim/machine.h"
 
 #include "base/error.h"
+#include "device/ref/ref_math.h"
 
-#include <math.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -62,27 +60,12 @@ ce_status cei_sim_embed(cei_stream *stream, const cei_embed_args *args, ce_error
         !rows_exist(types, tokens, args->type->rows))
         return end(&run, NULL, "an index is outside its table");
     for (size_t t = 0; t < tokens; t++)
-        for (size_t c = 0; c < columns; c++)
-            out[t * columns + c] = (word[(size_t)ids[t] * columns + c] + type[(size_t)types[t] * columns + c]) +
-                                   position[(size_t)positions[t] * columns + c];
+        cei_ref_embed_row(word + (size_t)ids[t] * columns, type + (size_t)types[t] * columns,
+                          position + (size_t)positions[t] * columns, columns, out + t * columns);
     return end(&run, tokens ? out : NULL, NULL);
 }
 
 /* ---- norm ---------------------------------------------------------------------------------------------------- */
-
-/* out may be x or residual: each value is read before it is written. */
-static void norm_row(const float *x, const float *residual, const float *gain, const float *bias, size_t columns,
-                     float epsilon, float *out) {
-    double mean = 0, variance = 0;
-    for (size_t c = 0; c < columns; c++) {
-        out[c] = residual ? x[c] + residual[c] : x[c];
-        mean += out[c];
-    }
-    mean /= (double)columns;
-    for (size_t c = 0; c < columns; c++) variance += ((double)out[c] - mean) * ((double)out[c] - mean);
-    double scale = 1 / sqrt(variance / (double)columns + (double)epsilon);
-    for (size_t c = 0; c < columns; c++) out[c] = (float)(gain[c] * (((double)out[c] - mean) * scale) + bias[c]);
-}
 
 ce_status cei_sim_norm(cei_stream *stream, const cei_norm_args *args, ce_error *error) {
     running run;
@@ -95,33 +78,12 @@ ce_status cei_sim_norm(cei_stream *stream, const cei_norm_args *args, ce_error *
     float *out = open_slice(&run, args->out);
     if (run.access.failed) return end(&run, NULL, NULL);
     for (size_t r = 0; r < args->rows; r++)
-        norm_row(x + r * columns, residual ? residual + r * columns : NULL, gain, bias, columns, args->epsilon,
-                 out + r * columns);
+        cei_ref_norm_row(x + r * columns, residual ? residual + r * columns : NULL, gain, bias, columns, args->epsilon,
+                         out + r * columns);
     return end(&run, args->rows ? out : NULL, NULL);
 }
 
 /* ---- linear -------------------------------------------------------------------------------------------------- */
-
-static double dot(const float *a, const float *b, size_t count) {
-    double sum = 0;
-    for (size_t i = 0; i < count; i++) sum += (double)a[i] * b[i];
-    return sum;
-}
-
-/* As defined with cei_function. */
-static double apply(cei_function function, double x) {
-    static const double root_half = 0.70710678118654752440, root_two_over_pi = 0.79788456080286535588;
-    switch (function) {
-    case CEI_FN_GELU: return 0.5 * x * (1 + erf(x * root_half));
-    case CEI_FN_GELU_TANH: return 0.5 * x * (1 + tanh(root_two_over_pi * (x + 0.044715 * x * x * x)));
-    case CEI_FN_GELU_QUICK: return x / (1 + exp(-1.702 * x));
-    case CEI_FN_RELU: return x > 0 ? x : 0;
-    case CEI_FN_SILU: return x / (1 + exp(-x));
-    case CEI_FN_TANH: return tanh(x);
-    case CEI_FN_SIGMOID: return 1 / (1 + exp(-x));
-    default: return x;
-    }
-}
 
 ce_status cei_sim_linear(cei_stream *stream, const cei_linear_args *args, ce_error *error) {
     running run;
@@ -134,8 +96,8 @@ ce_status cei_sim_linear(cei_stream *stream, const cei_linear_args *args, ce_err
     if (run.access.failed) return end(&run, NULL, NULL);
     for (size_t r = 0; r < args->rows; r++)
         for (size_t o = 0; o < outs; o++)
-            out[r * outs + o] =
-                (float)apply(args->function, dot(x + r * in, weight + o * in, in) + (bias ? (double)bias[o] : 0));
+            out[r * outs + o] = cei_ref_function(args->function, cei_ref_dot(x + r * in, weight + o * in, in) +
+                                                                     (bias ? bias[o] : 0.0f));
     return end(&run, args->rows ? out : NULL, NULL);
 }
 
@@ -146,27 +108,6 @@ static bool offsets_are_sound(const cei_attention_args *args, const int32_t *off
     for (size_t s = 0; s < args->sequences; s++)
         if (offsets[s + 1] < offsets[s] || (size_t)(offsets[s + 1] - offsets[s]) > args->longest) return false;
     return true;
-}
-
-/* One token's attention in one head: query [size]; keys and values are rows of length tokens, stride apart;
- * weights: scratch [length]. */
-static void attend(const cei_attention_args *args, const float *query, const float *keys, const float *values,
-                   size_t length, float *weights, float *out) {
-    size_t size = args->head_size, stride = 3 * args->heads * size;
-    double most = -INFINITY, sum = 0;
-    for (size_t k = 0; k < length; k++) {
-        weights[k] = (float)(dot(query, keys + k * stride, size) * (double)args->scale);
-        if (weights[k] > most) most = weights[k];
-    }
-    for (size_t k = 0; k < length; k++) {
-        weights[k] = (float)exp((double)weights[k] - most);
-        sum += weights[k];
-    }
-    for (size_t c = 0; c < size; c++) {
-        double mixed = 0;
-        for (size_t k = 0; k < length; k++) mixed += (double)weights[k] * values[k * stride + c];
-        out[c] = (float)(mixed / sum);
-    }
 }
 
 ce_status cei_sim_attention(cei_stream *stream, const cei_attention_args *args, ce_error *error) {
@@ -185,8 +126,8 @@ ce_status cei_sim_attention(cei_stream *stream, const cei_attention_args *args, 
         for (size_t t = 0; t < length; t++)
             for (size_t h = 0; h < args->heads; h++) {
                 const float *of_head = qkv + first * 3 * hidden + h * size;
-                attend(args, of_head + t * 3 * hidden, of_head + hidden, of_head + 2 * hidden, length, scores,
-                       out + (first + t) * hidden + h * size);
+                cei_ref_attend(of_head + t * 3 * hidden, of_head + hidden, of_head + 2 * hidden, 3 * hidden, length,
+                               size, args->scale, scores, out + (first + t) * hidden + h * size);
             }
     }
     return end(&run, args->tokens ? out : NULL, NULL);

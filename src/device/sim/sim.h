@@ -2,7 +2,7 @@
  *
  * Its memory is apart from the host's: each buffer is a mapping without any access right but while one of the device's
  * own operations runs on it, so that a layer that keeps a pointer, or takes device memory for its own, dies at once.
- * New memory holds NaNs. Operations are written for clarity; sums are taken in double precision, in order.
+ * New memory holds NaNs. Operations do the reference's arithmetic, bit for bit.
  *
  * The machine below is global to the process: this is the one place in the project where that is allowed, and it is
  * built into the tests' library alone. It starts without devices, so that neither "auto" nor ce_devices knows of it
