@@ -13,12 +13,12 @@ typedef struct cei_tokenizer cei_tokenizer;
 ce_status cei_tokenizer_load(const char *folder, cei_tokenizer **tokenizer, ce_error *error);
 void cei_tokenizer_free(cei_tokenizer *tokenizer); /* NULL is fine */
 
-const char *cei_tokenizer_kind(const cei_tokenizer *tokenizer);        /* "WordPiece" */
-size_t cei_tokenizer_vocab_size(const cei_tokenizer *tokenizer);       /* 1 + the largest id */
-size_t cei_tokenizer_max_length(const cei_tokenizer *tokenizer);       /* model_max_length; SIZE_MAX if none is set */
-size_t cei_tokenizer_pair_specials(const cei_tokenizer *tokenizer);    /* special tokens that a pair gets: 3 */
+const char *cei_tokenizer_kind(const cei_tokenizer *tokenizer);     /* "WordPiece" */
+size_t cei_tokenizer_vocab_size(const cei_tokenizer *tokenizer);    /* 1 + the largest id */
+size_t cei_tokenizer_max_length(const cei_tokenizer *tokenizer);    /* model_max_length; SIZE_MAX if none is set */
+size_t cei_tokenizer_pair_specials(const cei_tokenizer *tokenizer); /* special tokens that a pair gets: 3 */
 
-size_t cei_tokenizer_type_count(const cei_tokenizer *tokenizer);       /* 1 + the largest type id in a pair */
+size_t cei_tokenizer_type_count(const cei_tokenizer *tokenizer); /* 1 + the largest type id in a pair */
 
 /* Token ids of one text, without special tokens, and the scratch memory for making them. Zeroed is empty. */
 typedef struct cei_token_buffer {
@@ -30,13 +30,14 @@ typedef struct cei_token_buffer {
 } cei_token_buffer;
 void cei_token_buffer_free(cei_token_buffer *buffer);
 
-/* Encodes one text; buffer's ids are replaced. Memory is kept for the next text, so that steady use allocates
- * nothing. Linear in the text's size. Errors: TEXT (byte offset), MEMORY. */
+/* Encodes one text; buffer's ids are replaced. Special and added tokens that stand in the text become their ids. Memory
+ * is kept for the next text, so that steady use allocates nothing. Linear in the text's size. Errors: TEXT (byte
+ * offset), MEMORY. */
 ce_status cei_tokenizer_encode(const cei_tokenizer *tokenizer, ce_text text, ce_utf8_policy utf8,
                                cei_token_buffer *buffer, ce_error *error);
 
-/* How many tokens of each text are kept when a pair may have max_length tokens in all, by the reference's
- * longest_first. max_length is at least cei_tokenizer_pair_specials. */
+/* How many tokens of each text are kept when both together may have budget of them, by the reference's longest_first.
+ * Of a pair that may have max_length tokens in all, budget is max_length - cei_tokenizer_pair_specials. */
 void cei_truncate_pair(size_t query_tokens, size_t document_tokens, size_t budget, size_t *query_kept,
                        size_t *document_kept);
 

@@ -1,0 +1,78 @@
+/* spec.h - what the files of a tokenizer say, between reading them and putting the tokenizer together.
+ *
+ * Strings are borrowed from the JSON trees and file contents that they were read from. */
+#ifndef CEI_SPEC_H
+#define CEI_SPEC_H
+
+#include "base/json.h"
+#include "text/added_tokens.h"
+#include "text/normalizer.h"
+#include "text/pair.h"
+#include "text/wordpiece.h"
+
+/* One file: its path for messages, and its bytes. data is NULL if the folder lacks it. */
+typedef struct cei_tokenizer_file {
+    const char *path;
+    const char *data;
+    size_t size;
+} cei_tokenizer_file;
+
+typedef struct cei_tokenizer_files {
+    cei_tokenizer_file tokenizer_json;
+    cei_tokenizer_file vocab_txt; /* read if there is no tokenizer.json */
+    cei_tokenizer_file tokenizer_config;
+    cei_tokenizer_file special_tokens_map;
+    cei_tokenizer_file added_tokens;
+} cei_tokenizer_files;
+
+/* Reads a tokenizer from the bytes of its files; cei_tokenizer_load without the file system. */
+ce_status cei_tokenizer_parse(const cei_tokenizer_files *files, cei_tokenizer **tokenizer, ce_error *error);
+
+/* Tokens in the order in which they get ids. Zeroed is empty. */
+typedef struct cei_added_list {
+    cei_added_token *items;
+    size_t count, capacity;
+} cei_added_list;
+
+typedef struct cei_tokenizer_spec {
+    const char *path;          /* tokenizer.json's or vocab.txt's */
+    cei_vocabulary vocabulary; /* of the model; without slots until it is read */
+    cei_wordpiece_options wordpiece;
+    cei_normalizer normalizer;
+    cei_pre_tokenizer_fn pre_tokenize;
+    cei_added_list added;
+    cei_pair_template pair;
+    const char *cls, *sep; /* BERT's template of these two replaces pair; NULL for pair as it is */
+    bool with_type_ids;    /* the model is given type ids; else they are all 0 */
+    bool left_truncation;  /* tokenizer.json asks for it */
+    size_t max_length;
+} cei_tokenizer_spec;
+
+/* tokenizer_json.c: fills what tokenizer.json, an object, decides. Errors: FORMAT, UNSUPPORTED (naming the component),
+ * MEMORY. */
+ce_status cei_tokenizer_json_read(const json_t *root, cei_tokenizer_spec *spec, ce_error *error);
+
+/* vocab_file.c: fills vocabulary from a vocab.txt, one token a line. Errors: FORMAT, MEMORY. */
+ce_status cei_vocab_file_read(const cei_tokenizer_file *file, cei_tokenizer_spec *spec, ce_error *error);
+
+/* The files beside tokenizer.json and vocab.txt: objects, or NULL where there is no such file. */
+typedef struct cei_tokenizer_settings {
+    json_t *config, *specials, *added;
+    const char *config_path, *specials_path, *added_path;
+} cei_tokenizer_settings;
+
+/* tokenizer_config.c: applies the settings to what tokenizer.json (has_json) or vocab.txt gave, by the reference's
+ * rules. Errors: FORMAT, UNSUPPORTED, MEMORY. */
+ce_status cei_tokenizer_config_apply(const cei_tokenizer_settings *settings, bool has_json, cei_tokenizer_spec *spec,
+                                     ce_error *error);
+
+/* added_json.c: a token as a JSON object {"content", "lstrip", ...} or a string, which is a special token. */
+ce_status cei_added_json_read(const json_t *value, bool special, const char *path, cei_added_token *token,
+                              ce_error *error);
+ce_status cei_added_list_push(cei_added_list *list, const cei_added_token *token, ce_error *error);
+void cei_added_list_sort(cei_added_list *list); /* by id; those of one id stay in order */
+
+/* added_json.c: an id in a JSON value. Errors: FORMAT (no integer, negative, CEI_TOKEN_ID_LIMIT or more). */
+ce_status cei_token_id_read(const json_t *value, const char *token, const char *path, int32_t *id, ce_error *error);
+
+#endif

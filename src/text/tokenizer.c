@@ -1,0 +1,134 @@
+/* tokenizer.c - a tokenizer's files, its life, and what can be asked of it. */
+#include "text/tokenizer.h"
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/json.h"
+#include "text/tokenizer_parts.h"
+#include "text/vocab_json.h"
+
+/* No known tokenizer comes near this; a larger file is a mistake. */
+#define FILE_LIMIT ((size_t)256 << 20)
+
+/* Parses a file that holds an object; *root stays NULL if there is no such file. */
+static ce_status parse_object(const cei_tokenizer_file *file, json_t **root, ce_error *error) {
+    *root = NULL;
+    if (!file->data) return CE_OK;
+    ce_status status = cei_json_parse(file->data, file->size, file->path, root, error);
+    if (status == CE_OK && !json_is_object(*root))
+        status = cei_fail(error, CE_ERR_FORMAT, "%s holds no JSON object", file->path);
+    return status;
+}
+
+/* tokenizer.json: its vocabulary by the quick way if that works, all else by the parser. */
+static ce_status parse_tokenizer_json(const cei_tokenizer_file *file, cei_tokenizer_spec *spec, json_t **root,
+                                      ce_error *error) {
+    cei_bytes rest = {0};
+    cei_tokenizer_file what = *file;
+    ce_status status = cei_vocab_json_take(file, &spec->vocabulary, &rest, error);
+    if (rest.size > 0) what = (cei_tokenizer_file){file->path, rest.data, rest.size};
+    if (status == CE_OK) status = parse_object(&what, root, error);
+    if (status == CE_OK) status = cei_tokenizer_json_read(*root, spec, error);
+    cei_free(rest.data);
+    return status;
+}
+
+static ce_status read_spec(const cei_tokenizer_files *files, cei_tokenizer_settings *settings, cei_tokenizer_spec *spec,
+                           json_t **root, ce_error *error) {
+    bool has_json = files->tokenizer_json.data != NULL;
+    ce_status status = parse_object(&files->tokenizer_config, &settings->config, error);
+    if (status == CE_OK) status = parse_object(&files->special_tokens_map, &settings->specials, error);
+    if (status == CE_OK) status = parse_object(&files->added_tokens, &settings->added, error);
+    if (status == CE_OK)
+        status = has_json ? parse_tokenizer_json(&files->tokenizer_json, spec, root, error)
+                          : cei_vocab_file_read(&files->vocab_txt, spec, error);
+    return status == CE_OK ? cei_tokenizer_config_apply(settings, has_json, spec, error) : status;
+}
+
+ce_status cei_tokenizer_parse(const cei_tokenizer_files *files, cei_tokenizer **tokenizer, ce_error *error) {
+    cei_tokenizer_spec spec = {.path = files->tokenizer_json.data ? files->tokenizer_json.path : files->vocab_txt.path,
+                               .wordpiece = {"[UNK]", "##", 100}};
+    cei_tokenizer_settings settings = {.config_path = files->tokenizer_config.path,
+                                       .specials_path = files->special_tokens_map.path,
+                                       .added_path = files->added_tokens.path};
+    json_t *root = NULL;
+    *tokenizer = NULL;
+    ce_status status = read_spec(files, &settings, &spec, &root, error);
+    if (status == CE_OK) status = cei_tokenizer_build(&spec, tokenizer, error);
+    cei_vocabulary_free(&spec.vocabulary);
+    cei_free(spec.added.items);
+    json_decref(root);
+    json_decref(settings.config);
+    json_decref(settings.specials);
+    json_decref(settings.added);
+    return status;
+}
+
+/* A file of the folder, in memory that release_file gives back. One that is not there has no data. */
+typedef struct loaded_file {
+    char *path, *data;
+    size_t size;
+} loaded_file;
+
+static ce_status load_file(const char *folder, const char *name, loaded_file *file, ce_error *error) {
+    file->path = cei_join_path(folder, name);
+    if (!file->path) return cei_fail_memory(error, "a path", 0);
+    if (!cei_file_exists(file->path)) return CE_OK;
+    return cei_read_file(file->path, FILE_LIMIT, &file->data, &file->size, error);
+}
+
+enum { TOKENIZER_JSON, VOCAB_TXT, TOKENIZER_CONFIG, SPECIAL_TOKENS_MAP, ADDED_TOKENS, FILES };
+
+static ce_status load_files(const char *folder, loaded_file files[FILES], ce_error *error) {
+    static const char *const names[FILES] = {"tokenizer.json", "vocab.txt", "tokenizer_config.json",
+                                             "special_tokens_map.json", "added_tokens.json"};
+    ce_status status = cei_check_folder(folder, error);
+    for (size_t i = 0; i < FILES && status == CE_OK; i++) {
+        if (i == VOCAB_TXT && files[TOKENIZER_JSON].data) continue;
+        status = load_file(folder, names[i], &files[i], error);
+    }
+    if (status == CE_OK && !files[TOKENIZER_JSON].data && !files[VOCAB_TXT].data)
+        status = cei_fail(error, CE_ERR_NOT_FOUND, "%s has neither tokenizer.json nor vocab.txt", folder);
+    return status;
+}
+
+static cei_tokenizer_file borrow(const loaded_file *file) {
+    return (cei_tokenizer_file){file->path, file->data, file->size};
+}
+
+ce_status cei_tokenizer_load(const char *folder, cei_tokenizer **tokenizer, ce_error *error) {
+    loaded_file files[FILES] = {{0}};
+    *tokenizer = NULL;
+    ce_status status = load_files(folder, files, error);
+    if (status == CE_OK) {
+        const cei_tokenizer_files all = {borrow(&files[TOKENIZER_JSON]), borrow(&files[VOCAB_TXT]),
+                                         borrow(&files[TOKENIZER_CONFIG]), borrow(&files[SPECIAL_TOKENS_MAP]),
+                                         borrow(&files[ADDED_TOKENS])};
+        status = cei_tokenizer_parse(&all, tokenizer, error);
+    }
+    for (size_t i = 0; i < FILES; i++) {
+        cei_free(files[i].path);
+        cei_free(files[i].data);
+    }
+    return status;
+}
+
+void cei_tokenizer_free(cei_tokenizer *tokenizer) {
+    if (!tokenizer) return;
+    if (tokenizer->model.ops) tokenizer->model.ops->free(tokenizer->model.state);
+    cei_added_tokens_free(&tokenizer->added);
+    cei_free(tokenizer);
+}
+
+const char *cei_tokenizer_kind(const cei_tokenizer *tokenizer) { return tokenizer->model.ops->kind; }
+
+size_t cei_tokenizer_vocab_size(const cei_tokenizer *tokenizer) { return tokenizer->vocab_size; }
+
+size_t cei_tokenizer_max_length(const cei_tokenizer *tokenizer) { return tokenizer->max_length; }
+
+size_t cei_tokenizer_pair_specials(const cei_tokenizer *tokenizer) { return cei_pair_specials(&tokenizer->pair); }
+
+void cei_tokenizer_join(const cei_tokenizer *tokenizer, const int32_t *query, size_t query_kept,
+                        const int32_t *document, size_t document_kept, int32_t *ids, int32_t *type_ids) {
+    cei_pair_join(&tokenizer->pair, query, query_kept, document, document_kept, ids, type_ids);
+}

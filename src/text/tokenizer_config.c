@@ -1,0 +1,261 @@
+/* tokenizer_config.c - tokenizer_config.json, special_tokens_map.json, added_tokens.json: the reference's rules.
+ *
+ * Transformers makes a class of its own for BERT, which takes from tokenizer.json the vocabulary and the added tokens
+ * alone: the rest follows from tokenizer_config.json, whose absent keys have BERT's defaults. The class
+ * TokenizersBackend (formerly PreTrainedTokenizerFast) takes tokenizer.json as it is, and so does this file where a
+ * folder has no tokenizer_config.json. */
+#include "base/error.h"
+#include "text/spec.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* The classes that are BERT's, and whether they give the model type ids. */
+static const struct {
+    const char *name;
+    bool with_type_ids;
+} bert_classes[] = {{"BertTokenizer", true},       {"ElectraTokenizer", true},     {"DistilBertTokenizer", false},
+                    {"MobileBertTokenizer", true}, {"SqueezeBertTokenizer", true}, {"ConvBertTokenizer", true},
+                    {"LayoutLMTokenizer", true},   {"LxmertTokenizer", true}};
+
+/* Classes with rules of their own, which this build does not know. */
+static const char *const other_classes[] = {
+    "RobertaTokenizer",   "XLMRobertaTokenizer",   "MPNetTokenizer",      "AlbertTokenizer",     "DebertaTokenizer",
+    "DebertaV2Tokenizer", "FunnelTokenizer",       "HerbertTokenizer",    "RoCBertTokenizer",    "XLNetTokenizer",
+    "SplinterTokenizer",  "BertJapaneseTokenizer", "LayoutLMv2Tokenizer", "LayoutLMv3Tokenizer", "T5Tokenizer"};
+
+/* The named special tokens, in the order in which new ones get ids. */
+enum { BOS, EOS, UNK, SEP, PAD, CLS, MASK, ROLES };
+static const char *const role_keys[ROLES] = {"bos_token", "eos_token", "unk_token", "sep_token",
+                                             "pad_token", "cls_token", "mask_token"};
+static const char *const bert_roles[ROLES] = {NULL, NULL, "[UNK]", "[SEP]", "[PAD]", "[CLS]", "[MASK]"};
+
+typedef struct applying {
+    const cei_tokenizer_settings *settings;
+    cei_tokenizer_spec *spec;
+    ce_error *error;
+    bool bert;
+    json_t *decoder;              /* "added_tokens_decoder"; the older files are read only where there is none */
+    cei_added_token roles[ROLES]; /* content is NULL for none */
+} applying;
+
+static const json_t *present(const json_t *object, const char *key) {
+    const json_t *value = json_object_get(object, key);
+    return value && !json_is_null(value) ? value : NULL;
+}
+
+/* ---- the class ---- */
+
+static bool same_class(const char *name, const char *class) {
+    size_t length = strlen(class);
+    return strncmp(name, class, length) == 0 && (name[length] == '\0' || strcmp(name + length, "Fast") == 0);
+}
+
+static ce_status find_class(applying *work, bool has_json) {
+    const char *name = NULL;
+    ce_status status =
+        cei_json_string(work->settings->config, "tokenizer_class", work->settings->config_path, &name, work->error);
+    if (status != CE_OK) return status;
+    work->bert = !has_json || (!name && work->settings->config);
+    work->spec->with_type_ids = work->bert || !work->settings->config;
+    if (!name) return CE_OK;
+    for (size_t i = 0; i < sizeof bert_classes / sizeof bert_classes[0]; i++) {
+        if (!same_class(name, bert_classes[i].name)) continue;
+        work->bert = true;
+        work->spec->with_type_ids = bert_classes[i].with_type_ids;
+        return CE_OK;
+    }
+    bool other = !has_json;
+    for (size_t i = 0; i < sizeof other_classes / sizeof other_classes[0]; i++)
+        other = other || same_class(name, other_classes[i]);
+    if (!other) return CE_OK;
+    return cei_fail(work->error, CE_ERR_UNSUPPORTED, "%s: the tokenizer_class \"%.60s\" is not supported %s",
+                    work->settings->config_path, name, has_json ? "by this build" : "without a tokenizer.json");
+}
+
+/* ---- plain settings ---- */
+
+static ce_status read_max_length(applying *work) {
+    const char *path = work->settings->config_path;
+    const json_t *value = present(work->settings->config, "model_max_length");
+    if (!value) value = present(work->settings->config, "max_len");
+    work->spec->max_length = SIZE_MAX;
+    if (!value) return CE_OK;
+    /* "No limit" is written as 1e30, by some models as -1. */
+    double number = json_number_value(value);
+    if (!json_is_number(value) || (number < 1 && number != -1))
+        return cei_fail(work->error, CE_ERR_FORMAT, "%s: \"model_max_length\" is not a positive number", path);
+    if (number >= 1 && number < 9007199254740992.0) work->spec->max_length = (size_t)number;
+    return CE_OK;
+}
+
+static ce_status check_left_truncation(applying *work) {
+    const char *side = NULL, *path = work->settings->config_path;
+    ce_status status = cei_json_string(work->settings->config, "truncation_side", path, &side, work->error);
+    if (status != CE_OK || (side ? strcmp(side, "left") != 0 : !work->spec->left_truncation)) return status;
+    return cei_fail(work->error, CE_ERR_UNSUPPORTED,
+                    "%s: texts are to be cut on the left, which this build does not do",
+                    side ? path : work->spec->path);
+}
+
+static ce_status check_split_special(applying *work) {
+    bool split = false;
+    const char *path = work->settings->config_path;
+    ce_status status = cei_json_bool(work->settings->config, "split_special_tokens", path, &split, work->error);
+    if (status != CE_OK || !split) return status;
+    return cei_fail(work->error, CE_ERR_UNSUPPORTED, "%s: split_special_tokens is not supported by this build", path);
+}
+
+static ce_status read_input_names(applying *work) {
+    const json_t *names = present(work->settings->config, "model_input_names"), *name;
+    if (!names) return CE_OK;
+    if (!json_is_array(names))
+        return cei_fail(work->error, CE_ERR_FORMAT, "%s: \"model_input_names\" is not an array",
+                        work->settings->config_path);
+    work->spec->with_type_ids = false;
+    size_t i;
+    json_array_foreach(names, i, name) {
+        const char *text = json_string_value(name);
+        if (text && strcmp(text, "token_type_ids") == 0) work->spec->with_type_ids = true;
+    }
+    return CE_OK;
+}
+
+static ce_status read_bert_normalizer(applying *work) {
+    const json_t *config = work->settings->config;
+    const char *path = work->settings->config_path;
+    cei_bert_options options = {true, true, false, true};
+    ce_status status = cei_json_bool(config, "do_lower_case", path, &options.lowercase, work->error);
+    if (status == CE_OK)
+        status = cei_json_bool(config, "tokenize_chinese_chars", path, &options.handle_chinese_chars, work->error);
+    options.strip_accents = options.lowercase;
+    if (status == CE_OK) status = cei_json_bool(config, "strip_accents", path, &options.strip_accents, work->error);
+    work->spec->normalizer.steps[0] = cei_normalizer_bert(options);
+    work->spec->normalizer.count = 1;
+    return status;
+}
+
+/* ---- added tokens ---- */
+
+/* {"101": {"content": "[CLS]", ...}, ...} */
+static ce_status read_decoder(applying *work) {
+    const char *path = work->settings->config_path;
+    if (!json_is_object(work->decoder))
+        return cei_fail(work->error, CE_ERR_FORMAT, "%s: \"added_tokens_decoder\" is not an object", path);
+    if (work->bert) work->spec->added.count = 0;
+    for (void *at = json_object_iter(work->decoder); at; at = json_object_iter_next(work->decoder, at)) {
+        const char *key = json_object_iter_key(at);
+        char *end;
+        unsigned long id = strtoul(key, &end, 10);
+        if (*key < '0' || *key > '9' || *end != '\0' || id >= CEI_TOKEN_ID_LIMIT)
+            return cei_fail(work->error, CE_ERR_FORMAT, "%s: \"%.60s\" in \"added_tokens_decoder\" is no token id",
+                            path, key);
+        cei_added_token token;
+        ce_status status = cei_added_json_read(json_object_iter_value(at), false, path, &token, work->error);
+        token.id = (int32_t)id;
+        token.fallback = !work->bert;
+        if (status == CE_OK) status = cei_added_list_push(&work->spec->added, &token, work->error);
+        if (status != CE_OK) return status;
+    }
+    return CE_OK;
+}
+
+/* added_tokens.json, of old models: {"<new>": 30522}. Those that have a role are special. */
+static ce_status read_older_added(applying *work) {
+    json_t *root = work->settings->added;
+    for (void *at = json_object_iter(root); at; at = json_object_iter_next(root, at)) {
+        const char *key = json_object_iter_key(at);
+        cei_added_token token = {.content = key, .size = strlen(key), .fallback = true};
+        for (size_t role = 0; role < ROLES; role++)
+            if (work->roles[role].content && strcmp(work->roles[role].content, key) == 0) token.special = true;
+        token.normalized = !token.special;
+        ce_status status =
+            cei_token_id_read(json_object_iter_value(at), key, work->settings->added_path, &token.id, work->error);
+        if (status == CE_OK) status = cei_added_list_push(&work->spec->added, &token, work->error);
+        if (status != CE_OK) return status;
+    }
+    return CE_OK;
+}
+
+static ce_status read_roles(applying *work) {
+    const cei_tokenizer_settings *settings = work->settings;
+    ce_status status = CE_OK;
+    for (size_t role = 0; role < ROLES && status == CE_OK; role++) {
+        cei_added_token *token = &work->roles[role];
+        const json_t *value = work->decoder ? NULL : present(settings->specials, role_keys[role]);
+        const char *path = value ? settings->specials_path : settings->config_path;
+        if (!value) value = present(settings->config, role_keys[role]);
+        const char *usual = work->bert ? bert_roles[role] : NULL;
+        if (value)
+            status = cei_added_json_read(value, true, path, token, work->error);
+        else if (usual)
+            *token = (cei_added_token){.content = usual, .size = strlen(usual)};
+        token->special = token->fallback = true;
+    }
+    return status;
+}
+
+/* A list of tokens, or an object from name to token. */
+static ce_status push_extras(applying *work, json_t *extras, const char *path) {
+    bool list = json_is_array(extras);
+    if (extras && !list && !json_is_object(extras) && !json_is_null(extras))
+        return cei_fail(work->error, CE_ERR_FORMAT, "%s: the extra special tokens are neither a list nor an object",
+                        path);
+    void *at = list ? NULL : json_object_iter(extras);
+    for (size_t i = 0; list ? i < json_array_size(extras) : at != NULL; i++) {
+        cei_added_token token;
+        const json_t *value = list ? json_array_get(extras, i) : json_object_iter_value(at);
+        ce_status status = cei_added_json_read(value, true, path, &token, work->error);
+        token.special = token.fallback = true;
+        if (status == CE_OK) status = cei_added_list_push(&work->spec->added, &token, work->error);
+        if (status != CE_OK) return status;
+        if (!list) at = json_object_iter_next(extras, at);
+    }
+    return CE_OK;
+}
+
+static ce_status push_all_extras(applying *work) {
+    const cei_tokenizer_settings *settings = work->settings;
+    static const char *const keys[] = {"extra_special_tokens", "additional_special_tokens"};
+    ce_status status = CE_OK;
+    for (size_t i = 0; i < 2 && status == CE_OK; i++) {
+        status = push_extras(work, json_object_get(settings->config, keys[i]), settings->config_path);
+        if (status == CE_OK && !work->decoder)
+            status = push_extras(work, json_object_get(settings->specials, keys[i]), settings->specials_path);
+    }
+    return status;
+}
+
+static ce_status collect_added(applying *work) {
+    ce_status status = read_roles(work);
+    if (status == CE_OK) status = work->decoder ? read_decoder(work) : read_older_added(work);
+    if (status == CE_OK && work->bert) cei_added_list_sort(&work->spec->added);
+    for (size_t role = 0; role < ROLES && status == CE_OK; role++)
+        if (work->roles[role].content)
+            status = cei_added_list_push(&work->spec->added, &work->roles[role], work->error);
+    return status == CE_OK ? push_all_extras(work) : status;
+}
+
+/* What the class for BERT makes itself. */
+static ce_status apply_bert(applying *work) {
+    cei_tokenizer_spec *spec = work->spec;
+    spec->pre_tokenize = cei_pre_tokenize_bert;
+    spec->wordpiece = (cei_wordpiece_options){work->roles[UNK].content, "##", 100};
+    spec->cls = work->roles[CLS].content;
+    spec->sep = work->roles[SEP].content;
+    return read_bert_normalizer(work);
+}
+
+ce_status cei_tokenizer_config_apply(const cei_tokenizer_settings *settings, bool has_json, cei_tokenizer_spec *spec,
+                                     ce_error *error) {
+    applying work = {.settings = settings, .spec = spec, .error = error};
+    json_t *decoder = json_object_get(settings->config, "added_tokens_decoder");
+    work.decoder = json_is_null(decoder) ? NULL : decoder;
+    ce_status status = find_class(&work, has_json);
+    if (status == CE_OK) status = read_max_length(&work);
+    if (status == CE_OK) status = check_left_truncation(&work);
+    if (status == CE_OK) status = check_split_special(&work);
+    if (status == CE_OK) status = read_input_names(&work);
+    if (status == CE_OK) status = collect_added(&work);
+    return status == CE_OK && work.bert ? apply_bert(&work) : status;
+}

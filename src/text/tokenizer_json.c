@@ -1,0 +1,281 @@
+/* tokenizer_json.c - reads tokenizer.json, the file of the Hugging Face library tokenizers.
+ *
+ * Its sections "truncation" and "padding" are what its author last worked with: how long a pair may be is decided by
+ * tokenizer_config.json. What a component does not know it refuses by name, as guessing would change results. */
+#include "base/error.h"
+#include "text/spec.h"
+
+static ce_status unsupported(const cei_tokenizer_spec *spec, const char *component, const char *type, ce_error *error) {
+    return cei_fail(error, CE_ERR_UNSUPPORTED, "%s: the %s \"%.60s\" is not supported by this build", spec->path,
+                    component, type);
+}
+
+static ce_status malformed(const cei_tokenizer_spec *spec, const char *what, ce_error *error) {
+    return cei_fail(error, CE_ERR_FORMAT, "%s: %s", spec->path, what);
+}
+
+/* The string "type" of a component. */
+static ce_status read_type(const json_t *component, const char *name, const cei_tokenizer_spec *spec, const char **type,
+                           ce_error *error) {
+    *type = NULL;
+    if (!json_is_object(component))
+        return cei_fail(error, CE_ERR_FORMAT, "%s: \"%s\" is not an object", spec->path, name);
+    ce_status status = cei_json_string(component, "type", spec->path, type, error);
+    if (status == CE_OK && !*type)
+        return cei_fail(error, CE_ERR_FORMAT, "%s: \"%s\" lacks its \"type\"", spec->path, name);
+    return status;
+}
+
+/* ---- normalizer ---- */
+
+static ce_status read_bert_normalizer(const json_t *object, cei_tokenizer_spec *spec, ce_error *error) {
+    cei_bert_options options = {true, true, false, true};
+    ce_status status = cei_json_bool(object, "clean_text", spec->path, &options.clean_text, error);
+    if (status == CE_OK)
+        status = cei_json_bool(object, "handle_chinese_chars", spec->path, &options.handle_chinese_chars, error);
+    if (status == CE_OK) status = cei_json_bool(object, "lowercase", spec->path, &options.lowercase, error);
+    options.strip_accents = options.lowercase;
+    if (status == CE_OK) status = cei_json_bool(object, "strip_accents", spec->path, &options.strip_accents, error);
+    spec->normalizer.steps[spec->normalizer.count++] = cei_normalizer_bert(options);
+    return status;
+}
+
+static ce_status read_normalizer(const json_t *object, cei_tokenizer_spec *spec, ce_error *error);
+
+static ce_status read_normalizer_sequence(const json_t *object, cei_tokenizer_spec *spec, ce_error *error) {
+    const json_t *steps = json_object_get(object, "normalizers"), *step;
+    if (!json_is_array(steps)) return malformed(spec, "the normalizer \"Sequence\" lacks \"normalizers\"", error);
+    size_t i;
+    ce_status status = CE_OK;
+    json_array_foreach(steps, i, step) {
+        status = read_normalizer(step, spec, error);
+        if (status != CE_OK) break;
+    }
+    return status;
+}
+
+static ce_status read_normalizer(const json_t *object, cei_tokenizer_spec *spec, ce_error *error) {
+    static const struct {
+        const char *type;
+        cei_normalizer_kind kind;
+    } simple[] = {{"NFD", CEI_NORMALIZER_NFD},
+                  {"NFC", CEI_NORMALIZER_NFC},
+                  {"NFKD", CEI_NORMALIZER_NFKD},
+                  {"NFKC", CEI_NORMALIZER_NFKC},
+                  {"Lowercase", CEI_NORMALIZER_LOWERCASE},
+                  {"StripAccents", CEI_NORMALIZER_STRIP_ACCENTS}};
+    const char *type;
+    ce_status status = read_type(object, "normalizer", spec, &type, error);
+    if (status != CE_OK) return status;
+    if (strcmp(type, "Sequence") == 0) return read_normalizer_sequence(object, spec, error);
+    if (spec->normalizer.count == CEI_NORMALIZER_MAX_STEPS)
+        return cei_fail(error, CE_ERR_UNSUPPORTED, "%s: the normalizer has more than %d steps", spec->path,
+                        CEI_NORMALIZER_MAX_STEPS);
+    if (strcmp(type, "BertNormalizer") == 0) return read_bert_normalizer(object, spec, error);
+    for (size_t i = 0; i < sizeof simple / sizeof simple[0]; i++) {
+        if (strcmp(type, simple[i].type) != 0) continue;
+        spec->normalizer.steps[spec->normalizer.count++] = (cei_normalizer_step){.kind = simple[i].kind};
+        return CE_OK;
+    }
+    return unsupported(spec, "normalizer", type, error);
+}
+
+/* ---- pre-tokenizer ---- */
+
+static ce_status read_pre_tokenizer(const json_t *object, cei_tokenizer_spec *spec, ce_error *error) {
+    if (!object || json_is_null(object)) return unsupported(spec, "pre_tokenizer", "null", error);
+    const char *type;
+    ce_status status = read_type(object, "pre_tokenizer", spec, &type, error);
+    if (status != CE_OK) return status;
+    if (strcmp(type, "BertPreTokenizer") != 0) return unsupported(spec, "pre_tokenizer", type, error);
+    spec->pre_tokenize = cei_pre_tokenize_bert;
+    return CE_OK;
+}
+
+/* ---- model ---- */
+
+/* Unless the vocabulary was read before (vocab_json.h). */
+static ce_status read_vocabulary(json_t *tokens, cei_tokenizer_spec *spec, ce_error *error) {
+    if (!json_is_object(tokens)) return malformed(spec, "the model's \"vocab\" is not an object", error);
+    if (spec->vocabulary.slots) return CE_OK;
+    if (!cei_vocabulary_create(&spec->vocabulary, json_object_size(tokens)))
+        return cei_fail_memory(error, "the vocabulary", 0);
+    for (void *at = json_object_iter(tokens); at; at = json_object_iter_next(tokens, at)) {
+        const char *token = json_object_iter_key(at);
+        int32_t id;
+        ce_status status = cei_token_id_read(json_object_iter_value(at), token, spec->path, &id, error);
+        if (status != CE_OK) return status;
+        if (!cei_vocabulary_add(&spec->vocabulary, token, strlen(token), id))
+            return cei_fail_memory(error, "the vocabulary", 0);
+    }
+    return CE_OK;
+}
+
+static ce_status check_ids_differ(const cei_tokenizer_spec *spec, ce_error *error) {
+    const cei_vocabulary *vocabulary = &spec->vocabulary;
+    uint8_t *seen = cei_alloc_zeroed((size_t)(vocabulary->largest_id + 1), 1);
+    if (!seen) return cei_fail_memory(error, "checking the vocabulary", (size_t)vocabulary->largest_id);
+    ce_status status = CE_OK;
+    for (size_t i = 0; i < vocabulary->slot_count && status == CE_OK; i++) {
+        const cei_vocabulary_slot *slot = &vocabulary->slots[i];
+        if (slot->id < 0) continue;
+        if (seen[slot->id])
+            status = cei_fail(error, CE_ERR_FORMAT, "%s: two tokens of the vocabulary have id %d, \"%.*s\" is one",
+                              spec->path, (int)slot->id, (int)(slot->size < 60 ? slot->size : 60),
+                              vocabulary->bytes.data + slot->offset);
+        seen[slot->id] = 1;
+    }
+    cei_free(seen);
+    return status;
+}
+
+/* Old files don't name the model's type: WordPiece is known by its prefix. */
+static ce_status check_model_type(const json_t *model, const cei_tokenizer_spec *spec, ce_error *error) {
+    const char *type = NULL;
+    ce_status status = cei_json_string(model, "type", spec->path, &type, error);
+    if (status != CE_OK) return status;
+    if (!type && json_object_get(model, "continuing_subword_prefix") && !json_object_get(model, "merges")) return CE_OK;
+    if (!type) return malformed(spec, "the \"model\" lacks its \"type\"", error);
+    return strcmp(type, "WordPiece") == 0 ? CE_OK : unsupported(spec, "model", type, error);
+}
+
+static ce_status read_model(const json_t *model, cei_tokenizer_spec *spec, ce_error *error) {
+    if (!json_is_object(model)) return malformed(spec, "\"model\" is missing or not an object", error);
+    ce_status status = check_model_type(model, spec, error);
+    if (status == CE_OK) status = cei_json_string(model, "unk_token", spec->path, &spec->wordpiece.unknown, error);
+    if (status == CE_OK)
+        status = cei_json_string(model, "continuing_subword_prefix", spec->path, &spec->wordpiece.prefix, error);
+    if (status == CE_OK)
+        status = cei_json_size(model, "max_input_chars_per_word", 0, SIZE_MAX, spec->path,
+                               &spec->wordpiece.max_characters, error);
+    if (status == CE_OK) status = read_vocabulary(json_object_get(model, "vocab"), spec, error);
+    return status == CE_OK ? check_ids_differ(spec, error) : status;
+}
+
+/* ---- added tokens ---- */
+
+static ce_status read_added_tokens(const json_t *list, cei_tokenizer_spec *spec, ce_error *error) {
+    if (!list || json_is_null(list)) return CE_OK;
+    if (!json_is_array(list)) return malformed(spec, "\"added_tokens\" is not an array", error);
+    size_t i;
+    const json_t *item;
+    ce_status status = CE_OK;
+    json_array_foreach(list, i, item) {
+        cei_added_token token;
+        if (!json_is_object(item)) return malformed(spec, "an item of \"added_tokens\" is not an object", error);
+        status = cei_added_json_read(item, false, spec->path, &token, error);
+        if (status == CE_OK)
+            status = cei_token_id_read(json_object_get(item, "id"), token.content, spec->path, &token.id, error);
+        if (status == CE_OK) status = cei_added_list_push(&spec->added, &token, error);
+        if (status != CE_OK) break;
+    }
+    return status;
+}
+
+/* ---- post-processor ---- */
+
+static ce_status push_pair_item(cei_tokenizer_spec *spec, cei_pair_item item, ce_error *error) {
+    if (spec->pair.count == CEI_PAIR_MAX_ITEMS)
+        return cei_fail(error, CE_ERR_UNSUPPORTED, "%s: the post_processor's template has more than %d items",
+                        spec->path, CEI_PAIR_MAX_ITEMS);
+    spec->pair.items[spec->pair.count++] = item;
+    return CE_OK;
+}
+
+/* A special token of the template, which may stand for several ids. */
+static ce_status read_template_special(const json_t *item, const json_t *specials, int32_t type_id,
+                                       cei_tokenizer_spec *spec, ce_error *error) {
+    const char *name = NULL;
+    ce_status status = cei_json_string(item, "id", spec->path, &name, error);
+    if (status != CE_OK) return status;
+    const json_t *ids = name ? json_object_get(json_object_get(specials, name), "ids") : NULL, *value;
+    if (!json_is_array(ids))
+        return cei_fail(error, CE_ERR_FORMAT, "%s: the template's special token \"%.60s\" has no \"ids\"", spec->path,
+                        name ? name : "");
+    size_t i;
+    json_array_foreach(ids, i, value) {
+        cei_pair_item special = {CEI_PAIR_SPECIAL, 0, type_id};
+        status = cei_token_id_read(value, name, spec->path, &special.id, error);
+        if (status == CE_OK) status = push_pair_item(spec, special, error);
+        if (status != CE_OK) break;
+    }
+    return status;
+}
+
+static ce_status read_template_item(const json_t *item, const json_t *specials, cei_tokenizer_spec *spec,
+                                    ce_error *error) {
+    const json_t *sequence = json_object_get(item, "Sequence"), *special = json_object_get(item, "SpecialToken");
+    const json_t *inner = sequence ? sequence : special;
+    if (!json_is_object(inner)) return malformed(spec, "the template has an item that is not understood", error);
+    size_t type_id = 0;
+    ce_status status = cei_json_size(inner, "type_id", 0, INT32_MAX, spec->path, &type_id, error);
+    if (status != CE_OK) return status;
+    if (special) return read_template_special(special, specials, (int32_t)type_id, spec, error);
+    const char *name = NULL;
+    status = cei_json_string(sequence, "id", spec->path, &name, error);
+    if (status != CE_OK) return status;
+    if (!name || (strcmp(name, "A") != 0 && strcmp(name, "B") != 0))
+        return malformed(spec, "the template has a \"Sequence\" that is neither \"A\" nor \"B\"", error);
+    cei_pair_item text = {*name == 'A' ? CEI_PAIR_QUERY : CEI_PAIR_DOCUMENT, 0, (int32_t)type_id};
+    return push_pair_item(spec, text, error);
+}
+
+static ce_status check_texts(const cei_tokenizer_spec *spec, ce_error *error) {
+    size_t seen[3] = {0};
+    for (size_t i = 0; i < spec->pair.count; i++) seen[spec->pair.items[i].kind]++;
+    if (seen[CEI_PAIR_QUERY] == 1 && seen[CEI_PAIR_DOCUMENT] == 1) return CE_OK;
+    return malformed(spec, "the template for pairs must have \"A\" and \"B\" once each", error);
+}
+
+static ce_status read_template(const json_t *object, cei_tokenizer_spec *spec, ce_error *error) {
+    const json_t *items = json_object_get(object, "pair"), *specials = json_object_get(object, "special_tokens"), *item;
+    if (!json_is_array(items)) return malformed(spec, "the \"TemplateProcessing\" lacks its array \"pair\"", error);
+    size_t i;
+    ce_status status = CE_OK;
+    json_array_foreach(items, i, item) {
+        status = read_template_item(item, specials, spec, error);
+        if (status != CE_OK) return status;
+    }
+    return check_texts(spec, error);
+}
+
+/* ["[SEP]", 102] */
+static ce_status read_bert_special(const json_t *object, const char *key, const cei_tokenizer_spec *spec, int32_t *id,
+                                   ce_error *error) {
+    const json_t *pair = json_object_get(object, key);
+    if (!json_is_array(pair) || json_array_size(pair) != 2)
+        return cei_fail(error, CE_ERR_FORMAT, "%s: the post_processor's \"%s\" must be [token, id]", spec->path, key);
+    return cei_token_id_read(json_array_get(pair, 1), key, spec->path, id, error);
+}
+
+static ce_status read_post_processor(const json_t *object, cei_tokenizer_spec *spec, ce_error *error) {
+    if (!object || json_is_null(object)) {
+        spec->pair = (cei_pair_template){.items = {{CEI_PAIR_QUERY, 0, 0}, {CEI_PAIR_DOCUMENT, 0, 1}}, .count = 2};
+        return CE_OK;
+    }
+    const char *type;
+    ce_status status = read_type(object, "post_processor", spec, &type, error);
+    if (status != CE_OK) return status;
+    if (strcmp(type, "TemplateProcessing") == 0) return read_template(object, spec, error);
+    if (strcmp(type, "BertProcessing") != 0) return unsupported(spec, "post_processor", type, error);
+    int32_t cls = 0, sep = 0;
+    status = read_bert_special(object, "cls", spec, &cls, error);
+    if (status == CE_OK) status = read_bert_special(object, "sep", spec, &sep, error);
+    spec->pair = cei_pair_bert(cls, sep);
+    return status;
+}
+
+ce_status cei_tokenizer_json_read(const json_t *root, cei_tokenizer_spec *spec, ce_error *error) {
+    const json_t *normalizer = json_object_get(root, "normalizer");
+    const json_t *truncation = json_object_get(root, "truncation");
+    const char *direction = NULL;
+    ce_status status = read_model(json_object_get(root, "model"), spec, error);
+    if (status == CE_OK && normalizer && !json_is_null(normalizer)) status = read_normalizer(normalizer, spec, error);
+    if (status == CE_OK) status = read_pre_tokenizer(json_object_get(root, "pre_tokenizer"), spec, error);
+    if (status == CE_OK) status = read_added_tokens(json_object_get(root, "added_tokens"), spec, error);
+    if (status == CE_OK) status = read_post_processor(json_object_get(root, "post_processor"), spec, error);
+    if (status == CE_OK && truncation && !json_is_null(truncation))
+        status = cei_json_string(truncation, "direction", spec->path, &direction, error);
+    spec->left_truncation = direction && strcmp(direction, "Left") == 0;
+    return status;
+}

@@ -1,0 +1,23 @@
+/* tokenizer_parts.h - what a tokenizer is made of. Only tokenizer*.c and encode.c look inside. */
+#ifndef CEI_TOKENIZER_PARTS_H
+#define CEI_TOKENIZER_PARTS_H
+
+#include "text/added_tokens.h"
+#include "text/normalizer.h"
+#include "text/pair.h"
+#include "text/spec.h"
+
+struct cei_tokenizer {
+    cei_normalizer normalizer;
+    cei_pre_tokenizer_fn pre_tokenize;
+    cei_token_model model;
+    cei_added_tokens added;
+    cei_pair_template pair;
+    size_t max_length;
+    size_t vocab_size;
+};
+
+/* tokenizer_build.c: puts a tokenizer together; takes the spec's vocabulary. Errors: FORMAT, UNSUPPORTED, MEMORY. */
+ce_status cei_tokenizer_build(cei_tokenizer_spec *spec, cei_tokenizer **tokenizer, ce_error *error);
+
+#endif
