@@ -54,30 +54,33 @@ static void shorten_integers(char *data, size_t size) {
     }
 }
 
+static ce_status parse(const char *data, size_t size, const char *path, size_t flags, json_t **root, json_error_t *why,
+                       ce_error *error) {
+    *root = json_loadb(size ? data : "", size, JSON_DECODE_ANY | JSON_ALLOW_NUL | flags, why);
+    return *root ? CE_OK : fail_parse(error, path, why);
+}
+
 /* Jansson refuses files with integers beyond 64 bits, which tokenizers write for "no limit" (10^30). */
 static ce_status parse_large_integers(const char *data, size_t size, const char *path, json_t **root, ce_error *error) {
     char *copy = cei_copy_string(data, size);
     if (!copy) return cei_fail_memory(error, path, size);
     json_error_t why;
     shorten_integers(copy, size);
-    *root = json_loadb(copy, size, JSON_DECODE_ANY | JSON_ALLOW_NUL, &why);
+    ce_status status = parse(copy, size, path, 0, root, &why, error);
     cei_free(copy);
-    return *root ? CE_OK : fail_parse(error, path, &why);
+    return status;
 }
 
 ce_status cei_json_parse(const char *data, size_t size, const char *path, json_t **root, ce_error *error) {
     json_error_t why;
-    *root = json_loadb(size ? data : "", size, JSON_DECODE_ANY | JSON_ALLOW_NUL, &why);
-    if (*root) return CE_OK;
-    if (why.text[0] != '\0' && json_error_code(&why) == json_error_numeric_overflow)
-        return parse_large_integers(data, size, path, root, error);
-    return fail_parse(error, path, &why);
+    ce_status status = parse(data, size, path, 0, root, &why, error);
+    if (status != CE_ERR_FORMAT || json_error_code(&why) != json_error_numeric_overflow) return status;
+    return parse_large_integers(data, size, path, root, error);
 }
 
 ce_status cei_json_parse_unique(const char *data, size_t size, const char *path, json_t **root, ce_error *error) {
     json_error_t why;
-    *root = json_loadb(size ? data : "", size, JSON_DECODE_ANY | JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES, &why);
-    return *root ? CE_OK : fail_parse(error, path, &why);
+    return parse(data, size, path, JSON_REJECT_DUPLICATES, root, &why, error);
 }
 
 ce_status cei_json_load(const char *path, size_t limit, json_t **root, ce_error *error) {
