@@ -14,25 +14,31 @@ typedef struct cei_config {
     char *architecture; /* architectures[0], or "" */
     char *model_type;   /* "bert", or "" */
     size_t vocab_size, hidden_size, layers, heads, intermediate_size;
-    size_t max_positions; /* max_position_embeddings; 0 if absent, as for the five above */
-    size_t type_vocab_size;
+    size_t max_positions;     /* max_position_embeddings; 0 if absent, as for the five above */
+    size_t type_vocab_size;   /* may also be written as 0 */
     double layer_norm_eps;    /* 1e-12 if absent */
     cei_function hidden_act;  /* "gelu" if absent */
-    size_t num_labels;        /* id2label's size; else "num_labels"; else 2, as transformers has it */
-    char **labels;            /* [num_labels] id2label, or LABEL_0 ... */
+    size_t num_labels;        /* "num_labels"; else id2label's size; else 2. 1 if no architecture has a trained head */
+    char **labels;            /* [num_labels] id2label if it has as many, else LABEL_0 ... */
     ce_activation activation; /* by the reference's order of precedence; never DEFAULT */
+    bool activation_given;    /* the files name it: it does not follow from num_labels */
     char *position_embedding; /* "absolute" if absent */
     bool is_decoder;
 } cei_config;
 
-/* Reads folder/config.json. An activation that is not one of torch.nn's known ones is UNSUPPORTED by name if its path
- * begins with "torch.", else warned of and passed over, as the reference does without trust_remote_code.
+/* Reads folder/config.json, and the activation of folder/config_sentence_transformers.json if the folder was saved as
+ * a CrossEncoder by version 6 or later. An activation that is not one of torch.nn's known ones is UNSUPPORTED by name
+ * if its path begins with "torch.", else warned of and passed over, as the reference does without trust_remote_code.
  * Errors: NOT_FOUND, IO, FORMAT (with field, value and range), UNSUPPORTED (hidden_act by name), MEMORY. */
 ce_status cei_config_load(const char *folder, const cei_log *log, cei_config *config, ce_error *error);
 
-/* The same from bytes; path is for messages. */
+/* config.json alone, from bytes; path is for messages. */
 ce_status cei_config_parse(const char *data, size_t size, const char *path, const cei_log *log, cei_config *config,
                            ce_error *error);
+
+/* Another number of labels than the files say, as the reference's num_labels argument does: if it differs, the labels
+ * become LABEL_0 ..., and an activation that the files don't name is chosen anew. Errors: MEMORY. */
+ce_status cei_config_set_labels(cei_config *config, size_t num_labels, ce_error *error);
 
 void cei_config_free(cei_config *config); /* zeroed is fine */
 
