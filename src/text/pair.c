@@ -18,6 +18,13 @@ size_t cei_pair_specials(const cei_pair_template *pair) {
     return specials;
 }
 
+size_t cei_pair_types(const cei_pair_template *pair) {
+    int32_t largest = 0;
+    for (size_t i = 0; i < pair->count; i++)
+        if (pair->items[i].type_id > largest) largest = pair->items[i].type_id;
+    return (size_t)largest + 1;
+}
+
 static void fill(int32_t *items, size_t count, int32_t value) {
     for (size_t i = 0; i < count; i++) items[i] = value;
 }

@@ -23,6 +23,7 @@ typedef struct cei_pair_template {
 cei_pair_template cei_pair_bert(int32_t cls, int32_t sep);
 
 size_t cei_pair_specials(const cei_pair_template *pair);
+size_t cei_pair_types(const cei_pair_template *pair); /* 1 + the largest type id */
 
 void cei_pair_join(const cei_pair_template *pair, const int32_t *query, size_t query_kept, const int32_t *document,
                    size_t document_kept, int32_t *ids, int32_t *type_ids);
