@@ -325,10 +325,10 @@ static void test_lacking_operations_and_precision(void **state) {
         assert_false(cei_device_supports(device, (cei_op)op, (ce_precision)77));
     }
     assert_false(cei_device_supports(device, CEI_OP_COUNT, CE_PRECISION_FLOAT32));
-    cei_sim_lack_op(CEI_OP_NORM, true);
+    cei_sim_lack_op(0, CEI_OP_NORM, true);
     assert_false(cei_device_supports(device, CEI_OP_NORM, CE_PRECISION_FLOAT32));
     assert_true(cei_device_supports(device, CEI_OP_LINEAR, CE_PRECISION_FLOAT32));
-    cei_sim_lack_float32(true);
+    cei_sim_lack_float32(0, true);
     assert_false(cei_device_supports(device, CEI_OP_LINEAR, CE_PRECISION_FLOAT32));
 }
 

@@ -269,13 +269,13 @@ static void test_a_distorted_operation_is_wrong_in_one_value(void **state) {
     ce_error error = {0};
     fill(x, HIDDEN, 1);
     cei_gather_args args = {1, HIDDEN, send(x, sizeof x), send(rows, sizeof rows), reserve(sizeof out)};
-    cei_sim_distort(CEI_OP_GATHER, true);
+    cei_sim_distort(0, CEI_OP_GATHER, true);
     expect_ok(cei_gather(stream, &args, &error), &error);
     receive(args.out, out, HIDDEN);
     size_t wrong = 0;
     for (size_t i = 0; i < HIDDEN; i++) wrong += memcmp(&x[i], &out[i], sizeof *x) != 0;
     assert_int_equal(wrong, 1);
-    cei_sim_distort(CEI_OP_GATHER, false);
+    cei_sim_distort(0, CEI_OP_GATHER, false);
     expect_ok(cei_gather(stream, &args, &error), &error);
     receive(args.out, out, HIDDEN);
     assert_memory_equal(x, out, sizeof x);

@@ -25,7 +25,8 @@ typedef struct upload {
 typedef struct machine_device {
     uint64_t memory, used;
     uint64_t epoch;
-    bool lost, unusable;
+    bool lost, unusable, no_float32;
+    bool lacks[CEI_OP_COUNT], distorts[CEI_OP_COUNT];
     char reason[256];
     uint64_t lose_in; /* calls; 0: not planned. So are those below */
     uint64_t fail_in[CEI_SIM_CALLS];
@@ -41,7 +42,6 @@ static struct {
     pthread_mutex_t mutex;
     int count;
     machine_device devices[CEI_SIM_DEVICES];
-    bool lacks[CEI_OP_COUNT], distorts[CEI_OP_COUNT], no_float32;
     unsigned delay_us;
     cei_sim_hook_fn hook;
     void *hook_user;
@@ -64,17 +64,16 @@ static void reset_device(machine_device *device) {
                                    .bytes = counters->bytes,
                                    .peak_bytes = counters->bytes};
     memset(device->fail_in, 0, sizeof device->fail_in);
+    memset(device->lacks, 0, sizeof device->lacks);
+    memset(device->distorts, 0, sizeof device->distorts);
     device->memory = DEFAULT_MEMORY;
     device->lose_in = device->corrupt_in = 0;
-    device->lost = device->unusable = false;
+    device->lost = device->unusable = device->no_float32 = false;
 }
 
 void cei_sim_reset(void) {
     (void)lock(0);
     for (int i = 0; i < CEI_SIM_DEVICES; i++) reset_device(&machine.devices[i]);
-    memset(machine.lacks, 0, sizeof machine.lacks);
-    memset(machine.distorts, 0, sizeof machine.distorts);
-    machine.no_float32 = false;
     machine.count = 0;
     machine.delay_us = 0;
     machine.hook = NULL;
@@ -99,21 +98,18 @@ void cei_sim_set_unusable(int index, const char *reason) {
     unlock();
 }
 
-void cei_sim_lack_op(cei_op op, bool on) {
-    (void)lock(0);
-    machine.lacks[op] = on;
+void cei_sim_lack_op(int index, cei_op op, bool on) {
+    lock(index)->lacks[op] = on;
     unlock();
 }
 
-void cei_sim_lack_float32(bool on) {
-    (void)lock(0);
-    machine.no_float32 = on;
+void cei_sim_lack_float32(int index, bool on) {
+    lock(index)->no_float32 = on;
     unlock();
 }
 
-void cei_sim_distort(cei_op op, bool on) {
-    (void)lock(0);
-    machine.distorts[op] = on;
+void cei_sim_distort(int index, cei_op op, bool on) {
+    lock(index)->distorts[op] = on;
     unlock();
 }
 
@@ -137,9 +133,9 @@ static bool read_flag(const bool *flag) {
     return value;
 }
 
-bool cei_sim_lacks(cei_op op) { return read_flag(&machine.lacks[op]); }
-bool cei_sim_has_float32(void) { return !read_flag(&machine.no_float32); }
-bool cei_sim_distorts(cei_op op) { return read_flag(&machine.distorts[op]); }
+bool cei_sim_lacks(int index, cei_op op) { return read_flag(&machine.devices[index].lacks[op]); }
+bool cei_sim_has_float32(int index) { return !read_flag(&machine.devices[index].no_float32); }
+bool cei_sim_distorts(int index, cei_op op) { return read_flag(&machine.devices[index].distorts[op]); }
 
 int cei_sim_devices(void) {
     (void)lock(0);
@@ -157,7 +153,7 @@ void cei_sim_describe(int index, ce_device_info *info) {
     info->memory_free = device->used < device->memory ? device->memory - device->used : 0;
     info->usable = !device->unusable;
     memcpy(info->reason, device->reason, sizeof info->reason);
-    info->float32 = !machine.no_float32;
+    info->float32 = !device->no_float32;
     unlock();
 }
 

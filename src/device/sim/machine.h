@@ -48,9 +48,9 @@ void cei_sim_died(sim_device *device, sim_object object);
 bool cei_sim_record_upload(sim_device *device, const cei_weight *weight, size_t first, size_t count,
                            cei_sim_corruption *how);
 
-bool cei_sim_lacks(cei_op op);
-bool cei_sim_has_float32(void);
-bool cei_sim_distorts(cei_op op);
+bool cei_sim_lacks(int index, cei_op op);
+bool cei_sim_has_float32(int index);
+bool cei_sim_distorts(int index, cei_op op);
 void cei_sim_describe(int index, ce_device_info *info);
 int cei_sim_devices(void);
 

@@ -239,9 +239,9 @@ static ce_status device_status(cei_device *device, ce_device_info *info, ce_erro
 }
 
 static bool device_supports(const cei_device *device, cei_op op, ce_precision precision) {
-    (void)device;
+    int index = device->id.index;
     bool known = precision == CE_PRECISION_DEFAULT || precision == CE_PRECISION_FLOAT32;
-    return known && (unsigned)op < CEI_OP_COUNT && cei_sim_has_float32() && !cei_sim_lacks(op);
+    return known && (unsigned)op < CEI_OP_COUNT && cei_sim_has_float32(index) && !cei_sim_lacks(index, op);
 }
 
 static const cei_device_table table = {

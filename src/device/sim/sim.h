@@ -40,9 +40,9 @@ void cei_sim_set_memory(int index, uint64_t bytes);
 /* What a probe says from now on: cannot be used, and why. NULL: it can be. */
 void cei_sim_set_unusable(int index, const char *reason);
 
-/* While on, all devices do without an operation, or without float32. */
-void cei_sim_lack_op(cei_op op, bool on);
-void cei_sim_lack_float32(bool on);
+/* While on, the device does without an operation, or without float32. */
+void cei_sim_lack_op(int index, cei_op op, bool on);
+void cei_sim_lack_float32(int index, bool on);
 
 /* Every operation takes at least so long. */
 void cei_sim_set_delay(unsigned microseconds);
@@ -76,7 +76,7 @@ void cei_sim_corrupt_upload(int index, uint64_t nth, cei_sim_corruption how);
 bool cei_sim_damage(int index, cei_role role, size_t which);
 
 /* While on, one value of each result of op is wrong. */
-void cei_sim_distort(cei_op op, bool on);
+void cei_sim_distort(int index, cei_op op, bool on);
 
 /* ---- what happened ------------------------------------------------------------------------------------------ */
 

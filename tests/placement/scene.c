@@ -1,0 +1,197 @@
+/* scene.c - the stage of the tests of placement. */
+#include "placement/scene.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+char *scene_folder;
+tiny_model scene_shape;
+
+static struct {
+    pthread_mutex_t lock;
+    char lines[SCENE_LOG_LINES][512];
+    ce_log_level levels[SCENE_LOG_LINES];
+    size_t count;
+} logged = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static struct {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    int index;
+    cei_sim_call call;
+    bool set, waiting, open;
+} gate = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+
+/* ---- setup --------------------------------------------------------------------------------------------------- */
+
+int scene_setup(void **state) {
+    (void)state;
+    unsetenv("LOCAL_RANK");
+    cei_sim_reset();
+    cei_sim_set_devices(2);
+    logged.count = 0;
+    scene_shape = tiny_model_default();
+    scene_shape.labels = SCENE_LABELS;
+    scene_folder = tiny_model_folder(&scene_shape);
+    return 0;
+}
+
+int scene_teardown(void **state) {
+    (void)state;
+    cei_sim_set_hook(NULL, NULL);
+    test_remove_folder(scene_folder);
+    scene_folder = NULL;
+    scene_expect_idle(0);
+    scene_expect_idle(1);
+    return 0;
+}
+
+static void log_line(void *user, ce_log_level level, const char *message) {
+    (void)user;
+    pthread_mutex_lock(&logged.lock);
+    if (logged.count < SCENE_LOG_LINES) {
+        logged.levels[logged.count] = level;
+        snprintf(logged.lines[logged.count++], sizeof logged.lines[0], "%s", message);
+    }
+    pthread_mutex_unlock(&logged.lock);
+}
+
+bool scene_logged(ce_log_level level, const char *part) {
+    bool found = false;
+    pthread_mutex_lock(&logged.lock);
+    for (size_t i = 0; i < logged.count; i++)
+        found = found || (logged.levels[i] >= level && strstr(logged.lines[i], part));
+    pthread_mutex_unlock(&logged.lock);
+    return found;
+}
+
+ce_load_options scene_options(const char *device) {
+    return (ce_load_options){.size = sizeof(ce_load_options), .device = device, .threads = 1, .log = log_line};
+}
+
+static ce_model *load(const char *device, ce_place_mode place) {
+    ce_load_options options = scene_options(device);
+    ce_model *model = NULL;
+    ce_error error = {0};
+    options.place = place;
+    expect_ok(ce_model_load(scene_folder, &options, &model, &error), &error);
+    assert_non_null(model);
+    return model;
+}
+
+ce_model *scene_load(const char *device) { return load(device, CE_PLACE_EAGER); }
+ce_model *scene_load_deferred(const char *device) { return load(device, CE_PLACE_DEFERRED); }
+
+/* ---- state --------------------------------------------------------------------------------------------------- */
+
+ce_placement_report scene_report(const ce_model *model) {
+    ce_placement_report report = {.size = sizeof report};
+    ce_error error = {0};
+    expect_ok(ce_model_placement(model, &report, &error), &error);
+    return report;
+}
+
+void scene_expect_state(const ce_model *model, ce_model_state state, const char *device, uint64_t generation) {
+    ce_placement_report report = scene_report(model);
+    assert_int_equal(report.state, state);
+    assert_string_equal(report.device, device);
+    assert_int_equal(report.generation, generation);
+}
+
+bool scene_is_idle(int index) {
+    cei_sim_counters held = cei_sim_count(index);
+    return held.devices + held.buffers + held.streams + held.bytes == 0;
+}
+
+void scene_expect_idle(int index) {
+    cei_sim_counters held = cei_sim_count(index);
+    if (!scene_is_idle(index))
+        fail_msg("sim:%d holds %d devices, %d buffers, %d streams, %d bytes", index, (int)held.devices,
+                 (int)held.buffers, (int)held.streams, (int)held.bytes);
+    assert_int_equal(held.misuses, 0);
+}
+
+uint64_t scene_calls(int index) {
+    cei_sim_counters counters = cei_sim_count(index);
+    uint64_t sum = 0;
+    for (int i = 0; i < CEI_SIM_CALLS; i++) sum += counters.calls[i];
+    return sum;
+}
+
+/* ---- scores -------------------------------------------------------------------------------------------------- */
+
+ce_status scene_try_score(ce_model *model, float scores[SCENE_SCORES], ce_error *error) {
+    static const char *const texts[SCENE_PAIRS][2] = {
+        {"word1 word2 word3", "word4 word5 word6 word7"},      {"word1 word2 word3", "word8"},
+        {"a quick test", "of 123 letters and digits"},         {"", ""},
+        {"word30", "word31 word32 word33 unknown words here"}, {"hello", "world"}};
+    ce_pair pairs[SCENE_PAIRS];
+    ce_score_options options = {.size = sizeof options, .activation = CE_ACTIVATION_IDENTITY};
+    for (size_t i = 0; i < SCENE_PAIRS; i++) pairs[i] = (ce_pair){ce_text_of(texts[i][0]), ce_text_of(texts[i][1])};
+    return ce_predict(model, pairs, SCENE_PAIRS, &options, scores, error);
+}
+
+void scene_score(ce_model *model, float scores[SCENE_SCORES]) {
+    ce_error error = {0};
+    expect_ok(scene_try_score(model, scores, &error), &error);
+}
+
+void scene_expect_scores(ce_model *model, const float scores[SCENE_SCORES]) {
+    float found[SCENE_SCORES];
+    scene_score(model, found);
+    assert_memory_equal(found, scores, sizeof found);
+}
+
+void scene_expect_near(const float found[SCENE_SCORES], const float wanted[SCENE_SCORES]) {
+    for (size_t i = 0; i < SCENE_SCORES; i++) {
+        double bound = 1e-4 + 1e-4 * fabs((double)wanted[i]); /* docs/numerics.md: float32 */
+        if (!(fabs((double)found[i] - (double)wanted[i]) <= bound))
+            fail_msg("logit %zu is %.9g, expected %.9g", i, (double)found[i], (double)wanted[i]);
+    }
+}
+
+/* ---- threads ------------------------------------------------------------------------------------------------- */
+
+pthread_t scene_start(void *(*run)(void *argument), void *argument) {
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, run, argument), 0);
+    return thread;
+}
+
+static void stand_at_gate(void *user, int index, cei_sim_call call, cei_op op) {
+    (void)user, (void)op;
+    pthread_mutex_lock(&gate.lock);
+    if (gate.set && index == gate.index && call == gate.call) {
+        gate.set = false;
+        gate.waiting = true;
+        pthread_cond_broadcast(&gate.changed);
+        while (!gate.open) pthread_cond_wait(&gate.changed, &gate.lock);
+        gate.waiting = false;
+    }
+    pthread_mutex_unlock(&gate.lock);
+}
+
+void scene_set_gate(int index, cei_sim_call call) {
+    pthread_mutex_lock(&gate.lock);
+    gate.index = index;
+    gate.call = call;
+    gate.set = true;
+    gate.open = gate.waiting = false;
+    pthread_mutex_unlock(&gate.lock);
+    cei_sim_set_hook(stand_at_gate, NULL);
+}
+
+void scene_await_gate(void) {
+    pthread_mutex_lock(&gate.lock);
+    while (!gate.waiting) pthread_cond_wait(&gate.changed, &gate.lock);
+    pthread_mutex_unlock(&gate.lock);
+}
+
+void scene_open_gate(void) {
+    pthread_mutex_lock(&gate.lock);
+    gate.open = true;
+    pthread_cond_broadcast(&gate.changed);
+    pthread_mutex_unlock(&gate.lock);
+}

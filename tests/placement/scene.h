@@ -1,0 +1,63 @@
+/* scene.h - what the tests of placement share: a machine with two simulated accelerators, a small model, fixed pairs.
+ *
+ * Each test begins with an empty machine of two devices and must leave nothing on them. */
+#ifndef CE_TEST_SCENE_H
+#define CE_TEST_SCENE_H
+
+#include "support/support.h"
+#include "support/tiny_model.h"
+
+#include "device/sim/sim.h"
+
+#include <crossenc/crossenc.h>
+
+#include <pthread.h>
+
+enum { SCENE_PAIRS = 6, SCENE_LABELS = 3, SCENE_SCORES = SCENE_PAIRS * SCENE_LABELS, SCENE_LOG_LINES = 32 };
+
+/* The folder of the scene's model, as setup wrote it, and its shape: SCENE_LABELS labels. */
+extern char *scene_folder;
+extern tiny_model scene_shape;
+
+/* For cmocka_unit_test_setup_teardown. Teardown fails the test if a device still holds anything. */
+int scene_setup(void **state);
+int scene_teardown(void **state);
+#define scene_test(name) cmocka_unit_test_setup_teardown(name, scene_setup, scene_teardown)
+
+/* Options for device, one thread, and a log that scene_logged searches. */
+ce_load_options scene_options(const char *device);
+
+/* Loads the scene's model; these must succeed. */
+ce_model *scene_load(const char *device);
+ce_model *scene_load_deferred(const char *device);
+
+/* Was a line with this part logged since setup, at least at this level? */
+bool scene_logged(ce_log_level level, const char *part);
+
+ce_placement_report scene_report(const ce_model *model);
+void scene_expect_state(const ce_model *model, ce_model_state state, const char *device, uint64_t generation);
+
+/* Logits of the scene's pairs. */
+ce_status scene_try_score(ce_model *model, float scores[SCENE_SCORES], ce_error *error);
+void scene_score(ce_model *model, float scores[SCENE_SCORES]);
+
+/* Fails unless the model gives exactly these logits. */
+void scene_expect_scores(ce_model *model, const float scores[SCENE_SCORES]);
+void scene_expect_near(const float found[SCENE_SCORES], const float wanted[SCENE_SCORES]);
+
+/* Fails unless device index holds nothing, and no call misused it. */
+void scene_expect_idle(int index);
+bool scene_is_idle(int index);
+
+/* All calls that device index has had. */
+uint64_t scene_calls(int index);
+
+/* A gate that a call to a device waits at: the first call of this kind on device index. Opened by scene_open_gate. */
+void scene_set_gate(int index, cei_sim_call call);
+void scene_await_gate(void); /* returns when a call stands at the gate */
+void scene_open_gate(void);
+
+/* Threads that run a function of one argument; fails the test if a thread cannot be started. */
+pthread_t scene_start(void *(*run)(void *argument), void *argument);
+
+#endif

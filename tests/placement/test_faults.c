@@ -1,0 +1,295 @@
+/* test_faults.c - every fault that a device can have while a model is placed, for loading and for moving.
+ *
+ * A load that fails holds nothing. A move that fails leaves the model where it was, with the scores that it had. */
+#include "placement/scene.h"
+
+#include "support/failing_malloc.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* ---- what is tried ------------------------------------------------------------------------------------------- */
+
+/* A way of placing the scene's model on sim:0 that a planned fault must make fail. */
+typedef struct trial {
+    ce_model *mover;            /* on another device, to be moved to sim:0; NULL: load */
+    float before[SCENE_SCORES]; /* its scores there */
+    ce_placement_report report; /* and its report */
+} trial;
+
+static void begin_load(trial *t) { *t = (trial){0}; }
+
+static void begin_move(trial *t, const char *from) {
+    *t = (trial){.mover = scene_load(from)};
+    scene_score(t->mover, t->before);
+    t->report = scene_report(t->mover);
+}
+
+static void end(trial *t) { ce_model_free(t->mover); }
+
+static void expect_unmoved(trial *t) {
+    ce_placement_report report = scene_report(t->mover);
+    assert_int_equal(report.state, CE_STATE_READY);
+    assert_string_equal(report.device, t->report.device);
+    assert_string_equal(report.requested, t->report.requested);
+    assert_int_equal(report.generation, t->report.generation);
+    assert_int_equal(report.workspace_bytes, t->report.workspace_bytes);
+    scene_expect_scores(t->mover, t->before);
+}
+
+/* Tries to place, with the fault that was planned: wants this status, a message with part that names the device, and
+ * nothing left behind on the device or in host memory. */
+static void expect_fault(trial *t, ce_status want, const char *part) {
+    ce_error error = {0};
+    long live = failing_malloc_live();
+    if (t->mover) {
+        expect_status(ce_model_to(t->mover, "sim:0", &error), want, &error, part);
+    } else {
+        ce_load_options options = scene_options("sim:0");
+        ce_model *model = NULL;
+        expect_status(ce_model_load(scene_folder, &options, &model, &error), want, &error, part);
+        assert_null(model);
+    }
+    assert_int_equal(error.status, want);
+    if (!strstr(error.message, "sim:0")) fail_msg("the message does not name sim:0: %s", error.message);
+    scene_expect_idle(0);
+    if (failing_malloc_live() != live) fail_msg("%ld blocks leaked: %s", failing_malloc_live() - live, error.message);
+    if (t->mover) expect_unmoved(t);
+}
+
+/* Calls of each kind that a placing without faults makes on sim:0. */
+static cei_sim_counters count_calls(void) {
+    cei_sim_counters before = cei_sim_count(0), after;
+    ce_model_free(scene_load("sim:0"));
+    after = cei_sim_count(0);
+    for (int i = 0; i < CEI_SIM_CALLS; i++) after.calls[i] -= before.calls[i];
+    assert_true(after.calls[CEI_SIM_OPEN] > 0 && after.calls[CEI_SIM_ALLOCATE] > 0);
+    assert_true(after.calls[CEI_SIM_UPLOAD] > 0 && after.calls[CEI_SIM_CHECKSUM] > 0 && after.calls[CEI_SIM_OP] > 0);
+    return after;
+}
+
+typedef void (*sweep_fn)(trial *t);
+
+/* For a load, and for moves from the cpu and from another accelerator. */
+static void for_each_way(sweep_fn sweep) {
+    trial t;
+    begin_load(&t);
+    sweep(&t);
+    end(&t);
+    begin_move(&t, "cpu");
+    sweep(&t);
+    end(&t);
+    begin_move(&t, "sim:1");
+    sweep(&t);
+    end(&t);
+}
+
+/* ---- sweeps -------------------------------------------------------------------------------------------------- */
+
+static void sweep_failing_calls(trial *t) {
+    cei_sim_counters calls = count_calls();
+    for (int kind = 0; kind < CEI_SIM_CALLS; kind++)
+        for (uint64_t nth = 1; nth <= calls.calls[kind]; nth++) {
+            bool memory = kind == CEI_SIM_ALLOCATE;
+            ce_status fault = memory ? CE_ERR_DEVICE_MEMORY : CE_ERR_DEVICE_FAULT;
+            cei_sim_fail(0, (cei_sim_call)kind, nth, fault);
+            expect_fault(t, fault, "the test asked for it");
+        }
+}
+
+static void test_each_call_to_the_device_fails_in_turn(void **state) {
+    (void)state;
+    for_each_way(sweep_failing_calls);
+}
+
+static void sweep_losses(trial *t) {
+    cei_sim_counters calls = count_calls();
+    uint64_t total = 0;
+    for (int kind = 0; kind < CEI_SIM_CALLS; kind++) total += calls.calls[kind];
+    for (uint64_t nth = 1; nth <= total; nth++) {
+        cei_sim_lose(0, nth);
+        expect_fault(t, CE_ERR_DEVICE_LOST, "lost");
+        cei_sim_revive(0);
+    }
+}
+
+static void test_the_device_is_lost_at_each_call_in_turn(void **state) {
+    (void)state;
+    for_each_way(sweep_losses);
+}
+
+static void sweep_corruptions(trial *t) {
+    static const cei_sim_corruption kinds[] = {CEI_SIM_FLIP_BIT, CEI_SIM_DROP_ROW, CEI_SIM_SWAP};
+    cei_sim_counters calls = count_calls();
+    for (size_t kind = 0; kind < 3; kind++)
+        for (uint64_t nth = 1; nth <= calls.calls[CEI_SIM_UPLOAD]; nth++) {
+            cei_sim_corrupt_upload(0, nth, kinds[kind]);
+            expect_fault(t, CE_ERR_VERIFY, "did not arrive whole");
+        }
+}
+
+static void test_each_upload_is_corrupted_in_turn(void **state) {
+    (void)state;
+    for_each_way(sweep_corruptions);
+}
+
+static void test_a_corrupted_tensor_is_named(void **state) {
+    (void)state;
+    trial t;
+    begin_load(&t);
+    cei_sim_corrupt_upload(0, 1, CEI_SIM_FLIP_BIT);
+    expect_fault(&t, CE_ERR_VERIFY, "bert.embeddings.word_embeddings.weight");
+}
+
+static void sweep_wrong_results(trial *t) {
+    for (int op = 0; op < CEI_OP_COUNT; op++) {
+        cei_sim_distort(0, (cei_op)op, true);
+        expect_fault(t, CE_ERR_VERIFY, "self-test");
+        cei_sim_distort(0, (cei_op)op, false);
+    }
+}
+
+static void test_the_self_test_finds_a_wrong_operation(void **state) {
+    (void)state;
+    for_each_way(sweep_wrong_results);
+}
+
+static void sweep_lacking_operations(trial *t) {
+    uint64_t uploads = cei_sim_count(0).calls[CEI_SIM_UPLOAD], allocations = cei_sim_count(0).calls[CEI_SIM_ALLOCATE];
+    for (int op = 0; op < CEI_OP_COUNT; op++) {
+        char name[32];
+        snprintf(name, sizeof name, "\"%s\"", cei_op_name((cei_op)op));
+        cei_sim_lack_op(0, (cei_op)op, true);
+        expect_fault(t, CE_ERR_UNSUPPORTED, name);
+        cei_sim_lack_op(0, (cei_op)op, false);
+    }
+    assert_int_equal(cei_sim_count(0).calls[CEI_SIM_UPLOAD], uploads);
+    assert_int_equal(cei_sim_count(0).calls[CEI_SIM_ALLOCATE], allocations);
+}
+
+static void test_a_lacking_operation_is_found_before_a_weight_is_sent(void **state) {
+    (void)state;
+    for_each_way(sweep_lacking_operations);
+}
+
+static void sweep_lacking_precision(trial *t) {
+    cei_sim_lack_float32(0, true);
+    expect_fault(t, CE_ERR_UNSUPPORTED, "float32");
+    cei_sim_lack_float32(0, false);
+}
+
+static void test_a_lacking_precision(void **state) {
+    (void)state;
+    for_each_way(sweep_lacking_precision);
+}
+
+/* ---- memory -------------------------------------------------------------------------------------------------- */
+
+static void sweep_memory(trial *t) {
+    char part[64];
+    ce_model *model = scene_load("sim:0");
+    ce_placement_report report = scene_report(model);
+    uint64_t need = cei_sim_count(0).bytes;
+    assert_int_equal(need, report.weight_bytes + report.workspace_bytes);
+    ce_model_free(model);
+    uint64_t allocations = cei_sim_count(0).calls[CEI_SIM_ALLOCATE];
+    const uint64_t sizes[] = {1, 1000, need - 1};
+    for (size_t i = 0; i < 3; i++) {
+        uint64_t memory = sizes[i];
+        cei_sim_set_memory(0, memory);
+        snprintf(part, sizeof part, "free %llu, total %llu", (unsigned long long)memory, (unsigned long long)memory);
+        expect_fault(t, CE_ERR_DEVICE_MEMORY, part);
+        snprintf(part, sizeof part, "needed %llu", (unsigned long long)need);
+        expect_fault(t, CE_ERR_DEVICE_MEMORY, part);
+    }
+    assert_int_equal(cei_sim_count(0).calls[CEI_SIM_ALLOCATE], allocations); /* known before anything was asked for */
+    cei_sim_set_memory(0, need);
+    ce_model_free(scene_load("sim:0")); /* which is just enough */
+    cei_sim_set_memory(0, 1 << 30);
+}
+
+static void test_too_little_memory_says_needed_free_and_total(void **state) {
+    (void)state;
+    for_each_way(sweep_memory);
+}
+
+static void test_memory_that_others_hold_is_not_free(void **state) {
+    (void)state;
+    ce_model *first = scene_load("sim:0");
+    uint64_t bytes = cei_sim_count(0).bytes;
+    char part[64];
+    ce_load_options options = scene_options("sim:0");
+    ce_model *second = NULL;
+    ce_error error = {0};
+    cei_sim_set_memory(0, 2 * bytes - 1);
+    snprintf(part, sizeof part, "free %llu, total %llu", (unsigned long long)bytes - 1,
+             (unsigned long long)(2 * bytes - 1));
+    expect_status(ce_model_load(scene_folder, &options, &second, &error), CE_ERR_DEVICE_MEMORY, &error, part);
+    cei_sim_set_memory(0, 2 * bytes);
+    expect_ok(ce_model_load(scene_folder, &options, &second, &error), &error);
+    ce_model_free(second);
+    ce_model_free(first);
+}
+
+static void *score_many(void *argument) {
+    float scores[SCENE_SCORES];
+    for (int i = 0; i < 20; i++)
+        if (scene_try_score(argument, scores, NULL) != CE_OK) return argument;
+    return NULL;
+}
+
+static void test_calls_share_a_workspace_where_there_is_memory_for_one(void **state) {
+    (void)state;
+    ce_model *model = scene_load("sim:0");
+    pthread_t threads[4];
+    cei_sim_set_memory(0, cei_sim_count(0).bytes);
+    cei_sim_set_delay(20);
+    for (size_t i = 0; i < 4; i++) threads[i] = scene_start(score_many, model);
+    for (size_t i = 0; i < 4; i++) {
+        void *result;
+        pthread_join(threads[i], &result);
+        assert_null(result);
+    }
+    ce_model_free(model);
+}
+
+/* ---- faults of a placed model -------------------------------------------------------------------------------- */
+
+static void test_each_call_of_scoring_fails_in_turn_and_the_model_works_on(void **state) {
+    (void)state;
+    static const cei_sim_call kinds[] = {CEI_SIM_WRITE, CEI_SIM_OP, CEI_SIM_READ};
+    float scores[SCENE_SCORES], failed[SCENE_SCORES];
+    ce_model *model = scene_load("sim:0");
+    ce_error error = {0};
+    scene_score(model, scores);
+    for (size_t kind = 0; kind < 3; kind++) {
+        uint64_t before = cei_sim_count(0).calls[kinds[kind]];
+        scene_expect_scores(model, scores);
+        uint64_t calls = cei_sim_count(0).calls[kinds[kind]] - before;
+        assert_true(calls > 0);
+        for (uint64_t nth = 1; nth <= calls; nth++) {
+            cei_sim_fail(0, kinds[kind], nth, CE_ERR_DEVICE_FAULT);
+            expect_status(scene_try_score(model, failed, &error), CE_ERR_DEVICE_FAULT, &error, "sim:0");
+            scene_expect_state(model, CE_STATE_READY, "sim:0", 1);
+            scene_expect_scores(model, scores);
+        }
+    }
+    ce_model_free(model);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        scene_test(test_each_call_to_the_device_fails_in_turn),
+        scene_test(test_the_device_is_lost_at_each_call_in_turn),
+        scene_test(test_each_upload_is_corrupted_in_turn),
+        scene_test(test_a_corrupted_tensor_is_named),
+        scene_test(test_the_self_test_finds_a_wrong_operation),
+        scene_test(test_a_lacking_operation_is_found_before_a_weight_is_sent),
+        scene_test(test_a_lacking_precision),
+        scene_test(test_too_little_memory_says_needed_free_and_total),
+        scene_test(test_memory_that_others_hold_is_not_free),
+        scene_test(test_calls_share_a_workspace_where_there_is_memory_for_one),
+        scene_test(test_each_call_of_scoring_fails_in_turn_and_the_model_works_on),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
