@@ -1,0 +1,225 @@
+/* test_oom.c - want of host memory at every allocation of every call of the library, in turn.
+ *
+ * The call ends in CE_ERR_MEMORY or CE_ERR_DEVICE_MEMORY (or does without), leaves nothing behind, and the model works
+ * on: where it was, with the scores that it had. */
+#include "placement/scene.h"
+
+#include "support/failing_malloc.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* ---- loading ------------------------------------------------------------------------------------------------- */
+
+typedef struct loading {
+    const char *device;
+    ce_place_mode place;
+    unsigned threads;
+} loading;
+
+static ce_status load_and_free(void *user, ce_error *error) {
+    const loading *how = user;
+    ce_load_options options = scene_options(how->device);
+    ce_model *model = NULL;
+    options.place = how->place;
+    options.threads = how->threads;
+    ce_status status = ce_model_load(scene_folder, &options, &model, error);
+    assert_true((status == CE_OK) == (model != NULL));
+    ce_model_free(model);
+    return status;
+}
+
+static void test_load(void **state) {
+    (void)state;
+    static const loading ways[] = {{"cpu", CE_PLACE_EAGER, 1},
+                                   {"sim:0", CE_PLACE_EAGER, 1},
+                                   {"cpu", CE_PLACE_EAGER, 2},
+                                   {"sim:0", CE_PLACE_DEFERRED, 1}};
+    for (size_t i = 0; i < sizeof ways / sizeof ways[0]; i++) {
+        loading how = ways[i];
+        test_each_allocation(load_and_free, &how);
+        scene_expect_idle(0);
+    }
+}
+
+/* ---- calls on a loaded model --------------------------------------------------------------------------------- */
+
+typedef ce_status (*use_fn)(ce_model *model, ce_error *error);
+
+static float wanted[SCENE_SCORES]; /* of the model on the device that is tested */
+
+static ce_status use_predict(ce_model *model, ce_error *error) {
+    float scores[SCENE_SCORES];
+    ce_status status = scene_try_score(model, scores, error);
+    if (status == CE_OK) assert_memory_equal(scores, wanted, sizeof scores);
+    return status;
+}
+
+static ce_status use_predict_with_details(ce_model *model, ce_error *error) {
+    float scores[2 * SCENE_LABELS];
+    ce_truncation cut[2];
+    ce_score_report report = {.size = sizeof report};
+    ce_score_options options = {
+        .size = sizeof options, .apply_softmax = true, .utf8 = CE_UTF8_REPLACE, .truncations = cut, .report = &report};
+    char text[2000];
+    for (size_t i = 0; i < sizeof text; i++) text[i] = i % 5 ? 'a' : ' ';
+    ce_pair pairs[2] = {{{text, sizeof text}, {"\xFF\xC3", 2}}, {{"word1", 5}, {text, sizeof text}}};
+    ce_status status = ce_predict(model, pairs, 2, &options, scores, error);
+    if (status == CE_OK) assert_int_equal(report.truncated, 2);
+    return status;
+}
+
+static ce_status use_check(ce_model *model, ce_error *error) {
+    ce_health health = {.size = sizeof health};
+    return ce_model_check(model, &health, error);
+}
+
+static ce_status use_tokenize(ce_model *model, ce_error *error) {
+    int32_t ids[64], types[64];
+    size_t count;
+    ce_truncation cut;
+    ce_pair pair = {ce_text_of("word1 something else"), ce_text_of("W\xC3\xB6rd 2, \xE4\xB8\xAD\xE6\x96\x87")};
+    return ce_tokenize(model, pair, CE_UTF8_STRICT, ids, types, 64, &count, &cut, error);
+}
+
+static ce_status use_devices(ce_model *model, ce_error *error) {
+    (void)model;
+    ce_device_info infos[8];
+    size_t count;
+    return ce_devices(infos, 8, &count, error);
+}
+
+static ce_status use_place(ce_model *model, ce_error *error) { return ce_model_place(model, error); }
+static ce_status move_to_cpu(ce_model *model, ce_error *error) { return ce_model_to(model, "cpu", error); }
+static ce_status move_to_sim0(ce_model *model, ce_error *error) { return ce_model_to(model, "sim:0", error); }
+static ce_status move_to_sim1(ce_model *model, ce_error *error) { return ce_model_to(model, "sim:1", error); }
+
+static void expect_works_on(ce_model *model, const loading *how, ce_status status) {
+    float found[SCENE_SCORES];
+    if (status != CE_OK && how->place == CE_PLACE_EAGER) {
+        scene_expect_state(model, CE_STATE_READY, how->device, 1);
+        scene_expect_scores(model, wanted);
+    }
+    scene_score(model, found);
+    scene_expect_near(found, wanted);
+}
+
+/* One use of a fresh model with the nth allocation failing. Returns how many allocations the use made. */
+static size_t try_use(use_fn use, const loading *how, failing_how failing, size_t nth) {
+    long before = failing_malloc_live();
+    ce_load_options options = scene_options(how->device);
+    ce_model *model = NULL;
+    ce_error error = {CE_OK, ""};
+    options.place = how->place;
+    options.threads = how->threads;
+    expect_ok(ce_model_load(scene_folder, &options, &model, &error), &error);
+    failing_malloc_start(failing, nth, FAILING_ALL_THREADS);
+    ce_status status = use(model, &error);
+    size_t made = failing_malloc_stop();
+    bool memory = status == CE_ERR_MEMORY || status == CE_ERR_DEVICE_MEMORY;
+    if (status != CE_OK && !(memory && made >= nth))
+        fail_msg("allocation %zu of %zu: %s: %s", nth, made, ce_status_name(status), error.message);
+    if (status != CE_OK) assert_true(error.status == status && error.message[0]);
+    expect_works_on(model, how, status);
+    ce_model_free(model);
+    if (failing_malloc_live() != before)
+        fail_msg("allocation %zu of %zu: %ld blocks leaked", nth, made, failing_malloc_live() - before);
+    return made;
+}
+
+static void try_each(use_fn use, const char *device, ce_place_mode place) {
+    const loading how = {device, place, 1};
+    size_t made;
+    if (!failing_malloc_works()) {
+        print_message("SKIP: the sanitizer's allocator cannot be made to fail\n");
+        skip();
+    }
+    ce_model *model = scene_load(device);
+    scene_score(model, wanted);
+    ce_model_free(model);
+    (void)try_use(use, &how, FAILING_NONE, 0); /* lets libraries allocate what they keep */
+    size_t nth = 0;
+    do {
+        nth++;
+        made = try_use(use, &how, FAILING_ONCE, nth);
+        (void)try_use(use, &how, FAILING_FROM, nth);
+    } while (made >= nth);
+    scene_expect_idle(0);
+    scene_expect_idle(1);
+}
+
+static void test_first_predict(void **state) {
+    (void)state;
+    try_each(use_predict, "cpu", CE_PLACE_EAGER);
+    try_each(use_predict, "sim:0", CE_PLACE_EAGER);
+    try_each(use_predict_with_details, "cpu", CE_PLACE_EAGER);
+}
+
+static void test_predict_of_a_deferred_model(void **state) {
+    (void)state;
+    try_each(use_predict, "cpu", CE_PLACE_DEFERRED);
+    try_each(use_predict, "sim:0", CE_PLACE_DEFERRED);
+}
+
+static void test_place(void **state) {
+    (void)state;
+    try_each(use_place, "sim:0", CE_PLACE_DEFERRED);
+}
+
+static void test_move(void **state) {
+    (void)state;
+    try_each(move_to_sim0, "cpu", CE_PLACE_EAGER);
+    try_each(move_to_sim1, "sim:0", CE_PLACE_EAGER);
+    try_each(move_to_cpu, "sim:0", CE_PLACE_EAGER);
+}
+
+static void test_check(void **state) {
+    (void)state;
+    try_each(use_check, "cpu", CE_PLACE_EAGER);
+    try_each(use_check, "sim:0", CE_PLACE_EAGER);
+}
+
+static void test_tokenize(void **state) {
+    (void)state;
+    try_each(use_tokenize, "cpu", CE_PLACE_EAGER);
+}
+
+static void test_devices(void **state) {
+    (void)state;
+    try_each(use_devices, "cpu", CE_PLACE_EAGER);
+}
+
+/* ---- ranking, which needs a model of one label ---------------------------------------------------------------- */
+
+static ce_status rank_afresh(void *user, ce_error *error) {
+    ce_model *model = NULL;
+    ce_load_options options = scene_options(user);
+    enum { DOCUMENTS = 5 };
+    ce_text documents[DOCUMENTS] = {ce_text_of("word1 word2"), ce_text_of("word3"), ce_text_of("word1"),
+                                    ce_text_of("no word"), ce_text_of("")};
+    ce_ranked ranked[DOCUMENTS];
+    size_t count = 0;
+    ce_status status = ce_model_load(scene_folder, &options, &model, error);
+    if (status == CE_OK)
+        status = ce_rank(model, ce_text_of("word1"), documents, DOCUMENTS, 0, NULL, ranked, &count, error);
+    if (status == CE_OK) assert_int_equal(count, DOCUMENTS);
+    ce_model_free(model);
+    return status;
+}
+
+static void test_rank(void **state) {
+    (void)state;
+    scene_shape.labels = 1;
+    tiny_model_write(&scene_shape, scene_folder);
+    char devices[][8] = {"cpu", "sim:0"};
+    for (size_t i = 0; i < 2; i++) test_each_allocation(rank_afresh, devices[i]);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        scene_test(test_load),     scene_test(test_first_predict), scene_test(test_predict_of_a_deferred_model),
+        scene_test(test_place),    scene_test(test_move),          scene_test(test_check),
+        scene_test(test_tokenize), scene_test(test_devices),       scene_test(test_rank),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
