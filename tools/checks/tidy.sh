@@ -1,5 +1,6 @@
 #!/bin/sh
-# clang-tidy over every C file of a build; .clang-tidy says which findings count.
+# clang-tidy over the C files of a build; .clang-tidy says which findings count. Tests are left out: the analyzer does
+# not know that a failed assertion of cmocka ends the test, and follows what comes behind it.
 # usage: tools/checks/tidy.sh BUILD
 set -eu
 cd "$(dirname "$0")/../.."
@@ -11,7 +12,7 @@ command -v clang-tidy >/dev/null || {
 . tools/checks/files.sh
 list=$(mktemp)
 trap 'rm -f "$list"' EXIT
-list_files '*.c' | while IFS= read -r file; do
+list_files '*.c' | grep -v '^tests/' | while IFS= read -r file; do
     # Only what this build compiles: the fuzz targets need another.
     if grep -qF "/$file\"" "$build/compile_commands.json"; then printf '%s\n' "$file"; fi
 done >"$list"
