@@ -1,0 +1,104 @@
+/* test_plan.c - a plan's weights and parts, checked against checkpoints that fit it and that do not. */
+#include "support/support.h"
+
+#include "model/plan.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Writes model.safetensors with one F32 tensor of shape [rows, columns], or [columns] if rows is 0. */
+static char *one_tensor(const char *name, size_t rows, size_t columns) {
+    char *folder = test_make_folder();
+    char header[512], shape[64];
+    size_t values = (rows ? rows : 1) * columns;
+    if (rows)
+        snprintf(shape, sizeof shape, "[%zu,%zu]", rows, columns);
+    else
+        snprintf(shape, sizeof shape, "[%zu]", columns);
+    int length = snprintf(header, sizeof header, "{\"%s\":{\"dtype\":\"F32\",\"shape\":%s,\"data_offsets\":[0,%zu]}}",
+                          name, shape, values * 4);
+    unsigned char *file = calloc(1, 8 + (size_t)length + values * 4);
+    assert_non_null(file);
+    file[0] = (unsigned char)length;
+    memcpy(file + 8, header, (size_t)length);
+    test_write_file(folder, "model.safetensors", file, 8 + (size_t)length + values * 4);
+    free(file);
+    return folder;
+}
+
+static void test_stacked_parts(void **state) {
+    (void)state;
+    cei_plan plan = {0};
+    const char *names[] = {"q", "k", "v"};
+    size_t rows[] = {4, 2, 3}, matrix = 9, vector = 9;
+    ce_error error;
+    expect_ok(cei_plan_add(&plan, CEI_ROLE_MATRIX, 5, 3, names, rows, &matrix, &error), &error);
+    expect_ok(cei_plan_add(&plan, CEI_ROLE_VECTOR, 1, 3, names, rows, &vector, &error), &error);
+    assert_int_equal(matrix, 0);
+    assert_int_equal(vector, 1);
+    assert_int_equal(plan.weights[0].rows, 9);
+    assert_int_equal(plan.weights[0].columns, 5);
+    assert_int_equal(plan.weights[1].rows, 1);
+    assert_int_equal(plan.weights[1].columns, 9);
+    assert_int_equal(plan.part_count, 6);
+    assert_int_equal(plan.parts[2].first, 6);
+    assert_int_equal(cei_part_stream_rows(&plan, &plan.parts[2]), 3);
+    assert_int_equal(cei_part_stream_rows(&plan, &plan.parts[5]), 1);
+    assert_int_equal(cei_part_stream_columns(&plan, &plan.parts[5]), 3);
+    assert_int_equal(cei_plan_parameters(&plan), 9 * 5 + 9);
+    cei_plan_free(&plan);
+}
+
+static void test_sizes_that_overflow(void **state) {
+    (void)state;
+    cei_plan plan = {0};
+    const char *names[] = {"huge"};
+    size_t rows[] = {SIZE_MAX / 8}, index;
+    ce_error error;
+    expect_status(cei_plan_add(&plan, CEI_ROLE_MATRIX, 16, 1, names, rows, &index, &error), CE_ERR_MODEL, &error,
+                  "huge");
+    cei_plan_free(&plan);
+}
+
+static void check_one(const char *tensor, size_t rows, size_t columns, const char *part, size_t part_rows,
+                      size_t part_columns, cei_role role, ce_status want, const char *message) {
+    char *folder = one_tensor(tensor, rows, columns);
+    cei_checkpoint *checkpoint = NULL;
+    cei_plan plan = {0};
+    size_t index;
+    ce_error error = {0};
+    expect_ok(cei_checkpoint_open(folder, &checkpoint, &error), &error);
+    expect_ok(cei_plan_add(&plan, role, part_columns, 1, &part, &part_rows, &index, &error), &error);
+    expect_status(cei_plan_check(&plan, checkpoint, &error), want, &error, message);
+    assert_int_equal(cei_plan_unused(&plan, checkpoint), want == CE_OK || strcmp(tensor, part) == 0 ? 0 : 1);
+    cei_plan_free(&plan);
+    cei_checkpoint_close(checkpoint);
+    test_remove_folder(folder);
+}
+
+static void test_check(void **state) {
+    (void)state;
+    check_one("a.weight", 3, 4, "a.weight", 3, 4, CEI_ROLE_MATRIX, CE_OK, NULL);
+    check_one("a.weight", 3, 4, "b.weight", 3, 4, CEI_ROLE_MATRIX, CE_ERR_MODEL, "b.weight");
+    check_one("a.weight", 3, 4, "a.weight", 4, 3, CEI_ROLE_MATRIX, CE_ERR_MODEL, "a.weight");
+    check_one("a.bias", 0, 7, "a.bias", 7, 1, CEI_ROLE_VECTOR, CE_OK, NULL);
+    check_one("a.bias", 0, 7, "a.bias", 6, 1, CEI_ROLE_VECTOR, CE_ERR_MODEL, "a.bias");
+}
+
+static void test_old_spellings(void **state) {
+    (void)state;
+    check_one("x.LayerNorm.gamma", 0, 7, "x.LayerNorm.weight", 7, 1, CEI_ROLE_VECTOR, CE_OK, NULL);
+    check_one("x.LayerNorm.beta", 0, 7, "x.LayerNorm.bias", 7, 1, CEI_ROLE_VECTOR, CE_OK, NULL);
+    check_one("x.LayerNorm.delta", 0, 7, "x.LayerNorm.bias", 7, 1, CEI_ROLE_VECTOR, CE_ERR_MODEL, "LayerNorm.bias");
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_stacked_parts),
+        cmocka_unit_test(test_sizes_that_overflow),
+        cmocka_unit_test(test_check),
+        cmocka_unit_test(test_old_spellings),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
