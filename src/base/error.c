@@ -1,26 +1,42 @@
-/* error.c - messages for people. Relies on nothing; must never allocate. */
+/* error.c - messages for people. Relies on utf8.h; must never allocate. */
 #include "base/error.h"
 
+#include "base/utf8.h"
+
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-#undef cei_fail /* macros for the analyzer alone, which would change the definitions below */
-#undef cei_fail_memory
+/* Takes off the end of message[0, length) what may be the first part of a character. */
+static void drop_broken_end(char *message, size_t length) {
+    size_t begin = length;
+    while (begin > 0 && length - begin < 3 && ((unsigned char)message[begin - 1] & 0xC0) == 0x80) begin--;
+    if (begin > 0 && ((unsigned char)message[begin - 1] & 0xC0) == 0xC0) begin--;
+    if (cei_utf8_sequence((const unsigned char *)message + begin, length - begin) != length - begin)
+        message[begin] = '\0';
+}
 
-/* Cuts an incomplete UTF-8 sequence off the end and makes the text one line. */
+/* Paths and names in messages come from outside: makes one line of UTF-8 of whatever they hold. A character that was
+ * cut in two at the end, by %.64s or by the message's own end, goes the way of other bytes that are no character. */
 static void tidy_message(char *message) {
     size_t length = strlen(message);
-    size_t lead = length;
-    while (lead > 0 && length - lead < 4 && ((unsigned char)message[lead - 1] & 0xC0) == 0x80) lead--;
-    if (lead > 0) {
-        unsigned char first = (unsigned char)message[lead - 1];
-        size_t need = first >= 0xF0 ? 4 : first >= 0xE0 ? 3 : first >= 0xC0 ? 2 : 1;
-        if (need > length - lead + 1) message[lead - 1] = '\0';
+    for (size_t i = 0; i < length;) {
+        unsigned char *at = (unsigned char *)message + i;
+        size_t sequence = cei_utf8_sequence(at, length - i);
+        bool control = *at < 0x20 || *at == 0x7F || (sequence == 2 && at[0] == 0xC2 && at[1] < 0xA0);
+        if (sequence == 0)
+            *at = '?';
+        else if (control)
+            memset(at, ' ', sequence);
+        i += sequence ? sequence : 1;
     }
-    for (char *p = message; *p; p++)
-        if ((unsigned char)*p < 0x20 || *p == 0x7F) *p = ' ';
+}
+
+void cei_format_message(char message[CE_ERROR_MESSAGE_SIZE], const char *format, va_list args) {
+    int length = vsnprintf(message, CE_ERROR_MESSAGE_SIZE, format, args);
+    if (length < 0) message[0] = '\0';
+    if (length >= CE_ERROR_MESSAGE_SIZE) drop_broken_end(message, CE_ERROR_MESSAGE_SIZE - 1);
+    tidy_message(message);
 }
 
 ce_status cei_fail(ce_error *error, ce_status status, const char *format, ...) {
@@ -29,9 +45,8 @@ ce_status cei_fail(ce_error *error, ce_status status, const char *format, ...) {
     char message[CE_ERROR_MESSAGE_SIZE];
     va_list args;
     va_start(args, format);
-    vsnprintf(message, sizeof message, format, args);
+    cei_format_message(message, format, args);
     va_end(args);
-    tidy_message(message);
     error->status = status;
     memcpy(error->message, message, sizeof message);
     return status;

@@ -4,10 +4,16 @@
 
 #include <crossenc/status.h>
 
+#include <stdarg.h>
+
 /* Sets *error (if not NULL) and returns status, so that a failure is one line:
  *     return cei_fail(error, CE_ERR_IO, "cannot read %s: %s", path, why);
- * A message longer than the field is cut at a character boundary. Control characters become spaces. */
+ * A message longer than the field is cut at a character boundary. Control characters become spaces, bytes that are
+ * not UTF-8 question marks. Arguments may point into *error. */
 ce_status cei_fail(ce_error *error, ce_status status, const char *format, ...) CE_PRINTF(3, 4);
+
+/* The same for a message alone. */
+void cei_format_message(char message[CE_ERROR_MESSAGE_SIZE], const char *format, va_list args) CE_PRINTF(2, 0);
 
 /* The one message for want of host memory: what was being made, and how many bytes (0 if unknown). */
 ce_status cei_fail_memory(ce_error *error, const char *what, size_t bytes);

@@ -1,6 +1,6 @@
 /* json.h - JSON files and their fields, with errors that name file, field and what was found.
  *
- * A thin layer over Jansson, which does the parsing. No other folder includes <jansson.h> but through here. */
+ * Values are Jansson's; the parser is json_parse.c. No other folder includes <jansson.h> but through here. */
 #ifndef CEI_JSON_H
 #define CEI_JSON_H
 
@@ -9,12 +9,14 @@
 #include <jansson.h>
 
 /* Parses size bytes that came from the file path (for messages only). The root may be any JSON value. Of a key that
- * an object has twice, the last one counts, as in Python; an integer beyond 64 bits becomes a real.
+ * an object has twice, the last one counts, as in Python; an integer beyond 64 bits, and -0, become reals. Strings and
+ * keys may have NULs in them (real vocabularies do): read them with json_string_length and
+ * json_object_keylen_foreach where that matters.
  * *root is the caller's, released by json_decref. Errors: FORMAT (with line and column), MEMORY. */
 ce_status cei_json_parse(const char *data, size_t size, const char *path, json_t **root, ce_error *error);
 
-/* The same, but a key that an object has twice, and an integer beyond 64 bits, are FORMAT. */
-ce_status cei_json_parse_unique(const char *data, size_t size, const char *path, json_t **root, ce_error *error);
+/* The same, but a key that an object has twice, or with a NUL in it, is FORMAT. */
+ce_status cei_json_parse_strict(const char *data, size_t size, const char *path, json_t **root, ce_error *error);
 
 /* Reads and parses a file whose root must be an object. Errors: those of cei_read_file and cei_json_parse. */
 ce_status cei_json_load(const char *path, size_t limit, json_t **root, ce_error *error);

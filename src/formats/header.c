@@ -250,7 +250,7 @@ static ce_status split_file(const uint8_t *data, size_t size, const char *path, 
 }
 
 static ce_status parse_json(const region *json, const char *path, json_t **root, ce_error *error) {
-    ce_status status = cei_json_parse_unique((const char *)json->data, (size_t)json->size, path, root, error);
+    ce_status status = cei_json_parse_strict((const char *)json->data, (size_t)json->size, path, root, error);
     if (status == CE_ERR_FORMAT && error) return cei_fail(error, status, "the header of %s", error->message);
     if (status != CE_OK || json_is_object(*root)) return status;
     return cei_fail(error, CE_ERR_FORMAT, "the header of %s must be a JSON object, and is %s", path,
