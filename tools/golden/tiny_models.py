@@ -47,7 +47,8 @@ IDENTITY = "torch.nn.modules.linear.Identity"
 SIGMOID = "torch.nn.modules.activation.Sigmoid"
 
 # name -> what differs. labels: id2label is written for them; extra: other fields of config.json; store: dtype of the
-# weights; tokenizer: the files; limit: model_max_length.
+# weights; tokenizer: the files; limit: model_max_length; embedding: spread of the embeddings, small where the first
+# norm's epsilon is to matter.
 MODELS = {
     "three-labels": {
         "config": {"num_hidden_layers": 1},
@@ -57,6 +58,7 @@ MODELS = {
     "sigmoid-gelu-new": {
         "config": {"hidden_size": 33, "num_attention_heads": 3, "intermediate_size": 50, "hidden_act": "gelu_new",
                    "layer_norm_eps": 1e-5},
+        "embedding": 0.02,
         "labels": ["LABEL_0"], "tokenizer": "vocab", "limit": None,
     },
     "relu-f16": {
@@ -73,6 +75,7 @@ MODELS = {
     "quick-gelu-one-type": {
         "config": {"hidden_size": 26, "num_attention_heads": 2, "hidden_act": "quick_gelu", "type_vocab_size": 1,
                    "layer_norm_eps": 1e-3, "num_hidden_layers": 3},
+        "embedding": 0.1,
         "extra": {"sentence_transformers": {"activation_fn": IDENTITY}},
         "labels": ["LABEL_0"], "tokenizer": "json", "limit": 64, "no_types": True,
     },
@@ -99,7 +102,7 @@ MODELS = {
 }  # fmt: skip
 
 
-def random_weight(name, shape, rng):
+def random_weight(name, shape, embedding, rng):
     if "LayerNorm.weight" in name:
         return rng.normal(1.0, 0.3, shape)
     if name == "bert.pooler.dense.bias":
@@ -107,18 +110,18 @@ def random_weight(name, shape, rng):
     if name.endswith("bias"):
         return rng.normal(0.0, 0.4, shape)
     if "embeddings" in name:
-        return rng.normal(0.0, 1.0, shape)
+        return rng.normal(0.0, embedding, shape)
     if name == "classifier.weight":
         return rng.normal(0.0, 3.0, shape)
     return rng.normal(0.0, 1.6 / np.sqrt(shape[-1]), shape)
 
 
-def weights(config, seed):
+def weights(config, embedding, seed):
     rng = np.random.Generator(np.random.PCG64(seed))
     with torch.device("meta"):
         model = BertForSequenceClassification(BertConfig(**config))
     shapes = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
-    return {name: random_weight(name, shapes[name], rng).astype(np.float32) for name in sorted(shapes)}
+    return {name: random_weight(name, shapes[name], embedding, rng).astype(np.float32) for name in sorted(shapes)}
 
 
 def old_names(name):
@@ -184,5 +187,6 @@ def make(folder, name, seed):
         written["id2label"] = {str(i): label for i, label in enumerate(labels)}
         written["label2id"] = {label: i for i, label in enumerate(labels)}
     (folder / "config.json").write_text(json.dumps(written, indent=2) + "\n")
-    store(folder, weights({**config, "num_labels": count}, seed), spec.get("store", "F32"))
+    arrays = weights({**config, "num_labels": count}, spec.get("embedding", 1.0), seed)
+    store(folder, arrays, spec.get("store", "F32"))
     write_tokenizer(folder, spec, vocabulary)
