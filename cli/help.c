@@ -1,0 +1,148 @@
+/* help.c - texts of the help, which the options of options.c complete. The man page says the same at more length. */
+#include "help.h"
+
+#include "options.h"
+
+typedef struct help_text {
+    int command;
+    const char *usage; /* lines behind "Usage: " */
+    const char *about;
+    const char *more;     /* sections behind the options */
+    const char *examples; /* a comment and a command each */
+} help_text;
+
+static const help_text texts[] = {
+    {CLI_RANK,
+     "crossenc rank [OPTION]... QUERY [DOCUMENT]...\n"
+     "       crossenc rank [OPTION]... --run FILE --corpus FILE --queries FILE",
+     "Ranks documents for a query, best first. Without DOCUMENT, documents are read from --documents or\n"
+     "standard input. With --run, a first-stage run is re-ranked into a new run.",
+     "Documents\n"
+     "  lines    one a line (standard input, unless --format says otherwise)\n"
+     "  tsv      id<TAB>text\n"
+     "  jsonl    \"text\" or {\"_id\": \"...\", \"title\": \"...\", \"text\": \"...\"}; id and title may be missing\n"
+     "\n"
+     "Results\n"
+     "  A table on a terminal; elsewhere lines of rank, score, index or id, text, parted by tabs. With --json a\n"
+     "  line {\"index\":0,\"score\":0.98,\"text\":\"...\"} for each document; \"id\" is there if documents have ids.\n"
+     "  The index counts from 0. Equal scores keep the order of the input.\n",
+     "  # Three documents from the command line\n"
+     "  crossenc rank 'what is a panda' 'hi' 'The giant panda is a bear native to China.' 'Paris is in France.'\n"
+     "  # The ten best lines of a file, as JSON\n"
+     "  crossenc rank --top-k 10 --json 'heat transfer in laminar flow' < abstracts.txt\n"
+     "  # Documents with ids, on the first GPU\n"
+     "  crossenc rank --device cuda:0 --documents corpus.jsonl --top-k 10 'heat transfer in laminar flow'\n"
+     "  # Re-rank the 50 best of a BM25 run\n"
+     "  crossenc rank --run bm25.trec --corpus corpus.jsonl --queries queries.jsonl --top 50 -o reranked.trec\n"},
+    {CLI_PREDICT, "crossenc predict [OPTION]... [FILE]",
+     "Scores pairs of texts: reads query<TAB>document lines from FILE or standard input, and writes a line of\n"
+     "scores for each, in the same order, while it goes.",
+     "Pairs\n"
+     "  tsv      query<TAB>document (standard input, unless --format says otherwise)\n"
+     "  jsonl    {\"query\": \"...\", \"document\": \"...\"} or [\"query\", \"document\"]\n"
+     "\n"
+     "Results\n"
+     "  The score; for a model with several labels, all of them, parted by tabs. With --json {\"score\":0.98},\n"
+     "  or {\"scores\":[...]} for several labels; with --json --logits {\"logits\":[...]}. A bad line ends the run;\n"
+     "  scores of the lines before it have been written then (but no --output file).\n",
+     "  # One pair\n"
+     "  printf 'what is a panda\\tThe giant panda is a bear.\\n' | crossenc predict\n"
+     "  # A file of pairs; raw logits\n"
+     "  crossenc predict --logits pairs.tsv > logits.txt\n"
+     "  # Probabilities of the labels of a model for entailment\n"
+     "  crossenc predict --model nli-model --softmax --json pairs.jsonl\n"},
+    {CLI_EVAL, "crossenc eval [OPTION]... --corpus FILE --queries FILE --qrels FILE --run FILE",
+     "Re-ranks a first-stage run and measures it against judgements: nDCG, MRR, MAP and recall, with the\n"
+     "numbers of trec_eval, beside those of the first stage.",
+     "How it measures\n"
+     "  Documents are ordered by score, and equal scores by id, descending, as trec_eval does. Means are over the\n"
+     "  queries that have both judgements and a run. The first stage is measured on the same N documents\n"
+     "  (--top). Gains of nDCG are linear. With --json: "
+     "{\"ndcg@10\":...,\"mrr@10\":...,\"map\":...,\"recall@10\":...,\n"
+     "  "
+     "\"recall@100\":...,\"first_stage\":{...},\"queries\":...,\"pairs\":...,\"seconds\":...,\"pairs_per_second\":...}."
+     "\n",
+     "  # A BEIR collection\n"
+     "  crossenc eval --corpus corpus.jsonl --queries queries.jsonl --qrels qrels.tsv --run bm25.trec\n"
+     "  # A quick look at 20 queries; keep the re-ranked run\n"
+     "  crossenc eval -c corpus.jsonl -q queries.jsonl -j qrels.tsv -r bm25.trec --max-queries 20 -o new.trec\n"},
+    {CLI_DEVICES, "crossenc devices [OPTION]...",
+     "Lists every kind of device that crossenc knows: what is there, what is usable, and why not.", "",
+     "  crossenc devices\n"
+     "  crossenc devices --json\n"},
+    {CLI_INSPECT, "crossenc inspect [OPTION]...",
+     "Shows a model: architecture, tokenizer, labels, files, and where it would be placed with how many bytes.\n"
+     "With --place it is placed, and the verified placement is shown.",
+     "",
+     "  # The default model\n"
+     "  crossenc inspect\n"
+     "  # Does this model work on that device?\n"
+     "  crossenc inspect --model my-model --device cuda:0 --place\n"},
+    {CLI_TOKENIZE, "crossenc tokenize [OPTION]... QUERY DOCUMENT",
+     "Shows the token ids of a pair as the model reads them, and what truncation took.", "",
+     "  crossenc tokenize 'what is a panda' 'The giant panda is a bear.'\n"
+     "  crossenc tokenize --max-length 16 --json 'what is a panda' 'The giant panda is a bear native to China.'\n"},
+};
+
+static void write_section(cli_output *output, const char *title, const char *text) {
+    cli_print(output, "\n%s%s%s\n", cli_style(output, CLI_BOLD), title, cli_style(output, CLI_RESET));
+    cli_write_string(output, text);
+}
+
+static const char general[] =
+    "crossenc scores pairs of a query and a document with a cross-encoder, and ranks documents by it.\n";
+
+static const char commands[] = "  rank       rank documents for a query, or re-rank a run\n"
+                               "  predict    score pairs of texts\n"
+                               "  eval       measure a re-ranked run: nDCG, MRR, MAP, recall\n"
+                               "  devices    list devices: what is usable, and why not\n"
+                               "  inspect    show a model, its files and its placement\n"
+                               "  tokenize   show the token ids of a pair\n"
+                               "  help       show this help, or that of a command\n";
+
+static const char statuses[] =
+    "  0  all went well                         4  no such device, or it failed\n"
+    "  1  no memory, or another fault           5  input is missing, unreadable or malformed\n"
+    "  2  the command line is wrong             6  results cannot be written\n"
+    "  3  the model cannot be loaded or used  141  the reader of standard output went away\n";
+
+static const char variables[] = "  CROSSENC_DEFAULT_MODEL  folder of the model to use when none is named\n"
+                                "  CROSSENC_MODELS         folders, parted by colons, where models are found by name\n"
+                                "  LOCAL_RANK              which accelerator --device auto takes\n"
+                                "  NO_COLOR                no colours, if it is set and not empty\n";
+
+static const char examples[] = "  crossenc rank 'what is a panda' 'hi' 'The giant panda is a bear native to China.'\n"
+                               "  crossenc predict < pairs.tsv\n"
+                               "  crossenc help rank\n";
+
+static void write_general(cli_output *output) {
+    cli_print(output, "%sUsage:%s crossenc COMMAND [OPTION]... [ARGUMENT]...\n       crossenc --version\n\n",
+              cli_style(output, CLI_BOLD), cli_style(output, CLI_RESET));
+    cli_write_string(output, general);
+    write_section(output, "Commands", commands);
+    write_section(output, "Exit status", statuses);
+    write_section(output, "Environment", variables);
+    write_section(output, "Examples", examples);
+    cli_write_string(output, "\n'crossenc help COMMAND' tells of a command's options. All of it is in crossenc(1).\n");
+}
+
+void cli_help(int command, cli_output *output) {
+    const help_text *text = NULL;
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        if (texts[i].command == command) text = &texts[i];
+    }
+    if (!text) {
+        write_general(output);
+        return;
+    }
+    cli_print(output, "%sUsage:%s %s\n\n", cli_style(output, CLI_BOLD), cli_style(output, CLI_RESET), text->usage);
+    cli_write_string(output, text->about);
+    cli_write_string(output, "\n");
+    cli_options_describe(command, output);
+    if (text->more[0]) {
+        cli_write_string(output, "\n");
+        cli_write_string(output, text->more);
+    }
+    write_section(output, "Examples", text->examples);
+    cli_write_string(output, "\nExit status: see 'crossenc help'.\n");
+}

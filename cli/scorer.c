@@ -1,0 +1,164 @@
+/* scorer.c - models by folder or name, scoring in chunks, and what people should know of it. Relies on the public
+ * headers of the library. Prints to standard error only. */
+#include "scorer.h"
+
+#include "format.h"
+
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static bool is_folder(const char *path) {
+    struct stat status;
+    return stat(path, &status) == 0 && S_ISDIR(status.st_mode);
+}
+
+/* folder[0, length)/name into path, if that is a folder. */
+static bool try_folder(const char *folder, size_t length, const char *name, char *path, size_t size) {
+    int used = snprintf(path, size, "%.*s/%s", (int)length, folder, name);
+    return length > 0 && used > 0 && (size_t)used < size && is_folder(path);
+}
+
+static bool find_by_name(const char *name, char *path, size_t size) {
+    const char *folders = getenv("CROSSENC_MODELS");
+    while (folders && *folders) {
+        size_t length = strcspn(folders, ":");
+        if (try_folder(folders, length, name, path, size)) return true;
+        folders += length + (folders[length] == ':');
+    }
+    char known[PATH_MAX];
+    if (ce_default_model_path(known, sizeof known, NULL) != CE_OK) return false;
+    const char *slash = strrchr(known, '/');
+    return slash && try_folder(known, (size_t)(slash - known), name, path, size);
+}
+
+cli_status cli_find_model(const char *name, char *path, size_t size, cli_error *error) {
+    ce_error why = {0};
+    if (!name) {
+        ce_status status = ce_default_model_path(path, size, &why);
+        return status == CE_OK ? CLI_OK : cli_fail(error, CLI_MODEL, "%s", why.message);
+    }
+    bool is_plain = *name && !strchr(name, '/') && strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
+    if (!is_folder(name) && is_plain && find_by_name(name, path, size)) return CLI_OK;
+    /* What is no folder is left to the library, whose message says what is wrong with it. */
+    int used = snprintf(path, size, "%s", name);
+    if (used < 0 || (size_t)used >= size) return cli_fail(error, CLI_MODEL, "the model's path is too long");
+    if (access(path, F_OK) == 0) return CLI_OK;
+    return cli_fail(
+        error, CLI_MODEL,
+        "there is no model \"%s\": no such folder%s. Models are read from local folders and never downloaded", name,
+        is_plain ? ", nor one of that name in CROSSENC_MODELS or beside the default model" : "");
+}
+
+static void on_log(void *user, ce_log_level level, const char *message) {
+    cli_scorer *scorer = user;
+    static const char *const names[] = {"debug", "info", "warning"};
+    /* Truncation, which the library warns of while it scores, is summed up at the end instead. */
+    bool is_shown =
+        scorer->settings->verbose || (scorer->is_loading && level == CE_LOG_WARNING && !scorer->settings->quiet);
+    if (!is_shown || (unsigned)level >= sizeof names / sizeof *names) return;
+    cli_progress_clear(&scorer->progress);
+    fprintf(stderr, "crossenc: %s: %s\n", names[level], message);
+}
+
+static ce_load_options load_options(cli_scorer *scorer, ce_place_mode mode) {
+    const cli_settings *settings = scorer->settings;
+    ce_load_options options = {.size = sizeof options};
+    options.device = settings->device;
+    options.place = settings->deferred ? CE_PLACE_DEFERRED : mode;
+    options.precision = (ce_precision)settings->precision;
+    options.threads = settings->threads > UINT_MAX ? UINT_MAX : (unsigned)settings->threads;
+    options.max_length = settings->max_length;
+    options.activation = settings->logits ? CE_ACTIVATION_IDENTITY : (ce_activation)settings->activation;
+    options.batch_tokens = settings->batch_tokens;
+    options.log = on_log;
+    options.log_user = scorer;
+    return options;
+}
+
+cli_status cli_scorer_open(cli_scorer *scorer, const cli_settings *settings, ce_place_mode mode, cli_error *error) {
+    char path[PATH_MAX];
+    ce_error why = {0};
+    *scorer = (cli_scorer){.settings = settings, .is_loading = true, .fraction_begin = -1, .fraction_end = -1};
+    cli_status status = cli_find_model(settings->model, path, sizeof path, error);
+    if (status != CLI_OK) return status;
+    ce_load_options options = load_options(scorer, mode);
+    ce_status loaded = ce_model_load(path, &options, &scorer->model, &why);
+    if (loaded != CE_OK) return cli_fail_load(error, loaded, &why);
+    scorer->info.size = sizeof scorer->info;
+    loaded = ce_model_describe(scorer->model, &scorer->info, &why);
+    if (loaded != CE_OK) return cli_fail_load(error, loaded, &why);
+    scorer->is_loading = false;
+    cli_progress_begin(&scorer->progress, settings, "scoring");
+    return CLI_OK;
+}
+
+static bool on_progress(void *user, uint64_t done, uint64_t total) {
+    cli_scorer *scorer = user;
+    double fraction = -1;
+    if (scorer->fraction_begin >= 0 && total > 0) {
+        double share = (double)done / (double)total;
+        fraction = scorer->fraction_begin + share * (scorer->fraction_end - scorer->fraction_begin);
+    }
+    cli_progress_update(&scorer->progress, scorer->pairs + done, fraction);
+    return true;
+}
+
+cli_status cli_scorer_score(cli_scorer *scorer, const ce_pair *pairs, size_t count, float *scores, cli_error *error) {
+    ce_error why = {0};
+    ce_score_report report = {.size = sizeof report};
+    ce_score_options options = {.size = sizeof options, .report = &report, .progress = on_progress};
+    options.apply_softmax = scorer->settings->softmax;
+    options.utf8 = (ce_utf8_policy)scorer->settings->utf8;
+    options.progress_user = scorer;
+    double begun = cli_now();
+    ce_status status = ce_predict(scorer->model, pairs, count, &options, scores, &why);
+    scorer->seconds += cli_now() - begun;
+    if (status != CE_OK) {
+        cli_progress_clear(&scorer->progress);
+        return cli_fail_call(error, status, &why);
+    }
+    if (report.truncated && !scorer->truncated) scorer->first_truncated = scorer->pairs + report.first_truncated;
+    scorer->truncated += report.truncated;
+    scorer->tokens += report.tokens;
+    scorer->pairs += count;
+    return CLI_OK;
+}
+
+void cli_scorer_note_truncation(cli_scorer *scorer, const char *first) {
+    char pairs[CLI_NUMBER_SIZE], truncated[CLI_NUMBER_SIZE];
+    if (!scorer->truncated || scorer->settings->quiet) return;
+    cli_progress_clear(&scorer->progress);
+    fprintf(stderr, "crossenc: note: %s of %s pairs %s truncated to %zu tokens; first: %s\n",
+            cli_format_count(scorer->truncated, truncated), cli_format_count(scorer->pairs, pairs),
+            scorer->truncated == 1 ? "was" : "were", scorer->info.max_length, first);
+}
+
+void cli_scorer_note_speed(cli_scorer *scorer, const char *what) {
+    char pairs[CLI_NUMBER_SIZE];
+    ce_placement_report report = {.size = sizeof report};
+    const cli_progress *progress = &scorer->progress;
+    if (!progress->is_on || ce_model_placement(scorer->model, &report, NULL) != CE_OK) return;
+    cli_progress_clear(&scorer->progress);
+    fprintf(stderr, "%s%s %s in %.2f s (%.0f/s) on %s%s\n", progress->is_color ? CLI_DIM : "",
+            cli_format_count(scorer->pairs, pairs), what, scorer->seconds,
+            scorer->seconds > 0 ? (double)scorer->pairs / scorer->seconds : 0, report.device,
+            progress->is_color ? CLI_RESET : "");
+}
+
+cli_status cli_scorer_need_one_label(const cli_scorer *scorer, const char *command, cli_error *error) {
+    if (scorer->info.num_labels == 1) return CLI_OK;
+    return cli_fail(error, CLI_MODEL,
+                    "the model has %zu labels, and 'crossenc %s' needs one that gives one score; 'crossenc predict' "
+                    "takes any",
+                    scorer->info.num_labels, command);
+}
+
+void cli_scorer_close(cli_scorer *scorer) {
+    cli_progress_clear(&scorer->progress);
+    ce_model_free(scorer->model);
+    *scorer = (cli_scorer){0};
+}

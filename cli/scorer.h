@@ -1,0 +1,48 @@
+/* scorer.h - a loaded model and what it did: the one place that loads and scores. */
+#ifndef CLI_SCORER_H
+#define CLI_SCORER_H
+
+#include "options.h"
+#include "progress.h"
+
+#include <crossenc/score.h>
+
+/* Pairs that are scored in one call: enough to sort by length and keep every thread busy, little enough to hold. */
+enum { CLI_CHUNK_PAIRS = 4096 };
+#define CLI_CHUNK_BYTES ((size_t)16 << 20)
+
+/* Zeroed is closed. */
+typedef struct cli_scorer {
+    const cli_settings *settings;
+    ce_model *model;
+    ce_model_info info;
+    cli_progress progress;
+    uint64_t pairs, tokens;
+    uint64_t truncated, first_truncated; /* pairs that lost tokens; the first of them, counted from 0 */
+    double seconds;                      /* spent scoring */
+    double fraction_begin, fraction_end; /* of the whole work: where the next call begins and ends; negative: unknown */
+    bool is_loading;
+} cli_scorer;
+
+/* Finds the folder that --model names and writes its path. Errors: MODEL. */
+cli_status cli_find_model(const char *name, char *path, size_t size, cli_error *error);
+
+/* Loads the model of the settings, which must outlive the scorer. mode overrides --deferred if it is DEFERRED.
+ * Errors: MODEL, DEVICE, USAGE, FAILED. */
+cli_status cli_scorer_open(cli_scorer *scorer, const cli_settings *settings, ce_place_mode mode, cli_error *error);
+
+/* Scores count pairs into scores [count, num_labels]. */
+cli_status cli_scorer_score(cli_scorer *scorer, const ce_pair *pairs, size_t count, float *scores, cli_error *error);
+
+/* Says on standard error, unless quiet, how many pairs were truncated; first names the first of them. */
+void cli_scorer_note_truncation(cli_scorer *scorer, const char *first);
+
+/* A dim line on standard error for people who watch: what was done, how fast, where. */
+void cli_scorer_note_speed(cli_scorer *scorer, const char *what);
+
+/* A failure if the model has several labels. */
+cli_status cli_scorer_need_one_label(const cli_scorer *scorer, const char *command, cli_error *error);
+
+void cli_scorer_close(cli_scorer *scorer);
+
+#endif

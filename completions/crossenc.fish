@@ -1,0 +1,61 @@
+# fish completion of crossenc.
+
+set -l commands rank predict eval devices inspect tokenize help
+set -l model '__fish_seen_subcommand_from rank predict eval inspect tokenize'
+set -l scoring '__fish_seen_subcommand_from rank predict eval'
+set -l runs '__fish_seen_subcommand_from rank eval'
+set -l input '__fish_seen_subcommand_from rank predict'
+set -l texts '__fish_seen_subcommand_from rank predict eval tokenize'
+set -l all '__fish_seen_subcommand_from rank predict eval devices inspect tokenize'
+
+function __crossenc_devices
+    echo auto
+    crossenc devices --json 2>/dev/null | string match -ra '"id":"[^"]*"' | string replace -r '"id":"([^"]*)"' '$1'
+end
+
+complete -c crossenc -f
+complete -c crossenc -n "not __fish_seen_subcommand_from $commands" -l version -s V -d 'Version'
+complete -c crossenc -n "not __fish_seen_subcommand_from $commands" -l help -s h -d 'Help'
+complete -c crossenc -n "not __fish_seen_subcommand_from $commands" -a rank -d 'Rank documents for a query'
+complete -c crossenc -n "not __fish_seen_subcommand_from $commands" -a predict -d 'Score pairs of texts'
+complete -c crossenc -n "not __fish_seen_subcommand_from $commands" -a eval -d 'Measure a re-ranked run'
+complete -c crossenc -n "not __fish_seen_subcommand_from $commands" -a devices -d 'List devices'
+complete -c crossenc -n "not __fish_seen_subcommand_from $commands" -a inspect -d 'Show a model and its placement'
+complete -c crossenc -n "not __fish_seen_subcommand_from $commands" -a tokenize -d 'Show the token ids of a pair'
+complete -c crossenc -n "not __fish_seen_subcommand_from $commands" -a help -d 'Show help'
+complete -c crossenc -n '__fish_seen_subcommand_from help' -a 'rank predict eval devices inspect tokenize'
+
+complete -c crossenc -n $model -s m -l model -xa '(__fish_complete_directories)' -d 'Model folder or name'
+complete -c crossenc -n $model -s d -l device -xa '(__crossenc_devices)' -d 'Where to run'
+complete -c crossenc -n $model -s t -l threads -x -d 'CPU threads'
+complete -c crossenc -n $model -l max-length -x -d 'Tokens of a pair'
+complete -c crossenc -n $model -l precision -xa 'default float32' -d 'How numbers are multiplied'
+complete -c crossenc -n $model -l batch-tokens -x -d 'Tokens encoded together'
+complete -c crossenc -n $model -s Q -l quiet -d 'No progress, notes and warnings'
+complete -c crossenc -n $model -s v -l verbose -d 'The log of the library'
+complete -c crossenc -n $scoring -l deferred -d 'Place the model at the first pair'
+complete -c crossenc -n '__fish_seen_subcommand_from inspect' -l place -d 'Place the model and show what was verified'
+
+complete -c crossenc -n $scoring -s a -l activation -xa 'default identity sigmoid tanh relu softmax' -d 'Applied to the logits'
+complete -c crossenc -n $scoring -s l -l logits -d 'Raw logits'
+complete -c crossenc -n '__fish_seen_subcommand_from predict' -l softmax -d 'Softmax over the labels'
+complete -c crossenc -n '__fish_seen_subcommand_from rank' -s k -l top-k -x -d 'How many to print'
+complete -c crossenc -n '__fish_seen_subcommand_from eval' -s k -l k -x -d 'Cut-off of the measures'
+complete -c crossenc -n '__fish_seen_subcommand_from eval' -l max-queries -x -d 'Queries to measure'
+complete -c crossenc -n $runs -s n -l top -x -d 'Documents of each query to re-rank'
+
+complete -c crossenc -n '__fish_seen_subcommand_from rank' -s D -l documents -rF -d 'File of documents'
+complete -c crossenc -n $input -s f -l format -xa 'auto lines tsv jsonl' -d 'Format of the input'
+complete -c crossenc -n $runs -s r -l run -rF -d 'First-stage run'
+complete -c crossenc -n $runs -s c -l corpus -rF -d 'Documents of the run'
+complete -c crossenc -n $runs -s q -l queries -rF -d 'Queries of the run'
+complete -c crossenc -n '__fish_seen_subcommand_from eval' -s j -l qrels -rF -d 'Judgements'
+complete -c crossenc -n $texts -l utf8 -xa 'strict replace' -d 'Bytes that are not UTF-8'
+
+complete -c crossenc -n $all -l json -d 'JSON, for programs'
+complete -c crossenc -n $all -l color -xa 'auto always never' -d 'Colours'
+complete -c crossenc -n $all -s h -l help -d 'Help'
+complete -c crossenc -n $input -s o -l output -rF -d 'Write results to a file'
+complete -c crossenc -n '__fish_seen_subcommand_from eval' -s o -l save-run -rF -d 'Write the re-ranked run'
+complete -c crossenc -n $runs -l tag -x -d 'Last column of the run that is written'
+complete -c crossenc -n '__fish_seen_subcommand_from predict' -F
