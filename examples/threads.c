@@ -56,8 +56,8 @@ static int run(ce_model *model, const ce_pair *pairs) {
 int main(void) {
     static char long_text[LONG_TEXT];
     for (size_t i = 0; i + 1 < LONG_TEXT; i++) long_text[i] = i % 8 == 7 ? ' ' : "wordily"[i % 8];
-    ce_text query = ce_text_of("How does a wing make lift?");
-    const ce_pair pairs[PAIRS] = {{query, ce_text_of("Lift comes of the pressure difference between its two sides.")},
+    ce_text query = ce_text_of("What is the capital of Germany?");
+    const ce_pair pairs[PAIRS] = {{query, ce_text_of("Berlin is the capital of Germany.")},
                                   {query, ce_text_of("The museum opens at nine.")},
                                   {query, ce_text_of(long_text)}};
     ce_error error = {0};
