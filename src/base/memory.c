@@ -17,7 +17,11 @@ bool cei_add_size(size_t a, size_t b, size_t *out) {
     return true;
 }
 
-void *cei_alloc_zeroed(size_t count, size_t size) { return calloc(count ? count : 1, size ? size : 1); }
+void *cei_alloc_zeroed(size_t count, size_t size) {
+    size_t bytes;
+    if (!cei_mul_size(count, size, &bytes)) return NULL;
+    return calloc(bytes ? bytes : 1, 1);
+}
 
 void *cei_alloc(size_t count, size_t size) { return cei_resize(NULL, count, size); }
 

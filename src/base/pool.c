@@ -1,41 +1,48 @@
 /* pool.c - a job at a time, tasks handed out by an atomic counter. Relies on pthreads.
  *
  * Workers spin briefly for the next job before they sleep: the operations of one encoder layer follow each other
- * within microseconds. With one usable CPU there is no spinning. */
-#define _GNU_SOURCE /* sched_getaffinity */
+ * within microseconds. With fewer usable CPUs than threads there is no spinning. A worker that comes late to a job
+ * finds it closed and leaves it alone, so the caller never waits for a thread that the system has not run yet. */
 #include "base/pool.h"
 
 #include "base/error.h"
 #include "base/memory.h"
 
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-/* About 20-50 microseconds of looking before a thread sleeps. */
+/* How often a thread looks before it sleeps: 50 to 200 microseconds, by how long the processor takes to pause. */
 enum { SPIN_ROUNDS = 4000 };
 
+/* Keeps what every task writes away from what every task reads. */
+enum { CACHE_LINE = 64 };
+
+/* The state word: the job's number, whether it is open to workers, and how many are in it. */
+#define INSIDE ((uint64_t)0xFFFFF)
+#define OPEN ((uint64_t)1 << 20)
+#define JOB ((uint64_t)1 << 21)
+
 struct cei_pool {
-    pthread_mutex_t lock;    /* guards the sleep and wake of workers */
+    pthread_mutex_t lock;    /* guards the sleep and wake of all threads */
     pthread_cond_t wake;     /* a job has come, or the pool ends */
-    pthread_cond_t finished; /* the last worker has left the job */
+    pthread_cond_t finished; /* the last worker has left a closed job */
     pthread_mutex_t user;    /* held by the thread whose job has the pool */
     pthread_t *threads;
     size_t started; /* threads that run */
     size_t size;    /* started + the caller's */
     unsigned spin;
-    atomic_uint job;      /* counts jobs; a worker joins when it changes */
-    atomic_size_t inside; /* workers that have not yet left the current job */
     atomic_bool ending;
     atomic_uint sleepers;
     atomic_bool waiting; /* the caller sleeps on finished */
+    /* The job. Written while no worker is inside, before the state says that it is open. */
     cei_task_fn fn;
     void *argument;
     size_t count;
+    char apart[CACHE_LINE];
+    atomic_uint_fast64_t state;
+    char away[CACHE_LINE];
     atomic_size_t next; /* task to hand out */
 };
 
@@ -60,24 +67,32 @@ static void run_tasks(cei_pool *pool, size_t worker) {
     }
 }
 
-/* Waits until the job number differs from seen; returns the new one. */
-static unsigned await_job(cei_pool *pool, unsigned seen) {
+/* Waits until there is a job of another number than seen, which may already be closed. */
+static void await_job(cei_pool *pool, uint64_t seen) {
     for (unsigned round = 0; round < pool->spin; round++) {
-        unsigned job = atomic_load_explicit(&pool->job, memory_order_acquire);
-        if (job != seen) return job;
+        if (atomic_load_explicit(&pool->state, memory_order_acquire) / JOB != seen) return;
         relax();
     }
     pthread_mutex_lock(&pool->lock);
     atomic_fetch_add(&pool->sleepers, 1);
-    unsigned job;
-    while ((job = atomic_load(&pool->job)) == seen) pthread_cond_wait(&pool->wake, &pool->lock);
+    while (atomic_load(&pool->state) / JOB == seen) pthread_cond_wait(&pool->wake, &pool->lock);
     atomic_fetch_sub(&pool->sleepers, 1);
     pthread_mutex_unlock(&pool->lock);
-    return job;
 }
 
+/* Enters the job if it is open; *seen becomes its number. */
+static bool enter_job(cei_pool *pool, uint64_t *seen) {
+    uint_fast64_t state = atomic_load(&pool->state);
+    while ((state & OPEN) && !atomic_compare_exchange_weak(&pool->state, &state, state + 1)) {
+    }
+    *seen = state / JOB;
+    return (state & OPEN) != 0;
+}
+
+/* The caller sleeps only on a closed job, and looks at the state after it says that it waits. */
 static void leave_job(cei_pool *pool) {
-    if (atomic_fetch_sub(&pool->inside, 1) != 1 || !atomic_load(&pool->waiting)) return;
+    uint64_t before = atomic_fetch_sub(&pool->state, 1);
+    if ((before & (OPEN | INSIDE)) != 1 || !atomic_load(&pool->waiting)) return;
     pthread_mutex_lock(&pool->lock);
     pthread_cond_signal(&pool->finished);
     pthread_mutex_unlock(&pool->lock);
@@ -86,32 +101,35 @@ static void leave_job(cei_pool *pool) {
 static void *worker_main(void *argument) {
     worker_start start = *(worker_start *)argument;
     cei_free(argument);
-    unsigned seen = 0;
+    uint64_t seen = 0;
     for (;;) {
-        seen = await_job(start.pool, seen);
+        await_job(start.pool, seen);
         if (atomic_load(&start.pool->ending)) return NULL;
+        if (!enter_job(start.pool, &seen)) continue;
         run_tasks(start.pool, start.index);
         leave_job(start.pool);
     }
 }
 
-/* Announces a new job number, and wakes those who sleep. */
-static void announce_job(cei_pool *pool) {
-    atomic_fetch_add(&pool->job, 1);
+/* Sets a state with a new job number, and wakes those who sleep. */
+static void announce_job(cei_pool *pool, uint64_t open) {
+    atomic_store(&pool->state, (atomic_load(&pool->state) / JOB + 1) * JOB | open);
     if (atomic_load(&pool->sleepers) == 0) return;
     pthread_mutex_lock(&pool->lock);
     pthread_cond_broadcast(&pool->wake);
     pthread_mutex_unlock(&pool->lock);
 }
 
-static void await_workers(cei_pool *pool) {
+/* Closes the job to workers that have not come yet, and waits for those inside. */
+static void finish_job(cei_pool *pool) {
+    atomic_fetch_and(&pool->state, ~OPEN);
     for (unsigned round = 0; round < pool->spin; round++) {
-        if (atomic_load_explicit(&pool->inside, memory_order_acquire) == 0) return;
+        if ((atomic_load_explicit(&pool->state, memory_order_acquire) & INSIDE) == 0) return;
         relax();
     }
     pthread_mutex_lock(&pool->lock);
     atomic_store(&pool->waiting, true);
-    while (atomic_load(&pool->inside) != 0) pthread_cond_wait(&pool->finished, &pool->lock);
+    while ((atomic_load(&pool->state) & INSIDE) != 0) pthread_cond_wait(&pool->finished, &pool->lock);
     atomic_store(&pool->waiting, false);
     pthread_mutex_unlock(&pool->lock);
 }
@@ -126,10 +144,9 @@ void cei_pool_run(cei_pool *pool, size_t count, cei_task_fn fn, void *argument) 
     pool->argument = argument;
     pool->count = count;
     atomic_store(&pool->next, 0);
-    atomic_store(&pool->inside, pool->started);
-    announce_job(pool);
+    announce_job(pool, OPEN);
     run_tasks(pool, 0);
-    await_workers(pool);
+    finish_job(pool);
     pthread_mutex_unlock(&pool->user);
 }
 
@@ -179,7 +196,7 @@ ce_status cei_pool_create(unsigned threads, cei_pool **out, ce_error *error) {
 void cei_pool_free(cei_pool *pool) {
     if (!pool) return;
     atomic_store(&pool->ending, true);
-    announce_job(pool);
+    announce_job(pool, 0);
     for (size_t i = 0; i < pool->started; i++) pthread_join(pool->threads[i], NULL);
     pthread_cond_destroy(&pool->finished);
     pthread_cond_destroy(&pool->wake);
@@ -187,25 +204,4 @@ void cei_pool_free(cei_pool *pool) {
     pthread_mutex_destroy(&pool->lock);
     cei_free(pool->threads);
     cei_free(pool);
-}
-
-/* The cgroup v2 limit "QUOTA PERIOD" or "max PERIOD" in whole CPUs, rounded up; 0 if there is none. */
-static unsigned cgroup_cpus(void) {
-    FILE *file = fopen("/sys/fs/cgroup/cpu.max", "re");
-    if (!file) return 0;
-    unsigned long long quota = 0, period = 0;
-    int fields = fscanf(file, "%llu %llu", &quota, &period);
-    fclose(file);
-    if (fields != 2 || period == 0) return 0;
-    unsigned long long cpus = (quota + period - 1) / period;
-    return cpus > 0 && cpus < 65536 ? (unsigned)cpus : 0;
-}
-
-unsigned cei_usable_cpus(void) {
-    cpu_set_t set;
-    CPU_ZERO(&set);
-    unsigned cpus = 1;
-    if (sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) > 0) cpus = (unsigned)CPU_COUNT(&set);
-    unsigned limit = cgroup_cpus();
-    return limit && limit < cpus ? limit : cpus;
 }

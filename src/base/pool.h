@@ -22,7 +22,8 @@ size_t cei_pool_size(const cei_pool *pool);
  * inside a task, all tasks run on the calling thread, as worker 0. Never allocates. */
 void cei_pool_run(cei_pool *pool, size_t count, cei_task_fn fn, void *argument);
 
-/* CPUs that this process may use: the affinity mask, and the cgroup's quota rounded up. At least 1. */
+/* CPUs that this process may use: the affinity mask, and the quotas of its cgroup and those above it, rounded up. At
+ * least 1. */
 unsigned cei_usable_cpus(void);
 
 #endif
