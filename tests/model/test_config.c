@@ -70,7 +70,10 @@ static void check_case(const json_t *one) {
     cei_config config;
     ce_status status = cei_config_load(folder, NULL, &config, &error);
     test_remove_folder(folder);
-    if (json_object_get(one, "differs")) return; /* each has a test of its own */
+    if (json_object_get(one, "differs")) { /* each has a test of its own */
+        cei_config_free(&config);
+        return;
+    }
     if ((status != CE_OK) != refused) fail_msg("%s: %s %s", name, ce_status_name(status), error.message);
     if (status != CE_OK) {
         assert_true(status == CE_ERR_FORMAT || status == CE_ERR_UNSUPPORTED);
@@ -340,7 +343,8 @@ static void broken_files_are_named(void **state) {
                   "/no/such/folder");
     expect_status(cei_config_load(folder, NULL, &config, &error), CE_ERR_NOT_FOUND, &error, "config.json");
     expect_file_error(folder, "config.json", "", CE_ERR_FORMAT, "config.json is not valid JSON");
-    expect_file_error(folder, "config.json", "{\"a\": 1", CE_ERR_FORMAT, "line 1, column 8: expected ',' or '}', and the text ends");
+    expect_file_error(folder, "config.json", "{\"a\": 1", CE_ERR_FORMAT,
+                      "line 1, column 8: expected ',' or '}', and the text ends");
     expect_file_error(folder, "config.json", "{\"a\": \"\xff\"}", CE_ERR_FORMAT, "not valid JSON");
     expect_file_error(folder, "config.json", "[1]", CE_ERR_FORMAT, "must hold a JSON object, and holds an array");
     expect_file_error(folder, "config.json", "null", CE_ERR_FORMAT, "holds null");
@@ -364,6 +368,7 @@ static ce_status load_and_free(void *user, ce_error *error) {
 
 static void no_memory_at_any_allocation(void **state) {
     (void)state;
+    failing_malloc_or_skip();
     json_t *root = load_cases();
     char *folder = test_make_folder();
     write_case(find_case(root, "id2label of three"), folder);

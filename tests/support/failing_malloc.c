@@ -40,6 +40,12 @@ static _Thread_local bool chosen_thread;
 
 bool failing_malloc_works(void) { return INTERPOSED; }
 
+void failing_malloc_or_skip(void) {
+    if (failing_malloc_works()) return;
+    print_message("SKIP: the sanitizer's allocator cannot be made to fail\n");
+    skip();
+}
+
 void failing_malloc_start(failing_how how, size_t nth, failing_scope scope) {
     how_to_fail = how;
     failing_number = nth;
@@ -169,10 +175,7 @@ static size_t check_call(failing_fn fn, void *user, failing_how how, size_t nth)
 }
 
 size_t test_some_allocations(failing_fn fn, void *user, size_t runs) {
-    if (!failing_malloc_works()) {
-        print_message("SKIP: the sanitizer's allocator cannot be made to fail\n");
-        skip();
-    }
+    failing_malloc_or_skip();
     ce_error error = {CE_OK, ""};
     expect_ok(fn(user, &error), &error);
     size_t total = check_call(fn, user, FAILING_NONE, 0);

@@ -15,13 +15,15 @@
  *         return status;
  *     }
  *     ...
+ *     failing_malloc_or_skip();
+ *     ...
  *     test_each_allocation(open_it, folder);
  *
  * An allocation is one call of the functions above that asks for memory; mmap counts, as does a realloc that grows or
  * shrinks. Calls that the C library makes inside itself (a thread's stack, stdio's buffers in part) are not seen.
  *
  * Sanitizers bring their own malloc: there the counts stay 0, failing_malloc_works() is false, and
- * test_each_allocation skips the test with that reason. */
+ * failing_malloc_or_skip, with which such a test begins, skips it with that reason. */
 #ifndef CE_TEST_FAILING_MALLOC_H
 #define CE_TEST_FAILING_MALLOC_H
 
@@ -43,6 +45,10 @@ typedef enum failing_scope {
 
 /* False under a sanitizer, where nothing can be made to fail. */
 bool failing_malloc_works(void);
+
+/* Ends the test as skipped, with the reason, where nothing can be made to fail: call it before the test makes anything.
+ */
+void failing_malloc_or_skip(void);
 
 /* From here on allocations are numbered from 1, and fail as how and nth say (nth is not read for FAILING_NONE). */
 void failing_malloc_start(failing_how how, size_t nth, failing_scope scope);

@@ -10,12 +10,6 @@
 #include <string.h>
 #include <sys/mman.h>
 
-static void skip_under_sanitizers(void) {
-    if (failing_malloc_works()) return;
-    print_message("SKIP: the sanitizer's allocator cannot be made to fail\n");
-    skip();
-}
-
 /* The compiler may drop an allocation that nothing reads. */
 static void *kept(void *block) {
     void *volatile through = block;
@@ -24,7 +18,7 @@ static void *kept(void *block) {
 
 static void counts_and_fails_once(void **state) {
     (void)state;
-    skip_under_sanitizers();
+    failing_malloc_or_skip();
     failing_malloc_start(FAILING_ONCE, 2, FAILING_ALL_THREADS);
     void *first = kept(malloc(10)), *second = kept(malloc(10)), *third = kept(calloc(3, 10));
     size_t made = failing_malloc_stop();
@@ -37,7 +31,7 @@ static void counts_and_fails_once(void **state) {
 
 static void fails_every_kind_from_the_first(void **state) {
     (void)state;
-    skip_under_sanitizers();
+    failing_malloc_or_skip();
     void *block = kept(malloc(8)), *aligned = NULL;
     failing_malloc_start(FAILING_FROM, 1, FAILING_ALL_THREADS);
     bool failed = !kept(malloc(1)) && !kept(calloc(1, 1)) && !kept(realloc(block, 100)) &&
@@ -51,7 +45,7 @@ static void fails_every_kind_from_the_first(void **state) {
 
 static void libraries_fail_too(void **state) {
     (void)state;
-    skip_under_sanitizers();
+    failing_malloc_or_skip();
     failing_malloc_start(FAILING_FROM, 1, FAILING_ALL_THREADS);
     json_t *root = json_loads("{\"a\": 1}", 0, NULL);
     failing_malloc_stop();
@@ -62,7 +56,7 @@ static void libraries_fail_too(void **state) {
 
 static void live_blocks_show_a_leak(void **state) {
     (void)state;
-    skip_under_sanitizers();
+    failing_malloc_or_skip();
     long before = failing_malloc_live();
     void *block = kept(malloc(8));
     void *page = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -81,7 +75,7 @@ static void *allocate_in_thread(void *made) {
 
 static void other_threads_can_be_left_alone(void **state) {
     (void)state;
-    skip_under_sanitizers();
+    failing_malloc_or_skip();
     bool other = false;
     pthread_t thread;
     failing_malloc_start(FAILING_FROM, 2, FAILING_THIS_THREAD);
@@ -142,7 +136,7 @@ static ce_status misnaming_work(void *user, ce_error *error) {
 
 static void broken_promises_are_named(void **state) {
     (void)state;
-    skip_under_sanitizers();
+    failing_malloc_or_skip();
     char complaint[256];
     failing_malloc_try(good_work, NULL, FAILING_ONCE, 2, complaint);
     assert_string_equal(complaint, "");
