@@ -9,7 +9,7 @@
 
 #include <string.h>
 
-enum { TOKENIZE_GRAIN = 8 }; /* pairs a task */
+enum { TOKENIZE_GRAIN = 8 }; /* pairs in a row */
 
 /* One window at work. */
 typedef struct window {
@@ -35,12 +35,12 @@ static bool same_text(ce_text a, ce_text b) {
     return a.size == b.size && (a.data == b.data || a.size == 0 || memcmp(a.data, b.data, a.size) == 0);
 }
 
-static ce_status encode_query(const window *w, cei_worker_text *worker, ce_text query, ce_error *error) {
-    if (worker->has_cached && same_text(worker->cached, query)) return CE_OK;
-    worker->has_cached = false;
-    ce_status status = cei_tokenizer_encode(w->model->tokenizer, query, w->options->utf8, &worker->query, error);
-    worker->cached = query;
-    worker->has_cached = status == CE_OK;
+static ce_status encode_query(const window *w, cei_lane_text *lane, ce_text query, ce_error *error) {
+    if (lane->has_cached && same_text(lane->cached, query)) return CE_OK;
+    lane->has_cached = false;
+    ce_status status = cei_tokenizer_encode(w->model->tokenizer, query, w->options->utf8, &lane->query, error);
+    lane->cached = query;
+    lane->has_cached = status == CE_OK;
     return status;
 }
 
@@ -63,36 +63,41 @@ static void record_truncation(window *w, size_t pair, const ce_truncation *cut) 
 }
 
 /* Tokenizes, truncates and joins the pair with number slot of the window. */
-static void encode_pair(window *w, size_t slot, cei_worker_text *worker) {
+static void encode_pair(window *w, size_t slot, cei_lane_text *lane) {
     const cei_tokenizer *tokenizer = w->model->tokenizer;
     size_t limit = w->model->blueprint.max_length, specials = cei_tokenizer_pair_specials(tokenizer);
     size_t index = w->first + slot;
     ce_pair pair = pair_at(w->pairs, index);
     ce_error error = {0};
-    ce_status status = encode_query(w, worker, pair.query, &error);
+    ce_status status = encode_query(w, lane, pair.query, &error);
     if (status != CE_OK) {
         record_failure(w, index, "query", status, &error);
         return;
     }
-    status = cei_tokenizer_encode(tokenizer, pair.document, w->options->utf8, &worker->document, &error);
+    status = cei_tokenizer_encode(tokenizer, pair.document, w->options->utf8, &lane->document, &error);
     if (status != CE_OK) {
         record_failure(w, index, "document", status, &error);
         return;
     }
     size_t query_kept, document_kept;
-    cei_truncate_pair(worker->query.count, worker->document.count, limit - specials, &query_kept, &document_kept);
-    cei_tokenizer_join(tokenizer, worker->query.ids, query_kept, worker->document.ids, document_kept,
+    cei_truncate_pair(lane->query.count, lane->document.count, limit - specials, &query_kept, &document_kept);
+    cei_tokenizer_join(tokenizer, lane->query.ids, query_kept, lane->document.ids, document_kept,
                        w->scratch->ids + slot * limit, w->scratch->types + slot * limit);
     w->scratch->lengths[slot] = (uint32_t)(query_kept + document_kept + specials);
-    ce_truncation cut = {worker->query.count, worker->document.count, worker->query.count - query_kept,
-                         worker->document.count - document_kept};
+    ce_truncation cut = {lane->query.count, lane->document.count, lane->query.count - query_kept,
+                         lane->document.count - document_kept};
     record_truncation(w, index, &cut);
 }
 
-static void encode_task(void *argument, size_t task, size_t worker) {
+/* Lane l of n takes grains l, l + n, l + 2n ... with memory of its own. Lanes are not workers: which thread runs a
+ * task is a matter of chance, and memory that fits the texts of a call must fit them when the call is repeated. */
+static void encode_lane(void *argument, size_t lane, size_t worker) {
+    (void)worker;
     window *w = argument;
-    size_t end = (task + 1) * TOKENIZE_GRAIN < w->count ? (task + 1) * TOKENIZE_GRAIN : w->count;
-    for (size_t slot = task * TOKENIZE_GRAIN; slot < end; slot++) encode_pair(w, slot, &w->scratch->texts[worker]);
+    size_t step = w->scratch->lanes * TOKENIZE_GRAIN;
+    for (size_t first = lane * TOKENIZE_GRAIN; first < w->count; first += step)
+        for (size_t slot = first; slot < first + TOKENIZE_GRAIN && slot < w->count; slot++)
+            encode_pair(w, slot, &w->scratch->texts[lane]);
 }
 
 /* ---- batches ------------------------------------------------------------------------------------------------- */
@@ -164,7 +169,7 @@ static ce_status run_batches(const window *w, cei_placement *placement, cei_cont
 
 static ce_status run_window(window *w, cei_placement *placement, cei_context *context, float *scores, ce_error *error) {
     cei_pool *pool = w->model->blueprint.pool;
-    cei_pool_run(pool, (w->count + TOKENIZE_GRAIN - 1) / TOKENIZE_GRAIN, encode_task, w);
+    cei_pool_run(pool, w->scratch->lanes, encode_lane, w);
     if (w->status != CE_OK) {
         if (error) *error = w->error;
         return w->status;

@@ -17,7 +17,7 @@ size_t cei_scratch_window(const ce_model *model) {
 
 static void scratch_free(cei_scratch *scratch) {
     if (!scratch) return;
-    for (size_t i = 0; scratch->texts && i < scratch->workers; i++) {
+    for (size_t i = 0; scratch->texts && i < scratch->lanes; i++) {
         cei_token_buffer_free(&scratch->texts[i].query);
         cei_token_buffer_free(&scratch->texts[i].document);
     }
@@ -61,8 +61,8 @@ static cei_scratch *scratch_create(const ce_model *model) {
     cei_scratch *scratch = cei_alloc_zeroed(1, sizeof *scratch);
     if (!scratch) return NULL;
     size_t tokens = blueprint->batch_tokens, sequences = blueprint->batch_sequences, values;
-    scratch->workers = cei_pool_size(blueprint->pool);
-    scratch->texts = cei_alloc_zeroed(scratch->workers, sizeof *scratch->texts);
+    scratch->lanes = cei_pool_size(blueprint->pool);
+    scratch->texts = cei_alloc_zeroed(scratch->lanes, sizeof *scratch->texts);
     scratch->tally = cei_alloc(blueprint->max_length + 2, sizeof *scratch->tally);
     scratch->batch_ids = cei_alloc(tokens, sizeof(int32_t));
     scratch->batch_types = cei_alloc(tokens, sizeof(int32_t));
@@ -106,7 +106,7 @@ ce_status cei_scratch_take(ce_model *model, size_t count, cei_scratch **out, ce_
 
 void cei_scratch_give(ce_model *model, cei_scratch *scratch) {
     if (!scratch) return;
-    for (size_t i = 0; i < scratch->workers; i++) scratch->texts[i].has_cached = false;
+    for (size_t i = 0; i < scratch->lanes; i++) scratch->texts[i].has_cached = false;
     pthread_mutex_lock(&model->scratch_lock);
     scratch->next = model->free_scratch;
     model->free_scratch = scratch;

@@ -4,18 +4,18 @@
 
 #include "model/model.h"
 
-/* What one worker thread needs to tokenize. */
-typedef struct cei_worker_text {
+/* What one of the threads that tokenize a window needs. */
+typedef struct cei_lane_text {
     cei_token_buffer query, document;
     ce_text cached; /* the text whose tokens are in query: pairs of one call often share their query */
     bool has_cached;
-} cei_worker_text;
+} cei_lane_text;
 
 /* Pairs are handled a window at a time, so that memory doesn't grow with the call. */
 typedef struct cei_scratch {
     struct cei_scratch *next; /* in the model's list */
-    size_t workers;
-    cei_worker_text *texts; /* [workers] */
+    size_t lanes;         /* parts of a window that are tokenized at the same time: one for each thread of the pool */
+    cei_lane_text *texts; /* [lanes] */
 
     size_t window;     /* pairs that there is room for */
     int32_t *ids;      /* [window, max_length] */

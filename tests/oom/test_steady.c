@@ -34,8 +34,9 @@ static bool meet(void *user, uint64_t done, uint64_t total) {
     return true;
 }
 
-/* A predict and a rank with all that options offer. gate, if not NULL, is where the predict waits for others. */
+/* A predict and a rank with all that options offer. gate, if not NULL, is where each waits for others. */
 static bool score_all(ce_model *model, pthread_barrier_t *gate) {
+    pthread_barrier_t *first = gate;
     float scores[DOCUMENTS];
     ce_truncation cut[DOCUMENTS];
     ce_ranked ranked[DOCUMENTS];
@@ -43,9 +44,11 @@ static bool score_all(ce_model *model, pthread_barrier_t *gate) {
     ce_score_report report = {.size = sizeof report};
     ce_score_options options = {.size = sizeof options, .truncations = cut, .report = &report};
     options.progress = meet;
-    options.progress_user = &gate;
+    options.progress_user = &first;
     if (ce_predict(model, pairs, DOCUMENTS, &options, scores, NULL) != CE_OK || report.truncated == 0) return false;
-    return ce_rank(model, ce_text_of("word1 word2"), documents, DOCUMENTS, 10, NULL, ranked, &count, NULL) == CE_OK &&
+    first = gate;
+    return ce_rank(model, ce_text_of("word1 word2"), documents, DOCUMENTS, 10, &options, ranked, &count, NULL) ==
+               CE_OK &&
            count == 10;
 }
 
@@ -103,7 +106,7 @@ static void test_scoring_counts_when_it_does_allocate(void **state) {
 
 typedef struct caller {
     ce_model *model;
-    pthread_barrier_t *in_call, *warm, *counted; /* in_call: both are inside a predict */
+    pthread_barrier_t *in_call, *warm, *counted; /* in_call: both are inside a call */
     bool good;
 } caller;
 

@@ -68,7 +68,9 @@ bool scene_logged(ce_log_level level, const char *part) {
 }
 
 ce_load_options scene_options(const char *device) {
-    return (ce_load_options){.size = sizeof(ce_load_options), .device = device, .threads = 1, .log = log_line};
+    /* Small batches: memory of sim:N is written when it is taken, which takes time. */
+    return (ce_load_options){
+        .size = sizeof(ce_load_options), .device = device, .threads = 1, .batch_tokens = 128, .log = log_line};
 }
 
 static ce_model *load(const char *device, ce_place_mode place) {
