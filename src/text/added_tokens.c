@@ -135,19 +135,20 @@ static size_t strip_right(const cei_added_scan *scan, size_t end) {
     return end;
 }
 
-/* Finds the next token, and where its stretch of the text lies. */
+/* The next token, or NULL, and where it lies: at the end of the text if there is none. */
 static const cei_added_token *find_token(cei_added_scan *scan, size_t *start, size_t *end) {
-    for (size_t at = scan->searched;; at++) {
-        at = next_candidate(scan, at);
-        if (at >= scan->size) break;
-        const cei_added_token *token = match_at(scan, at, end);
-        if (!token) continue;
-        scan->searched = *end;
-        *start = at;
-        if (!token->single_word || stands_alone(scan, *start, *end)) return token;
-        at = *end - 1;
+    size_t at = next_candidate(scan, scan->searched);
+    while (at < scan->size) {
+        size_t match_end = at + 1;
+        const cei_added_token *token = match_at(scan, at, &match_end);
+        if (token && (!token->single_word || stands_alone(scan, at, match_end))) {
+            *start = at;
+            *end = scan->searched = match_end;
+            return token;
+        }
+        at = next_candidate(scan, match_end);
     }
-    scan->searched = scan->size;
+    *start = *end = scan->searched = scan->size;
     return NULL;
 }
 
@@ -157,14 +158,17 @@ bool cei_added_scan_next(cei_added_scan *scan, cei_added_piece *piece) {
         scan->waiting = -1;
         return true;
     }
-    size_t start = scan->size, end = scan->size, taken = scan->taken;
-    const cei_added_token *token = find_token(scan, &start, &end);
-    if (!token && taken >= scan->size) return false;
-    /* What rstrip took may hold the start of the next token: that one is given out, and no text before it. */
-    if (token && token->lstrip && start > taken) start = strip_left(scan, start, taken);
-    /* A token inside the white space that the last one took ends where that does: scanned once only. */
-    if (token && token->rstrip) end = end < taken ? taken : strip_right(scan, end);
-    scan->taken = end;
+    size_t start, end, taken;
+    const cei_added_token *token;
+    do {
+        taken = scan->taken;
+        token = find_token(scan, &start, &end);
+        if (!token && taken >= scan->size) return false;
+        /* A token may lie in white space that the last one took. There strip_right would end where it did. */
+        if (token && token->lstrip) start = start > taken ? strip_left(scan, start, taken) : taken;
+        if (token && token->rstrip) end = end < taken ? taken : strip_right(scan, end);
+        scan->taken = end;
+    } while (token && start >= end); /* nothing is left of it */
     if (start > taken) {
         *piece = (cei_added_piece){-1, scan->text + taken, start - taken};
         if (token) scan->waiting = token->id;

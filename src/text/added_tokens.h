@@ -12,7 +12,7 @@ typedef struct cei_added_token {
     const char *content;
     size_t size;
     int32_t id;
-    bool special;     /* comes before those that are not, where two are alike */
+    bool special;     /* has a role, as [SEP] has; found in texts like any other */
     bool normalized;  /* looked for in normalized text, in its own normalized form */
     bool single_word; /* not next to a character of a word */
     bool lstrip;      /* takes the white space on its left with it */

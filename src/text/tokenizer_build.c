@@ -36,13 +36,13 @@ static ce_status add_token(cei_tokenizer *tokenizer, const cei_added_token *from
     return CE_OK;
 }
 
-/* Where two tokens look alike in normalized text, special ones come first. */
-static ce_status index_tokens(cei_tokenizer *tokenizer, const cei_tokenizer_spec *spec, bool special,
-                              cei_normalizer_scratch *scratch, ce_error *error) {
+/* Of two that look alike in normalized text the first listed wins; in the reference, either, from run to run. */
+static ce_status index_tokens(cei_tokenizer *tokenizer, const cei_tokenizer_spec *spec, cei_normalizer_scratch *scratch,
+                              ce_error *error) {
     for (size_t i = 0; i < spec->added.count; i++) {
         const cei_added_token *from = &spec->added.items[i];
         const cei_added_token *token = cei_added_tokens_find(&tokenizer->added, from->content, from->size);
-        if (!token || token->special != special) continue;
+        if (!token) continue;
         const char *form = from->content;
         size_t size = from->size;
         if (token->normalized && !cei_normalize(&tokenizer->normalizer, form, size, scratch, &form, &size))
@@ -62,8 +62,7 @@ static ce_status add_all(cei_tokenizer *tokenizer, const cei_tokenizer_spec *spe
     cei_normalizer_scratch scratch = {0};
     for (size_t i = 0; i < spec->added.count && status == CE_OK; i++)
         status = add_token(tokenizer, &spec->added.items[i], spec->path, &largest, error);
-    if (status == CE_OK) status = index_tokens(tokenizer, spec, true, &scratch, error);
-    if (status == CE_OK) status = index_tokens(tokenizer, spec, false, &scratch, error);
+    if (status == CE_OK) status = index_tokens(tokenizer, spec, &scratch, error);
     cei_normalizer_scratch_free(&scratch);
     int32_t last = largest > tokenizer->model.largest_id ? largest : tokenizer->model.largest_id;
     tokenizer->vocab_size = (size_t)last + 1;
