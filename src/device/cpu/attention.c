@@ -38,7 +38,7 @@ typedef struct head {
     const float *q, *k, *v; /* of its first token; rows stride floats apart */
     float *out;
     size_t length, stride, out_stride;
-    float *keys, *values, *queries, *scores, *sums, *partial;
+    float *keys, *values, *queries, *scores, *factors, *partial;
 } head;
 
 static head find_head(const attention_job *job, size_t task, size_t worker) {
@@ -59,7 +59,7 @@ static head find_head(const attention_job *job, size_t task, size_t worker) {
         .values = scratch + plan->values,
         .queries = scratch + plan->queries,
         .scores = scratch + plan->scores,
-        .sums = scratch + plan->sums,
+        .factors = scratch + plan->factors,
         .partial = scratch + plan->partial,
     };
 }
@@ -79,10 +79,10 @@ static void pack_values(const attention_job *job, const head *h) {
     for (size_t c = 0; c < job->head_size; c += width) {
         const size_t columns = cei_cpu_min(width, job->head_size - c);
         float *panel = h->values + c * h->length;
-        for (size_t t = 0; t < h->length; t++) {
-            memcpy(panel + t * width, h->v + t * h->stride + c, columns * sizeof(float));
-            if (columns < width) memset(panel + t * width + columns, 0, (width - columns) * sizeof(float));
-        }
+        job->device->kernels.copy(h->v + c, h->stride, h->length, columns, panel, width);
+        if (columns == width) continue;
+        for (size_t t = 0; t < h->length; t++)
+            memset(panel + t * width + columns, 0, (width - columns) * sizeof(float));
     }
 }
 
@@ -90,8 +90,7 @@ static void pack_values(const attention_job *job, const head *h) {
 static void score_block(const attention_job *job, const head *h, size_t first, size_t rows) {
     const cei_cpu_kernels *kernels = &job->device->kernels;
     const size_t width = kernels->panel, size = job->head_size, q_stride = cei_cpu_padded(size);
-    for (size_t r = 0; r < rows; r++)
-        memcpy(h->queries + r * q_stride, h->q + (first + r) * h->stride, size * sizeof(float));
+    kernels->copy(h->q + first * h->stride, h->stride, rows, size, h->queries, q_stride);
     cei_cpu_product product = {
         .rows = rows, .depth = size, .a = h->queries, .a_stride = q_stride, .out_stride = cei_cpu_padded(h->length)};
     for (size_t t = 0; t < h->length; t += width) {
@@ -102,7 +101,7 @@ static void score_block(const attention_job *job, const head *h, size_t first, s
     }
 }
 
-/* out = scores V / sums, for rows queries from first on. */
+/* out = scores V * factors, for rows queries from first on. */
 static void mix_block(const attention_job *job, const head *h, size_t first, size_t rows) {
     const cei_cpu_kernels *kernels = &job->device->kernels;
     const size_t width = kernels->panel, size = job->head_size;
@@ -111,16 +110,13 @@ static void mix_block(const attention_job *job, const head *h, size_t first, siz
                                .depth = h->length,
                                .a = h->scores,
                                .a_stride = cei_cpu_padded(h->length),
+                               .factors = h->factors,
                                .out_stride = h->out_stride};
     for (size_t c = 0; c < size; c += width) {
         product.columns = cei_cpu_min(width, size - c);
         product.panel = h->values + c * h->length;
         product.out = out + c;
         cei_cpu_multiply_deep(kernels, &product, h->partial);
-    }
-    for (size_t r = 0; r < rows; r++) {
-        const float factor = 1.0f / h->sums[r];
-        for (size_t c = 0; c < size; c++) out[r * h->out_stride + c] *= factor;
     }
 }
 
@@ -137,7 +133,7 @@ static void run_head(void *argument, size_t task, size_t worker) {
     for (size_t b = 0; b < blocks; b++) {
         const size_t first = begin + (end - begin) * b / blocks, last = begin + (end - begin) * (b + 1) / blocks;
         score_block(job, &h, first, last - first);
-        kernels->softmax(h.scores, last - first, h.length, cei_cpu_padded(h.length), job->scale, h.sums);
+        kernels->softmax(h.scores, last - first, h.length, cei_cpu_padded(h.length), job->scale, h.factors);
         mix_block(job, &h, first, last - first);
     }
 }

@@ -20,9 +20,9 @@ typedef struct cei_cpu_buffer {
 
 /* Scratch memory of one worker, in floats. Every part begins on a cache line. */
 typedef struct cei_cpu_scratch_plan {
-    size_t rows;                                /* a block of activations copied for a product */
-    size_t partial;                             /* sums of a block of rows of one panel between blocks of depth */
-    size_t keys, values, queries, scores, sums; /* of one head of one sequence */
+    size_t rows;                                   /* a block of activations copied for a product */
+    size_t partial;                                /* sums of a block of rows of one panel between blocks of depth */
+    size_t keys, values, queries, scores, factors; /* of one head of one sequence */
     size_t total;
 } cei_cpu_scratch_plan;
 
@@ -51,6 +51,9 @@ static inline size_t cei_cpu_divide_up(size_t a, size_t b) { return a / b + (a %
 /* Runs count tasks, work operations (of whatever simple kind) in all: on the caller's thread if that is too little to
  * wake others for. */
 void cei_cpu_run(const cei_cpu_device *device, size_t count, double work, cei_task_fn fn, void *argument);
+
+/* OK if the weight has memory on a device: those of the reference are bound, and reach no other. NULL is fine. */
+ce_status cei_cpu_check_placed(const cei_weight *weight, ce_error *error);
 
 /* ---- memory.c ----------------------------------------------------------------------------------------------- */
 

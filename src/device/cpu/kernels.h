@@ -17,12 +17,13 @@
 /* The widest panel of any tier, in columns. */
 enum { CEI_CPU_MAX_PANEL = 32 };
 
-/* out[r][j] = (add[r][j] +) sum over i < depth of a[r][i] panel[i][j] (+ bias[j]), for r < rows and j < columns. The
- * sum runs in the order of i, in one float32 accumulator per element.
+/* out[r][j] = ((add[r][j] +) sum over i < depth of a[r][i] panel[i][j]) (* factors[r]) (+ bias[j]), for r < rows and
+ * j < columns. The sum runs in the order of i, in one float32 accumulator per element.
  *
  *     a      [rows, depth], rows a_stride floats apart
  *     panel  [depth, kernels.panel], packed: all of its columns are read, those past columns are not used
  *     add    [rows, columns], rows add_stride floats apart; NULL is 0. May be out
+ *     factors  [rows]; NULL is 1
  *     bias   [columns]; NULL is 0
  *     out    [rows, columns], rows out_stride floats apart
  *     next   depth * kernels.panel floats that are wanted soon (the next panel), for prefetching; NULL is none */
@@ -33,6 +34,7 @@ typedef struct cei_cpu_product {
     const float *panel;
     const float *add;
     size_t add_stride;
+    const float *factors;
     const float *bias;
     float *out;
     size_t out_stride;
@@ -60,6 +62,9 @@ typedef struct cei_cpu_kernels {
      * [depth, panel]. Its other columns are left alone. */
     void (*pack)(const float *rows, size_t stride, size_t count, size_t depth, size_t first, float *panel);
 
+    /* Copies rows [count, columns] from rows from_stride floats apart to rows to_stride floats apart. */
+    void (*copy)(const float *from, size_t from_stride, size_t count, size_t columns, float *to, size_t to_stride);
+
     /* Over steps [count, panel] of 32-bit values b: sums[j] = sum of b[i][j], weighted[j] = sum of (i + 1) b[i][j],
      * both modulo 2^64. */
     void (*checksum)(const float *steps, size_t count, uint64_t *sums, uint64_t *weighted);
@@ -67,9 +72,9 @@ typedef struct cei_cpu_kernels {
     /* values [rows, columns], stride floats apart, become f(values). */
     void (*apply[CEI_FN_COUNT])(float *values, size_t rows, size_t columns, size_t stride);
 
-    /* Each row s of scores [rows, columns], stride floats apart, becomes exp(scale s - max(scale s)); sums[row] is
-     * the sum of that. columns >= 1. Values below 2^-126 come out as 0. */
-    void (*softmax)(float *scores, size_t rows, size_t columns, size_t stride, float scale, float *sums);
+    /* Each row s of scores [rows, columns], stride floats apart, becomes e = exp(scale s - max(scale s)), and
+     * factors[row] 1 / (sum of e). columns >= 1. Values below 2^-126 come out as 0. */
+    void (*softmax)(float *scores, size_t rows, size_t columns, size_t stride, float scale, float *factors);
 
     void (*norm)(const cei_cpu_norm *norm);
 

@@ -16,21 +16,63 @@ enum { LANES = 8, PANEL = 2 * LANES, TILE_ROWS = 6 };
 
 static const int32_t lane_masks[2 * LANES] = {-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0};
 
-/* The first count lanes, count clamped to [0, 8]. */
+/* Masks are for ends of rows only. */
 INLINE __m256i first_lanes(size_t count) {
-    return _mm256_loadu_si256((const __m256i *)(const void *)(lane_masks + LANES - (count < LANES ? count : LANES)));
+    return _mm256_loadu_si256((const __m256i *)(const void *)(lane_masks + LANES - count));
 }
 
-INLINE __m256i lanes_from(size_t start, size_t count) { return first_lanes(count > start ? count - start : 0); }
+/* The first count lanes from memory, the others 0; count may be more than there are. */
+INLINE __m256 load(const float *from, size_t count) {
+    return count >= LANES ? _mm256_loadu_ps(from) : _mm256_maskload_ps(from, first_lanes(count));
+}
+
+INLINE void store(float *to, size_t count, __m256 v) {
+    if (count >= LANES)
+        _mm256_storeu_ps(to, v);
+    else
+        _mm256_maskstore_ps(to, first_lanes(count), v);
+}
+
+/* v in the first count lanes, other in the rest. */
+INLINE __m256 choose(size_t count, __m256 v, __m256 other) {
+    return count >= LANES ? v : _mm256_blendv_ps(other, v, _mm256_castsi256_ps(first_lanes(count)));
+}
+
+/* Elements of a row from i on. */
+INLINE size_t left(size_t columns, size_t i) { return columns > i ? columns - i : 0; }
 
 /* ---- products ----------------------------------------------------------------------------------------------- */
 
 typedef struct tile {
-    const float *a, *add;
+    const float *a, *add, *factors;
     float *out;
     const char *next; /* the share of product->next that this tile prefetches */
     size_t step;      /* bytes of it a step of depth */
 } tile;
+
+/* Sums become results: what was before, factors, bias. */
+INLINE void finish_tile(const cei_cpu_product *p, const tile *t, __m256 sum[TILE_ROWS][2], const size_t rows,
+                        const size_t columns) {
+    const size_t c0 = columns, c1 = left(columns, LANES);
+    const __m256 bias0 = p->bias ? load(p->bias, c0) : _mm256_setzero_ps();
+    const __m256 bias1 = p->bias ? load(p->bias + LANES, c1) : _mm256_setzero_ps();
+#pragma GCC unroll 6
+    for (size_t r = 0; r < rows; r++) {
+        if (p->add) {
+            const float *add = t->add + r * p->add_stride;
+            sum[r][0] = _mm256_add_ps(load(add, c0), sum[r][0]);
+            sum[r][1] = _mm256_add_ps(load(add + LANES, c1), sum[r][1]);
+        }
+        if (p->factors) {
+            const __m256 factor = _mm256_set1_ps(t->factors[r]);
+            sum[r][0] = _mm256_mul_ps(sum[r][0], factor);
+            sum[r][1] = _mm256_mul_ps(sum[r][1], factor);
+        }
+        float *out = t->out + r * p->out_stride;
+        store(out, c0, _mm256_add_ps(sum[r][0], bias0));
+        store(out + LANES, c1, _mm256_add_ps(sum[r][1], bias1));
+    }
+}
 
 INLINE void multiply_tile(const cei_cpu_product *p, const tile *t, const size_t rows) {
     __m256 sum[TILE_ROWS][2];
@@ -54,33 +96,23 @@ INLINE void multiply_tile(const cei_cpu_product *p, const tile *t, const size_t 
 #pragma GCC unroll 2
         for (size_t g = 0; g < (rows + 2) / 3; g++) a[g]++;
     }
-    const __m256i m0 = first_lanes(p->columns), m1 = lanes_from(LANES, p->columns);
-    __m256 bias0 = _mm256_setzero_ps(), bias1 = bias0;
-    if (p->bias) {
-        bias0 = _mm256_maskload_ps(p->bias, m0);
-        bias1 = _mm256_maskload_ps(p->bias + LANES, m1);
-    }
-#pragma GCC unroll 6
-    for (size_t r = 0; r < rows; r++) {
-        float *out = t->out + r * p->out_stride;
-        if (p->add) {
-            const float *add = t->add + r * p->add_stride;
-            sum[r][0] = _mm256_add_ps(_mm256_maskload_ps(add, m0), sum[r][0]);
-            sum[r][1] = _mm256_add_ps(_mm256_maskload_ps(add + LANES, m1), sum[r][1]);
-        }
-        _mm256_maskstore_ps(out, m0, _mm256_add_ps(sum[r][0], bias0));
-        _mm256_maskstore_ps(out + LANES, m1, _mm256_add_ps(sum[r][1], bias1));
-    }
+    if (p->columns == PANEL)
+        finish_tile(p, t, sum, rows, PANEL);
+    else
+        finish_tile(p, t, sum, rows, p->columns);
 }
 
 #define TILE(rows) \
     static void multiply_##rows(const cei_cpu_product *p, const tile *t) { multiply_tile(p, t, rows); }
 TILE(1)
 TILE(2)
-TILE(3) TILE(4) TILE(5) TILE(6)
+TILE(3)
+TILE(4)
+TILE(5)
+TILE(6)
 
-    static void (*const multiply_rows[TILE_ROWS + 1])(const cei_cpu_product *, const tile *) = {
-        NULL, multiply_1, multiply_2, multiply_3, multiply_4, multiply_5, multiply_6};
+static void (*const multiply_rows[TILE_ROWS + 1])(const cei_cpu_product *, const tile *) = {
+    NULL, multiply_1, multiply_2, multiply_3, multiply_4, multiply_5, multiply_6};
 
 /* Tiles of nearly equal height: a short last one would wait on its few accumulators. */
 static void multiply(const cei_cpu_product *p) {
@@ -90,8 +122,12 @@ static void multiply(const cei_cpu_product *p) {
     size_t done = 0;
     for (size_t i = 0; i < tiles; i++) {
         const size_t left = tiles - i, rows = (p->rows - done + left - 1) / left;
-        const tile t = {p->a + done * p->a_stride, p->add ? p->add + done * p->add_stride : NULL,
-                        p->out + done * p->out_stride, next + i * step * p->depth, step};
+        const tile t = {p->a + done * p->a_stride,
+                        p->add ? p->add + done * p->add_stride : NULL,
+                        p->factors ? p->factors + done : NULL,
+                        p->out + done * p->out_stride,
+                        next + i * step * p->depth,
+                        step};
         multiply_rows[rows](p, &t);
         done += rows;
     }
@@ -126,18 +162,21 @@ INLINE void transpose(__m256 v[LANES]) {
 
 static void pack(const float *rows, size_t stride, size_t count, size_t depth, size_t first, float *panel) {
     for (size_t r = 0; r < count; r += LANES) {
-        const size_t height = count - r < LANES ? count - r : LANES;
-        const __m256i columns = first_lanes(height);
+        const size_t height = left(count, r);
         for (size_t k = 0; k < depth; k += LANES) {
-            const size_t width = depth - k < LANES ? depth - k : LANES;
-            const __m256i wanted = first_lanes(width);
+            const size_t width = left(depth, k);
             __m256 v[LANES];
             for (size_t i = 0; i < LANES; i++)
-                v[i] = i < height ? _mm256_maskload_ps(rows + (r + i) * stride + k, wanted) : _mm256_setzero_ps();
+                v[i] = i < height ? load(rows + (r + i) * stride + k, width) : _mm256_setzero_ps();
             transpose(v);
-            for (size_t i = 0; i < width; i++) _mm256_maskstore_ps(panel + (k + i) * PANEL + first + r, columns, v[i]);
+            for (size_t i = 0; i < LANES && i < width; i++) store(panel + (k + i) * PANEL + first + r, height, v[i]);
         }
     }
+}
+
+static void copy(const float *from, size_t from_stride, size_t count, size_t columns, float *to, size_t to_stride) {
+    for (size_t r = 0; r < count; r++, from += from_stride, to += to_stride)
+        for (size_t i = 0; i < columns; i += LANES) store(to + i, columns - i, load(from + i, columns - i));
 }
 
 /* ---- checksums ---------------------------------------------------------------------------------------------- */
@@ -230,14 +269,11 @@ INLINE __m256 tanh_of(__m256 x) {
     return _mm256_blendv_ps(small, _mm256_or_ps(large, sign), is_large);
 }
 
-#define APPLY(name, function)                                                                    \
-    static void name(float *values, size_t rows, size_t columns, size_t stride) {                \
-        for (size_t r = 0; r < rows; r++, values += stride) {                                    \
-            for (size_t i = 0; i < columns; i += LANES) {                                        \
-                const __m256i m = lanes_from(i, columns);                                        \
-                _mm256_maskstore_ps(values + i, m, function(_mm256_maskload_ps(values + i, m))); \
-            }                                                                                    \
-        }                                                                                        \
+#define APPLY(name, function)                                                            \
+    static void name(float *values, size_t rows, size_t columns, size_t stride) {        \
+        for (size_t r = 0; r < rows; r++, values += stride)                              \
+            for (size_t i = 0; i < columns; i += LANES)                                  \
+                store(values + i, columns - i, function(load(values + i, columns - i))); \
     }
 APPLY(apply_gelu, gelu)
 APPLY(apply_gelu_tanh, gelu_tanh)
@@ -262,74 +298,79 @@ INLINE float reduce_max(__m256 v) {
     return _mm_cvtss_f32(_mm_max_ss(half, _mm_shuffle_ps(half, half, 1)));
 }
 
-INLINE __m256 scaled(const float *row, __m256i m, __m256 scale) {
-    __m256 s = _mm256_mul_ps(_mm256_maskload_ps(row, m), scale);
-    return _mm256_blendv_ps(_mm256_set1_ps(-__builtin_inff()), s, _mm256_castsi256_ps(m));
-}
-
 static __m256 row_max(const float *row, size_t columns, __m256 scale) {
-    __m256 most[2] = {_mm256_set1_ps(-__builtin_inff()), _mm256_set1_ps(-__builtin_inff())};
+    const __m256 lowest = _mm256_set1_ps(-__builtin_inff());
+    __m256 most[2] = {lowest, lowest};
     for (size_t i = 0; i < columns; i += 2 * LANES) {
-        most[0] = _mm256_max_ps(most[0], scaled(row + i, lanes_from(i, columns), scale));
-        most[1] = _mm256_max_ps(most[1], scaled(row + i + LANES, lanes_from(i + LANES, columns), scale));
+#pragma GCC unroll 2
+        for (size_t h = 0; h < 2; h++) {
+            const size_t count = left(columns, i + h * LANES);
+            __m256 s = _mm256_mul_ps(load(row + i + h * LANES, count), scale);
+            most[h] = _mm256_max_ps(most[h], choose(count, s, lowest));
+        }
     }
     return _mm256_set1_ps(reduce_max(_mm256_max_ps(most[0], most[1])));
 }
 
-INLINE __m256 exp_step(float *row, __m256i m, __m256 scale, __m256 most, __m256 sum) {
-    __m256 e = exp_nonpositive(_mm256_fmsub_ps(_mm256_maskload_ps(row, m), scale, most));
-    _mm256_maskstore_ps(row, m, e);
-    return _mm256_add_ps(sum, _mm256_and_ps(e, _mm256_castsi256_ps(m)));
-}
-
-static void softmax(float *scores, size_t rows, size_t columns, size_t stride, float scale, float *sums) {
-    const __m256 factor = _mm256_set1_ps(scale);
-    for (size_t r = 0; r < rows; r++, scores += stride) {
-        const __m256 most = row_max(scores, columns, factor);
-        __m256 sum[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
-        for (size_t i = 0; i < columns; i += 2 * LANES) {
-            sum[0] = exp_step(scores + i, lanes_from(i, columns), factor, most, sum[0]);
-            sum[1] = exp_step(scores + i + LANES, lanes_from(i + LANES, columns), factor, most, sum[1]);
+/* Replaces a row by its exponentials; returns their sum. */
+static float row_exp(float *row, size_t columns, __m256 scale) {
+    const __m256 most = row_max(row, columns, scale);
+    __m256 sum[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
+    for (size_t i = 0; i < columns; i += 2 * LANES) {
+#pragma GCC unroll 2
+        for (size_t h = 0; h < 2; h++) {
+            float *at = row + i + h * LANES;
+            const size_t count = left(columns, i + h * LANES);
+            __m256 e = exp_nonpositive(_mm256_fmsub_ps(load(at, count), scale, most));
+            store(at, count, e);
+            sum[h] = _mm256_add_ps(sum[h], choose(count, e, _mm256_setzero_ps()));
         }
-        sums[r] = reduce_add(_mm256_add_ps(sum[0], sum[1]));
     }
+    return reduce_add(_mm256_add_ps(sum[0], sum[1]));
 }
 
-/* v = x + residual goes to out and is added to sum. */
-INLINE __m256 sum_step(const float *x, const float *residual, float *out, __m256i m, __m256 sum) {
-    __m256 v = _mm256_maskload_ps(x, m);
-    if (residual) v = _mm256_add_ps(v, _mm256_maskload_ps(residual, m));
-    _mm256_maskstore_ps(out, m, v);
-    return _mm256_add_ps(sum, v);
+static void softmax(float *scores, size_t rows, size_t columns, size_t stride, float scale, float *factors) {
+    for (size_t r = 0; r < rows; r++) factors[r] = 1.0f / row_exp(scores + r * stride, columns, _mm256_set1_ps(scale));
 }
 
-INLINE __m256 square_step(const float *row, __m256i m, __m256 mean, __m256 sum) {
-    __m256 d = _mm256_and_ps(_mm256_sub_ps(_mm256_maskload_ps(row, m), mean), _mm256_castsi256_ps(m));
-    return _mm256_fmadd_ps(d, d, sum);
+/* v = x + residual goes to out; returns its mean. */
+static float row_mean(const float *x, const float *residual, size_t columns, float *out) {
+    __m256 sum[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
+    for (size_t i = 0; i < columns; i += 2 * LANES) {
+#pragma GCC unroll 2
+        for (size_t h = 0; h < 2; h++) {
+            const size_t at = i + h * LANES, count = left(columns, at);
+            __m256 v = load(x + at, count);
+            if (residual) v = _mm256_add_ps(v, load(residual + at, count));
+            store(out + at, count, v);
+            sum[h] = _mm256_add_ps(sum[h], v);
+        }
+    }
+    return reduce_add(_mm256_add_ps(sum[0], sum[1])) / (float)columns;
+}
+
+static float row_variance(const float *row, size_t columns, __m256 mean) {
+    __m256 sum[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
+    for (size_t i = 0; i < columns; i += 2 * LANES) {
+#pragma GCC unroll 2
+        for (size_t h = 0; h < 2; h++) {
+            const size_t at = i + h * LANES, count = left(columns, at);
+            __m256 d = choose(count, _mm256_sub_ps(load(row + at, count), mean), _mm256_setzero_ps());
+            sum[h] = _mm256_fmadd_ps(d, d, sum[h]);
+        }
+    }
+    return reduce_add(_mm256_add_ps(sum[0], sum[1])) / (float)columns;
 }
 
 /* Two passes: the mean, then the squares of what differs from it. The row v waits in out. */
 static void norm_row(const cei_cpu_norm *n, const float *x, const float *residual, float *out) {
-    const size_t columns = n->columns;
-    const float count = (float)columns;
-    __m256 sum[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()}, square[2] = {sum[0], sum[0]};
-    for (size_t i = 0; i < columns; i += 2 * LANES) {
-        const size_t j = i + LANES;
-        sum[0] = sum_step(x + i, residual ? residual + i : NULL, out + i, lanes_from(i, columns), sum[0]);
-        sum[1] = sum_step(x + j, residual ? residual + j : NULL, out + j, lanes_from(j, columns), sum[1]);
-    }
-    const __m256 mean = _mm256_set1_ps(reduce_add(_mm256_add_ps(sum[0], sum[1])) / count);
-    for (size_t i = 0; i < columns; i += 2 * LANES) {
-        square[0] = square_step(out + i, lanes_from(i, columns), mean, square[0]);
-        square[1] = square_step(out + i + LANES, lanes_from(i + LANES, columns), mean, square[1]);
-    }
-    const float variance = reduce_add(_mm256_add_ps(square[0], square[1])) / count;
+    const __m256 mean = _mm256_set1_ps(row_mean(x, residual, n->columns, out));
+    const float variance = row_variance(out, n->columns, mean);
     const __m256 scale = _mm256_set1_ps(1.0f / __builtin_sqrtf(variance + n->epsilon));
-    for (size_t i = 0; i < columns; i += LANES) {
-        const __m256i m = lanes_from(i, columns);
-        __m256 d = _mm256_mul_ps(_mm256_sub_ps(_mm256_maskload_ps(out + i, m), mean), scale);
-        _mm256_maskstore_ps(out + i, m,
-                            _mm256_fmadd_ps(d, _mm256_maskload_ps(n->gain + i, m), _mm256_maskload_ps(n->bias + i, m)));
+    for (size_t i = 0; i < n->columns; i += LANES) {
+        const size_t count = n->columns - i;
+        __m256 d = _mm256_mul_ps(_mm256_sub_ps(load(out + i, count), mean), scale);
+        store(out + i, count, _mm256_fmadd_ps(d, load(n->gain + i, count), load(n->bias + i, count)));
     }
 }
 
@@ -342,9 +383,9 @@ static void norm(const cei_cpu_norm *n) {
 
 static void embed(const float *word, const float *type, const float *position, size_t columns, float *out) {
     for (size_t i = 0; i < columns; i += LANES) {
-        const __m256i m = lanes_from(i, columns);
-        __m256 v = _mm256_add_ps(_mm256_maskload_ps(word + i, m), _mm256_maskload_ps(type + i, m));
-        _mm256_maskstore_ps(out + i, m, _mm256_add_ps(v, _mm256_maskload_ps(position + i, m)));
+        const size_t count = columns - i;
+        __m256 v = _mm256_add_ps(load(word + i, count), load(type + i, count));
+        store(out + i, count, _mm256_add_ps(v, load(position + i, count)));
     }
 }
 
@@ -370,6 +411,7 @@ void cei_cpu_fill_avx2(cei_cpu_kernels *kernels) {
     kernels->panel = PANEL;
     kernels->multiply = multiply;
     kernels->pack = pack;
+    kernels->copy = copy;
     kernels->checksum = checksum;
     kernels->apply[CEI_FN_GELU] = apply_gelu;
     kernels->apply[CEI_FN_GELU_TANH] = apply_gelu_tanh;

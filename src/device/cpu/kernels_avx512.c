@@ -14,21 +14,61 @@
 /* A tile is TILE_ROWS x PANEL: 28 accumulators, two registers of the panel's row, one broadcast of a. */
 enum { LANES = 16, PANEL = 2 * LANES, TILE_ROWS = 14 };
 
-/* The first count lanes, count clamped to [0, 16]. */
-INLINE __mmask16 first_lanes(size_t count) {
-    return count >= LANES ? (__mmask16)0xFFFF : (__mmask16)((1u << count) - 1u);
+/* Masks are for ends of rows only: masked stores are slow on some processors. */
+INLINE __mmask16 first_lanes(size_t count) { return (__mmask16)((1u << count) - 1u); }
+
+/* The first count lanes from memory, the others 0; count may be more than there are. */
+INLINE __m512 load(const float *from, size_t count) {
+    return count >= LANES ? _mm512_loadu_ps(from) : _mm512_maskz_loadu_ps(first_lanes(count), from);
 }
 
-INLINE __mmask16 lanes_from(size_t start, size_t count) { return count > start ? first_lanes(count - start) : 0; }
+INLINE void store(float *to, size_t count, __m512 v) {
+    if (count >= LANES)
+        _mm512_storeu_ps(to, v);
+    else
+        _mm512_mask_storeu_ps(to, first_lanes(count), v);
+}
+
+/* v in the first count lanes, other in the rest. */
+INLINE __m512 choose(size_t count, __m512 v, __m512 other) {
+    return count >= LANES ? v : _mm512_mask_mov_ps(other, first_lanes(count), v);
+}
+
+/* Elements of a row from i on. */
+INLINE size_t left(size_t columns, size_t i) { return columns > i ? columns - i : 0; }
 
 /* ---- products ----------------------------------------------------------------------------------------------- */
 
 typedef struct tile {
-    const float *a, *add;
+    const float *a, *add, *factors;
     float *out;
     const char *next; /* the share of product->next that this tile prefetches */
     size_t step;      /* bytes of it a step of depth */
 } tile;
+
+/* Sums become results: what was before, factors, bias. */
+INLINE void finish_tile(const cei_cpu_product *p, const tile *t, __m512 sum[TILE_ROWS][2], const size_t rows,
+                        const size_t columns) {
+    const size_t c0 = columns, c1 = left(columns, LANES);
+    const __m512 bias0 = p->bias ? load(p->bias, c0) : _mm512_setzero_ps();
+    const __m512 bias1 = p->bias ? load(p->bias + LANES, c1) : _mm512_setzero_ps();
+#pragma GCC unroll 14
+    for (size_t r = 0; r < rows; r++) {
+        if (p->add) {
+            const float *add = t->add + r * p->add_stride;
+            sum[r][0] = _mm512_add_ps(load(add, c0), sum[r][0]);
+            sum[r][1] = _mm512_add_ps(load(add + LANES, c1), sum[r][1]);
+        }
+        if (p->factors) {
+            const __m512 factor = _mm512_set1_ps(t->factors[r]);
+            sum[r][0] = _mm512_mul_ps(sum[r][0], factor);
+            sum[r][1] = _mm512_mul_ps(sum[r][1], factor);
+        }
+        float *out = t->out + r * p->out_stride;
+        store(out, c0, _mm512_add_ps(sum[r][0], bias0));
+        store(out + LANES, c1, _mm512_add_ps(sum[r][1], bias1));
+    }
+}
 
 /* Rows in threes share a pointer, so that addresses fit into the general registers. */
 INLINE void multiply_tile(const cei_cpu_product *p, const tile *t, const size_t rows) {
@@ -53,30 +93,21 @@ INLINE void multiply_tile(const cei_cpu_product *p, const tile *t, const size_t 
 #pragma GCC unroll 5
         for (size_t g = 0; g < (rows + 2) / 3; g++) a[g]++;
     }
-    const __mmask16 m0 = first_lanes(p->columns), m1 = lanes_from(LANES, p->columns);
-    __m512 bias0 = _mm512_setzero_ps(), bias1 = bias0;
-    if (p->bias) {
-        bias0 = _mm512_maskz_loadu_ps(m0, p->bias);
-        bias1 = _mm512_maskz_loadu_ps(m1, p->bias + LANES);
-    }
-#pragma GCC unroll 14
-    for (size_t r = 0; r < rows; r++) {
-        float *out = t->out + r * p->out_stride;
-        if (p->add) {
-            const float *add = t->add + r * p->add_stride;
-            sum[r][0] = _mm512_add_ps(_mm512_maskz_loadu_ps(m0, add), sum[r][0]);
-            sum[r][1] = _mm512_add_ps(_mm512_maskz_loadu_ps(m1, add + LANES), sum[r][1]);
-        }
-        _mm512_mask_storeu_ps(out, m0, _mm512_add_ps(sum[r][0], bias0));
-        _mm512_mask_storeu_ps(out + LANES, m1, _mm512_add_ps(sum[r][1], bias1));
-    }
+    if (p->columns == PANEL)
+        finish_tile(p, t, sum, rows, PANEL);
+    else
+        finish_tile(p, t, sum, rows, p->columns);
 }
 
 #define TILE(rows) \
     static void multiply_##rows(const cei_cpu_product *p, const tile *t) { multiply_tile(p, t, rows); }
 TILE(1)
 TILE(2)
-TILE(3) TILE(4) TILE(5) TILE(6) TILE(7) TILE(8) TILE(9) TILE(10) TILE(11) TILE(12) TILE(13) TILE(14)
+TILE(3)
+TILE(4)
+TILE(5)
+TILE(6)
+TILE(7) TILE(8) TILE(9) TILE(10) TILE(11) TILE(12) TILE(13) TILE(14)
 
     static void (*const multiply_rows[TILE_ROWS + 1])(const cei_cpu_product *, const tile *) = {
         NULL,       multiply_1, multiply_2,  multiply_3,  multiply_4,  multiply_5,  multiply_6, multiply_7,
@@ -90,8 +121,12 @@ static void multiply(const cei_cpu_product *p) {
     size_t done = 0;
     for (size_t i = 0; i < tiles; i++) {
         const size_t left = tiles - i, rows = (p->rows - done + left - 1) / left;
-        const tile t = {p->a + done * p->a_stride, p->add ? p->add + done * p->add_stride : NULL,
-                        p->out + done * p->out_stride, next + i * step * p->depth, step};
+        const tile t = {p->a + done * p->a_stride,
+                        p->add ? p->add + done * p->add_stride : NULL,
+                        p->factors ? p->factors + done : NULL,
+                        p->out + done * p->out_stride,
+                        next + i * step * p->depth,
+                        step};
         multiply_rows[rows](p, &t);
         done += rows;
     }
@@ -132,19 +167,21 @@ INLINE void transpose(__m512 v[LANES]) {
 
 static void pack(const float *rows, size_t stride, size_t count, size_t depth, size_t first, float *panel) {
     for (size_t r = 0; r < count; r += LANES) {
-        const size_t height = count - r < LANES ? count - r : LANES;
-        const __mmask16 columns = first_lanes(height);
+        const size_t height = left(count, r);
         for (size_t k = 0; k < depth; k += LANES) {
-            const size_t width = depth - k < LANES ? depth - k : LANES;
-            const __mmask16 wanted = first_lanes(width);
+            const size_t width = left(depth, k);
             __m512 v[LANES];
             for (size_t i = 0; i < LANES; i++)
-                v[i] = i < height ? _mm512_maskz_loadu_ps(wanted, rows + (r + i) * stride + k) : _mm512_setzero_ps();
+                v[i] = i < height ? load(rows + (r + i) * stride + k, width) : _mm512_setzero_ps();
             transpose(v);
-            for (size_t i = 0; i < width; i++)
-                _mm512_mask_storeu_ps(panel + (k + i) * PANEL + first + r, columns, v[i]);
+            for (size_t i = 0; i < LANES && i < width; i++) store(panel + (k + i) * PANEL + first + r, height, v[i]);
         }
     }
+}
+
+static void copy(const float *from, size_t from_stride, size_t count, size_t columns, float *to, size_t to_stride) {
+    for (size_t r = 0; r < count; r++, from += from_stride, to += to_stride)
+        for (size_t i = 0; i < columns; i += LANES) store(to + i, columns - i, load(from + i, columns - i));
 }
 
 /* ---- checksums ---------------------------------------------------------------------------------------------- */
@@ -234,14 +271,11 @@ INLINE __m512 tanh_of(__m512 x) {
     return _mm512_mask_mov_ps(small, is_large, _mm512_or_ps(large, sign));
 }
 
-#define APPLY(name, function)                                                                         \
-    static void name(float *values, size_t rows, size_t columns, size_t stride) {                     \
-        for (size_t r = 0; r < rows; r++, values += stride) {                                         \
-            for (size_t i = 0; i < columns; i += LANES) {                                             \
-                const __mmask16 m = lanes_from(i, columns);                                           \
-                _mm512_mask_storeu_ps(values + i, m, function(_mm512_maskz_loadu_ps(m, values + i))); \
-            }                                                                                         \
-        }                                                                                             \
+#define APPLY(name, function)                                                            \
+    static void name(float *values, size_t rows, size_t columns, size_t stride) {        \
+        for (size_t r = 0; r < rows; r++, values += stride)                              \
+            for (size_t i = 0; i < columns; i += LANES)                                  \
+                store(values + i, columns - i, function(load(values + i, columns - i))); \
     }
 APPLY(apply_gelu, gelu)
 APPLY(apply_gelu_tanh, gelu_tanh)
@@ -254,73 +288,79 @@ APPLY(apply_sigmoid, sigmoid)
 /* ---- rows ---------------------------------------------------------------------------------------------------
  * Rows are walked two registers at a time: lane l of sum[h] adds up the elements 32 i + 16 h + l. */
 
-INLINE __m512 scaled(const float *row, __mmask16 m, __m512 scale) {
-    return _mm512_mask_mul_ps(_mm512_set1_ps(-__builtin_inff()), m, _mm512_maskz_loadu_ps(m, row), scale);
-}
-
 static __m512 row_max(const float *row, size_t columns, __m512 scale) {
-    __m512 most[2] = {_mm512_set1_ps(-__builtin_inff()), _mm512_set1_ps(-__builtin_inff())};
+    const __m512 lowest = _mm512_set1_ps(-__builtin_inff());
+    __m512 most[2] = {lowest, lowest};
     for (size_t i = 0; i < columns; i += 2 * LANES) {
-        most[0] = _mm512_max_ps(most[0], scaled(row + i, lanes_from(i, columns), scale));
-        most[1] = _mm512_max_ps(most[1], scaled(row + i + LANES, lanes_from(i + LANES, columns), scale));
+#pragma GCC unroll 2
+        for (size_t h = 0; h < 2; h++) {
+            const size_t count = left(columns, i + h * LANES);
+            __m512 s = _mm512_mul_ps(load(row + i + h * LANES, count), scale);
+            most[h] = _mm512_max_ps(most[h], choose(count, s, lowest));
+        }
     }
     return _mm512_set1_ps(_mm512_reduce_max_ps(_mm512_max_ps(most[0], most[1])));
 }
 
-INLINE __m512 exp_step(float *row, __mmask16 m, __m512 scale, __m512 most, __m512 sum) {
-    __m512 e = exp_nonpositive(_mm512_fmsub_ps(_mm512_maskz_loadu_ps(m, row), scale, most));
-    _mm512_mask_storeu_ps(row, m, e);
-    return _mm512_mask_add_ps(sum, m, sum, e);
-}
-
-static void softmax(float *scores, size_t rows, size_t columns, size_t stride, float scale, float *sums) {
-    const __m512 factor = _mm512_set1_ps(scale);
-    for (size_t r = 0; r < rows; r++, scores += stride) {
-        const __m512 most = row_max(scores, columns, factor);
-        __m512 sum[2] = {_mm512_setzero_ps(), _mm512_setzero_ps()};
-        for (size_t i = 0; i < columns; i += 2 * LANES) {
-            sum[0] = exp_step(scores + i, lanes_from(i, columns), factor, most, sum[0]);
-            sum[1] = exp_step(scores + i + LANES, lanes_from(i + LANES, columns), factor, most, sum[1]);
+/* Replaces a row by its exponentials; returns their sum. */
+static float row_exp(float *row, size_t columns, __m512 scale) {
+    const __m512 most = row_max(row, columns, scale);
+    __m512 sum[2] = {_mm512_setzero_ps(), _mm512_setzero_ps()};
+    for (size_t i = 0; i < columns; i += 2 * LANES) {
+#pragma GCC unroll 2
+        for (size_t h = 0; h < 2; h++) {
+            float *at = row + i + h * LANES;
+            const size_t count = left(columns, i + h * LANES);
+            __m512 e = exp_nonpositive(_mm512_fmsub_ps(load(at, count), scale, most));
+            store(at, count, e);
+            sum[h] = _mm512_add_ps(sum[h], choose(count, e, _mm512_setzero_ps()));
         }
-        sums[r] = _mm512_reduce_add_ps(_mm512_add_ps(sum[0], sum[1]));
     }
+    return _mm512_reduce_add_ps(_mm512_add_ps(sum[0], sum[1]));
 }
 
-/* v = x + residual goes to out and is added to sum. */
-INLINE __m512 sum_step(const float *x, const float *residual, float *out, __mmask16 m, __m512 sum) {
-    __m512 v = _mm512_maskz_loadu_ps(m, x);
-    if (residual) v = _mm512_add_ps(v, _mm512_maskz_loadu_ps(m, residual));
-    _mm512_mask_storeu_ps(out, m, v);
-    return _mm512_add_ps(sum, v);
+static void softmax(float *scores, size_t rows, size_t columns, size_t stride, float scale, float *factors) {
+    for (size_t r = 0; r < rows; r++) factors[r] = 1.0f / row_exp(scores + r * stride, columns, _mm512_set1_ps(scale));
 }
 
-INLINE __m512 square_step(const float *row, __mmask16 m, __m512 mean, __m512 sum) {
-    __m512 d = _mm512_maskz_sub_ps(m, _mm512_maskz_loadu_ps(m, row), mean);
-    return _mm512_fmadd_ps(d, d, sum);
+/* v = x + residual goes to out; returns its mean. */
+static float row_mean(const float *x, const float *residual, size_t columns, float *out) {
+    __m512 sum[2] = {_mm512_setzero_ps(), _mm512_setzero_ps()};
+    for (size_t i = 0; i < columns; i += 2 * LANES) {
+#pragma GCC unroll 2
+        for (size_t h = 0; h < 2; h++) {
+            const size_t at = i + h * LANES, count = left(columns, at);
+            __m512 v = load(x + at, count);
+            if (residual) v = _mm512_add_ps(v, load(residual + at, count));
+            store(out + at, count, v);
+            sum[h] = _mm512_add_ps(sum[h], v);
+        }
+    }
+    return _mm512_reduce_add_ps(_mm512_add_ps(sum[0], sum[1])) / (float)columns;
+}
+
+static float row_variance(const float *row, size_t columns, __m512 mean) {
+    __m512 sum[2] = {_mm512_setzero_ps(), _mm512_setzero_ps()};
+    for (size_t i = 0; i < columns; i += 2 * LANES) {
+#pragma GCC unroll 2
+        for (size_t h = 0; h < 2; h++) {
+            const size_t at = i + h * LANES, count = left(columns, at);
+            __m512 d = choose(count, _mm512_sub_ps(load(row + at, count), mean), _mm512_setzero_ps());
+            sum[h] = _mm512_fmadd_ps(d, d, sum[h]);
+        }
+    }
+    return _mm512_reduce_add_ps(_mm512_add_ps(sum[0], sum[1])) / (float)columns;
 }
 
 /* Two passes: the mean, then the squares of what differs from it. The row v waits in out. */
 static void norm_row(const cei_cpu_norm *n, const float *x, const float *residual, float *out) {
-    const size_t columns = n->columns;
-    const float count = (float)columns;
-    __m512 sum[2] = {_mm512_setzero_ps(), _mm512_setzero_ps()}, square[2] = {sum[0], sum[0]};
-    for (size_t i = 0; i < columns; i += 2 * LANES) {
-        const size_t j = i + LANES;
-        sum[0] = sum_step(x + i, residual ? residual + i : NULL, out + i, lanes_from(i, columns), sum[0]);
-        sum[1] = sum_step(x + j, residual ? residual + j : NULL, out + j, lanes_from(j, columns), sum[1]);
-    }
-    const __m512 mean = _mm512_set1_ps(_mm512_reduce_add_ps(_mm512_add_ps(sum[0], sum[1])) / count);
-    for (size_t i = 0; i < columns; i += 2 * LANES) {
-        square[0] = square_step(out + i, lanes_from(i, columns), mean, square[0]);
-        square[1] = square_step(out + i + LANES, lanes_from(i + LANES, columns), mean, square[1]);
-    }
-    const float variance = _mm512_reduce_add_ps(_mm512_add_ps(square[0], square[1])) / count;
+    const __m512 mean = _mm512_set1_ps(row_mean(x, residual, n->columns, out));
+    const float variance = row_variance(out, n->columns, mean);
     const __m512 scale = _mm512_set1_ps(1.0f / __builtin_sqrtf(variance + n->epsilon));
-    for (size_t i = 0; i < columns; i += LANES) {
-        const __mmask16 m = lanes_from(i, columns);
-        __m512 d = _mm512_mul_ps(_mm512_sub_ps(_mm512_maskz_loadu_ps(m, out + i), mean), scale);
-        __m512 y = _mm512_fmadd_ps(d, _mm512_maskz_loadu_ps(m, n->gain + i), _mm512_maskz_loadu_ps(m, n->bias + i));
-        _mm512_mask_storeu_ps(out + i, m, y);
+    for (size_t i = 0; i < n->columns; i += LANES) {
+        const size_t count = n->columns - i;
+        __m512 d = _mm512_mul_ps(_mm512_sub_ps(load(out + i, count), mean), scale);
+        store(out + i, count, _mm512_fmadd_ps(d, load(n->gain + i, count), load(n->bias + i, count)));
     }
 }
 
@@ -333,9 +373,9 @@ static void norm(const cei_cpu_norm *n) {
 
 static void embed(const float *word, const float *type, const float *position, size_t columns, float *out) {
     for (size_t i = 0; i < columns; i += LANES) {
-        const __mmask16 m = lanes_from(i, columns);
-        __m512 v = _mm512_add_ps(_mm512_maskz_loadu_ps(m, word + i), _mm512_maskz_loadu_ps(m, type + i));
-        _mm512_mask_storeu_ps(out + i, m, _mm512_add_ps(v, _mm512_maskz_loadu_ps(m, position + i)));
+        const size_t count = columns - i;
+        __m512 v = _mm512_add_ps(load(word + i, count), load(type + i, count));
+        store(out + i, count, _mm512_add_ps(v, load(position + i, count)));
     }
 }
 
@@ -361,6 +401,7 @@ void cei_cpu_fill_avx512(cei_cpu_kernels *kernels) {
     kernels->panel = PANEL;
     kernels->multiply = multiply;
     kernels->pack = pack;
+    kernels->copy = copy;
     kernels->checksum = checksum;
     kernels->apply[CEI_FN_GELU] = apply_gelu;
     kernels->apply[CEI_FN_GELU_TANH] = apply_gelu_tanh;

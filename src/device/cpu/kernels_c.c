@@ -20,7 +20,8 @@ static void finish_row(const cei_cpu_product *p, size_t row, const float sum[PAN
     const float *add = p->add ? p->add + row * p->add_stride : NULL;
     float *out = p->out + row * p->out_stride;
     for (size_t j = 0; j < p->columns; j++) {
-        float value = add ? add[j] + sum[j] : sum[j];
+        const float whole = add ? add[j] + sum[j] : sum[j];
+        const float value = p->factors ? whole * p->factors[row] : whole;
         out[j] = p->bias ? value + p->bias[j] : value;
     }
 }
@@ -78,6 +79,10 @@ static void multiply(const cei_cpu_product *p) {
 static void pack(const float *rows, size_t stride, size_t count, size_t depth, size_t first, float *panel) {
     for (size_t k = 0; k < depth; k++)
         for (size_t r = 0; r < count; r++) panel[k * PANEL + first + r] = rows[r * stride + k];
+}
+
+static void copy(const float *from, size_t from_stride, size_t count, size_t columns, float *to, size_t to_stride) {
+    for (size_t r = 0; r < count; r++) memcpy(to + r * to_stride, from + r * from_stride, columns * sizeof(float));
 }
 
 /* The weighted sum without products: with running sums S(i), sum of (i + 1) b(i) = (count + 1) S - sum of S(i). */
@@ -185,7 +190,7 @@ static float reduce_add(float lanes[LANES]) {
     return lanes[0];
 }
 
-static void softmax_row(float *row, size_t columns, float scale, float *sum) {
+static void softmax_row(float *row, size_t columns, float scale, float *factor) {
     float most = row[0] * scale;
     for (size_t i = 1; i < columns; i++) {
         const float s = row[i] * scale;
@@ -197,11 +202,11 @@ static void softmax_row(float *row, size_t columns, float scale, float *sum) {
         const size_t count = columns - i < LANES ? columns - i : LANES;
         for (size_t l = 0; l < count; l++) lanes[l] += row[i + l];
     }
-    *sum = reduce_add(lanes);
+    *factor = 1 / reduce_add(lanes);
 }
 
-static void softmax(float *scores, size_t rows, size_t columns, size_t stride, float scale, float *sums) {
-    for (size_t r = 0; r < rows; r++) softmax_row(scores + r * stride, columns, scale, sums + r);
+static void softmax(float *scores, size_t rows, size_t columns, size_t stride, float scale, float *factors) {
+    for (size_t r = 0; r < rows; r++) softmax_row(scores + r * stride, columns, scale, factors + r);
 }
 
 static float row_mean(const float *row, size_t columns) {
@@ -259,6 +264,7 @@ void cei_cpu_fill_c(cei_cpu_kernels *kernels) {
         .panel = PANEL,
         .multiply = multiply,
         .pack = pack,
+        .copy = copy,
         .checksum = checksum,
         .apply = {[CEI_FN_IDENTITY] = apply_identity,
                   [CEI_FN_GELU] = apply_gelu,

@@ -5,8 +5,6 @@
  * change a bit of the result: the order of each sum follows from its length alone. */
 #include "device/cpu/cpu.h"
 
-#include <string.h>
-
 size_t cei_cpu_block_depth(size_t depth) {
     const size_t blocks = cei_cpu_divide_up(depth, CEI_CPU_BLOCK_DEPTH);
     return blocks <= 1 ? depth : cei_cpu_divide_up(cei_cpu_divide_up(depth, blocks), 8) * 8;
@@ -29,6 +27,7 @@ void cei_cpu_multiply_deep(const cei_cpu_kernels *kernels, const cei_cpu_product
         part.add_stride = width;
         part.next = is_last ? whole->next : left >= 2 * step ? part.panel + step * width : NULL;
         if (!is_last) {
+            part.factors = NULL;
             part.bias = NULL;
             part.out = partial;
             part.out_stride = width;
@@ -47,14 +46,8 @@ typedef struct linear_job {
     cei_function function;
 } linear_job;
 
-/* Rows of a block lie apart by a stride that suits the first-level cache, and together in the second. */
-static const float *copy_rows(const linear_job *job, const float *x, size_t rows, float *scratch) {
-    const size_t stride = cei_cpu_padded(job->in);
-    for (size_t r = 0; r < rows; r++) memcpy(scratch + r * stride, x + r * job->in, job->in * sizeof(float));
-    return scratch;
-}
-
-/* Copying pays when many panels read the copy, or where rows are whole pages apart; see cei_cpu_padded. */
+/* Copied, the rows of a block lie together in the second-level cache, apart by a stride that suits the first. That pays
+ * when many panels read the copy, or where rows are whole pages apart (see cei_cpu_padded). */
 static bool should_copy(const linear_job *job, size_t rows, size_t panels) {
     if (rows * cei_cpu_padded(job->in) > job->device->copy_floats) return false;
     return panels * job->device->kernels.panel >= 256 || (job->in % 1024 == 0 && rows > 4);
@@ -70,8 +63,10 @@ static void run_block(void *argument, size_t task, size_t worker) {
     cei_cpu_product product = {
         .rows = r1 - r0, .depth = job->in, .a = job->x + r0 * job->in, .a_stride = job->in, .out_stride = job->columns};
     if (should_copy(job, product.rows, p1 - p0)) {
-        product.a = copy_rows(job, product.a, product.rows, scratch + job->stream->plan.rows);
+        float *copy = scratch + job->stream->plan.rows;
         product.a_stride = cei_cpu_padded(job->in);
+        kernels->copy(product.a, job->in, product.rows, job->in, copy, product.a_stride);
+        product.a = copy;
     }
     for (size_t p = p0; p < p1; p++) {
         product.columns = cei_cpu_min(width, job->columns - p * width);
@@ -117,7 +112,9 @@ static void split_job(linear_job *job) {
 }
 
 ce_status cei_cpu_linear(cei_stream *stream, const cei_linear_args *args, ce_error *error) {
-    (void)error;
+    ce_status status = cei_cpu_check_placed(args->weight, error);
+    if (status == CE_OK) status = cei_cpu_check_placed(args->bias, error);
+    if (status != CE_OK) return status;
     const cei_cpu_device *device = cei_cpu_of(stream->device);
     linear_job job = {
         .device = device,

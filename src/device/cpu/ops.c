@@ -52,7 +52,10 @@ static void embed_rows(void *argument, size_t task, size_t worker) {
 }
 
 ce_status cei_cpu_embed(cei_stream *stream, const cei_embed_args *args, ce_error *error) {
-    (void)error;
+    ce_status status = cei_cpu_check_placed(args->word, error);
+    if (status == CE_OK) status = cei_cpu_check_placed(args->position, error);
+    if (status == CE_OK) status = cei_cpu_check_placed(args->type, error);
+    if (status != CE_OK) return status;
     const cei_cpu_device *device = cei_cpu_of(stream->device);
     embed_job job = {
         .kernels = &device->kernels,
@@ -90,7 +93,9 @@ static void norm_rows(void *argument, size_t task, size_t worker) {
 }
 
 ce_status cei_cpu_norm_rows(cei_stream *stream, const cei_norm_args *args, ce_error *error) {
-    (void)error;
+    ce_status status = cei_cpu_check_placed(args->gain, error);
+    if (status == CE_OK) status = cei_cpu_check_placed(args->bias, error);
+    if (status != CE_OK) return status;
     const cei_cpu_device *device = cei_cpu_of(stream->device);
     norm_job job = {&device->kernels,
                     {.rows = args->rows,

@@ -44,7 +44,7 @@ static bool make_plan(const cei_cpu_device *device, const cei_stream_limits *lim
     plan->values = place(&p, limits->sequence, head);
     plan->queries = place(&p, CEI_CPU_MAX_ROWS, cei_cpu_padded(limits->head_size));
     plan->scores = place(&p, cei_cpu_score_floats(limits->sequence), 1);
-    plan->sums = place(&p, CEI_CPU_MAX_ROWS, 1);
+    plan->factors = place(&p, CEI_CPU_MAX_ROWS, 1);
     plan->total = p.total;
     return p.fits;
 }

@@ -5,6 +5,7 @@
  * tasks touch different bytes, so they need no order. */
 #include "device/cpu/cpu.h"
 
+#include "base/error.h"
 #include "base/memory.h"
 #include "device/checksum.h"
 
@@ -26,6 +27,11 @@ size_t cei_cpu_weight_bytes(const cei_device *device, cei_role role, size_t rows
     if (!cei_mul_size(padded, columns, &bytes) || !cei_mul_size(bytes, sizeof(float), &bytes)) return 0;
     if (!cei_add_size(bytes, CEI_BUFFER_ALIGNMENT - 1, &bytes)) return 0;
     return bytes / CEI_BUFFER_ALIGNMENT * CEI_BUFFER_ALIGNMENT;
+}
+
+ce_status cei_cpu_check_placed(const cei_weight *weight, ce_error *error) {
+    if (!weight || weight->at.buffer) return CE_OK;
+    return cei_fail(error, CE_ERR_ARGUMENT, "internal: a weight without memory on the cpu device");
 }
 
 /* Rows [first, first + count) of a weight, and what is done with them. */
@@ -112,7 +118,8 @@ static void write_part(void *argument, size_t task, size_t worker) {
 
 ce_status cei_cpu_weight_write(cei_device *device, const cei_weight *weight, size_t first, size_t count,
                                const float *values, ce_error *error) {
-    (void)error;
+    const ce_status status = cei_cpu_check_placed(weight, error);
+    if (status != CE_OK) return status;
     weight_job job = make_job(device, weight, first, count);
     job.from = values;
     run_job(device, weight, &job, write_panel, write_part);
@@ -141,7 +148,8 @@ static void read_part(void *argument, size_t task, size_t worker) {
 
 ce_status cei_cpu_weight_read(cei_device *device, const cei_weight *weight, size_t first, size_t count, float *values,
                               ce_error *error) {
-    (void)error;
+    const ce_status status = cei_cpu_check_placed(weight, error);
+    if (status != CE_OK) return status;
     weight_job job = make_job(device, weight, first, count);
     job.to = values;
     run_job(device, weight, &job, read_panel, read_part);
@@ -190,7 +198,8 @@ static void sum_part(void *argument, size_t task, size_t worker) {
 
 ce_status cei_cpu_weight_checksum(cei_device *device, const cei_weight *weight, size_t first, size_t count,
                                   uint64_t *checksum, ce_error *error) {
-    (void)error;
+    const ce_status status = cei_cpu_check_placed(weight, error);
+    if (status != CE_OK) return status;
     weight_job job = make_job(device, weight, first, count);
     run_job(device, weight, &job, sum_panel, sum_part);
     *checksum = cei_checksum_of(atomic_load(&job.a), atomic_load(&job.b));

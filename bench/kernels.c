@@ -1,0 +1,305 @@
+/* kernels.c - bench_kernels: what the cpu device's operations reach on this machine, beside the multiply-add peak that
+ * was measured in the same run.
+ *
+ *     bench_kernels [--tier c|avx2|avx512] [--repeats N] [--threads 1|2] [--only linear|attention|rows|weights]
+ *
+ * Each figure is the best of N repeats, and each repeat measures the peak too: on a shared machine the clock and the
+ * neighbours change from second to second. On one thread time is that thread's CPU time, on two it is wall-clock time.
+ * Needs the internals of the library; prints nothing that a test relies on. */
+#include "device/cpu/cpu.h"
+
+#include <crossenc/model.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { MAX_THREADS = 2, TOKENS = 4096, WIDEST = 4608 };
+
+typedef struct bench {
+    cei_pool *pool;
+    cei_device *device;
+    cei_stream *stream;
+    cei_buffer *weights, *bias, *in, *out, *residual;
+    unsigned repeats;
+} bench;
+
+static double now_ms(const bench *b) {
+    struct timespec now;
+    clock_gettime(cei_pool_size(b->pool) == 1 ? CLOCK_THREAD_CPUTIME_ID : CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec * 1e3 + (double)now.tv_nsec * 1e-6;
+}
+
+static void require(ce_status status, const ce_error *error) {
+    if (status == CE_OK) return;
+    fprintf(stderr, "bench_kernels: %s\n", error->message);
+    exit(1);
+}
+
+static float *random_floats(size_t count) {
+    float *values = malloc(count * sizeof *values);
+    if (!values) exit(1);
+    uint32_t state = 12345;
+    for (size_t i = 0; i < count; i++) {
+        state = state * 1664525u + 1013904223u;
+        values[i] = (float)(state >> 8) / 16777216.0f - 0.5f;
+    }
+    return values;
+}
+
+static cei_buffer *make_buffer(bench *b, size_t floats) {
+    ce_error error;
+    cei_buffer *buffer;
+    require(cei_buffer_create(b->device, floats * sizeof(float), &buffer, &error), &error);
+    float *values = random_floats(floats);
+    require(cei_write(b->stream, (cei_slice){buffer, 0}, values, floats * sizeof(float), &error), &error);
+    free(values);
+    return buffer;
+}
+
+static void bench_open(bench *b, unsigned threads, uint64_t disable, unsigned repeats) {
+    ce_error error;
+    const cei_stream_limits limits = {TOKENS, 8192, 256, WIDEST};
+    *b = (bench){.repeats = repeats};
+    require(cei_pool_create(threads, &b->pool, &error), &error);
+    const cei_device_options options = {b->pool, disable};
+    require(cei_device_open((cei_device_id){"cpu", 0}, &options, &b->device, &error), &error);
+    require(cei_stream_create(b->device, &limits, &b->stream, &error), &error);
+    b->weights = make_buffer(b, (size_t)WIDEST * 4096);
+    b->bias = make_buffer(b, WIDEST);
+    b->in = make_buffer(b, (size_t)TOKENS * WIDEST);
+    b->out = make_buffer(b, (size_t)TOKENS * WIDEST);
+    b->residual = make_buffer(b, (size_t)TOKENS * 1024);
+}
+
+static void bench_close(bench *b) {
+    cei_buffer *buffers[] = {b->weights, b->bias, b->in, b->out, b->residual};
+    for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++) cei_buffer_free(buffers[i]);
+    cei_stream_free(b->stream);
+    cei_device_close(b->device);
+    cei_pool_free(b->pool);
+}
+
+/* ---- the peak ----------------------------------------------------------------------------------------------- */
+
+typedef struct peak_job {
+    const cei_cpu_kernels *kernels;
+    double flops[MAX_THREADS];
+} peak_job;
+
+static void run_peak(void *argument, size_t task, size_t worker) {
+    (void)worker;
+    peak_job *job = argument;
+    job->flops[task] = job->kernels->peak(200000);
+}
+
+/* GFLOP/s of all threads together. */
+static double measure_peak(const bench *b) {
+    const cei_cpu_device *cpu = cei_cpu_of(b->device);
+    peak_job job = {&cpu->kernels, {0}};
+    const double start = now_ms(b);
+    cei_pool_run(b->pool, cpu->workers, run_peak, &job);
+    const double ms = now_ms(b) - start;
+    double flops = 0;
+    for (size_t i = 0; i < cpu->workers; i++) flops += job.flops[i];
+    return flops / ms * 1e-6;
+}
+
+/* ---- timing ------------------------------------------------------------------------------------------------- */
+
+typedef void (*work_fn)(bench *b, const void *argument);
+
+typedef struct result {
+    double ms, peak; /* of one run of the work; GFLOP/s */
+} result;
+
+static result measure(bench *b, work_fn work, const void *argument, unsigned inner) {
+    result best = {1e30, 0};
+    work(b, argument);
+    for (unsigned r = 0; r < b->repeats; r++) {
+        const double peak = measure_peak(b), start = now_ms(b);
+        for (unsigned i = 0; i < inner; i++) work(b, argument);
+        const double ms = (now_ms(b) - start) / inner;
+        if (ms < best.ms) best.ms = ms;
+        if (peak > best.peak) best.peak = peak;
+    }
+    return best;
+}
+
+static void report(const char *name, size_t rows, size_t threads, result r, double flops) {
+    const double gflops = flops / r.ms * 1e-6;
+    printf("%-28s %6zu %7zu %10.3f", name, rows, threads, r.ms);
+    if (flops > 0) printf(" %9.1f %9.1f %6.1f%%", gflops, r.peak, 100 * gflops / r.peak);
+    printf("\n");
+    fflush(stdout);
+}
+
+/* ---- operations --------------------------------------------------------------------------------------------- */
+
+typedef struct linear_case {
+    size_t in, out, rows;
+    cei_function function;
+} linear_case;
+
+static void run_linear(bench *b, const void *argument) {
+    const linear_case *c = argument;
+    ce_error error;
+    const cei_weight weight = {CEI_ROLE_MATRIX, c->out, c->in, {b->weights, 0}};
+    const cei_weight bias = {CEI_ROLE_VECTOR, 1, c->out, {b->bias, 0}};
+    const cei_linear_args args = {c->rows, {b->in, 0}, &weight, &bias, c->function, {b->out, 0}};
+    require(cei_linear(b->stream, &args, &error), &error);
+}
+
+static void bench_linear(bench *b, size_t threads) {
+    static const size_t shapes[][2] = {{384, 1152}, {384, 384},   {384, 1536}, {1536, 384},
+                                       {768, 3072}, {1024, 1024}, {4096, 1024}};
+    static const size_t row_counts[] = {1, 8, 32, 128, 512, 4096};
+    for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++) {
+        for (size_t m = 0; m < sizeof row_counts / sizeof *row_counts; m++) {
+            const linear_case c = {shapes[s][0], shapes[s][1], row_counts[m], CEI_FN_IDENTITY};
+            const double flops = 2.0 * (double)c.rows * (double)c.in * (double)c.out;
+            char name[64];
+            snprintf(name, sizeof name, "linear %zu->%zu", c.in, c.out);
+            report(name, c.rows, threads, measure(b, run_linear, &c, c.rows < 512 ? 2048 / (unsigned)c.rows : 1),
+                   flops);
+        }
+    }
+    const linear_case gelu = {384, 1536, TOKENS, CEI_FN_GELU};
+    report("linear 384->1536 gelu", TOKENS, threads, measure(b, run_linear, &gelu, 1), 2.0 * TOKENS * 384 * 1536);
+}
+
+typedef struct attention_case {
+    size_t length, heads, size;
+} attention_case;
+
+static void run_attention(bench *b, const void *argument) {
+    const attention_case *c = argument;
+    ce_error error;
+    const size_t sequences = TOKENS / c->length, tokens = sequences * c->length;
+    int32_t offsets[TOKENS + 1];
+    for (size_t s = 0; s <= sequences; s++) offsets[s] = (int32_t)(s * c->length);
+    require(cei_write(b->stream, (cei_slice){b->bias, 0}, offsets, (sequences + 1) * sizeof *offsets, &error), &error);
+    const cei_attention_args args = {tokens,   sequences, c->length, {b->bias, 0}, {b->in, 0},
+                                     c->heads, c->size,   0.17f,     {b->out, 0}};
+    require(cei_attention(b->stream, &args, &error), &error);
+}
+
+static void bench_attention(bench *b, size_t threads) {
+    static const attention_case cases[] = {{32, 12, 32},  {128, 12, 32}, {400, 12, 32},
+                                           {512, 12, 32}, {512, 12, 64}, {4096, 12, 64}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const attention_case *c = &cases[i];
+        const double length = (double)c->length, sequences = (double)(TOKENS / c->length);
+        char name[64];
+        snprintf(name, sizeof name, "attention %zux%zu, L %zu", c->heads, c->size, c->length);
+        report(name, TOKENS / c->length * c->length, threads, measure(b, run_attention, c, 1),
+               4 * length * length * sequences * (double)(c->heads * c->size));
+    }
+}
+
+static void run_norm(bench *b, const void *argument) {
+    ce_error error;
+    const size_t columns = *(const size_t *)argument;
+    const cei_weight gain = {CEI_ROLE_VECTOR, 1, columns, {b->bias, 0}};
+    const cei_slice residual = {b->residual, 0};
+    const cei_norm_args args = {TOKENS, {b->in, 0}, &residual, &gain, &gain, 1e-12f, {b->out, 0}};
+    require(cei_norm(b->stream, &args, &error), &error);
+}
+
+static void run_gelu(bench *b, const void *argument) {
+    (void)argument;
+    const cei_slice x = {b->out, 0};
+    cei_cpu_of(b->device)->kernels.apply[CEI_FN_GELU](cei_cpu_at(x), TOKENS, 1536, 1536);
+}
+
+static void run_softmax(bench *b, const void *argument) {
+    (void)argument;
+    static float factors[64];
+    const cei_slice x = {b->out, 0};
+    for (size_t i = 0; i < 64; i++) cei_cpu_of(b->device)->kernels.softmax(cei_cpu_at(x), 64, 512, 528, 0.17f, factors);
+}
+
+/* ---- weights ------------------------------------------------------------------------------------------------ */
+
+enum { MATRIX_ROWS = 1152, MATRIX_COLUMNS = 384, MATRICES = 75 }; /* 133 MB */
+
+static void bench_weights(bench *b, size_t threads) {
+    ce_error error;
+    const size_t bytes = cei_weight_bytes(b->device, CEI_ROLE_MATRIX, MATRIX_ROWS, MATRIX_COLUMNS);
+    float *values = random_floats((size_t)MATRIX_ROWS * MATRIX_COLUMNS);
+    result write = {1e30, 0}, sum = {1e30, 0};
+    for (unsigned r = 0; r < b->repeats; r++) {
+        cei_buffer *buffer;
+        double start = now_ms(b);
+        require(cei_buffer_create(b->device, bytes * MATRICES, &buffer, &error), &error);
+        for (size_t i = 0; i < MATRICES; i++) {
+            const cei_weight weight = {CEI_ROLE_MATRIX, MATRIX_ROWS, MATRIX_COLUMNS, {buffer, i * bytes}};
+            require(cei_weight_write(b->device, &weight, 0, MATRIX_ROWS, values, &error), &error);
+        }
+        if (now_ms(b) - start < write.ms) write.ms = now_ms(b) - start;
+        start = now_ms(b);
+        for (size_t i = 0; i < MATRICES; i++) {
+            uint64_t checksum;
+            const cei_weight weight = {CEI_ROLE_MATRIX, MATRIX_ROWS, MATRIX_COLUMNS, {buffer, i * bytes}};
+            require(cei_weight_checksum(b->device, &weight, 0, MATRIX_ROWS, &checksum, &error), &error);
+        }
+        if (now_ms(b) - start < sum.ms) sum.ms = now_ms(b) - start;
+        cei_buffer_free(buffer);
+    }
+    free(values);
+    report("weights 133 MB, first write", MATRIX_ROWS, threads, write, 0);
+    report("weights 133 MB, checksum", MATRIX_ROWS, threads, sum, 0);
+    printf("    written at %.1f GB/s, summed at %.1f GB/s\n", (double)bytes * MATRICES / write.ms * 1e-6,
+           (double)bytes * MATRICES / sum.ms * 1e-6);
+}
+
+typedef struct options {
+    uint64_t disable;
+    unsigned repeats, threads; /* threads 0: one, then two */
+    const char *only;          /* "" is everything */
+} options;
+
+static bool wants(const options *o, const char *part) { return !*o->only || strcmp(o->only, part) == 0; }
+
+static void run_all(const options *o, unsigned threads) {
+    bench b;
+    const size_t columns = 384;
+    bench_open(&b, threads, o->disable, o->repeats);
+    if (wants(o, "linear")) bench_linear(&b, threads);
+    if (wants(o, "attention")) bench_attention(&b, threads);
+    if (wants(o, "rows")) report("norm 384 with residual", TOKENS, threads, measure(&b, run_norm, &columns, 1), 0);
+    if (wants(o, "rows") && threads == 1) {
+        report("gelu 1536", TOKENS, threads, measure(&b, run_gelu, NULL, 1), 0);
+        report("softmax 512", TOKENS, threads, measure(&b, run_softmax, NULL, 1), 0);
+    }
+    if (wants(o, "weights")) bench_weights(&b, threads);
+    bench_close(&b);
+}
+
+static options parse_options(int count, char **arguments) {
+    options o = {.repeats = 7, .only = ""};
+    for (int i = 1; i + 1 < count; i += 2) {
+        const char *name = arguments[i], *value = arguments[i + 1];
+        if (strcmp(name, "--repeats") == 0) o.repeats = (unsigned)strtoul(value, NULL, 10);
+        if (strcmp(name, "--threads") == 0) o.threads = (unsigned)strtoul(value, NULL, 10);
+        if (strcmp(name, "--only") == 0) o.only = value;
+        if (strcmp(name, "--tier") == 0)
+            o.disable = strcmp(value, "c") == 0 ? CE_CPU_AVX2 : strcmp(value, "avx2") == 0 ? CE_CPU_AVX512 : 0;
+    }
+    if (o.threads > MAX_THREADS) o.threads = MAX_THREADS;
+    return o;
+}
+
+int main(int count, char **arguments) {
+    const options o = parse_options(count, arguments);
+    cei_cpu_kernels kernels;
+    char name[96];
+    cei_cpu_choose_kernels(o.disable, &kernels);
+    cei_cpu_model_name(name, sizeof name);
+    printf("%s, kernels %s, %u CPUs\n", name, kernels.name, cei_usable_cpus());
+    printf("%-28s %6s %7s %10s %9s %9s %7s\n", "operation", "rows", "threads", "ms", "GFLOP/s", "peak", "share");
+    for (unsigned threads = 1; threads <= MAX_THREADS; threads++)
+        if (o.threads == 0 || o.threads == threads) run_all(&o, threads);
+    return 0;
+}

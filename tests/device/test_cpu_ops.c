@@ -1,0 +1,408 @@
+/* The operations of the cpu device, tier by tier: against double precision, and against themselves on other numbers of
+ * threads, alone and in batches, to the bit. */
+#include "device/cases.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Room on both sides of a result, which operations must leave alone. */
+enum { MARGIN = 64 };
+static const float canary = 12345.678f;
+
+typedef struct bench {
+    cpu_device cpu;
+    cei_stream *stream;
+    cei_buffer *buffers[16];
+    size_t count;
+    ce_error error;
+} bench;
+
+static bench bench_open(const tier *of, unsigned threads, cei_stream_limits limits) {
+    bench b = {.cpu = cpu_open(of, threads)};
+    expect_ok(cei_stream_create(b.cpu.device, &limits, &b.stream, &b.error), &b.error);
+    return b;
+}
+
+static void bench_close(bench *b) {
+    for (size_t i = 0; i < b->count; i++) cei_buffer_free(b->buffers[i]);
+    cei_stream_free(b->stream);
+    cpu_close(&b->cpu);
+}
+
+static cei_slice put(bench *b, const void *from, size_t bytes) {
+    assert_true(b->count < sizeof b->buffers / sizeof *b->buffers);
+    cei_buffer **buffer = &b->buffers[b->count++];
+    expect_ok(cei_buffer_create(b->cpu.device, bytes, buffer, &b->error), &b->error);
+    const cei_slice slice = {*buffer, 0};
+    expect_ok(cei_write(b->stream, slice, from, bytes, &b->error), &b->error);
+    return slice;
+}
+
+static cei_weight put_weight(bench *b, cei_role role, size_t rows, size_t columns, const float *values) {
+    const size_t bytes = cei_weight_bytes(b->cpu.device, role, rows, columns);
+    assert_true(bytes % CEI_BUFFER_ALIGNMENT == 0 && bytes >= rows * columns * sizeof(float));
+    float *nothing = calloc(bytes ? bytes : 1, 1);
+    assert_non_null(nothing);
+    const cei_weight weight = {role, rows, columns, put(b, nothing, bytes)};
+    free(nothing);
+    expect_ok(cei_weight_write(b->cpu.device, &weight, 0, rows, values, &b->error), &b->error);
+    return weight;
+}
+
+/* Memory for a result of count floats, in the middle of canaries. */
+static cei_slice put_result(bench *b, size_t count) {
+    float *values = malloc((count + 2 * MARGIN) * sizeof *values);
+    assert_non_null(values);
+    for (size_t i = 0; i < count + 2 * MARGIN; i++) values[i] = canary;
+    cei_slice slice = put(b, values, (count + 2 * MARGIN) * sizeof *values);
+    free(values);
+    slice.offset = MARGIN * sizeof(float);
+    return slice;
+}
+
+static void get_result(bench *b, cei_slice slice, float *to, size_t count) {
+    float *all = malloc((count + 2 * MARGIN) * sizeof *all);
+    assert_non_null(all);
+    expect_ok(cei_read(b->stream, all, (cei_slice){slice.buffer, 0}, (count + 2 * MARGIN) * sizeof *all, &b->error),
+              &b->error);
+    for (size_t i = 0; i < MARGIN; i++)
+        if (all[i] != canary || all[MARGIN + count + i] != canary) fail_msg("a result was written outside its place");
+    memcpy(to, all + MARGIN, count * sizeof *to);
+    free(all);
+}
+
+static float *floats(size_t count, float scale) {
+    float *values = malloc((count ? count : 1) * sizeof *values);
+    assert_non_null(values);
+    random_fill(values, count, scale);
+    return values;
+}
+
+/* ---- linear ------------------------------------------------------------------------------------------------- */
+
+typedef struct linear_case {
+    size_t rows, in, out;
+    cei_function function;
+    const float *x, *weight, *bias;
+} linear_case;
+
+static void run_linear(const tier *of, unsigned threads, const linear_case *c, float *y) {
+    const size_t widest = c->in > c->out ? c->in : c->out;
+    bench b = bench_open(of, threads, (cei_stream_limits){c->rows ? c->rows : 1, 1, 1, widest});
+    const cei_weight weight = put_weight(&b, CEI_ROLE_MATRIX, c->out, c->in, c->weight);
+    const cei_weight bias =
+        c->bias ? put_weight(&b, CEI_ROLE_VECTOR, 1, c->out, c->bias) : (cei_weight){.role = CEI_ROLE_VECTOR};
+    const cei_slice x = put(&b, c->x, c->rows * c->in * sizeof(float)), out = put_result(&b, c->rows * c->out);
+    const cei_linear_args args = {c->rows, x, &weight, c->bias ? &bias : NULL, c->function, out};
+    expect_ok(cei_linear(b.stream, &args, &b.error), &b.error);
+    get_result(&b, out, y, c->rows * c->out);
+    bench_close(&b);
+}
+
+/* The sum's rounding errors (Higham 2002, 3.1), through a function whose slope is at most 1.8. */
+static void check_linear(const linear_case *c, const float *y) {
+    for (size_t r = 0; r < c->rows; r++)
+        for (size_t o = 0; o < c->out; o++) {
+            double sum = c->bias ? (double)c->bias[o] : 0, size = fabs(sum);
+            for (size_t i = 0; i < c->in; i++) {
+                const double term = (double)c->x[r * c->in + i] * (double)c->weight[o * c->in + i];
+                sum += term;
+                size += fabs(term);
+            }
+            const double wanted = exact_function(c->function, sum);
+            const double bound = 1.8 * ((double)c->in + 4) * ldexp(1, -24) * size + function_bound(wanted);
+            expect_near((double)y[r * c->out + o], wanted, bound, "linear", r * c->out + o);
+        }
+}
+
+static void test_linear(void **state) {
+    static const size_t shapes[][3] = {{0, 8, 8},      {1, 1, 1},      {1, 384, 1},    {3, 5, 7},    {2, 33, 65},
+                                       {17, 31, 100},  {40, 384, 96},  {29, 513, 3},   {5, 1040, 9}, {231, 129, 129},
+                                       {500, 16, 300}, {70, 1536, 40}, {50, 1024, 64}, {7, 3001, 10}};
+    for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++) {
+        linear_case c = {shapes[s][0], shapes[s][1], shapes[s][2], (cei_function)(s % CEI_FN_COUNT), NULL, NULL, NULL};
+        float *x = floats(c.rows * c.in, 2), *weight = floats(c.in * c.out, 0.3f), *bias = floats(c.out, 1);
+        float *y = floats(c.rows * c.out, 1);
+        c.x = x, c.weight = weight, c.bias = s % 3 ? bias : NULL;
+        run_linear(*state, 1 + (unsigned)(s % 3), &c, y);
+        check_linear(&c, y);
+        free(x), free(weight), free(bias), free(y);
+    }
+}
+
+/* 301 rows take blocks and threads apart; each row alone must give the same. */
+static void test_linear_bits(void **state) {
+    static const size_t shapes[][2] = {{384, 1152}, {1536, 200}, {77, 333}};
+    enum { ROWS = 301 };
+    for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++) {
+        const size_t in = shapes[s][0], out = shapes[s][1];
+        float *x = floats(ROWS * in, 1), *weight = floats(in * out, 0.1f), *bias = floats(out, 1);
+        float *all = floats(ROWS * out, 1), *again = floats(ROWS * out, 1);
+        const linear_case c = {ROWS, in, out, CEI_FN_GELU, x, weight, bias};
+        run_linear(*state, 1, &c, all);
+        static const unsigned threads[] = {2, 3, 5};
+        for (size_t t = 0; t < 3; t++) {
+            run_linear(*state, threads[t], &c, again);
+            expect_same_bits(again, all, ROWS * out, "linear on more threads");
+        }
+        static const size_t counts[] = {1, 2, 5, 13, 14, 15, 28, 63, 128, 225};
+        for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
+            const size_t first = random_size(0, ROWS - counts[i]);
+            linear_case part = c;
+            part.rows = counts[i];
+            part.x = x + first * in;
+            run_linear(*state, 1 + (unsigned)(i % 3), &part, again);
+            expect_same_bits(again, all + first * out, counts[i] * out, "rows of linear by themselves");
+        }
+        free(x), free(weight), free(bias), free(all), free(again);
+    }
+}
+
+/* ---- attention ---------------------------------------------------------------------------------------------- */
+
+typedef struct attention_case {
+    size_t sequences, heads, size;
+    const int32_t *offsets;
+    const float *qkv;
+    float scale;
+} attention_case;
+
+static size_t longest_of(const attention_case *c) {
+    size_t longest = 0;
+    for (size_t s = 0; s < c->sequences; s++) {
+        const size_t length = (size_t)(c->offsets[s + 1] - c->offsets[s]);
+        if (length > longest) longest = length;
+    }
+    return longest;
+}
+
+static void run_attention(const tier *of, unsigned threads, const attention_case *c, float *out) {
+    const size_t tokens = (size_t)c->offsets[c->sequences], hidden = c->heads * c->size, longest = longest_of(c);
+    bench b = bench_open(of, threads, (cei_stream_limits){tokens, longest, c->size, 3 * hidden});
+    const cei_slice offsets = put(&b, c->offsets, (c->sequences + 1) * sizeof *c->offsets);
+    const cei_slice qkv = put(&b, c->qkv, tokens * 3 * hidden * sizeof(float)), to = put_result(&b, tokens * hidden);
+    const cei_attention_args args = {tokens, c->sequences, longest, offsets, qkv, c->heads, c->size, c->scale, to};
+    expect_ok(cei_attention(b.stream, &args, &b.error), &b.error);
+    get_result(&b, to, out, tokens * hidden);
+    bench_close(&b);
+}
+
+/* One query in double. Rounding moves scores by about size * 2^-24 of their terms, and the mean of values by twice as
+ * much of itself. */
+static void check_query(const attention_case *c, const float *out, size_t sequence, size_t head, size_t query) {
+    const size_t first = (size_t)c->offsets[sequence], length = (size_t)c->offsets[sequence + 1] - first;
+    const size_t hidden = c->heads * c->size, stride = 3 * hidden;
+    const float *q = c->qkv + (first + query) * stride + head * c->size;
+    const float *k = c->qkv + first * stride + hidden + head * c->size, *v = k + hidden;
+    double *p = malloc(length * sizeof *p), most = -INFINITY, sum = 0, terms = 0, largest = 0;
+    assert_non_null(p);
+    for (size_t t = 0; t < length; t++) {
+        double score = 0, size = 0;
+        for (size_t i = 0; i < c->size; i++) {
+            score += (double)q[i] * (double)k[t * stride + i];
+            size += fabs((double)q[i] * (double)k[t * stride + i]);
+        }
+        p[t] = score * (double)c->scale;
+        most = fmax(most, p[t]);
+        terms = fmax(terms, size * fabs((double)c->scale));
+    }
+    for (size_t t = 0; t < length; t++) sum += p[t] = exp(p[t] - most);
+    for (size_t i = 0; i < c->size; i++) {
+        double wanted = 0;
+        for (size_t t = 0; t < length; t++) {
+            wanted += p[t] / sum * (double)v[t * stride + i];
+            largest = fmax(largest, fabs((double)v[t * stride + i]));
+        }
+        const double steps = ((double)c->size + 8) * terms * 2 + sqrt((double)length) + 20;
+        expect_near((double)out[(first + query) * hidden + head * c->size + i], wanted, steps * ldexp(1, -24) * largest,
+                    "attention", (first + query) * hidden + head * c->size + i);
+    }
+    free(p);
+}
+
+static void test_attention(void **state) {
+    static const size_t shapes[][2] = {{1, 1},  {3, 5},   {2, 8},  {12, 32}, {1, 33},
+                                       {2, 64}, {1, 100}, {3, 17}, {1, 256}, {1, 200}};
+    static const int32_t offsets[] = {0, 1, 8, 8, 41, 73, 130, 330, 331};
+    enum { SEQUENCES = 8, TOKENS = 331 };
+    for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++) {
+        const size_t hidden = shapes[s][0] * shapes[s][1];
+        float *qkv = floats(TOKENS * 3 * hidden, 2), *out = floats(TOKENS * hidden, 1);
+        const attention_case c = {SEQUENCES, shapes[s][0], shapes[s][1], offsets, qkv, 1 / sqrtf((float)shapes[s][1])};
+        run_attention(*state, 1 + (unsigned)(s % 3), &c, out);
+        for (size_t sequence = 0; sequence < SEQUENCES; sequence++)
+            for (size_t head = 0; head < c.heads; head++)
+                for (int32_t t = 0; t < offsets[sequence + 1] - offsets[sequence]; t++)
+                    check_query(&c, out, sequence, head, (size_t)t);
+        free(qkv), free(out);
+    }
+}
+
+/* Scratch memory is bounded: queries go in blocks, keys in several blocks of depth. */
+static void test_attention_long(void **state) {
+    enum { LENGTH = 8192, SIZE = 8 };
+    const int32_t offsets[] = {0, LENGTH};
+    float *qkv = floats(LENGTH * 3 * SIZE, 3), *out = floats(LENGTH * SIZE, 1), *again = floats(LENGTH * SIZE, 1);
+    const attention_case c = {1, 1, SIZE, offsets, qkv, 0.4f};
+    run_attention(*state, 1, &c, out);
+    for (size_t t = 0; t < LENGTH; t += 509) check_query(&c, out, 0, 0, t);
+    check_query(&c, out, 0, 0, LENGTH - 1);
+    run_attention(*state, 3, &c, again);
+    expect_same_bits(again, out, LENGTH * SIZE, "long attention on more threads");
+    free(qkv), free(out), free(again);
+}
+
+static void test_attention_bits(void **state) {
+    static const int32_t offsets[] = {0, 3, 203, 204, 260, 900};
+    enum { SEQUENCES = 5, TOKENS = 900, HEADS = 3, SIZE = 32, HIDDEN = HEADS * SIZE };
+    float *qkv = floats(TOKENS * 3 * HIDDEN, 2), *all = floats(TOKENS * HIDDEN, 1), *one = floats(TOKENS * HIDDEN, 1);
+    const attention_case c = {SEQUENCES, HEADS, SIZE, offsets, qkv, 0.18f};
+    run_attention(*state, 1, &c, all);
+    static const unsigned threads[] = {2, 3, 5};
+    for (size_t t = 0; t < 3; t++) {
+        run_attention(*state, threads[t], &c, one);
+        expect_same_bits(one, all, TOKENS * HIDDEN, "attention on more threads");
+    }
+    for (size_t s = 0; s < SEQUENCES; s++) {
+        const int32_t alone[] = {0, offsets[s + 1] - offsets[s]};
+        const attention_case part = {1, HEADS, SIZE, alone, qkv + (size_t)offsets[s] * 3 * HIDDEN, c.scale};
+        run_attention(*state, 1 + (unsigned)(s % 3), &part, one);
+        expect_same_bits(one, all + (size_t)offsets[s] * HIDDEN, (size_t)alone[1] * HIDDEN, "a sequence alone");
+    }
+    free(qkv), free(all), free(one);
+}
+
+/* ---- rows --------------------------------------------------------------------------------------------------- */
+
+static void test_embed_and_gather(void **state) {
+    enum { TOKENS = 700, COLUMNS = 77, WORDS = 50, POSITIONS = 20, TYPES = 2 };
+    float *tables[] = {floats(WORDS * COLUMNS, 1), floats(POSITIONS * COLUMNS, 1), floats(TYPES * COLUMNS, 1)};
+    int32_t ids[TOKENS], positions[TOKENS], types[TOKENS], chosen[3] = {TOKENS - 1, 0, 5};
+    for (size_t t = 0; t < TOKENS; t++) {
+        ids[t] = (int32_t)random_size(0, WORDS - 1);
+        positions[t] = (int32_t)random_size(0, POSITIONS - 1);
+        types[t] = (int32_t)random_size(0, TYPES - 1);
+    }
+    bench b = bench_open(*state, 3, (cei_stream_limits){TOKENS, TOKENS, 1, COLUMNS});
+    const cei_weight word = put_weight(&b, CEI_ROLE_TABLE, WORDS, COLUMNS, tables[0]);
+    const cei_weight position = put_weight(&b, CEI_ROLE_TABLE, POSITIONS, COLUMNS, tables[1]);
+    const cei_weight type = put_weight(&b, CEI_ROLE_TABLE, TYPES, COLUMNS, tables[2]);
+    const cei_slice out = put_result(&b, TOKENS * COLUMNS), rows = put_result(&b, 3 * COLUMNS);
+    const cei_embed_args args = {TOKENS,
+                                 put(&b, ids, sizeof ids),
+                                 put(&b, positions, sizeof positions),
+                                 put(&b, types, sizeof types),
+                                 &word,
+                                 &position,
+                                 &type,
+                                 out};
+    expect_ok(cei_embed(b.stream, &args, &b.error), &b.error);
+    const cei_gather_args gather = {3, COLUMNS, out, put(&b, chosen, sizeof chosen), rows};
+    expect_ok(cei_gather(b.stream, &gather, &b.error), &b.error);
+    float *found = floats(TOKENS * COLUMNS, 1), picked[3 * COLUMNS];
+    get_result(&b, out, found, TOKENS * COLUMNS);
+    get_result(&b, rows, picked, 3 * COLUMNS);
+    for (size_t t = 0; t < TOKENS; t++)
+        for (size_t i = 0; i < COLUMNS; i++) {
+            const float w = tables[0][(size_t)ids[t] * COLUMNS + i], p = tables[1][(size_t)positions[t] * COLUMNS + i];
+            const float wanted = (w + tables[2][(size_t)types[t] * COLUMNS + i]) + p;
+            expect_same_bits(&found[t * COLUMNS + i], &wanted, 1, "embed");
+        }
+    for (size_t i = 0; i < 3; i++)
+        expect_same_bits(picked + i * COLUMNS, found + (size_t)chosen[i] * COLUMNS, COLUMNS, "gather");
+    bench_close(&b);
+    for (size_t i = 0; i < 3; i++) free(tables[i]);
+    free(found);
+}
+
+static void run_norm(const tier *of, unsigned threads, size_t rows, size_t columns, const float *const values[4],
+                     bool in_place, float *y) {
+    bench b = bench_open(of, threads, (cei_stream_limits){rows, 1, 1, columns});
+    const cei_weight gain = put_weight(&b, CEI_ROLE_VECTOR, 1, columns, values[2]);
+    const cei_weight bias = put_weight(&b, CEI_ROLE_VECTOR, 1, columns, values[3]);
+    const cei_slice x = put(&b, values[0], rows * columns * sizeof(float)), out = put_result(&b, rows * columns);
+    const cei_slice residual = put(&b, values[1], rows * columns * sizeof(float));
+    const cei_norm_args args = {rows, x, &residual, &gain, &bias, 1e-12f, in_place ? x : out};
+    expect_ok(cei_norm(b.stream, &args, &b.error), &b.error);
+    if (in_place)
+        expect_ok(cei_read(b.stream, y, x, rows * columns * sizeof *y, &b.error), &b.error);
+    else
+        get_result(&b, out, y, rows * columns);
+    bench_close(&b);
+}
+
+/* The kernel's values are tested with the kernels; here the splitting of rows. */
+static void test_norm_bits(void **state) {
+    enum { ROWS = 1000, COLUMNS = 387 };
+    const float *const values[4] = {floats(ROWS * COLUMNS, 1), floats(ROWS * COLUMNS, 1), floats(COLUMNS, 1),
+                                    floats(COLUMNS, 1)};
+    float *one = floats(ROWS * COLUMNS, 1), *again = floats(ROWS * COLUMNS, 1);
+    run_norm(*state, 1, ROWS, COLUMNS, values, false, one);
+    double sum = 0;
+    for (size_t i = 0; i < COLUMNS; i++) sum += (double)((one[i] - values[3][i]) / values[2][i]);
+    expect_near(sum / COLUMNS, 0, 1e-4, "the mean of a normalized row", 0);
+    static const unsigned threads[] = {2, 3, 5};
+    for (size_t t = 0; t < 3; t++) {
+        run_norm(*state, threads[t], ROWS, COLUMNS, values, t % 2, again);
+        expect_same_bits(again, one, ROWS * COLUMNS, "norm on more threads");
+    }
+    for (size_t i = 0; i < 4; i++) free((void *)(uintptr_t)values[i]);
+    free(one), free(again);
+}
+
+/* ---- the device --------------------------------------------------------------------------------------------- */
+
+static void test_supports(void **state) {
+    cpu_device cpu = cpu_open(*state, 1);
+    for (int op = 0; op < CEI_OP_COUNT; op++) {
+        assert_true(cei_device_supports(cpu.device, (cei_op)op, CE_PRECISION_FLOAT32));
+        assert_true(cei_device_supports(cpu.device, (cei_op)op, CE_PRECISION_DEFAULT));
+        assert_false(cei_device_supports(cpu.device, (cei_op)op, (ce_precision)99));
+    }
+    assert_false(cei_device_supports(cpu.device, CEI_OP_COUNT, CE_PRECISION_FLOAT32));
+    ce_device_info info;
+    ce_error error;
+    expect_ok(cei_device_status(cpu.device, &info, &error), &error);
+    assert_string_equal(info.id, "cpu");
+    assert_true(info.usable && info.float32);
+    assert_true(info.memory_free > 0 && info.memory_free <= info.memory_total);
+    assert_string_equal(info.features, cei_cpu_of(cpu.device)->kernels.features);
+    cpu_close(&cpu);
+}
+
+static void test_weight_without_memory(void **state) {
+    bench b = bench_open(*state, 1, (cei_stream_limits){4, 4, 4, 8});
+    const cei_weight nowhere = {CEI_ROLE_MATRIX, 8, 8, {NULL, 0}};
+    const float values[64] = {0};
+    const cei_slice x = put(&b, values, sizeof values), out = put_result(&b, 64);
+    const cei_linear_args args = {4, x, &nowhere, NULL, CEI_FN_IDENTITY, out};
+    expect_status(cei_linear(b.stream, &args, &b.error), CE_ERR_ARGUMENT, &b.error, "without memory");
+    expect_status(cei_weight_write(b.cpu.device, &nowhere, 0, 8, values, &b.error), CE_ERR_ARGUMENT, &b.error, NULL);
+    bench_close(&b);
+}
+
+int main(void) {
+    static const struct {
+        const char *name;
+        CMUnitTestFunction function;
+    } kinds[] = {{"linear", test_linear},
+                 {"bits of linear", test_linear_bits},
+                 {"attention", test_attention},
+                 {"attention over 8192 tokens", test_attention_long},
+                 {"bits of attention", test_attention_bits},
+                 {"embed and gather", test_embed_and_gather},
+                 {"bits of norm", test_norm_bits},
+                 {"supports", test_supports},
+                 {"weight without memory", test_weight_without_memory}};
+    enum { KINDS = sizeof kinds / sizeof *kinds };
+    static char names[KINDS * TIERS][48];
+    struct CMUnitTest tests[KINDS * TIERS];
+    for (size_t at = 0; at < KINDS * TIERS; at++) {
+        snprintf(names[at], sizeof names[at], "%s (%s)", kinds[at % KINDS].name, tiers[at / KINDS].name);
+        tests[at] = (struct CMUnitTest){names[at], kinds[at % KINDS].function, NULL, NULL, &tiers[at / KINDS]};
+    }
+    cases_seed();
+    return cmocka_run_group_tests_name("cpu operations", tests, NULL, NULL);
+}

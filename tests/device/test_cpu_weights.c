@@ -1,0 +1,212 @@
+/* Weights on the cpu device: what is written comes back, in parts too, and checksums are those of the file's order.
+ * Buffers: what they hold, what they cost, and what they say when there is not enough. */
+#include "device/cases.h"
+
+#include "device/checksum.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+typedef struct weight_case {
+    cei_role role;
+    size_t rows, columns;
+} weight_case;
+
+static const weight_case cases[] = {
+    {CEI_ROLE_MATRIX, 1, 1},    {CEI_ROLE_MATRIX, 3, 384},  {CEI_ROLE_MATRIX, 33, 5},    {CEI_ROLE_MATRIX, 64, 64},
+    {CEI_ROLE_MATRIX, 129, 31}, {CEI_ROLE_MATRIX, 7, 1},    {CEI_ROLE_MATRIX, 1152, 96}, {CEI_ROLE_VECTOR, 1, 1},
+    {CEI_ROLE_VECTOR, 1, 1000}, {CEI_ROLE_TABLE, 1, 1},     {CEI_ROLE_TABLE, 17, 33},    {CEI_ROLE_TABLE, 5000, 77},
+    {CEI_ROLE_TABLE, 2, 384},   {CEI_ROLE_MATRIX, 31, 513},
+};
+enum { CASES = sizeof cases / sizeof *cases };
+
+/* Any bits at all, NaNs among them: weights are carried, not computed. */
+static float *random_words(size_t count) {
+    uint32_t *words = malloc((count + 1) * sizeof *words);
+    assert_non_null(words);
+    for (size_t i = 0; i < count; i++) words[i] = random_bits();
+    return (float *)(void *)words;
+}
+
+static uint64_t wanted_checksum(const float *values, size_t count) {
+    cei_checksum sum = {0};
+    cei_checksum_add(&sum, values, count);
+    return cei_checksum_value(&sum);
+}
+
+static cei_weight make_weight(cpu_device *cpu, const weight_case *c) {
+    ce_error error;
+    cei_weight weight = {c->role, c->rows, c->columns, {NULL, CEI_BUFFER_ALIGNMENT}};
+    const size_t bytes = cei_weight_bytes(cpu->device, c->role, c->rows, c->columns);
+    assert_true(bytes > 0);
+    expect_ok(cei_buffer_create(cpu->device, bytes + 2 * CEI_BUFFER_ALIGNMENT, &weight.at.buffer, &error), &error);
+    /* What was in memory before must not matter. */
+    memset(((cei_cpu_buffer *)weight.at.buffer)->data, 0x7F, bytes + 2 * CEI_BUFFER_ALIGNMENT);
+    return weight;
+}
+
+/* The neighbours of a weight in its buffer are other tensors. */
+static void expect_neighbours(const cei_weight *weight) {
+    const uint8_t *data = ((cei_cpu_buffer *)weight->at.buffer)->data;
+    const size_t bytes = weight->at.buffer->bytes;
+    for (size_t i = 0; i < CEI_BUFFER_ALIGNMENT; i++)
+        if (data[i] != 0x7F || data[bytes - 1 - i] != 0x7F) fail_msg("a weight was written outside its place");
+}
+
+/* Written in parts of random heights, from last to first or first to last. */
+static void write_in_parts(cpu_device *cpu, const cei_weight *weight, const float *values) {
+    ce_error error;
+    const bool backwards = random_bits() & 1;
+    size_t done = 0;
+    while (done < weight->rows) {
+        const size_t count = random_size(1, weight->rows - done < 70 ? weight->rows - done : 70);
+        const size_t first = backwards ? weight->rows - done - count : done;
+        expect_ok(cei_weight_write(cpu->device, weight, first, count, values + first * weight->columns, &error),
+                  &error);
+        done += count;
+    }
+}
+
+static void check_weight(cpu_device *cpu, const cei_weight *weight, const float *values) {
+    ce_error error;
+    float *back = random_words(weight->rows * weight->columns);
+    for (size_t round = 0; round < 6; round++) {
+        const size_t first = round ? random_size(0, weight->rows) : 0;
+        const size_t count = round ? random_size(0, weight->rows - first) : weight->rows;
+        const size_t size = count * weight->columns;
+        uint64_t checksum = 1;
+        expect_ok(cei_weight_checksum(cpu->device, weight, first, count, &checksum, &error), &error);
+        assert_true(checksum == wanted_checksum(values + first * weight->columns, size));
+        expect_ok(cei_weight_read(cpu->device, weight, first, count, back, &error), &error);
+        assert_memory_equal(back, values + first * weight->columns, size * sizeof *back);
+    }
+    free(back);
+}
+
+static void test_weights(void **state) {
+    static const unsigned threads[] = {1, 2, 3, 5};
+    for (size_t i = 0; i < CASES; i++) {
+        cpu_device cpu = cpu_open(*state, threads[i % 4]);
+        cei_weight weight = make_weight(&cpu, &cases[i]);
+        float *values = random_words(cases[i].rows * cases[i].columns);
+        ce_error error;
+        expect_ok(cei_weight_write(cpu.device, &weight, 0, weight.rows, values, &error), &error);
+        check_weight(&cpu, &weight, values);
+        memset(((cei_cpu_buffer *)weight.at.buffer)->data, 0x7F, weight.at.buffer->bytes);
+        write_in_parts(&cpu, &weight, values);
+        check_weight(&cpu, &weight, values);
+        expect_neighbours(&weight);
+        cei_buffer_free(weight.at.buffer);
+        cpu_close(&cpu);
+        free(values);
+    }
+}
+
+/* A single wrong bit anywhere, and a pair of values exchanged, are seen. */
+static void test_checksum_sees(void **state) {
+    cpu_device cpu = cpu_open(*state, 1);
+    const weight_case c = {CEI_ROLE_MATRIX, 40, 50};
+    cei_weight weight = make_weight(&cpu, &c);
+    float *values = random_words(c.rows * c.columns);
+    ce_error error;
+    expect_ok(cei_weight_write(cpu.device, &weight, 0, weight.rows, values, &error), &error);
+    const size_t panel = cei_cpu_of(cpu.device)->kernels.panel;
+    float *data = (float *)(void *)(((cei_cpu_buffer *)weight.at.buffer)->data + weight.at.offset);
+    for (size_t round = 0; round < 100; round++) {
+        const size_t row = random_size(0, c.rows - 1), column = random_size(0, c.columns - 1);
+        float *held = &data[(row / panel * c.columns + column) * panel + row % panel];
+        uint32_t bits;
+        memcpy(&bits, held, sizeof bits);
+        const uint32_t flipped = bits ^ 1u << random_size(0, 31);
+        memcpy(held, &flipped, sizeof flipped);
+        uint64_t checksum;
+        expect_ok(cei_weight_checksum(cpu.device, &weight, 0, c.rows, &checksum, &error), &error);
+        assert_true(checksum != wanted_checksum(values, c.rows * c.columns));
+        memcpy(held, &bits, sizeof bits);
+    }
+    cei_buffer_free(weight.at.buffer);
+    cpu_close(&cpu);
+    free(values);
+}
+
+static void test_sizes_overflow(void **state) {
+    cpu_device cpu = cpu_open(*state, 1);
+    assert_int_equal(cei_weight_bytes(cpu.device, CEI_ROLE_MATRIX, SIZE_MAX / 2, 8), 0);
+    assert_int_equal(cei_weight_bytes(cpu.device, CEI_ROLE_TABLE, SIZE_MAX / 8, 8), 0);
+    const cei_stream_limits limits = {SIZE_MAX / 2, SIZE_MAX / 2, SIZE_MAX / 2, SIZE_MAX / 2};
+    cei_stream *stream;
+    ce_error error;
+    expect_status(cei_stream_create(cpu.device, &limits, &stream, &error), CE_ERR_DEVICE_MEMORY, &error, "scratch");
+    assert_null(stream);
+    cpu_close(&cpu);
+}
+
+static void test_no_memory(void **state) {
+    cpu_device cpu = cpu_open(*state, 1);
+    cei_buffer *buffer = NULL;
+    ce_error error;
+    expect_status(cei_buffer_create(cpu.device, (size_t)1 << 60, &buffer, &error), CE_ERR_DEVICE_MEMORY, &error,
+                  "MiB are needed");
+    assert_null(buffer);
+    assert_non_null(strstr(error.message, "are free"));
+    cpu_close(&cpu);
+}
+
+static size_t resident_bytes(void) {
+    size_t pages = 0, resident = 0;
+    FILE *file = fopen("/proc/self/statm", "r");
+    if (!file || fscanf(file, "%zu %zu", &pages, &resident) != 2) skip();
+    fclose(file);
+    return resident * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+static void test_memory_goes_back(void **state) {
+    enum { BYTES = 24 << 20 };
+    cpu_device cpu = cpu_open(*state, 1);
+    size_t after[3];
+    for (size_t round = 0; round < 3; round++) {
+        cei_buffer *buffer;
+        ce_error error;
+        const size_t before = resident_bytes();
+        expect_ok(cei_buffer_create(cpu.device, BYTES, &buffer, &error), &error);
+        memset(((cei_cpu_buffer *)buffer)->data, 1, BYTES);
+        assert_true(resident_bytes() >= before + BYTES / 2);
+        cei_buffer_free(buffer);
+        after[round] = resident_bytes();
+        assert_true(after[round] < before + BYTES / 2);
+    }
+    assert_true(after[2] < after[0] + BYTES / 2);
+    cpu_close(&cpu);
+}
+
+static void test_probe(void **state) {
+    (void)state;
+    char reason[64];
+    ce_device_info info;
+    assert_int_equal(cei_cpu_driver.count(reason, sizeof reason), 1);
+    cei_cpu_driver.probe(0, &info);
+    assert_string_equal(info.id, "cpu");
+    assert_true(info.usable);
+    assert_string_equal(info.reason, "");
+    assert_true(info.features[0] != '\0');
+    assert_true(info.memory_total > 0 && info.memory_free <= info.memory_total);
+}
+
+int main(void) {
+    cases_seed();
+    const struct CMUnitTest tests[] = {
+        {"weights (c)", test_weights, NULL, NULL, &tiers[0]},
+        {"weights (avx2)", test_weights, NULL, NULL, &tiers[1]},
+        {"weights (avx512)", test_weights, NULL, NULL, &tiers[2]},
+        {"checksum sees (c)", test_checksum_sees, NULL, NULL, &tiers[0]},
+        {"checksum sees (avx2)", test_checksum_sees, NULL, NULL, &tiers[1]},
+        {"checksum sees (avx512)", test_checksum_sees, NULL, NULL, &tiers[2]},
+        {"sizes overflow", test_sizes_overflow, NULL, NULL, &tiers[0]},
+        {"no memory", test_no_memory, NULL, NULL, &tiers[0]},
+        {"memory goes back", test_memory_goes_back, NULL, NULL, &tiers[0]},
+        cmocka_unit_test(test_probe),
+    };
+    return cmocka_run_group_tests_name("cpu weights", tests, NULL, NULL);
+}
