@@ -38,7 +38,8 @@ PAIRS = [
     ("आका करता है", "นมา กขค मरहाि"),
     ("tokens [SEP] inside [CLS] and [MASK]", "[PAD][UNK] the [sep]"),
     ("NASA Berlin BERLIN berlin É é", "The The the THE Wing wing"),
-    ("tabs\tand\nlines\r\u00a0\u2003and\u200b\u00adzero\u0000width\ufeff", "e\u0301 A\u030a \ufb01 \u01c5 \u0130 \U0001f600 \U00020000"),
+    ("tabs\tand\nlines\r\u00a0\u2003and\u200b\u00adzero\u0000width\ufeff",
+     "e\u0301 A\u030a \ufb01 \u01c5 \u0130 \U0001f600 \U00020000"),
     ("x" * 100 + " " + "y" * 101, "unbelievableness " * 3),
     ("1234567890 0.5 -3e10", "((a+b)*c)/d = e^f & g | h ~ i # j @ k $ l"),
 ]  # fmt: skip

@@ -35,7 +35,8 @@ def cased_vocabulary():
     """Upper case, accents kept, and the special tokens where they are not expected."""
     upper = [word.capitalize() for word in WORDS[:40]] + ["BERLIN", "NASA", "É", "Ä"]
     pieces = LATIN + [letter.upper() for letter in LATIN] + SPECIALS[::-1] + list("0123456789") + SYMBOLS + OTHER
-    pieces += WORDS + upper + ["##" + p for p in LATIN + [c.upper() for c in LATIN] + SUFFIXES + list("éäöüñ0123456789")]
+    pieces += WORDS + upper
+    pieces += ["##" + p for p in LATIN + [c.upper() for c in LATIN] + SUFFIXES + list("éäöüñ0123456789")]
     return list(dict.fromkeys(pieces))
 
 
