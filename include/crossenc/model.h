@@ -158,7 +158,7 @@ typedef struct ce_model_info {
     size_t hidden_size, layers, heads, intermediate_size;
     uint64_t parameters;
     ce_activation activation; /* never CE_ACTIVATION_DEFAULT */
-    const char *weight_dtype; /* as in the files: "F32", "F16", "BF16", "I8", "mixed" */
+    const char *weight_dtype; /* as in the files: "F32", "F16", "BF16", "I8", or several: "I8, F32" */
 } ce_model_info;
 
 /* Fills info. Thread-safe. Errors: CE_ERR_ARGUMENT. */

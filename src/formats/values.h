@@ -12,6 +12,8 @@ typedef enum cei_dtype {
     CEI_DTYPE_I8 /* value = scale of the row * int8 */
 } cei_dtype;
 
+enum { CEI_DTYPE_COUNT = CEI_DTYPE_I8 + 1 };
+
 const char *cei_dtype_name(cei_dtype dtype); /* "F32", ... */
 size_t cei_dtype_size(cei_dtype dtype);      /* bytes of one value */
 

@@ -86,19 +86,19 @@ static ce_status check_vocabulary(const ce_model *model, ce_error *error) {
     return CE_OK;
 }
 
-/* The dtype of the weights in the files, "mixed" if matrices differ; vectors follow the matrices only sometimes, so
- * they are not counted. */
-static const char *weight_dtype(const cei_plan *plan, const cei_checkpoint *checkpoint) {
-    const char *found = NULL;
+/* The dtypes of the weights in the files, in order of appearance: "F32", or "I8, F32". */
+static void list_dtypes(const cei_plan *plan, const cei_checkpoint *checkpoint, char *list, size_t size) {
+    bool seen[CEI_DTYPE_COUNT] = {false};
+    size_t length = 0;
+    list[0] = '\0';
     for (size_t i = 0; i < plan->part_count; i++) {
         cei_values values;
-        if (plan->weights[plan->parts[i].weight].role == CEI_ROLE_VECTOR) continue;
-        if (cei_plan_values(plan, i, checkpoint, &values, NULL) != CE_OK) continue;
-        const char *name = cei_dtype_name(values.dtype);
-        if (found && strcmp(found, name) != 0) return "mixed";
-        found = name;
+        if (cei_plan_values(plan, i, checkpoint, &values, NULL) != CE_OK || seen[values.dtype]) continue;
+        seen[values.dtype] = true;
+        int written = snprintf(list + length, size - length, "%s%s", length ? ", " : "", cei_dtype_name(values.dtype));
+        if (written < 0 || (size_t)written >= size - length) return;
+        length += (size_t)written;
     }
-    return found ? found : "mixed";
 }
 
 static ce_status plan_weights(ce_model *model, ce_error *error) {
@@ -114,7 +114,7 @@ static ce_status plan_weights(ce_model *model, ce_error *error) {
     if (status == CE_OK) {
         model->file_bytes = cei_checkpoint_bytes(checkpoint);
         model->tensors_unused = (uint32_t)cei_plan_unused(&blueprint->plan, checkpoint);
-        model->weight_dtype = weight_dtype(&blueprint->plan, checkpoint);
+        list_dtypes(&blueprint->plan, checkpoint, model->weight_dtype, sizeof model->weight_dtype);
         blueprint->max_positions = model->config.max_positions;
         blueprint->vocab_size = model->config.vocab_size;
         blueprint->type_vocab_size = model->config.type_vocab_size;

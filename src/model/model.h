@@ -20,7 +20,7 @@ struct ce_model {
     cei_blueprint blueprint;
     cei_checkpoint_identity *identity; /* of the files at load */
     ce_activation activation;
-    const char *weight_dtype;
+    char weight_dtype[32]; /* "F32", or "I8, F32" */
     uint64_t file_bytes;
     uint32_t tensors_unused;
     double resolve_ms;
