@@ -146,13 +146,18 @@ static bool is_device_fault(ce_status status) {
            status == CE_ERR_DEVICE_LOST || status == CE_ERR_VERIFY || status == CE_ERR_UNSUPPORTED;
 }
 
+static void set_fallback_reason(ce_model *model, const char *reason) {
+    pthread_mutex_lock(&model->lock);
+    snprintf(model->fallback_reason, sizeof model->fallback_reason, "%s", reason);
+    pthread_mutex_unlock(&model->lock);
+}
+
 static void note_fallback(ce_model *model, cei_device_id failed, const ce_error *why) {
-    char device[CE_DEVICE_ID_SIZE];
+    char device[CE_DEVICE_ID_SIZE], reason[sizeof model->fallback_reason];
     cei_device_format(failed, device);
     cei_log_line(&model->blueprint.log, CE_LOG_WARNING, "auto passes over %s: %s", device, why->message);
-    pthread_mutex_lock(&model->lock);
-    snprintf(model->fallback_reason, sizeof model->fallback_reason, "%s: %.200s", device, why->message);
-    pthread_mutex_unlock(&model->lock);
+    snprintf(reason, sizeof reason, "%s: %.200s", device, why->message);
+    set_fallback_reason(model, reason);
 }
 
 ce_status cei_model_place_auto(ce_model *model, ce_error *error) {
@@ -169,6 +174,7 @@ ce_status cei_model_place_auto(ce_model *model, ce_error *error) {
         id = next;
         status = cei_model_place_on(model, id, &why);
     }
+    if (status != CE_OK) set_fallback_reason(model, ""); /* the next attempt begins with the first choice again */
     if (status != CE_OK && error) *error = why;
     return status;
 }

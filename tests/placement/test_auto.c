@@ -1,6 +1,7 @@
 /* test_auto.c - falling back: only for those who asked for auto, and never in silence. */
 #include "placement/scene.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -128,6 +129,37 @@ static void test_a_later_placing_forgets_the_fallback(void **state) {
     ce_model_free(model);
 }
 
+static void rename_weights(const char *from, const char *to) {
+    char old_path[1024], new_path[1024];
+    snprintf(old_path, sizeof old_path, "%s/%s", scene_folder, from);
+    snprintf(new_path, sizeof new_path, "%s/%s", scene_folder, to);
+    assert_int_equal(rename(old_path, new_path), 0);
+}
+
+static void hide_weights(void *user, int index, cei_sim_call call, cei_op op) {
+    (void)user, (void)index, (void)op;
+    if (call == CEI_SIM_OPEN) rename_weights("model.safetensors", "hidden");
+}
+
+static void test_a_fallback_that_fails_is_forgotten(void **state) {
+    (void)state;
+    ce_error error = {0};
+    ce_model *model = scene_load_deferred("auto");
+    fail_open();
+    cei_sim_set_hook(hide_weights, NULL);
+    expect_status(ce_model_place(model, &error), CE_ERR_NOT_FOUND, &error, "model.safetensors"); /* on the cpu */
+    cei_sim_set_hook(NULL, NULL);
+    scene_expect_state(model, CE_STATE_DEFERRED, "sim:0", 0);
+    assert_false(scene_report(model).fell_back);
+    rename_weights("hidden", "model.safetensors");
+    expect_ok(ce_model_place(model, &error), &error);
+    ce_placement_report report = scene_report(model);
+    assert_string_equal(report.device, "sim:0");
+    assert_false(report.fell_back);
+    assert_string_equal(report.fallback_reason, "");
+    ce_model_free(model);
+}
+
 static void test_a_lost_auto_model_finds_another_device(void **state) {
     (void)state;
     float scores[SCENE_SCORES];
@@ -160,6 +192,7 @@ int main(void) {
         scene_test(test_a_name_never_falls_back),
         scene_test(test_a_deferred_auto_falls_back_at_first_use),
         scene_test(test_a_later_placing_forgets_the_fallback),
+        scene_test(test_a_fallback_that_fails_is_forgotten),
         scene_test(test_a_lost_auto_model_finds_another_device),
         scene_test(test_an_unusable_device_is_not_asked),
     };
