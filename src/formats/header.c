@@ -63,8 +63,9 @@ static ce_status read_dtype(const json_t *entry, const place *at, cei_tensor *te
         return cei_fail(at->error, CE_ERR_FORMAT, "%s: the dtype of tensor \"%.128s\" must be a string, and is %s",
                         at->path, at->tensor, cei_json_type(value));
     const char *name = json_string_value(value);
+    bool whole = strlen(name) == json_string_length(value); /* without a NUL */
     for (size_t i = 0; i < sizeof dtypes / sizeof dtypes[0]; i++) {
-        if (strcmp(name, dtypes[i].name) != 0) continue;
+        if (!whole || strcmp(name, dtypes[i].name) != 0) continue;
         tensor->dtype = dtypes[i].name;
         *bits = dtypes[i].bits;
         return CE_OK;

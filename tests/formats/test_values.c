@@ -1,0 +1,137 @@
+/* test_values.c - every half, every bfloat16, every int8, against arithmetic in double. */
+#include "formats/values.h"
+
+#include "support/support.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { ALL = 65536 };
+
+static uint32_t bits_of(float value) {
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    return bits;
+}
+
+/* IEEE 754 binary16, by its definition. NaN is the caller's affair. */
+static double half_value(unsigned half) {
+    unsigned exponent = half >> 10 & 31, mantissa = half & 1023;
+    double magnitude = exponent == 31  ? INFINITY
+                       : exponent == 0 ? ldexp(mantissa, -24)
+                                       : ldexp(1024 + mantissa, (int)exponent - 25);
+    return half & 0x8000 ? -magnitude : magnitude;
+}
+
+/* All 16-bit patterns, at an odd address, as a matrix of 16 rows. */
+static cei_values all_patterns(cei_dtype dtype, uint8_t *room) {
+    for (unsigned i = 0; i < ALL; i++) {
+        room[1 + 2 * i] = (uint8_t)i;
+        room[2 + 2 * i] = (uint8_t)(i >> 8);
+    }
+    return (cei_values){.dtype = dtype, .rows = 16, .columns = ALL / 16, .data = room + 1};
+}
+
+static void every_half_is_exact(void **state) {
+    (void)state;
+    uint8_t *room = malloc(2 * ALL + 1);
+    float *out = malloc(ALL * sizeof *out);
+    assert_true(room && out);
+    cei_values values = all_patterns(CEI_DTYPE_F16, room);
+    cei_values_read(&values, 0, 16, out);
+    for (unsigned i = 0; i < ALL; i++) {
+        bool nan = (i & 0x7C00) == 0x7C00 && (i & 0x3FF) != 0;
+        uint32_t want = nan ? (i & 0x8000) << 16 | 0x7F800000u | (i & 0x3FF) << 13 : bits_of((float)half_value(i));
+        if (bits_of(out[i]) != want) fail_msg("half %04x became %08x, not %08x", i, bits_of(out[i]), want);
+    }
+    free(out);
+    free(room);
+}
+
+static void every_bfloat16_is_exact(void **state) {
+    (void)state;
+    uint8_t *room = malloc(2 * ALL + 1);
+    float *out = malloc(ALL * sizeof *out);
+    assert_true(room && out);
+    cei_values values = all_patterns(CEI_DTYPE_BF16, room);
+    cei_values_read(&values, 0, 16, out);
+    for (unsigned i = 0; i < ALL; i++) assert_int_equal(bits_of(out[i]), (uint32_t)i << 16);
+    free(out);
+    free(room);
+}
+
+static void int8_rows_have_their_scales(void **state) {
+    (void)state;
+    enum { ROWS = 5, COLUMNS = 256 };
+    static const float scales[ROWS] = {1.0f, 0.1f, -3.5e-3f, 0.0f, 1e-30f};
+    uint8_t data[ROWS * COLUMNS], unaligned[1 + sizeof scales];
+    float out[ROWS * COLUMNS];
+    for (int i = 0; i < ROWS * COLUMNS; i++) data[i] = (uint8_t)i;
+    memcpy(unaligned + 1, scales, sizeof scales);
+    cei_values values = {CEI_DTYPE_I8, ROWS, COLUMNS, data, unaligned + 1};
+    cei_values_read(&values, 0, ROWS, out);
+    for (int row = 0; row < ROWS; row++)
+        for (int i = 0; i < COLUMNS; i++) {
+            float want = (float)((double)scales[row] * (double)(i < 128 ? i : i - 256)); /* one rounding */
+            assert_int_equal(bits_of(out[row * COLUMNS + i]), bits_of(want));
+        }
+}
+
+/* Any range of rows is that part of the whole, and nothing beside it is written. */
+static void ranges_of_rows(void **state) {
+    (void)state;
+    enum { ROWS = 7, COLUMNS = 13 };
+    uint8_t data[ROWS * COLUMNS * 4 + 3];
+    float scales[ROWS], whole[ROWS * COLUMNS], part[ROWS * COLUMNS + 1];
+    for (size_t i = 0; i < sizeof data; i++) data[i] = (uint8_t)(i * 37 % 61);
+    for (int i = 0; i < ROWS; i++) scales[i] = (float)i + 0.5f;
+    for (int dtype = CEI_DTYPE_F32; dtype <= CEI_DTYPE_I8; dtype++)
+        for (size_t shift = 0; shift < 4; shift++) {
+            cei_values values = {(cei_dtype)dtype, ROWS, COLUMNS, data + shift, (const uint8_t *)scales};
+            cei_values_read(&values, 0, ROWS, whole);
+            for (size_t first = 0; first <= ROWS; first++)
+                for (size_t count = 0; first + count <= ROWS; count++) {
+                    memset(part, 0x55, sizeof part);
+                    float guard = part[0];
+                    cei_values_read(&values, first, count, part);
+                    assert_memory_equal(part, whole + first * COLUMNS, count * COLUMNS * sizeof *part);
+                    assert_int_equal(bits_of(part[count * COLUMNS]), bits_of(guard));
+                }
+        }
+}
+
+static void aligned_floats_are_used_in_place(void **state) {
+    (void)state;
+    float numbers[6] = {1, 2, 3, 4, 5, 6};
+    uint8_t shifted[sizeof numbers + 1];
+    cei_values values = {CEI_DTYPE_F32, 2, 3, (const uint8_t *)numbers, NULL};
+    assert_ptr_equal(cei_values_direct(&values, 0), numbers);
+    assert_ptr_equal(cei_values_direct(&values, 1), numbers + 3);
+    values.data = (uintptr_t)shifted % 4 == 0 ? shifted + 1 : shifted;
+    assert_null(cei_values_direct(&values, 0));
+    values = (cei_values){CEI_DTYPE_F16, 2, 3, (const uint8_t *)numbers, NULL};
+    assert_null(cei_values_direct(&values, 0));
+}
+
+static void dtypes_have_names_and_sizes(void **state) {
+    (void)state;
+    static const char *const names[] = {"F32", "F16", "BF16", "I8"};
+    static const size_t sizes[] = {4, 2, 2, 1};
+    for (int dtype = CEI_DTYPE_F32; dtype <= CEI_DTYPE_I8; dtype++) {
+        assert_string_equal(cei_dtype_name((cei_dtype)dtype), names[dtype]);
+        assert_int_equal(cei_dtype_size((cei_dtype)dtype), sizes[dtype]);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_half_is_exact),
+        cmocka_unit_test(every_bfloat16_is_exact),
+        cmocka_unit_test(int8_rows_have_their_scales),
+        cmocka_unit_test(ranges_of_rows),
+        cmocka_unit_test(aligned_floats_are_used_in_place),
+        cmocka_unit_test(dtypes_have_names_and_sizes),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
