@@ -266,6 +266,7 @@ static void check_softmax(const cei_cpu_kernels *k, size_t rows, size_t columns,
             /* Rounding s and most moves the exponent by a unit of theirs. */
             const double bound = wanted * (fabs(s) + fabs(most) + 4) * ldexp(1, -23) + ldexp(1, -126);
             expect_near((double)y[r * stride + i], wanted, bound, "softmax", r * columns + i);
+            if (wanted < ldexp(1, -127)) assert_true(y[r * stride + i] == 0);
             sum += wanted;
         }
         const double bound = ((double)columns + 2 * fabs(most) + 2 * (double)spread + 8) * ldexp(1, -23) / sum;

@@ -55,6 +55,16 @@ static void expect_neighbours(const cei_weight *weight) {
         if (data[i] != 0x7F || data[bytes - 1 - i] != 0x7F) fail_msg("a weight was written outside its place");
 }
 
+/* What a product reads past the last row of a matrix is zeros. */
+static void expect_padding(const cpu_device *cpu, const cei_weight *weight) {
+    const size_t panel = cei_cpu_of(cpu->device)->kernels.panel, used = weight->rows % panel;
+    if (weight->role != CEI_ROLE_MATRIX || used == 0) return;
+    const float *data = (const float *)(const void *)(((cei_cpu_buffer *)weight->at.buffer)->data + weight->at.offset);
+    const float *last = data + weight->rows / panel * panel * weight->columns, zero = 0;
+    for (size_t k = 0; k < weight->columns; k++)
+        for (size_t j = used; j < panel; j++) expect_same_bits(&last[k * panel + j], &zero, 1, "padding");
+}
+
 /* Written in parts of random heights, from last to first or first to last. */
 static void write_in_parts(cpu_device *cpu, const cei_weight *weight, const float *values) {
     ce_error error;
@@ -98,6 +108,7 @@ static void test_weights(void **state) {
         write_in_parts(&cpu, &weight, values);
         check_weight(&cpu, &weight, values);
         expect_neighbours(&weight);
+        expect_padding(&cpu, &weight);
         cei_buffer_free(weight.at.buffer);
         cpu_close(&cpu);
         free(values);
@@ -162,22 +173,25 @@ static size_t resident_bytes(void) {
     return resident * (size_t)sysconf(_SC_PAGESIZE);
 }
 
+/* The C library keeps freed memory that lies below memory in use: two buffers, of which the first is freed. glibc maps
+ * and unmaps large blocks by themselves, but once one was freed takes smaller ones from the heap: the second round. */
 static void test_memory_goes_back(void **state) {
-    enum { BYTES = 24 << 20 };
+    static const size_t sizes[] = {24 << 20, 20 << 20};
     cpu_device cpu = cpu_open(*state, 1);
-    size_t after[3];
-    for (size_t round = 0; round < 3; round++) {
-        cei_buffer *buffer;
+    for (size_t round = 0; round < 2; round++) {
+        cei_buffer *buffers[2];
         ce_error error;
-        const size_t before = resident_bytes();
-        expect_ok(cei_buffer_create(cpu.device, BYTES, &buffer, &error), &error);
-        memset(((cei_cpu_buffer *)buffer)->data, 1, BYTES);
-        assert_true(resident_bytes() >= before + BYTES / 2);
-        cei_buffer_free(buffer);
-        after[round] = resident_bytes();
-        assert_true(after[round] < before + BYTES / 2);
+        const size_t bytes = sizes[round], before = resident_bytes();
+        for (size_t i = 0; i < 2; i++) {
+            expect_ok(cei_buffer_create(cpu.device, bytes, &buffers[i], &error), &error);
+            memset(((cei_cpu_buffer *)buffers[i])->data, 1, bytes);
+        }
+        assert_true(resident_bytes() > before + bytes + bytes / 2);
+        cei_buffer_free(buffers[0]);
+        assert_true(resident_bytes() < before + bytes + bytes / 2);
+        cei_buffer_free(buffers[1]);
+        assert_true(resident_bytes() < before + bytes / 2);
     }
-    assert_true(after[2] < after[0] + BYTES / 2);
     cpu_close(&cpu);
 }
 
