@@ -56,7 +56,8 @@ def block_text(start, joiner):
 
 def hash_blocks(make, joiner):
     """One hash for each block of code points, of make(their text); the last 8 hex digits are enough."""
-    return [format(fnv1a(make(block_text(s, joiner))) & 0xFFFFFFFF, "08x") for s in range(0, 0x110000, BLOCK)]
+    blocks = range(0, 0x110000, BLOCK)
+    return " ".join(format(fnv1a(make(block_text(start, joiner))) & 0xFFFFFFFF, "08x") for start in blocks)
 
 
 def unicode_golden():
@@ -120,7 +121,7 @@ def truncation_golden():
                 ids = tokenizer.encode("a " * query, "b " * document).ids
                 assert len(ids) == min(budget, query + document)
                 row.append(ids.count(1))
-            kept[budget].append(row)
+            kept[budget].append(" ".join(map(str, row)))
     write("truncation.json", {"query_kept[budget][query][document]": kept})
 
 
@@ -134,14 +135,23 @@ def excerpts(shared):
 
 
 ODD_TEXTS = [
-    "", " ", "\t\r\n\x0b\x0c\x85\xa0\u2028\u3000", "Hello, World! It's 3.14%.", "HELLO hello HeLLo", "naïve café Ärger ÀÉÎ",
-    "e\u0301 e\u0327\u0301 e\u0301\u0327 \u0301x", "Straße GROẞE ŒUVRE ǅ ǈ", "ΟΔΥΣΣΕΥΣ Σ ΑΣ ς", "İstanbul ISPARTA ıI i̇",
-    "中国 中国人は日本語を話す 漢字かな交じり文 㐀 𠀀 豈 丽", "한국어 각각 ㄱㅏ 각", "ภาษาไทย กำลัง น้ำ", "हिन्दी क़ क़ मूल्य",
-    "👩\u200d👩\u200d👧\u200d👦 👍🏽 🇩🇪 ☺️", "שָׁלוֹם \u202bابت\u202c \u200fabc\u200e العَرَبِيَّة", "a\u00adb\u200bc\ufeffd\u2060e \ufffd \x00 \x7f \x1b[0m",
-    "x" * 100, "x" * 101, "é" * 100, "e\u0301" * 100, "e" * 99 + " " + "e" * 102 + "!", "…—–“”‘’«»¿¡·†‡•", "$+<=>^`|~ € £ ¥ ± × ÷ № ™",
-    "[CLS] a [SEP] b[MASK]c [UNK] [PAD] [cls] [ CLS ]", "a_b-c/d\\e#f##g", "http://example.org/~u?q=1&r=%20#x", "ﬁ ﬂ ½ ² Ⅳ ㎏ ﷺ",
-    "\U000e0041\U000e007f \ue000 \U000f0000 \ud7ff", "a\u0378b \u05ff \U0001fabf", "1 234 567,89", "don't can't we'll o'clock",
+    "", " ", "\x09\x0d\x0a\x0b\x0c\x85\xa0\u2028\u3000", "Hello, World! It's 3.14%.", "HELLO hello HeLLo",
+    "naïve café Ärger ÀÉÎ", "e\u0301 e\u0327\u0301 e\u0301\u0327 \u0301x", "Straße GROẞE ŒUVRE ǅ ǈ",
+    "ΟΔΥΣΣΕΥΣ Σ ΑΣ ς", "İstanbul ISPARTA ıI i\u0307", "中国 中国人は日本語を話す 漢字かな交じり文 㐀 𠀀 豈 丽", "한국어 각각 ㄱㅏ 각",
+    "ภาษาไทย กำล\u0e31ง น\u0e49ำ", "ह\u093fन\u094dद\u0940 क\u093c क\u093c म\u0942ल\u094dय",
+    "👩\u200d👩\u200d👧\u200d👦 👍\U0001f3fd 🇩🇪 ☺\ufe0f",
+    "\u05e9\u05b8\u05c1\u05dc\u05d5\u05b9\u05dd \u202b\u0627\u0628\u062a\u202c \u200fabc\u200e",
+    "\u0627\u0644\u0639\u064e\u0631\u064e\u0628\u0650\u064a\u064e\u0651\u0629",
+    "a\xadb\u200bc\ufeffd\u2060e � \x00 \x7f \x1b[0m", "x" * 100, "x" * 101, "é" * 100, "e\u0301" * 100,
+    "e" * 99 + " " + "e" * 102 + "!", "…—–“”‘’«»¿¡·†‡•", "$+<=>^`|~ € £ ¥ ± × ÷ № ™",
+    "[CLS] a [SEP] b[MASK]c [UNK] [PAD] [cls] [ CLS ]", "a_b-c/d\\e#f##g", "http://example.org/~u?q=1&r=%20#x",
+    "ﬁ ﬂ ½ ² Ⅳ ㎏ \ufdfa", "\U000e0041\U000e007f \ue000 \U000f0000 \ud7ff", "a\u0378b \u05ff \U0001fabf",
+    "1 234 567,89", "don't can't we'll o'clock",
 ]
+
+
+def commonest(counter, count):
+    return [token for token, _ in sorted(counter.items(), key=lambda x: (-x[1], x[0]))[:count]]
 
 
 def small_vocabulary(texts):
@@ -158,8 +168,7 @@ def small_vocabulary(texts):
                     parts["##" + word[i]] += 1
                     parts["##" + word[i : i + 2]] += 1
                     parts["##" + word[i : i + 4]] += 1
-    ranked = lambda counter, count: [t for t, _ in sorted(counter.items(), key=lambda x: (-x[1], x[0]))[:count]]  # noqa: E731
-    return SPECIALS + ranked(whole, 500) + ranked(parts, 450)
+    return SPECIALS + commonest(whole, 500) + commonest(parts, 450)
 
 
 def tokenizer_json(vocab, change=None, **model):
@@ -193,12 +202,22 @@ def with_fields(**fields):
     return lambda content: content.update(fields)
 
 
+def with_steps(*names):
+    return with_fields(normalizer={"type": "Sequence", "normalizers": [{"type": name} for name in names]})
+
+
+def with_bert(**options):
+    usual = {"clean_text": True, "handle_chinese_chars": True, "strip_accents": None, "lowercase": True}
+    return with_fields(normalizer={"type": "BertNormalizer", **usual, **options})
+
+
 FLAGGED = [added("<new>"), added("<Low>", normalized=True), added("<l>", lstrip=True), added("<r>", rstrip=True),
            added("<lr>", lstrip=True, rstrip=True, normalized=True), added("word", single_word=True),
            added("W.X", single_word=True, normalized=True), added("<new>er"), added("中心", normalized=True),
            added("[X]", special=True), added("é!", normalized=True)]
 FLAGGED_TEXTS = [
-    "<new><new> a<new>b <newer> <new>er", "<low> <LOW> <Low>x", "a  <l>  b <l><l>  <l>", "a  <r>  b <r><r>  <r>\u3000\t.",
+    "<new><new> a<new>b <newer> <new>er", "<low> <LOW> <Low>x", "a  <l>  b <l><l>  <l>",
+    "a  <r>  b <r><r>  <r>\u3000\t.",
     "a \t<LR>\u2003b<lr> <lr>", "word words sword word. (word) _word word\u0301 中word", "w.x W.X aW.X W.X1 w.x,W.X",
     "中心 的中心 中 心", "[X][x] [X", "é! É! e\u0301! E\u0301!", "", " ", "<ne", "<new", "<<new>>",
 ]
@@ -211,12 +230,10 @@ def folder_cases(vocab):
                "2000": added("<yy>", single_word=True)}
     odd = ["<zz> a<zz> <yy> <yy>y", "<q> a<q>b <s> [SEP]</s> <other>"]
     cls_map = {"cls_token": "<s>", "sep_token": added("</s>", lstrip=True), "additional_special_tokens": ["<q>"]}
+    roles = {**cls_map, "sep_token": {"__type": "AddedToken", **cls_map["sep_token"]}}
     vocab_txt = "\n".join(vocab) + "\n"
     plain = tokenizer_json(vocab)
     flagged = tokenizer_json(vocab, with_added(*FLAGGED))
-    steps = lambda *names: with_fields(normalizer={"type": "Sequence", "normalizers": [{"type": n} for n in names]})  # noqa: E731
-    bert = lambda **f: with_fields(normalizer={"type": "BertNormalizer", "clean_text": True, "handle_chinese_chars": True,  # noqa: E731
-                                               "strip_accents": None, "lowercase": True, **f})
     backend = {"tokenizer_class": "TokenizersBackend", "model_max_length": 1000000000000000019884624838656}
     bert_processing = with_fields(post_processor={"type": "BertProcessing", "sep": ["[SEP]", 3], "cls": ["[CLS]", 2]})
 
@@ -227,7 +244,8 @@ def folder_cases(vocab):
         return out
 
     return {
-        "vocab.txt, lower case": (files({"do_lower_case": True, "model_max_length": 512}, vocab__txt=vocab_txt), [], True),
+        "vocab.txt, lower case": (
+            files({"do_lower_case": True, "model_max_length": 512}, vocab__txt=vocab_txt), [], True),
         "vocab.txt, cased": (files({"do_lower_case": False}, vocab__txt=vocab_txt), [], True),
         "vocab.txt alone": (files(vocab__txt=vocab_txt), [], True),
         "vocab.txt, carriage returns, blanks, a token twice": (
@@ -238,28 +256,34 @@ def folder_cases(vocab):
         "special_tokens_map.json": (
             files(flag, vocab__txt=vocab_txt, special_tokens_map__json=json.dumps(cls_map)), odd, True),
         "added_tokens.json": (
-            files(flag, vocab__txt=vocab_txt, added_tokens__json=json.dumps({"<zz>": 1001, "<other>": 1000})), odd, True),
-        "roles in tokenizer_config.json": (files({**flag, **cls_map, "bos_token": "<b>"}, vocab__txt=vocab_txt), odd, True),
+            files(flag, vocab__txt=vocab_txt, added_tokens__json='{"<zz>": 1001, "<other>": 1000}'), odd, True),
+        "roles in tokenizer_config.json": (
+            files({**flag, **roles, "bos_token": "<b>"}, vocab__txt=vocab_txt), odd, True),
         "added_tokens_decoder": (files({**flag, "added_tokens_decoder": decoder}, vocab__txt=vocab_txt), odd, True),
         "the class for BERT makes its own of tokenizer.json": (
-            files({"tokenizer_class": "BertTokenizerFast", "max_len": 77}, tokenizer__json=flagged), FLAGGED_TEXTS, True),
+            files({"tokenizer_class": "BertTokenizerFast", "max_len": 77}, tokenizer__json=flagged),
+            FLAGGED_TEXTS, True),
         "no class is the class for BERT": (files({"model_max_length": 128.0}, tokenizer__json=plain), [], True),
         "no type ids": (files({**flag, "tokenizer_class": "DistilBertTokenizer"}, tokenizer__json=plain), [], True),
         "tokenizer.json with added_tokens_decoder": (
-            files({**flag, "added_tokens_decoder": decoder}, tokenizer__json=flagged), odd + FLAGGED_TEXTS, True),
+            files({**flag, "added_tokens_decoder": decoder}, tokenizer__json=flagged),
+            odd + FLAGGED_TEXTS, True),
         "tokenizer.json as it is": (files(backend, tokenizer__json=flagged), FLAGGED_TEXTS, True),
         "tokenizer.json as it is, with type ids": (
-            files({**backend, "model_input_names": ["input_ids", "token_type_ids"]}, tokenizer__json=plain), [], True),
-        "tokenizer.json as it is, with more roles": (files({**backend, **cls_map}, tokenizer__json=plain), odd, True),
+            files({**backend, "model_input_names": ["input_ids", "token_type_ids"]}, tokenizer__json=plain),
+            [], True),
+        "tokenizer.json as it is, with more roles": (files({**backend, **roles}, tokenizer__json=plain), odd, True),
         "an unknown class": (files({"tokenizer_class": "MyTokenizer"}, tokenizer__json=plain), [], True),
         "tokenizer.json alone": (files(tokenizer__json=flagged), FLAGGED_TEXTS, False),
         "BertProcessing": (files(tokenizer__json=tokenizer_json(vocab, bert_processing)), [], False),
-        "no post-processor": (files(tokenizer__json=tokenizer_json(vocab, with_fields(post_processor=None))), [], False),
+        "no post-processor": (
+            files(tokenizer__json=tokenizer_json(vocab, with_fields(post_processor=None))), [], False),
         "no normalizer": (files(tokenizer__json=tokenizer_json(vocab, with_fields(normalizer=None))), [], False),
         "NFD, Lowercase, StripAccents": (
-            files(tokenizer__json=tokenizer_json(vocab, steps("NFD", "Lowercase", "StripAccents"))), [], False),
-        "NFKC": (files(tokenizer__json=tokenizer_json(vocab, steps("NFKC"))), [], False),
-        "control characters stay": (files(tokenizer__json=tokenizer_json(vocab, bert(clean_text=False))), [], False),
+            files(tokenizer__json=tokenizer_json(vocab, with_steps("NFD", "Lowercase", "StripAccents"))), [], False),
+        "NFKC": (files(tokenizer__json=tokenizer_json(vocab, with_steps("NFKC"))), [], False),
+        "control characters stay": (
+            files(tokenizer__json=tokenizer_json(vocab, with_bert(clean_text=False))), [], False),
         "short words only": (files(tokenizer__json=tokenizer_json(vocab, max_input_chars_per_word=4)), [], False),
         "another prefix": (files(tokenizer__json=tokenizer_json(vocab, continuing_subword_prefix="#")), [], False),
     }
@@ -311,7 +335,7 @@ def folders_golden(shared):
         cases.append({
             "name": name,
             # The long vocabulary is the same in each: it is stored once.
-            "files": {n: c.replace("\n".join(vocab), "@VOCAB_TXT@") if n == "vocab.txt" else c for n, c in files.items()},
+            "files": {n: c.replace("\n".join(vocab), "@VOCAB_TXT@") for n, c in files.items()},
             "max_length": int(limit) if limit < 1e9 else None,
             "ids": [ids_of(tokenizer, text) for text in texts + more],
             "texts": more,
@@ -338,7 +362,8 @@ def multilingual_golden(shared):
     result = {}
     for name, lower in (("bert-base-uncased", True), ("bert-base-cased", False),
                         ("bert-base-multilingual-cased", False), ("bert-base-chinese", False)):
-        tokenizer = Tokenizer(models.WordPiece.from_file(str(shared / "tokenizers" / name / "vocab.txt"), unk_token="[UNK]"))
+        vocab = shared / "tokenizers" / name / "vocab.txt"
+        tokenizer = Tokenizer(models.WordPiece.from_file(str(vocab), unk_token="[UNK]"))
         tokenizer.normalizer = normalizers.BertNormalizer(lowercase=lower)
         tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
         tokenizer.add_special_tokens(SPECIALS)

@@ -1,0 +1,278 @@
+/* test_tokenizer.c - whole tokenizers against the reference: model folders of all sorts, real vocabularies, pairs. */
+#include "golden_json.h"
+
+#include "text/tokenizer.h"
+
+#include <stdio.h>
+
+static ce_text text_of(const json_t *string) {
+    return (ce_text){json_string_value(string), json_string_length(string)};
+}
+
+static void expect_ids(const int32_t *got, size_t count, const json_t *want, const char *where, const char *text) {
+    bool same = count == json_array_size(want);
+    for (size_t i = 0; same && i < count; i++) same = got[i] == json_integer_value(json_array_get(want, i));
+    if (same) return;
+    for (size_t i = 0; i < count; i++) print_error("%d ", (int)got[i]);
+    fail_msg("\n%s: other ids for \"%s\"", where, text);
+}
+
+/* ---- folders ---- */
+
+/* Replaces the first place that mark has in text. The caller frees. */
+static char *replace(const char *text, const char *mark, const char *by, size_t *size) {
+    const char *at = strstr(text, mark);
+    size_t before = at ? (size_t)(at - text) : strlen(text);
+    char *out = malloc(strlen(text) + strlen(by) + 1);
+    assert_non_null(out);
+    memcpy(out, text, before);
+    strcpy(out + before, at ? by : "");
+    if (at) strcat(out, at + strlen(mark));
+    *size = strlen(out);
+    return out;
+}
+
+typedef struct vocabulary_texts {
+    char *txt, *json; /* as vocab.txt and tokenizer.json have it */
+} vocabulary_texts;
+
+static vocabulary_texts vocabulary_of(const json_t *vocab) {
+    vocabulary_texts out = {calloc(1, 1 << 20), NULL};
+    json_t *object = json_object(), *token;
+    size_t i, size = 0;
+    json_array_foreach(vocab, i, token) {
+        size += (size_t)sprintf(out.txt + size, "%s%s", i ? "\n" : "", json_string_value(token));
+        json_object_set_new(object, json_string_value(token), json_integer((json_int_t)i));
+    }
+    out.json = json_dumps(object, JSON_COMPACT);
+    json_decref(object);
+    return out;
+}
+
+static cei_tokenizer *open_case(const json_t *files, const vocabulary_texts *vocab) {
+    char *folder = test_make_folder();
+    const char *name;
+    const json_t *content;
+    ce_error error;
+    json_object_foreach((json_t *)(uintptr_t)files, name, content) {
+        size_t size, all;
+        char *half = replace(json_string_value(content), "@VOCAB_TXT@", vocab->txt, &size);
+        char *whole = replace(half, "@VOCAB_JSON@", vocab->json, &all);
+        test_write_file(folder, name, whole, all);
+        free(half);
+        free(whole);
+    }
+    cei_tokenizer *tokenizer = NULL;
+    expect_ok(cei_tokenizer_load(folder, &tokenizer, &error), &error);
+    test_remove_folder(folder);
+    return tokenizer;
+}
+
+/* [query, document, max_length or 0, ids, type ids] */
+static void check_pair(const cei_tokenizer *tokenizer, const json_t *row, const char *name) {
+    cei_token_buffer query = {0}, document = {0};
+    ce_error error;
+    size_t specials = cei_tokenizer_pair_specials(tokenizer);
+    size_t length = (size_t)json_integer_value(json_array_get(row, 2)), query_kept, document_kept;
+    expect_ok(cei_tokenizer_encode(tokenizer, text_of(json_array_get(row, 0)), CE_UTF8_STRICT, &query, &error), &error);
+    expect_ok(cei_tokenizer_encode(tokenizer, text_of(json_array_get(row, 1)), CE_UTF8_STRICT, &document, &error),
+              &error);
+    cei_truncate_pair(query.count, document.count, length ? length - specials : SIZE_MAX, &query_kept, &document_kept);
+    size_t total = query_kept + document_kept + specials;
+    int32_t *ids = malloc((total + 1) * sizeof *ids), *types = malloc((total + 1) * sizeof *types);
+    cei_tokenizer_join(tokenizer, query.ids, query_kept, document.ids, document_kept, ids, types);
+    expect_ids(ids, total, json_array_get(row, 3), name, "a pair");
+    expect_ids(types, total, json_array_get(row, 4), name, "a pair's types");
+    size_t largest = 0;
+    for (size_t i = 0; i < total; i++)
+        if ((size_t)types[i] > largest) largest = (size_t)types[i];
+    assert_true(largest < cei_tokenizer_type_count(tokenizer));
+    free(ids);
+    free(types);
+    cei_token_buffer_free(&query);
+    cei_token_buffer_free(&document);
+}
+
+static void check_case(const json_t *root, const json_t *entry, const vocabulary_texts *vocab) {
+    const char *name = json_string_value(golden_get(entry, "name"));
+    const json_t *texts = golden_get(root, "texts"), *more = golden_get(entry, "texts"),
+                 *ids = golden_get(entry, "ids");
+    const json_t *length = golden_get(entry, "max_length"), *row;
+    cei_tokenizer *tokenizer = open_case(golden_get(entry, "files"), vocab);
+    cei_token_buffer buffer = {0};
+    ce_error error;
+    size_t common = json_array_size(texts), count = common + json_array_size(more), i;
+    assert_int_equal(json_array_size(ids), count);
+    for (i = 0; i < count; i++) {
+        const json_t *text = i < common ? json_array_get(texts, i) : json_array_get(more, i - common);
+        expect_ok(cei_tokenizer_encode(tokenizer, text_of(text), CE_UTF8_STRICT, &buffer, &error), &error);
+        expect_ids(buffer.ids, buffer.count, json_array_get(ids, i), name, json_string_value(text));
+        for (size_t k = 0; k < buffer.count; k++)
+            assert_true((size_t)buffer.ids[k] < cei_tokenizer_vocab_size(tokenizer));
+    }
+    json_array_foreach(golden_get(entry, "pairs"), i, row) check_pair(tokenizer, row, name);
+    assert_int_equal(cei_tokenizer_max_length(tokenizer),
+                     json_is_null(length) ? SIZE_MAX : (size_t)json_integer_value(length));
+    assert_string_equal(cei_tokenizer_kind(tokenizer), "WordPiece");
+    cei_token_buffer_free(&buffer);
+    cei_tokenizer_free(tokenizer);
+}
+
+static void test_folders(void **state) {
+    (void)state;
+    json_t *root = golden_load("folders.json"), *entry;
+    vocabulary_texts vocab = vocabulary_of(golden_get(root, "vocab"));
+    size_t i;
+    json_array_foreach(golden_get(root, "cases"), i, entry) check_case(root, entry, &vocab);
+    assert_true(i > 20);
+    free(vocab.txt);
+    free(vocab.json);
+    json_decref(root);
+}
+
+/* ---- pairs ---- */
+
+static void test_truncation(void **state) {
+    (void)state;
+    json_t *root = golden_load("truncation.json"), *rows, *row;
+    const char *budget_text;
+    size_t checked = 0;
+    json_object_foreach(golden_get(root, "query_kept[budget][query][document]"), budget_text, rows) {
+        size_t budget = (size_t)atol(budget_text), query, document, query_kept, document_kept;
+        json_array_foreach(rows, query, row) {
+            char *at = NULL;
+            const char *numbers = json_string_value(row);
+            for (document = 0; *numbers; document++, checked++) {
+                size_t want = strtoul(numbers, &at, 10);
+                numbers = at;
+                cei_truncate_pair(query, document, budget, &query_kept, &document_kept);
+                assert_int_equal(query_kept, want);
+                assert_int_equal(query_kept + document_kept, query + document < budget ? query + document : budget);
+            }
+        }
+    }
+    assert_true(checked > 4000);
+    size_t query_kept, document_kept;
+    cei_truncate_pair(SIZE_MAX, SIZE_MAX, 509, &query_kept, &document_kept);
+    assert_int_equal(query_kept, 254);
+    assert_int_equal(document_kept, 255);
+    json_decref(root);
+}
+
+/* ---- real vocabularies ---- */
+
+static cei_tokenizer *open_vocabulary(const char *name, bool lower) {
+    char path[128];
+    snprintf(path, sizeof path, "tokenizers/%s/vocab.txt", name);
+    size_t size;
+    char *vocab = test_read_file(test_shared(path), &size), *folder = test_make_folder();
+    const char *config = lower ? "{\"do_lower_case\": true}" : "{\"do_lower_case\": false}";
+    test_write_file(folder, "vocab.txt", vocab, size);
+    test_write_file(folder, "tokenizer_config.json", config, strlen(config));
+    cei_tokenizer *tokenizer = NULL;
+    ce_error error;
+    expect_ok(cei_tokenizer_load(folder, &tokenizer, &error), &error);
+    test_remove_folder(folder);
+    free(vocab);
+    return tokenizer;
+}
+
+/* Every line of a file of sentences. */
+static void check_lines(const cei_tokenizer *tokenizer, const char *file, const char *hashes,
+                        cei_token_buffer *buffer) {
+    char path[128];
+    snprintf(path, sizeof path, "data/multilingual/%s", file);
+    size_t size, at = 0, line = 0;
+    char *text = test_read_file(test_shared(path), &size);
+    ce_error error;
+    for (; at <= size; line++) {
+        size_t length = strcspn(text + at, "\n");
+        expect_ok(cei_tokenizer_encode(tokenizer, (ce_text){text + at, length}, CE_UTF8_STRICT, buffer, &error),
+                  &error);
+        uint64_t hash = fnv1a(FNV_START, buffer->ids, buffer->count * sizeof *buffer->ids);
+        char got[5];
+        snprintf(got, sizeof got, "%04x", (unsigned)(hash & 0xFFFF));
+        if (strncmp(got, hashes + 4 * line, 4) != 0) fail_msg("%s, line %zu: other ids", path, line + 1);
+        at += length + 1;
+    }
+    assert_int_equal(4 * line, strlen(hashes));
+    free(text);
+}
+
+static void check_vocabulary(const char *name) {
+    json_t *root = golden_load("multilingual.json"), *hashes;
+    const json_t *entry = golden_get(golden_get(root, "vocabularies"), name);
+    const char *file;
+    test_shared("data/multilingual/ang.txt");
+    cei_tokenizer *tokenizer = open_vocabulary(name, json_is_true(golden_get(entry, "do_lower_case")));
+    cei_token_buffer buffer = {0};
+    size_t files = 0;
+    json_object_foreach(golden_get(entry, "files"), file, hashes) {
+        check_lines(tokenizer, file, json_string_value(hashes), &buffer);
+        files++;
+    }
+    assert_int_equal(files, 37);
+    cei_token_buffer_free(&buffer);
+    cei_tokenizer_free(tokenizer);
+    json_decref(root);
+}
+
+static void test_uncased(void **state) {
+    (void)state;
+    check_vocabulary("bert-base-uncased");
+}
+
+static void test_cased(void **state) {
+    (void)state;
+    check_vocabulary("bert-base-cased");
+}
+
+static void test_multilingual_cased(void **state) {
+    (void)state;
+    check_vocabulary("bert-base-multilingual-cased");
+}
+
+static void test_chinese(void **state) {
+    (void)state;
+    check_vocabulary("bert-base-chinese");
+}
+
+/* Texts parted by a line of their own, and their ids, a line each, without special tokens. */
+static void test_gguf_golden(void **state) {
+    (void)state;
+    static const char mark[] = "\n__ggml_vocab_test__\n";
+    char *texts = test_read_file(test_shared("tokenizers/gguf-golden/ggml-vocab-bert-bge.gguf.inp"), NULL);
+    char *ids = test_read_file(test_shared("tokenizers/gguf-golden/ggml-vocab-bert-bge.gguf.out"), NULL);
+    ce_error error;
+    cei_tokenizer *tokenizer = NULL;
+    cei_token_buffer buffer = {0};
+    expect_ok(cei_tokenizer_load(test_shared("tokenizers/bert-base-uncased"), &tokenizer, &error), &error);
+    assert_int_equal(cei_tokenizer_max_length(tokenizer), 512);
+    assert_int_equal(cei_tokenizer_vocab_size(tokenizer), 30522);
+    size_t count = 0;
+    char *line = ids;
+    for (char *text = texts; text; count++) {
+        char *end = strstr(text, mark);
+        size_t size = end ? (size_t)(end - text) : strlen(text);
+        expect_ok(cei_tokenizer_encode(tokenizer, (ce_text){text, size}, CE_UTF8_STRICT, &buffer, &error), &error);
+        for (size_t i = 0; i < buffer.count; i++) assert_int_equal(buffer.ids[i], strtol(line, &line, 10));
+        line += strspn(line, " ");
+        assert_true(*line == '\n' || *line == '\0');
+        if (*line) line++;
+        text = end ? end + sizeof mark - 1 : NULL;
+    }
+    assert_true(count > 40);
+    cei_token_buffer_free(&buffer);
+    cei_tokenizer_free(tokenizer);
+    free(texts);
+    free(ids);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_folders),     cmocka_unit_test(test_truncation),         cmocka_unit_test(test_uncased),
+        cmocka_unit_test(test_cased),       cmocka_unit_test(test_multilingual_cased), cmocka_unit_test(test_chinese),
+        cmocka_unit_test(test_gguf_golden),
+    };
+    return cmocka_run_group_tests_name("tokenizer", tests, NULL, NULL);
+}
