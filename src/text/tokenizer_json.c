@@ -154,6 +154,22 @@ static ce_status read_model(const json_t *model, cei_tokenizer_spec *spec, ce_er
 
 /* ---- added tokens ---- */
 
+static ce_status check_added_ids_differ(const cei_tokenizer_spec *spec, ce_error *error) {
+    ce_status status = CE_OK;
+    uint8_t *seen = cei_alloc_zeroed(CEI_TOKEN_ID_LIMIT / 8, 1);
+    if (!seen) return cei_fail_memory(error, "checking the added tokens", CEI_TOKEN_ID_LIMIT / 8);
+    for (size_t i = 0; i < spec->added.count && status == CE_OK; i++) {
+        uint32_t id = (uint32_t)spec->added.items[i].id;
+        uint8_t bit = (uint8_t)(1u << id % 8);
+        if (seen[id / 8] & bit)
+            status = cei_fail(error, CE_ERR_FORMAT, "%s: two added tokens have id %u, \"%.60s\" is one", spec->path, id,
+                              spec->added.items[i].content);
+        seen[id / 8] |= bit;
+    }
+    cei_free(seen);
+    return status;
+}
+
 static ce_status read_added_tokens(const json_t *list, cei_tokenizer_spec *spec, ce_error *error) {
     if (!list || json_is_null(list)) return CE_OK;
     if (!json_is_array(list)) return malformed(spec, "\"added_tokens\" is not an array", error);
@@ -167,9 +183,9 @@ static ce_status read_added_tokens(const json_t *list, cei_tokenizer_spec *spec,
         if (status == CE_OK)
             status = cei_token_id_read(json_object_get(item, "id"), token.content, spec->path, &token.id, error);
         if (status == CE_OK) status = cei_added_list_push(&spec->added, &token, error);
-        if (status != CE_OK) break;
+        if (status != CE_OK) return status;
     }
-    return status;
+    return check_added_ids_differ(spec, error);
 }
 
 /* ---- post-processor ---- */

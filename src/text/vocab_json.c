@@ -196,10 +196,9 @@ ce_status cei_vocab_json_take(const cei_tokenizer_file *file, cei_vocabulary *vo
         cei_utf8_check(file->data + tokens.start, tokens.end - tokens.start, NULL) < tokens.end - tokens.start)
         return CE_OK;
     bool good = read_tokens(&in, tokens, vocabulary);
-    if (good && !in.bad && in.at <= tokens.end)
-        good = write_rest(&in, tokens, rest);
-    else
-        in.bad = true;
+    skip_space(&in);
+    if (in.at != tokens.end) in.bad = true; /* something stands between the object and what ends the value */
+    if (good && !in.bad) good = write_rest(&in, tokens, rest);
     if (good && !in.bad) return CE_OK;
     cei_vocabulary_free(vocabulary);
     rest->size = 0;
