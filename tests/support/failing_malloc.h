@@ -22,7 +22,7 @@
  * An allocation is one call of the functions above that asks for memory; mmap counts, as does a realloc that grows or
  * shrinks. Calls that the C library makes inside itself (a thread's stack, stdio's buffers in part) are not seen.
  *
- * Sanitizers bring their own malloc: there the counts stay 0, failing_malloc_works() is false, and
+ * Sanitizers and Valgrind bring their own malloc: there the counts stay 0, failing_malloc_works() is false, and
  * failing_malloc_or_skip, with which such a test begins, skips it with that reason. */
 #ifndef CE_TEST_FAILING_MALLOC_H
 #define CE_TEST_FAILING_MALLOC_H
@@ -43,7 +43,7 @@ typedef enum failing_scope {
     FAILING_THIS_THREAD /* only allocations of the thread that calls failing_malloc_start are counted and fail */
 } failing_scope;
 
-/* False under a sanitizer, where nothing can be made to fail. */
+/* False under a sanitizer or Valgrind, where nothing can be made to fail. */
 bool failing_malloc_works(void);
 
 /* Ends the test as skipped, with the reason, where nothing can be made to fail: call it before the test makes anything.
