@@ -101,25 +101,26 @@ static cli_status check_texts(const cli_collection *collection, const cli_settin
     return CLI_OK;
 }
 
+static cli_status read_wanted(cli_collection *collection, const cli_settings *settings, bool *queries, bool *documents,
+                              cli_error *error) {
+    bool replace = settings->utf8 == CE_UTF8_REPLACE;
+    text_file query_file = {settings->queries, &collection->run.queries, queries, collection->queries};
+    text_file document_file = {settings->corpus, &collection->run.documents, documents, collection->documents};
+    mark_wanted(collection, queries, documents);
+    cli_status status = read_texts(&query_file, replace, &collection->texts, error);
+    if (status == CLI_OK) status = read_texts(&document_file, replace, &collection->texts, error);
+    return status == CLI_OK ? check_texts(collection, settings, error) : status;
+}
+
 cli_status cli_collection_read_texts(cli_collection *collection, const cli_settings *settings, cli_error *error) {
     const cli_run *run = &collection->run;
-    bool replace = settings->utf8 == CE_UTF8_REPLACE;
     bool *queries = calloc(run->queries.count + 1, sizeof *queries);
     bool *documents = calloc(run->documents.count + 1, sizeof *documents);
     collection->queries = calloc(run->queries.count + 1, sizeof *collection->queries);
     collection->documents = calloc(run->documents.count + 1, sizeof *collection->documents);
-    cli_status status = CLI_OK;
-    if (!queries || !documents || !collection->queries || !collection->documents) status = cli_fail_memory(error);
-    if (status == CLI_OK) {
-        mark_wanted(collection, queries, documents);
-        text_file file = {settings->queries, &run->queries, queries, collection->queries};
-        status = read_texts(&file, replace, &collection->texts, error);
-    }
-    if (status == CLI_OK) {
-        text_file file = {settings->corpus, &run->documents, documents, collection->documents};
-        status = read_texts(&file, replace, &collection->texts, error);
-    }
-    if (status == CLI_OK) status = check_texts(collection, settings, error);
+    bool is_complete = queries && documents && collection->queries && collection->documents;
+    cli_status status =
+        is_complete ? read_wanted(collection, settings, queries, documents, error) : cli_fail_memory(error);
     free(queries);
     free(documents);
     return status;

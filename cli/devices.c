@@ -105,19 +105,24 @@ static void write_device(cli_output *output, const ce_device_info *info) {
     write_line(output, CLI_DIM, info->features);
 }
 
+static cli_status write_devices(const cli_settings *settings, const ce_device_info *infos, size_t count,
+                                cli_output *output, cli_error *error) {
+    cli_status status = cli_output_open(output, NULL, (cli_color)settings->color, error);
+    if (status != CLI_OK) return status;
+    if (settings->json) write_json(output, infos, count);
+    for (size_t i = 0; i < count && !settings->json; i++) write_device(output, &infos[i]);
+    status = cli_output_commit(output, error);
+    cli_output_close(output);
+    return status;
+}
+
 cli_status cli_devices(const cli_settings *settings, cli_error *error) {
     if (settings->argument_count > 0) return cli_fail(error, CLI_USAGE, "devices takes no arguments");
     ce_device_info *infos = NULL;
     size_t count = 0;
     cli_output *output = calloc(1, sizeof *output);
     cli_status status = output ? list_devices(&infos, &count, error) : cli_fail_memory(error);
-    if (status == CLI_OK) status = cli_output_open(output, NULL, (cli_color)settings->color, error);
-    if (status == CLI_OK) {
-        if (settings->json) write_json(output, infos, count);
-        for (size_t i = 0; i < count && !settings->json; i++) write_device(output, &infos[i]);
-        status = cli_output_commit(output, error);
-        cli_output_close(output);
-    }
+    if (status == CLI_OK && output && infos) status = write_devices(settings, infos, count, output, error);
     free(infos);
     free(output);
     return status;

@@ -55,14 +55,28 @@ static void write_escape(cli_output *output, unsigned char byte) {
     }
 }
 
+/* The line ends that are no ASCII: JSON allows them in strings, but programs part lines at them. 0 if there is none. */
+static unsigned line_end(const char *bytes, size_t size) {
+    if (size >= 2 && memcmp(bytes, "\xC2\x85", 2) == 0) return 0x0085;
+    if (size >= 3 && memcmp(bytes, "\xE2\x80\xA8", 3) == 0) return 0x2028;
+    if (size >= 3 && memcmp(bytes, "\xE2\x80\xA9", 3) == 0) return 0x2029;
+    return 0;
+}
+
 void cli_write_json(cli_output *output, ce_text text) {
     size_t begin = 0;
     cli_write(output, "\"", 1);
     for (size_t i = 0; i < text.size; i++) {
         unsigned char byte = (unsigned char)text.data[i];
-        if (byte >= 0x20 && byte != '"' && byte != '\\' && byte != 0x7F) continue;
+        unsigned end = byte >= 0x80 ? line_end(text.data + i, text.size - i) : 0;
+        if (!end && byte >= 0x20 && byte != '"' && byte != '\\' && byte != 0x7F) continue;
         cli_write(output, text.data + begin, i - begin);
-        write_escape(output, byte);
+        if (end) {
+            cli_print(output, "\\u%04x", end);
+            i += end == 0x0085 ? 1 : 2;
+        } else {
+            write_escape(output, byte);
+        }
         begin = i + 1;
     }
     if (text.size) cli_write(output, text.data + begin, text.size - begin);

@@ -171,7 +171,7 @@ static void write_padded(cli_output *output, ce_text text, size_t columns) {
 static void write_table(cli_output *output, const cli_best *best) {
     size_t label = label_columns(best);
     size_t rank = 4, left = rank + 2 + 9 + 2 + label + 2;
-    size_t room = output->width > left + 20 ? output->width - left : 20;
+    size_t room = output->width > left + 8 ? output->width - left : 8;
     const char *dim = cli_style(output, CLI_DIM), *reset = cli_style(output, CLI_RESET);
     bool has_ids = best->count > 0 && best->items[0].document.id.data;
     cli_print(output, "%s%*s  %9s  %-*s  text%s\n", dim, (int)rank, "rank", "score", (int)label,

@@ -37,6 +37,11 @@ static cli_status copy_text(cli_arena *arena, ce_text from, ce_text *to, cli_err
 
 static cli_status parse_json(ce_text line, const cli_reader *reader, json_t **value, cli_error *error) {
     json_error_t why;
+    *value = NULL;
+    /* Jansson would take a NUL for the end, and not see what comes behind. */
+    if (line.size > 0 && memchr(line.data, '\0', line.size)) {
+        return cli_fail_line(error, reader, "it is not valid JSON: it holds a NUL byte");
+    }
     *value = json_loadb(line.data, line.size, JSON_DECODE_ANY | JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES, &why);
     if (*value) return CLI_OK;
     if (json_error_code(&why) == json_error_out_of_memory) return cli_fail_memory(error);

@@ -1,0 +1,115 @@
+"""crossenc devices, inspect and tokenize."""
+import json
+import os
+
+import pytest
+
+
+DEVICE_KEYS = ["id", "name", "usable", "reason", "features", "memory_total", "memory_free", "precisions"]
+
+
+def test_devices_as_json(run):
+    found = run("devices", "--json").json()
+    assert {"cpu", "cuda", "opencl"} <= {device["id"].split(":")[0] for device in found}
+    for device in found:
+        assert list(device) == DEVICE_KEYS
+        assert bool(device["reason"]) != device["usable"]
+        assert all(feature and " " not in feature for feature in device["features"])
+    cpu = next(device for device in found if device["id"] == "cpu")
+    assert cpu["usable"] and cpu["memory_total"] >= cpu["memory_free"] > 0 and cpu["precisions"] == ["float32"]
+
+
+def test_devices_for_people(run):
+    found = run("devices", "--json").json()
+    text = run("devices").out
+    for device in found:
+        line = next(line for line in text.splitlines() if line.startswith(device["id"] + " "))
+        assert line.split(None, 1)[1] == ("usable" if device["usable"] else "not usable")
+    assert "memory" in text and "\033" not in text
+    assert "\033[32musable" in run("devices", "--color", "always").out
+    assert "no arguments" in run("devices", "cpu", expect=2).error
+
+
+def test_plan(run, one):
+    found = run("inspect", "-m", one, "--json").json()
+    assert found["path"] == os.fspath(one) and found["architecture"] == "BertForSequenceClassification"
+    assert found["tokenizer"] == "WordPiece" and found["max_length"] == 1024 == found["max_positions"]
+    assert found["labels"] == ["LABEL_0"] and found["activation"] == "Identity"
+    assert {file["name"]: file["bytes"] for file in found["files"]} == {f.name: f.stat().st_size for f in one.iterdir()}
+    placement = found["placement"]
+    assert placement["state"] == "deferred" and placement["generation"] == 0 and not placement["self_tested"]
+    assert placement["requested"] == "auto" and placement["device"] == "cpu"
+    assert placement["weight_bytes"] > 0 and placement["tensors"] > 0 == placement["tensors_verified"]
+
+
+def test_verified_placement(run, one):
+    found = run("inspect", "-m", one, "--place", "--json", "--device", "cpu").json()["placement"]
+    assert found["state"] == "ready" and found["generation"] == 1 and found["requested"] == "cpu"
+    assert found["tensors_verified"] == found["tensors"] and found["self_tested"] and found["host_bytes"] == 0
+    assert 0 <= found["self_test_error"] <= found["self_test_bound"]
+    times = found["milliseconds"]
+    assert list(times) == ["resolve", "open", "upload", "verify", "self_test", "total"] and times["total"] > 0
+
+
+def test_inspect_for_people(run, three):
+    plan, placed = run("inspect", "-m", three).out, run("inspect", "-m", three, "--place").out
+    assert "Placement plan" in plan and "to upload and verify" in plan
+    assert "3: contradiction, entailment, neutral" in plan and "Placement plan" not in placed
+    assert "tensors by checksum" in placed and "self-test" in placed and "passed" in placed
+    for text in (plan, placed):
+        assert "BertForSequenceClassification" in text and "model.safetensors" in text and "\033" not in text
+    assert "64 tokens of 64 positions" in plan
+    assert "32 tokens of 64" in run("inspect", "-m", three, "--max-length", "32").out
+    assert "--model x" in run("inspect", "x", expect=2).error
+
+
+def test_default_model(run, real):
+    found = run("inspect", "--json").json()
+    assert found["path"].endswith("crossenc-small-en") and found["parameters"] > 20_000_000
+
+
+@pytest.fixture
+def odd(one, tmp_path):
+    """A model whose config asks for an activation that nobody knows: the library warns and takes the default."""
+    for file in one.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    config = json.loads((one / "config.json").read_text())
+    config["sentence_transformers"] = {"activation_fn": "my.module.Thing"}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    return tmp_path
+
+
+def test_warnings_of_loading_are_shown_unless_quiet(run, odd):
+    for command in (["inspect"], ["rank", "q", "d"], ["predict"], ["tokenize", "q", "d"]):
+        warned = run(command[0], "-m", odd, *command[1:])
+        assert warned.error.startswith("crossenc: warning: ") and "my.module.Thing" in warned.error
+        assert warned.error == run(command[0], "-m", odd, "--verbose", *command[1:]).error
+        quiet = run(command[0], "-m", odd, "--quiet", *command[1:])
+        assert quiet.error == "" and quiet.out == warned.out
+
+
+def test_tokens(run, real):
+    found = run("tokenize", "-m", real, "--json", "what is a panda", "the bear").json()
+    assert found["ids"] == [101, 2054, 2003, 1037, 25462, 102, 1996, 4562, 102]
+    assert found["type_ids"] == [0] * 6 + [1] * 3
+    assert found["count"] == 9 and found["query_tokens"] == 4 and found["document_tokens"] == 2
+    text = run("tokenize", "-m", real, "what is a panda", "the bear").out
+    assert "9 of at most 512: query 4, document 2, special 3" in text and "101 2054 2003" in text
+
+
+def test_truncated_tokens(run, real):
+    found = run("tokenize", "-m", real, "--json", "--max-length", "8", "what is a panda", "the bear sleeps").json()
+    assert found["count"] == 8 and found["query_removed"] + found["document_removed"] == 2
+    assert found["query_tokens"] == 4 and found["document_tokens"] >= 3
+    assert "removed" in run("tokenize", "-m", real, "--max-length", "8", "what is a panda", "the bear sleeps").out
+    assert "takes a query and a document" in run("tokenize", "one", expect=2).error
+
+
+@pytest.mark.parametrize("text", ["", " ", "\t"])
+def test_tokens_of_nothing(run, real, text):
+    assert run("tokenize", "-m", real, "--json", text, text).json()["ids"] == [101, 102, 102]
+
+
+def test_tokens_of_replaced_bytes(run, real):
+    want = run("tokenize", "-m", real, "--json", "q", "a\ufffd").out
+    assert run("tokenize", "-m", real, "--json", "--utf8", "replace", "q", b"a\xff").out == want
