@@ -1,0 +1,64 @@
+/* fuzz_tokenizer_json.c - a tokenizer.json, and behind the first NUL a tokenizer_config.json: any bytes give a
+ * tokenizer whose ids are in bounds, or an error. What the quick reader of vocabularies takes, the parser takes too. */
+#include "fuzz.h"
+
+#include "text/spec.h"
+#include "text/vocab_json.h"
+
+#include <string.h>
+
+/* The ids of a text with something of everything, and a joined pair. */
+static void use(const cei_tokenizer *tokenizer) {
+    static const char text[] = "a b ab <new> [SEP] E\xCC\x81\xC3\xA9 \xE4\xB8\xAD\xE5\x9B\xBD  x.y";
+    cei_token_buffer buffer = {0};
+    ce_error error = {CE_OK, ""};
+    fuzz_require(cei_tokenizer_encode(tokenizer, ce_text_of(text), CE_UTF8_STRICT, &buffer, &error) == CE_OK);
+    fuzz_require(buffer.count <= sizeof text);
+    int32_t ids[128], types[128];
+    size_t kept = buffer.count < 20 ? buffer.count : 20, total = 2 * kept + cei_tokenizer_pair_specials(tokenizer);
+    fuzz_require(total <= 128);
+    cei_tokenizer_join(tokenizer, buffer.ids, kept, buffer.ids, kept, ids, types);
+    for (size_t i = 0; i < total; i++) {
+        fuzz_require(ids[i] >= 0 && (size_t)ids[i] < cei_tokenizer_vocab_size(tokenizer));
+        fuzz_require(types[i] >= 0 && (size_t)types[i] < cei_tokenizer_type_count(tokenizer));
+    }
+    cei_token_buffer_free(&buffer);
+}
+
+/* The vocabulary taken by the quick reader is that of the parser, token for token. */
+static void compare(const cei_tokenizer_file *file) {
+    cei_vocabulary vocabulary = {0};
+    cei_bytes rest = {0};
+    json_t *root = NULL;
+    fuzz_require(cei_vocab_json_take(file, &vocabulary, &rest, NULL) == CE_OK);
+    if (rest.size > 0 && cei_json_parse(rest.data, rest.size, "rest", &root, NULL) == CE_OK) {
+        json_decref(root);
+        fuzz_require(cei_json_parse(file->data, file->size, "whole", &root, NULL) == CE_OK);
+        json_t *tokens = json_object_get(json_object_get(root, "model"), "vocab");
+        fuzz_require(json_object_size(tokens) == vocabulary.count);
+        for (void *at = json_object_iter(tokens); at; at = json_object_iter_next(tokens, at)) {
+            const char *token = json_object_iter_key(at);
+            json_int_t id = json_integer_value(json_object_iter_value(at));
+            fuzz_require(cei_vocabulary_find(&vocabulary, token, strlen(token)) == id);
+        }
+    }
+    json_decref(root);
+    cei_vocabulary_free(&vocabulary);
+    cei_free(rest.data);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    const char *text = (const char *)data, *end = size ? memchr(text, '\0', size) : NULL;
+    size_t first = end ? (size_t)(end - text) : size;
+    cei_tokenizer_files files = {.tokenizer_json = {"tokenizer.json", size ? text : "", first}};
+    if (end) files.tokenizer_config = (cei_tokenizer_file){"tokenizer_config.json", end + 1, size - first - 1};
+    cei_tokenizer *tokenizer = NULL;
+    ce_error error = {CE_OK, ""};
+    ce_status status = cei_tokenizer_parse(&files, &tokenizer, &error);
+    fuzz_check_error(status, &error);
+    fuzz_require((status == CE_OK) == (tokenizer != NULL));
+    if (tokenizer) use(tokenizer);
+    cei_tokenizer_free(tokenizer);
+    compare(&files.tokenizer_json);
+    return 0;
+}
