@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static const cei_architecture *const architectures[] = {&cei_bert};
@@ -18,10 +19,7 @@ ce_status cei_architecture_find(const cei_config *config, const cei_architecture
             return CE_OK;
         }
         size_t length = strlen(known);
-        if (length + strlen(candidate->name) + 3 < sizeof known) {
-            if (length) strcat(known, ", ");
-            strcat(known, candidate->name);
-        }
+        snprintf(known + length, sizeof known - length, "%s%s", length ? ", " : "", candidate->name);
     }
     return cei_fail(error, CE_ERR_UNSUPPORTED,
                     "%s: architecture \"%.64s\" (model_type \"%.64s\") is not supported; supported: %s", config->path,
