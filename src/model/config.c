@@ -199,7 +199,7 @@ static bool has_head(const json_t *architectures) {
 /* num_labels, if written, counts; the names of id2label are kept only if it has as many. */
 static ce_status read_labels(const reader *in, cei_config *config) {
     const json_t *names = json_object_get(in->root, "id2label");
-    if (names && json_is_null(names)) names = NULL;
+    if (json_is_null(names)) names = NULL;
     if (names && (!json_is_object(names) || json_object_size(names) == 0 || json_object_size(names) > MAX_LABELS))
         return cei_fail(in->error, CE_ERR_FORMAT, "%s: \"id2label\" must be an object of 1 to %d labels, and is %s",
                         in->path, MAX_LABELS, json_is_object(names) ? "of another size" : cei_json_type(names));
