@@ -15,13 +15,17 @@ cmake -S "$root" -B "$build" -G Ninja -DCMAKE_C_COMPILER=clang -DCMAKE_BUILD_TYP
     -DCE_BUILD_TESTS=OFF -DCE_BUILD_SHARED=OFF -DCE_BUILD_CLI=OFF -DCE_BUILD_EXAMPLES=OFF -DCE_BUILD_BENCH=OFF >/dev/null
 if [ $# -eq 0 ]; then
     # shellcheck disable=SC2046 # names of targets have no spaces
-    set -- $(cd "$root/fuzz" && ls fuzz_*.c | sed 's/^fuzz_\(.*\)\.c$/\1/')
+    for source in "$root"/fuzz/fuzz_*.c; do
+        name=${source##*/fuzz_}
+        set -- "$@" "${name%.c}"
+    done
 fi
 # shellcheck disable=SC2046
-ninja -C "$build" $(printf 'fuzz_%s ' "$@")
+printf 'fuzz_%s\n' "$@" | xargs ninja -C "$build"
 
 # One target: its own folder for what it learns and finds; the corpus in the repository is only read. A report of slow
 # or large inputs is a finding too.
+# shellcheck disable=SC2016 # the script's own variables, expanded where it runs
 run_target='
     target=$1 seconds=$2 root=$3 build=$4
     mkdir -p "$build/runs/$target/corpus"
