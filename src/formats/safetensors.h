@@ -43,7 +43,7 @@ bool cei_checkpoint_is(const cei_checkpoint *checkpoint, const cei_checkpoint_id
 void cei_checkpoint_identity_free(cei_checkpoint_identity *identity);
 
 size_t cei_checkpoint_count(const cei_checkpoint *checkpoint);
-const cei_tensor *cei_checkpoint_at(const cei_checkpoint *checkpoint, size_t index); /* sorted by name */
+const cei_tensor *cei_checkpoint_at(const cei_checkpoint *checkpoint, size_t index);       /* sorted by name */
 const cei_tensor *cei_checkpoint_find(const cei_checkpoint *checkpoint, const char *name); /* NULL if none */
 const char *cei_checkpoint_path(const cei_checkpoint *checkpoint); /* the file, or the index, for messages */
 uint64_t cei_checkpoint_bytes(const cei_checkpoint *checkpoint);   /* of all tensors' data */
