@@ -1,0 +1,75 @@
+"""One thread of this project's tokenizer beside one thread of the `tokenizers` package, on the same real texts.
+
+usage: python bench/peers/tokenizers_peer.py PROGRAM SHARED [ROUNDS]
+           PROGRAM the bench program tokenizer_speed; SHARED the folder of models and data
+
+Prints a line for each vocabulary and collection: megabytes of text a second of both, and the ratio. The package runs
+its quickest call, encode_batch_fast, which keeps no offsets; the best of ROUNDS (3) counts for both. Both must give the
+same number of tokens.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+os.environ["RAYON_NUM_THREADS"] = "1"
+
+from tokenizers import Tokenizer, __version__, models, normalizers, pre_tokenizers  # noqa: E402
+
+SPECIALS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+
+
+def collections(shared):
+    """name -> texts without line ends"""
+    corpus = [json.loads(line) for line in (shared / "data/scifact/corpus.jsonl").open(encoding="utf-8")]
+    files = sorted((shared / "data/multilingual").glob("*.txt"))
+    lines = [line for path in files for line in path.read_text(encoding="utf-8").split("\n")]
+    return {"scifact": [f"{d['title']} {d['text']}".replace("\n", " ") for d in corpus], "multilingual": lines * 8}
+
+
+def package_tokenizer(folder, lower):
+    tokenizer = Tokenizer(models.WordPiece.from_file(str(folder / "vocab.txt"), unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=lower)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.add_special_tokens(SPECIALS)
+    return tokenizer
+
+
+def package_seconds(tokenizer, texts, rounds):
+    best, tokens = float("inf"), 0
+    for _ in range(rounds):
+        start, tokens = time.perf_counter(), 0
+        for at in range(0, len(texts), 256):
+            encoded = tokenizer.encode_batch_fast(texts[at : at + 256], add_special_tokens=False)
+            tokens += sum(len(e) for e in encoded)
+        best = min(best, time.perf_counter() - start)
+    return best, tokens
+
+
+def main():
+    program, shared = sys.argv[1], Path(sys.argv[2])
+    rounds = int(sys.argv[3]) if len(sys.argv) > 3 else 3
+    print(f"tokenizers {__version__}, one thread each")
+    for vocabulary, lower in (("bert-base-uncased", True), ("bert-base-multilingual-cased", False)):
+        folder = shared / "tokenizers" / vocabulary
+        for name, texts in collections(shared).items():
+            with tempfile.TemporaryDirectory() as work:
+                Path(work, "texts").write_text("\n".join(texts) + "\n", encoding="utf-8")
+                Path(work, "vocab.txt").write_bytes((folder / "vocab.txt").read_bytes())
+                Path(work, "tokenizer_config.json").write_text(json.dumps({"do_lower_case": lower}))
+                out = subprocess.run([program, work, f"{work}/texts", str(rounds)], check=True, capture_output=True)
+            ours = json.loads(out.stdout)
+            seconds, tokens = package_seconds(package_tokenizer(folder, lower), texts, rounds)
+            assert tokens == ours["tokens"], (tokens, ours)
+            theirs = ours["bytes"] / seconds / 1e6
+            print(f"{vocabulary:28} {name:12} {ours['mb_per_s']:7.1f} MB/s, package {theirs:6.1f} MB/s, "
+                  f"ratio {ours['mb_per_s'] / theirs:5.1f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
