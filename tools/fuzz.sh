@@ -12,15 +12,14 @@ seconds=${1:-60}
 [ $# -gt 0 ] && shift
 
 cmake -S "$root" -B "$build" -G Ninja -DCMAKE_C_COMPILER=clang -DCMAKE_BUILD_TYPE=RelWithDebInfo \
-    -DCE_BUILD_FUZZ=ON -DCE_BUILD_TESTS=OFF -DCE_BUILD_SHARED=OFF -DCE_BUILD_CLI=OFF -DCE_BUILD_EXAMPLES=OFF -DCE_BUILD_BENCH=OFF >/dev/null
+    -DCE_BUILD_FUZZ=ON -DCE_BUILD_TESTS=OFF -DCE_BUILD_SHARED=OFF -DCE_BUILD_CLI=OFF -DCE_BUILD_EXAMPLES=OFF \
+    -DCE_BUILD_BENCH=OFF >/dev/null
 if [ $# -eq 0 ]; then
-    # shellcheck disable=SC2046 # names of targets have no spaces
     for source in "$root"/fuzz/fuzz_*.c; do
         name=${source##*/fuzz_}
         set -- "$@" "${name%.c}"
     done
 fi
-# shellcheck disable=SC2046
 printf 'fuzz_%s\n' "$@" | xargs ninja -C "$build"
 
 # One target: its own folder for what it learns and finds; the corpus in the repository is only read. A report of slow
