@@ -74,8 +74,11 @@ static void bench_open(bench *b, unsigned threads, uint64_t disable, unsigned re
 }
 
 static void bench_close(bench *b) {
-    cei_buffer *buffers[] = {b->weights, b->bias, b->in, b->out, b->residual};
-    for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++) cei_buffer_free(buffers[i]);
+    cei_buffer_free(b->weights);
+    cei_buffer_free(b->bias);
+    cei_buffer_free(b->in);
+    cei_buffer_free(b->out);
+    cei_buffer_free(b->residual);
     cei_stream_free(b->stream);
     cei_device_close(b->device);
     cei_pool_free(b->pool);
@@ -190,11 +193,11 @@ static void bench_attention(bench *b, size_t threads) {
                                            {512, 12, 32}, {512, 12, 64}, {4096, 12, 64}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         const attention_case *c = &cases[i];
-        const double length = (double)c->length, sequences = (double)(TOKENS / c->length);
+        const size_t tokens = TOKENS / c->length * c->length;
         char name[64];
         snprintf(name, sizeof name, "attention %zux%zu, L %zu", c->heads, c->size, c->length);
-        report(name, TOKENS / c->length * c->length, threads, measure(b, run_attention, c, 1),
-               4 * length * length * sequences * (double)(c->heads * c->size));
+        report(name, tokens, threads, measure(b, run_attention, c, 1),
+               4 * (double)c->length * (double)tokens * (double)(c->heads * c->size));
     }
 }
 

@@ -102,17 +102,14 @@ INLINE void multiply_tile(const cei_cpu_product *p, const tile *t, const size_t 
         finish_tile(p, t, sum, rows, p->columns);
 }
 
+/* clang-format off */
 #define TILE(rows) \
     static void multiply_##rows(const cei_cpu_product *p, const tile *t) { multiply_tile(p, t, rows); }
-TILE(1)
-TILE(2)
-TILE(3)
-TILE(4)
-TILE(5)
-TILE(6)
+TILE(1) TILE(2) TILE(3) TILE(4) TILE(5) TILE(6)
+    /* clang-format on */
 
-static void (*const multiply_rows[TILE_ROWS + 1])(const cei_cpu_product *, const tile *) = {
-    NULL, multiply_1, multiply_2, multiply_3, multiply_4, multiply_5, multiply_6};
+    static void (*const multiply_rows[TILE_ROWS + 1])(const cei_cpu_product *, const tile *) = {
+        NULL, multiply_1, multiply_2, multiply_3, multiply_4, multiply_5, multiply_6};
 
 /* Tiles of nearly equal height: a short last one would wait on its few accumulators. */
 static void multiply(const cei_cpu_product *p) {

@@ -99,15 +99,12 @@ INLINE void multiply_tile(const cei_cpu_product *p, const tile *t, const size_t 
         finish_tile(p, t, sum, rows, p->columns);
 }
 
+/* clang-format off */
 #define TILE(rows) \
     static void multiply_##rows(const cei_cpu_product *p, const tile *t) { multiply_tile(p, t, rows); }
-TILE(1)
-TILE(2)
-TILE(3)
-TILE(4)
-TILE(5)
-TILE(6)
-TILE(7) TILE(8) TILE(9) TILE(10) TILE(11) TILE(12) TILE(13) TILE(14)
+TILE(1) TILE(2) TILE(3) TILE(4) TILE(5) TILE(6) TILE(7)
+TILE(8) TILE(9) TILE(10) TILE(11) TILE(12) TILE(13) TILE(14)
+    /* clang-format on */
 
     static void (*const multiply_rows[TILE_ROWS + 1])(const cei_cpu_product *, const tile *) = {
         NULL,       multiply_1, multiply_2,  multiply_3,  multiply_4,  multiply_5,  multiply_6, multiply_7,
@@ -188,7 +185,7 @@ static void copy(const float *from, size_t from_stride, size_t count, size_t col
 
 /* The weighted sum without products: with running sums S(i), sum of (i + 1) b(i) = (count + 1) S - sum of S(i). */
 static void checksum(const float *steps, size_t count, uint64_t *sums, uint64_t *weighted) {
-    const __m512i total = _mm512_set1_epi64((long long)(count + 1));
+    const __m512i total = _mm512_set1_epi64((long long)count + 1);
     const __m512i zero = _mm512_setzero_si512();
     __m512i s[4] = {zero, zero, zero, zero}, running[4] = {zero, zero, zero, zero};
     for (size_t i = 0; i < count; i++) {
