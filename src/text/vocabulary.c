@@ -7,31 +7,47 @@ static uint64_t spread(uint64_t hash) {
     return hash ^ hash >> 29;
 }
 
-static cei_vocabulary_slot *new_slots(size_t count) {
-    cei_vocabulary_slot *slots = cei_alloc(count, sizeof *slots);
-    for (size_t i = 0; slots && i < count; i++) slots[i] = (cei_vocabulary_slot){.id = -1};
-    return slots;
+/* Empty slots and filter for slot_count slots; what was there stays as it is if there is no memory. */
+static bool renew(cei_vocabulary *vocabulary, size_t slot_count) {
+    cei_vocabulary_slot *slots = cei_alloc(slot_count, sizeof *slots);
+    uint64_t *filter = cei_alloc_zeroed(slot_count / 8, sizeof *filter);
+    if (!slots || !filter) {
+        cei_free(slots);
+        cei_free(filter);
+        return false;
+    }
+    for (size_t i = 0; i < slot_count; i++) slots[i] = (cei_vocabulary_slot){.id = -1};
+    vocabulary->slots = slots;
+    vocabulary->filter = filter;
+    vocabulary->slot_count = slot_count;
+    return true;
 }
 
 bool cei_vocabulary_create(cei_vocabulary *vocabulary, size_t count) {
-    *vocabulary = (cei_vocabulary){.slot_count = 16, .largest_id = -1};
-    while (vocabulary->slot_count / 2 < count) {
-        if (vocabulary->slot_count > SIZE_MAX / 4) return false;
-        vocabulary->slot_count *= 2;
+    *vocabulary = (cei_vocabulary){.largest_id = -1};
+    size_t slot_count = 16;
+    while (slot_count / 2 < count) {
+        if (slot_count > SIZE_MAX / 4) return false;
+        slot_count *= 2;
     }
-    vocabulary->slots = new_slots(vocabulary->slot_count);
-    return vocabulary->slots != NULL;
+    return renew(vocabulary, slot_count);
 }
 
 void cei_vocabulary_free(cei_vocabulary *vocabulary) {
     cei_free(vocabulary->slots);
+    cei_free(vocabulary->filter);
     cei_free(vocabulary->bytes.data);
     *vocabulary = (cei_vocabulary){0};
 }
 
+static uint64_t *filter_word(const cei_vocabulary *vocabulary, uint64_t mixed) {
+    return &vocabulary->filter[(size_t)(mixed >> 32) & (vocabulary->slot_count / 8 - 1)];
+}
+
+static uint64_t filter_bits(uint64_t mixed) { return UINT64_C(1) << (mixed & 63) | UINT64_C(1) << (mixed >> 6 & 63); }
+
 /* The slot of the token, or the empty one where it belongs. */
-static cei_vocabulary_slot *slot_of(const cei_vocabulary *vocabulary, uint64_t hash, const char *token, size_t size) {
-    uint64_t mixed = spread(hash);
+static cei_vocabulary_slot *slot_of(const cei_vocabulary *vocabulary, uint64_t mixed, const char *token, size_t size) {
     uint32_t tag = (uint32_t)mixed;
     size_t mask = vocabulary->slot_count - 1;
     for (size_t at = (size_t)(mixed >> 32) & mask;; at = (at + 1) & mask) {
@@ -50,29 +66,29 @@ static uint64_t hash_of(const char *token, size_t size) {
 }
 
 static bool grow(cei_vocabulary *vocabulary) {
-    size_t count = vocabulary->slot_count * 2;
-    cei_vocabulary_slot *slots = new_slots(count), *old = vocabulary->slots;
-    if (!slots) return false;
-    size_t old_count = vocabulary->slot_count;
-    vocabulary->slots = slots;
-    vocabulary->slot_count = count;
-    for (size_t i = 0; i < old_count; i++) {
-        if (old[i].id < 0) continue;
-        const char *token = vocabulary->bytes.data + old[i].offset;
-        *slot_of(vocabulary, hash_of(token, old[i].size), token, old[i].size) = old[i];
+    cei_vocabulary old = *vocabulary;
+    if (!renew(vocabulary, old.slot_count * 2)) return false;
+    for (size_t i = 0; i < old.slot_count; i++) {
+        if (old.slots[i].id < 0) continue;
+        const char *token = old.bytes.data + old.slots[i].offset;
+        uint64_t mixed = spread(hash_of(token, old.slots[i].size));
+        *slot_of(vocabulary, mixed, token, old.slots[i].size) = old.slots[i];
+        *filter_word(vocabulary, mixed) |= filter_bits(mixed);
     }
-    cei_free(old);
+    cei_free(old.slots);
+    cei_free(old.filter);
     return true;
 }
 
 bool cei_vocabulary_add(cei_vocabulary *vocabulary, const char *token, size_t size, int32_t id) {
     if (vocabulary->count >= vocabulary->slot_count / 2 && !grow(vocabulary)) return false;
-    uint64_t hash = hash_of(token, size);
-    cei_vocabulary_slot *slot = slot_of(vocabulary, hash, token, size);
+    uint64_t mixed = spread(hash_of(token, size));
+    cei_vocabulary_slot *slot = slot_of(vocabulary, mixed, token, size);
     if (slot->id < 0) {
         uint32_t offset = (uint32_t)vocabulary->bytes.size;
         if (!cei_bytes_append(&vocabulary->bytes, token, size)) return false;
-        *slot = (cei_vocabulary_slot){(uint32_t)spread(hash), id, offset, (uint32_t)size};
+        *slot = (cei_vocabulary_slot){(uint32_t)mixed, id, offset, (uint32_t)size};
+        *filter_word(vocabulary, mixed) |= filter_bits(mixed);
         vocabulary->count++;
     }
     slot->id = id;
@@ -82,7 +98,9 @@ bool cei_vocabulary_add(cei_vocabulary *vocabulary, const char *token, size_t si
 }
 
 int32_t cei_vocabulary_get(const cei_vocabulary *vocabulary, uint64_t hash, const char *token, size_t size) {
-    return slot_of(vocabulary, hash, token, size)->id;
+    uint64_t mixed = spread(hash), bits = filter_bits(mixed);
+    if ((*filter_word(vocabulary, mixed) & bits) != bits) return -1;
+    return slot_of(vocabulary, mixed, token, size)->id;
 }
 
 int32_t cei_vocabulary_find(const cei_vocabulary *vocabulary, const char *token, size_t size) {

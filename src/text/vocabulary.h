@@ -13,8 +13,11 @@ typedef struct cei_vocabulary_slot {
     uint32_t offset, size; /* of the token in bytes */
 } cei_vocabulary_slot;
 
+/* In front of the slots stands a Bloom filter: splitting a word asks for many strings that are no token, and the filter
+ * fits in a nearer cache than the slots. Each token sets two bits in one 64-bit word. */
 typedef struct cei_vocabulary {
     cei_vocabulary_slot *slots;
+    uint64_t *filter;  /* slot_count / 8 words: 16 to 32 bits a token */
     size_t slot_count; /* a power of two */
     size_t count;
     size_t longest; /* bytes of the longest token */
