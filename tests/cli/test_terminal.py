@@ -13,6 +13,9 @@ import pytest
 
 from conftest import COMMAND, ENVIRONMENT
 
+# A few seconds of work for one thread, also where instrumentation makes it tens of times slower.
+SECONDS_OF_PAIRS = 100 if os.environ.get("CE_SANITIZE") else 2000
+
 
 def on_terminal(*arguments, columns=80, env=None, feed=None, stdin=subprocess.DEVNULL, streams=("out", "error")):
     """Runs crossenc with a terminal as standard output and error (or one of them); what was shown, and the code.
@@ -129,7 +132,7 @@ def test_progress_without_an_end_in_sight(one):
 
 
 def test_progress_with_time_left(one, tmp_path):
-    (tmp_path / "pairs.tsv").write_text(("heat flow\t" + "wing heat plate " * 100 + "\n") * 2000)
+    (tmp_path / "pairs.tsv").write_text(("heat flow\t" + "wing heat plate " * 100 + "\n") * SECONDS_OF_PAIRS)
     shown, code = on_terminal("predict", "-m", one, "-t", "1", tmp_path / "pairs.tsv", "-o", "/dev/null",
                               streams=("error",))
     assert code == 0
@@ -149,7 +152,7 @@ def test_no_progress_where_it_is_not_wanted(one, env, options, streams):
 
 
 def test_plain_bar_without_unicode(one, tmp_path):
-    (tmp_path / "pairs.tsv").write_text(("heat flow\t" + "wing heat plate " * 100 + "\n") * 2000)
+    (tmp_path / "pairs.tsv").write_text(("heat flow\t" + "wing heat plate " * 100 + "\n") * SECONDS_OF_PAIRS)
     shown, code = on_terminal("predict", "-m", one, "-t", "1", tmp_path / "pairs.tsv", "-o", "/dev/null",
                               streams=("error",), env={"LANG": "C", "LC_ALL": "C"}, columns=60)
     assert code == 0 and "━" not in shown and re.search(r"\rscoring  #*-+ ", plain(shown))
