@@ -4,8 +4,9 @@
     run.py --throughput BUILD/bench/throughput [--model DIR] [--pairs N] [--python PYTHON | --venv DIR]
 
 Every program loads the model once and scores all pairs once to warm up; then they take turns, a round each, and wait
-idle in between, so that a noisy minute meets all of them. The median round counts. Scores must agree with crossenc's
-within 1e-4 + 1e-4 relative, or the comparison is void and the script fails.
+idle in between, so that a noisy minute meets all of them. The median round counts, in wall-clock time and in CPU time;
+the latter says what a program costs on a machine that has other work to do (threads that spin while they wait included).
+Scores must agree with crossenc's within 1e-4 + 1e-4 relative, or the comparison is void and the script fails.
 
 PYTHON is an interpreter that has the packages of requirements.txt; without it they are installed into --venv.
 A further peer is one entry in peers(): a command that prints "ready", then the seconds of a round for each line it
@@ -87,7 +88,7 @@ def peers(options, python, folder):
 
 class Peer:
     def __init__(self, name, command, scores):
-        self.name, self.seconds = name, []
+        self.name, self.seconds, self.cpu_seconds = name, [], []
         command = [str(part).format(scores=scores) for part in command]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         first = self.process.stdout.readline().split()
@@ -96,10 +97,17 @@ class Peer:
         self.tokens = int(first[1]) if len(first) > 1 else 0
         self.scores = [float(line) for line in Path(scores).read_text().split()]
 
+    def cpu_time(self):
+        """Seconds of all threads so far, in user and system mode: fields 14 and 15 of stat, the name being the 2nd."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def round(self):
+        before = self.cpu_time()
         self.process.stdin.write("\n")
         self.process.stdin.flush()
         self.seconds.append(float(self.process.stdout.readline()))
+        self.cpu_seconds.append(self.cpu_time() - before)
 
     def end(self):
         self.process.stdin.close()
@@ -114,17 +122,19 @@ def deviation(got, want):
 
 def report(options, running, pairs):
     ours = running[0]
-    base = statistics.median(ours.seconds)
+    base, base_cpu = statistics.median(ours.seconds), statistics.median(ours.cpu_seconds)
     rows = []
     for peer in running:
-        seconds = statistics.median(peer.seconds)
+        seconds, cpu_seconds = statistics.median(peer.seconds), statistics.median(peer.cpu_seconds)
         rows.append(
             {
                 "name": peer.name,
                 "pairs_per_second": round(pairs / seconds, 2),
                 "tokens_per_second": round(ours.tokens / seconds),
-                "crossenc_is_faster_by": round(seconds / base, 3),
+                "time_ratio": round(seconds / base, 3),
+                "cpu_time_ratio": round(cpu_seconds / base_cpu, 3),
                 "seconds": peer.seconds,
+                "cpu_seconds": peer.cpu_seconds,
                 "score_deviation": deviation(ours.scores, peer.scores),
             }
         )
@@ -132,11 +142,12 @@ def report(options, running, pairs):
         print(json.dumps({"pairs": pairs, "tokens": ours.tokens, "threads": options.threads, "peers": rows}))
         return rows
     print(f"{pairs} pairs, {ours.tokens} tokens, {options.threads} threads, median of {options.rounds} rounds")
-    print(f"{'':26}{'pairs/s':>10}{'tokens/s':>10}{'ratio':>8}{'deviation':>12}")
+    print("time and CPU time as multiples of crossenc's:")
+    print(f"{'':26}{'pairs/s':>10}{'tokens/s':>10}{'time':>8}{'CPU time':>10}{'deviation':>12}")
     for row in rows:
         print(
             f"{row['name']:26}{row['pairs_per_second']:10.1f}{row['tokens_per_second']:10d}"
-            f"{row['crossenc_is_faster_by']:8.2f}{row['score_deviation']:12.1e}"
+            f"{row['time_ratio']:8.2f}{row['cpu_time_ratio']:10.2f}{row['score_deviation']:12.1e}"
         )
     return rows
 
