@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { DEFAULT_BATCH_TOKENS = 1024 };
+enum { DEFAULT_BATCH_TOKENS = 1024, MOST_LABELS = 1 << 20 };
 
 /* ---- options ------------------------------------------------------------------------------------------------- */
 
@@ -27,6 +27,9 @@ static ce_status check_options(const ce_load_options *options, ce_error *error) 
     if ((unsigned)options->activation > CE_ACTIVATION_SOFTMAX)
         return cei_fail(error, CE_ERR_ARGUMENT, "ce_load_options.activation is %d, which is no ce_activation",
                         (int)options->activation);
+    if (options->num_labels > MOST_LABELS)
+        return cei_fail(error, CE_ERR_ARGUMENT, "ce_load_options.num_labels is %zu; the most is %d",
+                        options->num_labels, MOST_LABELS);
     if (options->threads > 4096)
         return cei_fail(error, CE_ERR_ARGUMENT, "ce_load_options.threads is %u; the most is 4096", options->threads);
     return CE_OK;
@@ -66,12 +69,6 @@ static ce_status set_batch(ce_model *model, size_t asked, ce_error *error) {
 }
 
 /* ---- files --------------------------------------------------------------------------------------------------- */
-
-static ce_status check_labels(const cei_config *config, size_t asked, ce_error *error) {
-    if (!asked || asked == config->num_labels) return CE_OK;
-    return cei_fail(error, CE_ERR_MODEL, "%s: num_labels %zu was asked for, and the model's head has %zu", config->path,
-                    asked, config->num_labels);
-}
 
 /* Every id that the tokenizer can give must have a row in the embedding tables. */
 static ce_status check_vocabulary(const ce_model *model, ce_error *error) {
@@ -129,7 +126,8 @@ static ce_status plan_weights(ce_model *model, ce_error *error) {
 static ce_status read_files(ce_model *model, const ce_load_options *options, ce_error *error) {
     ce_status status = cei_check_folder(model->path, error);
     if (status == CE_OK) status = cei_config_load(model->path, &model->blueprint.log, &model->config, error);
-    if (status == CE_OK) status = check_labels(&model->config, options->num_labels, error);
+    if (status == CE_OK && options->num_labels)
+        status = cei_config_set_labels(&model->config, options->num_labels, error);
     if (status == CE_OK) status = plan_weights(model, error);
     if (status == CE_OK) status = cei_tokenizer_load(model->path, &model->tokenizer, error);
     if (status == CE_OK) status = check_vocabulary(model, error);

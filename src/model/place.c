@@ -122,6 +122,7 @@ ce_status cei_model_place_on(ce_model *model, cei_device_id id, ce_error *error)
     }
     set_busy(model, true);
     ce_status status = cei_placement_create(&model->blueprint, id, &source, model->checksums, &placement, error);
+    if (status == CE_OK && checkpoint) status = cei_checkpoint_verify(checkpoint, error); /* while they were read */
     if (status == CE_OK) status = keep_checksums(model, placement, error);
     set_busy(model, false);
     if (status == CE_OK)
