@@ -225,8 +225,9 @@ static cli_status evaluate(eval_job *job, cli_error *error) {
         write_json(job);
     else
         write_table(job);
+    status = cli_output_commit(&job->output, error);
     cli_collection_note_truncation(&job->collection, &job->scorer);
-    return cli_output_commit(&job->output, error);
+    return status;
 }
 
 static cli_status run(eval_job *job, cli_error *error) {

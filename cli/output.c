@@ -53,6 +53,7 @@ size_t cli_terminal_width(int fd) {
 const char *cli_style(const cli_output *output, const char *sequence) { return output->color ? sequence : ""; }
 
 static cli_status fail_to_write(const cli_output *output, int number, cli_error *error) {
+    if (number == ENOMEM) return cli_fail_memory(error);
     return cli_fail(error, CLI_OUTPUT, "cannot write %s: %s", output->name, strerror(number));
 }
 

@@ -213,7 +213,7 @@ static void note(rank_job *job) {
     else
         snprintf(first, sizeof first, "index %llu", index);
     cli_scorer_note_truncation(&job->scorer, first);
-    if (job->output.is_terminal && !job->settings->json) cli_scorer_note_speed(&job->scorer, "documents");
+    if (job->output.is_terminal && !job->settings->json) cli_scorer_note_speed(&job->scorer, "document");
 }
 
 static cli_status run(rank_job *job, cli_error *error) {

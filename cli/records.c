@@ -1,8 +1,8 @@
-/* records.c - what a line says. JSON is parsed by Jansson; its strings are copied once, into the caller's arena. */
+/* records.c - what a line says. Texts are copied once, into the caller's arena. */
 #include "records.h"
 
-#include <jansson.h>
-#include <stdio.h>
+#include "json.h"
+
 #include <strings.h>
 
 cli_format cli_format_of(cli_format format, const char *path, cli_format otherwise) {
@@ -35,47 +35,31 @@ static cli_status copy_text(cli_arena *arena, ce_text from, ce_text *to, cli_err
     return to->data ? CLI_OK : cli_fail_memory(error);
 }
 
-static cli_status parse_json(ce_text line, const cli_reader *reader, json_t **value, cli_error *error) {
-    json_error_t why;
-    *value = NULL;
-    /* Jansson would take a NUL for the end, and not see what comes behind. */
-    if (line.size > 0 && memchr(line.data, '\0', line.size)) {
-        return cli_fail_line(error, reader, "it is not valid JSON: it holds a NUL byte");
-    }
-    *value = json_loadb(line.data, line.size, JSON_DECODE_ANY | JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES, &why);
-    if (*value) return CLI_OK;
-    if (json_error_code(&why) == json_error_out_of_memory) return cli_fail_memory(error);
+static cli_status read_json(ce_text line, const cli_reader *reader, cli_arena *arena, cli_json_field *fields,
+                            size_t count, cli_json_result *result, cli_error *error) {
+    if (cli_json_read(line, arena, fields, count, result)) return CLI_OK;
+    if (!result->problem) return cli_fail_memory(error);
     if (line.size == 0) return cli_fail_line(error, reader, "it is empty; expected JSON");
-    return cli_fail_line(error, reader, "it is not valid JSON: column %d: %s", why.column, why.text);
+    return cli_fail_line(error, reader, "it is not valid JSON: column %zu: %s", result->column, result->problem);
 }
 
-static ce_text string_of(const json_t *value) { return (ce_text){json_string_value(value), json_string_length(value)}; }
+/* A field must be a string; one that is missing or null may be, unless it is needed. */
+static cli_status check_string(const cli_json_field *field, bool needed, const cli_reader *reader, cli_error *error) {
+    if (field->kind == CLI_JSON_STRING) return CLI_OK;
+    if (field->kind > CLI_JSON_NULL) return cli_fail_line(error, reader, "\"%s\" must be a string", field->key);
+    return needed ? cli_fail_line(error, reader, "the object has no \"%s\"", field->key) : CLI_OK;
+}
 
-/* The string under key. One that is missing or null is an error if it is needed, else *text stays as it was. */
-static cli_status get_string(const json_t *object, const char *key, bool needed, const cli_reader *reader,
-                             ce_text *text, cli_error *error) {
-    const json_t *value = json_object_get(object, key);
-    if (json_is_string(value)) {
-        *text = string_of(value);
-    } else if (value && !json_is_null(value)) {
-        return cli_fail_line(error, reader, "\"%s\" must be a string", key);
-    } else if (needed) {
-        return cli_fail_line(error, reader, "the object has no \"%s\"", key);
+/* The document's id, a string or a whole number, in the arena; no data if there is none. */
+static cli_status take_id(const cli_json_field *field, const cli_reader *reader, cli_arena *arena, ce_text *id,
+                          cli_error *error) {
+    if (field->kind <= CLI_JSON_NULL) return CLI_OK;
+    if (field->kind == CLI_JSON_INTEGER) return copy_text(arena, field->text, id, error);
+    if (field->kind != CLI_JSON_STRING) {
+        return cli_fail_line(error, reader, "the id must be a string or a whole number");
     }
+    *id = field->text;
     return CLI_OK;
-}
-
-/* The document's id under "_id" or "id", a string or a whole number, copied; no data if there is none. */
-static cli_status get_id(const json_t *object, const cli_reader *reader, cli_arena *arena, ce_text *id,
-                         cli_error *error) {
-    const json_t *value = json_object_get(object, "_id");
-    if (!value) value = json_object_get(object, "id");
-    if (!value || json_is_null(value)) return CLI_OK;
-    if (json_is_string(value)) return copy_text(arena, string_of(value), id, error);
-    if (!json_is_integer(value)) return cli_fail_line(error, reader, "the id must be a string or a whole number");
-    char digits[32];
-    snprintf(digits, sizeof digits, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
-    return copy_text(arena, ce_text_of(digits), id, error);
 }
 
 static bool is_space(char byte) { return byte == ' ' || (byte >= '\t' && byte <= '\r'); }
@@ -87,39 +71,40 @@ static ce_text strip(ce_text text) {
 }
 
 /* title + " " + text without the spaces around, as BEIR's corpora are read. */
-static cli_status join_title(cli_arena *arena, ce_text title, ce_text text, ce_text *joined, cli_error *error) {
-    if (title.size == 0) return copy_text(arena, text, joined, error);
-    char *bytes = cli_arena_take(arena, title.size + 1 + text.size);
+static cli_status join_title(cli_arena *arena, ce_text title, ce_text *text, cli_error *error) {
+    if (title.size == 0) return CLI_OK;
+    char *bytes = cli_arena_take(arena, title.size + 1 + text->size);
     if (!bytes) return cli_fail_memory(error);
     memcpy(bytes, title.data, title.size);
     bytes[title.size] = ' ';
-    if (text.size) memcpy(bytes + title.size + 1, text.data, text.size);
-    *joined = strip((ce_text){bytes, title.size + 1 + text.size});
+    if (text->size) memcpy(bytes + title.size + 1, text->data, text->size);
+    *text = strip((ce_text){bytes, title.size + 1 + text->size});
     return CLI_OK;
 }
 
-static cli_status read_document(const json_t *value, const cli_reader *reader, cli_arena *arena, cli_document *document,
-                                cli_error *error) {
-    if (json_is_string(value)) return copy_text(arena, string_of(value), &document->text, error);
-    if (!json_is_object(value)) return cli_fail_line(error, reader, "expected a string or an object with \"text\"");
-    ce_text title = {"", 0}, text = {"", 0};
-    cli_status status = get_id(value, reader, arena, &document->id, error);
-    if (status == CLI_OK) status = get_string(value, "title", false, reader, &title, error);
-    if (status == CLI_OK) status = get_string(value, "text", true, reader, &text, error);
-    if (status == CLI_OK) status = join_title(arena, title, text, &document->text, error);
-    return status;
+static cli_status parse_json_document(ce_text line, const cli_reader *reader, cli_arena *arena, cli_document *document,
+                                      cli_error *error) {
+    enum { ID, OTHER_ID, TITLE, TEXT, FIELDS };
+    cli_json_field fields[FIELDS] = {{.key = "_id"}, {.key = "id"}, {.key = "title"}, {.key = "text"}};
+    cli_json_result found;
+    cli_status status = read_json(line, reader, arena, fields, FIELDS, &found, error);
+    if (status != CLI_OK) return status;
+    document->text = found.text;
+    if (found.kind == CLI_JSON_STRING) return CLI_OK;
+    if (found.kind != CLI_JSON_OBJECT) {
+        return cli_fail_line(error, reader, "expected a string or an object with \"text\"");
+    }
+    status = take_id(&fields[fields[ID].kind > CLI_JSON_NULL ? ID : OTHER_ID], reader, arena, &document->id, error);
+    if (status == CLI_OK) status = check_string(&fields[TITLE], false, reader, error);
+    if (status == CLI_OK) status = check_string(&fields[TEXT], true, reader, error);
+    document->text = fields[TEXT].text;
+    return status == CLI_OK ? join_title(arena, fields[TITLE].text, &document->text, error) : status;
 }
 
 cli_status cli_parse_document(cli_format format, ce_text line, const cli_reader *reader, cli_arena *arena,
                               cli_document *document, cli_error *error) {
     *document = (cli_document){{NULL, 0}, {NULL, 0}};
-    if (format == CLI_FORMAT_JSONL) {
-        json_t *value = NULL;
-        cli_status status = parse_json(line, reader, &value, error);
-        if (status == CLI_OK) status = read_document(value, reader, arena, document, error);
-        json_decref(value);
-        return status;
-    }
+    if (format == CLI_FORMAT_JSONL) return parse_json_document(line, reader, arena, document, error);
     ce_text id = {NULL, 0}, text = line;
     cli_status status = CLI_OK;
     if (format == CLI_FORMAT_TSV) status = split_at_tab(line, "id<TAB>text", reader, &id, &text, error);
@@ -128,35 +113,29 @@ cli_status cli_parse_document(cli_format format, ce_text line, const cli_reader 
     return status;
 }
 
-static cli_status read_pair(const json_t *value, const cli_reader *reader, ce_pair *pair, cli_error *error) {
-    if (json_is_object(value)) {
-        cli_status status = get_string(value, "query", true, reader, &pair->query, error);
-        if (status == CLI_OK) status = get_string(value, "document", true, reader, &pair->document, error);
-        return status;
+static cli_status parse_json_pair(ce_text line, const cli_reader *reader, cli_arena *arena, ce_pair *pair,
+                                  cli_error *error) {
+    cli_json_field fields[] = {{.key = "query"}, {.key = "document"}};
+    cli_json_result found;
+    cli_status status = read_json(line, reader, arena, fields, 2, &found, error);
+    if (status != CLI_OK) return status;
+    *pair = (ce_pair){fields[0].text, fields[1].text};
+    if (found.kind == CLI_JSON_OBJECT) {
+        status = check_string(&fields[0], true, reader, error);
+        return status == CLI_OK ? check_string(&fields[1], true, reader, error) : status;
     }
-    const json_t *query = json_array_get(value, 0), *document = json_array_get(value, 1);
-    if (json_array_size(value) != 2 || !json_is_string(query) || !json_is_string(document)) {
-        return cli_fail_line(error, reader,
-                             "expected [\"query\", \"document\"] or an object with \"query\" and "
-                             "\"document\"");
-    }
-    *pair = (ce_pair){string_of(query), string_of(document)};
-    return CLI_OK;
+    bool is_pair = found.kind == CLI_JSON_ARRAY && found.elements == 2 && fields[0].kind == CLI_JSON_STRING &&
+                   fields[1].kind == CLI_JSON_STRING;
+    if (is_pair) return CLI_OK;
+    return cli_fail_line(error, reader,
+                         "expected [\"query\", \"document\"] or an object with \"query\" and \"document\"");
 }
 
 cli_status cli_parse_pair(cli_format format, ce_text line, const cli_reader *reader, cli_arena *arena, ce_pair *pair,
                           cli_error *error) {
-    ce_pair found = {{"", 0}, {"", 0}};
-    json_t *value = NULL;
-    cli_status status;
-    if (format == CLI_FORMAT_JSONL) {
-        status = parse_json(line, reader, &value, error);
-        if (status == CLI_OK) status = read_pair(value, reader, &found, error);
-    } else {
-        status = split_at_tab(line, "query<TAB>document", reader, &found.query, &found.document, error);
-    }
-    if (status == CLI_OK) status = copy_text(arena, found.query, &pair->query, error);
-    if (status == CLI_OK) status = copy_text(arena, found.document, &pair->document, error);
-    json_decref(value);
-    return status;
+    if (format == CLI_FORMAT_JSONL) return parse_json_pair(line, reader, arena, pair, error);
+    ce_text query, document;
+    cli_status status = split_at_tab(line, "query<TAB>document", reader, &query, &document, error);
+    if (status == CLI_OK) status = copy_text(arena, query, &pair->query, error);
+    return status == CLI_OK ? copy_text(arena, document, &pair->document, error) : status;
 }

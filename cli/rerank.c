@@ -47,7 +47,7 @@ static cli_status rerank(cli_collection *collection, cli_scorer *scorer, cli_out
         cli_collection_write(collection, settings, output);
     status = cli_output_commit(output, error);
     cli_collection_note_truncation(collection, scorer);
-    cli_scorer_note_speed(scorer, "pairs");
+    cli_scorer_note_speed(scorer, "pair");
     return status;
 }
 

@@ -132,9 +132,11 @@ void cli_scorer_note_truncation(cli_scorer *scorer, const char *first) {
     char pairs[CLI_NUMBER_SIZE], truncated[CLI_NUMBER_SIZE];
     if (!scorer->truncated || scorer->settings->quiet) return;
     cli_progress_clear(&scorer->progress);
-    fprintf(stderr, "crossenc: note: %s of %s pairs %s truncated to %zu tokens; first: %s\n",
-            cli_format_count(scorer->truncated, truncated), cli_format_count(scorer->pairs, pairs),
-            scorer->truncated == 1 ? "was" : "were", scorer->info.max_length, first);
+    bool is_color = scorer->progress.is_color;
+    fprintf(stderr, "%scrossenc: note:%s %s of %s pairs %s truncated to %zu tokens; first: %s\n",
+            is_color ? CLI_YELLOW : "", is_color ? CLI_RESET : "", cli_format_count(scorer->truncated, truncated),
+            cli_format_count(scorer->pairs, pairs), scorer->truncated == 1 ? "was" : "were", scorer->info.max_length,
+            first);
 }
 
 void cli_scorer_note_speed(cli_scorer *scorer, const char *what) {
@@ -143,8 +145,8 @@ void cli_scorer_note_speed(cli_scorer *scorer, const char *what) {
     const cli_progress *progress = &scorer->progress;
     if (!progress->is_on || ce_model_placement(scorer->model, &report, NULL) != CE_OK) return;
     cli_progress_clear(&scorer->progress);
-    fprintf(stderr, "%s%s %s in %.2f s (%.0f/s) on %s%s\n", progress->is_color ? CLI_DIM : "",
-            cli_format_count(scorer->pairs, pairs), what, scorer->seconds,
+    fprintf(stderr, "%s%s %s%s in %.2f s (%.0f/s) on %s%s\n", progress->is_color ? CLI_DIM : "",
+            cli_format_count(scorer->pairs, pairs), what, scorer->pairs == 1 ? "" : "s", scorer->seconds,
             scorer->seconds > 0 ? (double)scorer->pairs / scorer->seconds : 0, report.device,
             progress->is_color ? CLI_RESET : "");
 }

@@ -37,7 +37,7 @@ cli_status cli_scorer_score(cli_scorer *scorer, const ce_pair *pairs, size_t cou
 /* Says on standard error, unless quiet, how many pairs were truncated; first names the first of them. */
 void cli_scorer_note_truncation(cli_scorer *scorer, const char *first);
 
-/* A dim line on standard error for people who watch: what was done, how fast, where. */
+/* A dim line on standard error for people who watch: how many of what ("pair"), how fast, where. */
 void cli_scorer_note_speed(cli_scorer *scorer, const char *what);
 
 /* A failure if the model has several labels. */

@@ -1,14 +1,16 @@
 /* fuzz_cli_readers.c - what the command reads: lines, documents and pairs of each format, runs and judgements. The
  * first byte says which reader gets the rest, and whether bytes that are not UTF-8 are replaced.
  *
- * Relies on the command's own sources, which are compiled into this target. */
+ * Relies on the command's own sources, which are compiled into this target, and on Jansson to compare with. */
 #include "fuzz.h"
 
 #include "../cli/format.h"
+#include "../cli/json.h"
 #include "../cli/records.h"
 #include "../cli/trec.h"
 #include "../cli/utf8.h"
 
+#include <jansson.h>
 #include <math.h>
 #include <string.h>
 
@@ -101,6 +103,39 @@ static void check_run(const cli_run *run, size_t top) {
     }
 }
 
+/* A value must be what Jansson has it for, but for what differs by design: depth, and numbers that Jansson cannot hold.
+ */
+static void compare_json(const char *data, size_t size) {
+    static const int flags = JSON_DECODE_ANY | JSON_ALLOW_NUL;
+    ce_text line = {data, size};
+    if (cli_utf8_check(line) != size || memchr(data, '\0', size)) return;
+    cli_arena arena = {0};
+    cli_json_result found;
+    cli_json_field field = {.key = "a"};
+    json_error_t why;
+    bool is_good = cli_json_read(line, &arena, &field, 1, &found);
+    json_t *want = json_loadb(data, size, flags, &why);
+    if (is_good && !want) {
+        enum json_error_code code = json_error_code(&why);
+        fuzz_require(code == json_error_numeric_overflow || code == json_error_null_byte_in_key);
+    } else if (!is_good) {
+        fuzz_require(!want || strstr(found.problem, "twice") || strstr(found.problem, "deep"));
+    } else {
+        fuzz_require(json_is_string(want) == (found.kind == CLI_JSON_STRING));
+        fuzz_require(json_array_size(want) == found.elements);
+        const json_t *inner = json_is_object(want) ? json_object_get(want, "a") : json_array_get(want, 0);
+        fuzz_require(json_is_string(inner) == (field.kind == CLI_JSON_STRING));
+        const json_t *string = json_is_string(want) ? want : inner;
+        ce_text text = json_is_string(want) ? found.text : field.text;
+        if (json_is_string(string)) {
+            fuzz_require(json_string_length(string) == text.size);
+            fuzz_require(memcmp(json_string_value(string), text.data, text.size) == 0);
+        }
+    }
+    json_decref(want);
+    cli_arena_free(&arena);
+}
+
 /* The bytes are a run, and then judgements of it. */
 static void read_trec(const char *data, size_t size, size_t top) {
     cli_error error = {{0}};
@@ -132,7 +167,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
     case 2: read_documents(&reader, CLI_FORMAT_TSV); break;
     case 3: read_documents(&reader, CLI_FORMAT_JSONL); break;
     case 4: read_pairs(&reader, CLI_FORMAT_TSV); break;
-    case 5: read_pairs(&reader, CLI_FORMAT_JSONL); break;
+    case 5:
+        read_pairs(&reader, CLI_FORMAT_JSONL);
+        compare_json(data, size);
+        break;
     default: read_trec(data, size, kind - 6);
     }
     cli_reader_close(&reader);
