@@ -2,9 +2,9 @@
 #ifndef CEI_GELU_TABLE_H
 #define CEI_GELU_TABLE_H
 
-/* Row p holds the coefficient of s^p for each piece. */
-/* Sixteen pieces, which one 512-bit register or any array holds: pieces of 0.4, degree 5; the largest error of |x|
- * Q(|x|) is 1.2e-8. */
+/* Row p holds the coefficient of s^p for each piece. No file uses all of the tables. */
+/* Sixteen pieces, which one 512-bit register holds: pieces of 0.4, degree 5; the largest error of |x| Q(|x|) is 1.2e-8.
+ */
 static const float gelu_tail_16[6][16] = {
     {0x1.0000000000000p-1f, 0x1.60d9200000000p-2f, 0x1.b1e1400000000p-3f, 0x1.d7534c0000000p-4f, 0x1.c0ea700000000p-5f,
      0x1.74bcf60000000p-6f, 0x1.0c9de80000000p-7f, 0x1.4ee7f20000000p-9f, 0x1.6842240000000p-11f,
@@ -52,5 +52,10 @@ static const float gelu_tail_8[8][8] = {
     {0x1.fa3c2c0000000p-13f, -0x1.7da8ca0000000p-14f, -0x1.6793360000000p-14f, 0x1.d98a4e0000000p-15f,
      0x1.8728920000000p-18f, -0x1.63a1660000000p-18f, -0x1.e448dc0000000p-21f, -0x1.a039fe0000000p-25f},
 };
+
+/* exp(t^2 / 2) times the tail, in powers of 1 / (1 + t / 4); the error of |x| Q(|x|) is 7.5e-9. */
+static const float gelu_ratio[8] = {0x1.672d7c0000000p-13f, 0x1.8ae5e40000000p-4f, 0x1.00f2fc0000000p-3f,
+                                    -0x1.b19a680000000p-7f, 0x1.5f9a740000000p-2f, -0x1.4d63980000000p-2f,
+                                    0x1.7c282a0000000p-2f,  -0x1.90c8420000000p-4f};
 
 #endif

@@ -106,10 +106,10 @@ INLINE void multiply_tile(const cei_cpu_product *p, const tile *t, const size_t 
 #define TILE(rows) \
     static void multiply_##rows(const cei_cpu_product *p, const tile *t) { multiply_tile(p, t, rows); }
 TILE(1) TILE(2) TILE(3) TILE(4) TILE(5) TILE(6)
-    /* clang-format on */
 
-    static void (*const multiply_rows[TILE_ROWS + 1])(const cei_cpu_product *, const tile *) = {
-        NULL, multiply_1, multiply_2, multiply_3, multiply_4, multiply_5, multiply_6};
+static void (*const multiply_rows[TILE_ROWS + 1])(const cei_cpu_product *, const tile *) = {
+    NULL, multiply_1, multiply_2, multiply_3, multiply_4, multiply_5, multiply_6};
+/* clang-format on */
 
 /* Tiles of nearly equal height: a short last one would wait on its few accumulators. */
 static void multiply(const cei_cpu_product *p) {
@@ -118,7 +118,7 @@ static void multiply(const cei_cpu_product *p) {
     const char *next = (const char *)(p->next ? p->next : p->panel);
     size_t done = 0;
     for (size_t i = 0; i < tiles; i++) {
-        const size_t left = tiles - i, rows = (p->rows - done + left - 1) / left;
+        const size_t rows = (p->rows - done + tiles - i - 1) / (tiles - i);
         const tile t = {p->a + done * p->a_stride,
                         p->add ? p->add + done * p->add_stride : NULL,
                         p->factors ? p->factors + done : NULL,

@@ -104,11 +104,11 @@ INLINE void multiply_tile(const cei_cpu_product *p, const tile *t, const size_t 
     static void multiply_##rows(const cei_cpu_product *p, const tile *t) { multiply_tile(p, t, rows); }
 TILE(1) TILE(2) TILE(3) TILE(4) TILE(5) TILE(6) TILE(7)
 TILE(8) TILE(9) TILE(10) TILE(11) TILE(12) TILE(13) TILE(14)
-    /* clang-format on */
 
-    static void (*const multiply_rows[TILE_ROWS + 1])(const cei_cpu_product *, const tile *) = {
-        NULL,       multiply_1, multiply_2,  multiply_3,  multiply_4,  multiply_5,  multiply_6, multiply_7,
-        multiply_8, multiply_9, multiply_10, multiply_11, multiply_12, multiply_13, multiply_14};
+static void (*const multiply_rows[TILE_ROWS + 1])(const cei_cpu_product *, const tile *) = {
+    NULL,       multiply_1, multiply_2,  multiply_3,  multiply_4,  multiply_5,  multiply_6, multiply_7,
+    multiply_8, multiply_9, multiply_10, multiply_11, multiply_12, multiply_13, multiply_14};
+/* clang-format on */
 
 /* Tiles of nearly equal height: a short last one would wait on its few accumulators. */
 static void multiply(const cei_cpu_product *p) {
@@ -117,7 +117,7 @@ static void multiply(const cei_cpu_product *p) {
     const char *next = (const char *)(p->next ? p->next : p->panel);
     size_t done = 0;
     for (size_t i = 0; i < tiles; i++) {
-        const size_t left = tiles - i, rows = (p->rows - done + left - 1) / left;
+        const size_t rows = (p->rows - done + tiles - i - 1) / (tiles - i);
         const tile t = {p->a + done * p->a_stride,
                         p->add ? p->add + done * p->add_stride : NULL,
                         p->factors ? p->factors + done : NULL,

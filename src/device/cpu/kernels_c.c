@@ -104,20 +104,34 @@ static void checksum(const float *steps, size_t count, uint64_t *sums, uint64_t 
 
 /* ---- elementwise functions ---------------------------------------------------------------------------------- */
 
+static inline int32_t bits_of(float x) {
+    int32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return bits;
+}
+
+static inline float float_of(int32_t bits) {
+    float x;
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
 /* The whole number nearest to y, |y| < 2^22, and its low bits. */
 static inline float nearest_whole(float y, int32_t *whole) {
-    float shifted = y + ROUND_MAGIC;
-    uint32_t bits, zero;
-    const float magic = ROUND_MAGIC;
-    memcpy(&bits, &shifted, sizeof bits);
-    memcpy(&zero, &magic, sizeof zero);
-    *whole = (int32_t)(bits - zero);
+    const float shifted = y + ROUND_MAGIC;
+    *whole = bits_of(shifted) - bits_of(ROUND_MAGIC);
     return shifted - ROUND_MAGIC;
 }
 
-/* exp(x) for x <= 0, 0 where that is below 2^-126, NaN for NaN. See functions.h for the constants. */
+/* All ones if a > b, else 0; b - a must not overflow. */
+static inline int32_t mask_greater(int32_t a, int32_t b) { return -(int32_t)((uint32_t)(b - a) >> 31); }
+
+/* exp(x) for x <= 0, 0 where that is below 2^-126, NaN for NaN. See functions.h for the constants. Values are compared
+ * by their bits and chosen by masks: comparisons of floats may trap, and branches keep loops from being vectorized. */
 static inline float exp_nonpositive(float x) {
-    const float kept = x < EXP_SMALLEST ? EXP_SMALLEST : x;
+    const int32_t most = bits_of(-EXP_SMALLEST), infinite = 0x7F800000, size = bits_of(x) & INT32_MAX;
+    const int32_t is_small = mask_greater(size, most), is_nan = mask_greater(size, infinite);
+    const float kept = -float_of((size & ~is_small) | (most & is_small));
     int32_t exponent;
     const float n = nearest_whole(kept * LOG2_E, &exponent);
     const float r = (kept - n * LN_2_HIGH) - n * LN_2_LOW;
@@ -128,22 +142,25 @@ static inline float exp_nonpositive(float x) {
     y = y * r + EXP_2;
     y = y * r + 1;
     y = y * r + 1;
-    const uint32_t bits = (uint32_t)(exponent + 127) << 23;
-    float power;
-    memcpy(&power, &bits, sizeof power);
-    return x < EXP_SMALLEST ? 0 : y * power;
+    const int32_t value = bits_of(y * float_of((int32_t)((uint32_t)(exponent + 127) << 23)));
+    return float_of((value & ~is_small) | (size & is_nan));
 }
 
+/* x if x > 0, else 0; NaN for NaN. */
+static inline float positive_part(float x) {
+    const int32_t bits = bits_of(x), size = bits & INT32_MAX;
+    return float_of((bits & ~mask_greater(0, bits)) | (size & mask_greater(size, 0x7F800000)));
+}
+
+/* Without permutations of registers a table cannot be vectorized: exp(-t^2 / 2) times a polynomial in 1 / (1 + t / 4)
+ * takes its place. From t = 14 on the exponential is 0. */
 static inline float gelu(float x) {
-    const float size = fabsf(x);
-    const float t = size > GELU_16_LIMIT ? GELU_16_LIMIT : size;
-    int32_t piece;
-    const float y = t * GELU_16_SCALE;
-    const float s = y - nearest_whole(y, &piece);
-    const size_t i = (uint32_t)piece & 15;
-    float q = gelu_tail_16[5][i];
-    for (int power = 4; power >= 0; power--) q = q * s + gelu_tail_16[power][i];
-    return (x < 0 ? 0 : x) - t * q;
+    const int32_t size = bits_of(x) & INT32_MAX, far = bits_of(14.0f), is_far = mask_greater(size, far);
+    const float t = float_of((size & ~is_far) | (far & is_far));
+    const float u = 1 / (1 + t * 0.25f);
+    float q = gelu_ratio[7];
+    for (int power = 6; power >= 0; power--) q = q * u + gelu_ratio[power];
+    return positive_part(x) - t * (q * exp_nonpositive(-0.5f * t * t));
 }
 
 static inline float sigmoid(float x) {
@@ -154,7 +171,7 @@ static inline float sigmoid(float x) {
 static inline float gelu_tanh(float x) { return x * sigmoid(x * GELU_TANH_SCALE * (GELU_TANH_CUBIC * (x * x) + 1)); }
 
 static inline float gelu_quick(float x) { return x * sigmoid(x * QUICK_SCALE); }
-static inline float relu(float x) { return x < 0 ? 0 : x; }
+static inline float relu(float x) { return positive_part(x); }
 static inline float silu(float x) { return x * sigmoid(x); }
 
 static inline float tanh_of(float x) {
@@ -190,40 +207,46 @@ static float reduce_add(float lanes[LANES]) {
     return lanes[0];
 }
 
-static void softmax_row(float *row, size_t columns, float scale, float *factor) {
-    float most = row[0] * scale;
-    for (size_t i = 1; i < columns; i++) {
-        const float s = row[i] * scale;
-        most = s > most ? s : most;
-    }
-    for (size_t i = 0; i < columns; i++) row[i] = exp_nonpositive(row[i] * scale - most);
+static float row_max(const float *row, size_t columns, float scale) {
+    float lanes[LANES];
+    for (size_t l = 0; l < LANES; l++) lanes[l] = row[0] * scale;
+    size_t i = 0;
+    for (; i + LANES <= columns; i += LANES)
+        for (size_t l = 0; l < LANES; l++) {
+            const float s = row[i + l] * scale;
+            lanes[l] = s > lanes[l] ? s : lanes[l];
+        }
+    float most = lanes[0];
+    for (size_t l = 1; l < LANES; l++) most = lanes[l] > most ? lanes[l] : most;
+    for (; i < columns; i++) most = row[i] * scale > most ? row[i] * scale : most;
+    return most;
+}
+
+static float row_sum(const float *row, size_t columns) {
     float lanes[LANES] = {0};
-    for (size_t i = 0; i < columns; i += LANES) {
-        const size_t count = columns - i < LANES ? columns - i : LANES;
-        for (size_t l = 0; l < count; l++) lanes[l] += row[i + l];
-    }
-    *factor = 1 / reduce_add(lanes);
+    size_t i = 0;
+    for (; i + LANES <= columns; i += LANES)
+        for (size_t l = 0; l < LANES; l++) lanes[l] += row[i + l];
+    for (size_t l = 0; i + l < columns; l++) lanes[l] += row[i + l];
+    return reduce_add(lanes);
+}
+
+static void softmax_row(float *row, size_t columns, float scale, float *factor) {
+    const float most = row_max(row, columns, scale);
+    for (size_t i = 0; i < columns; i++) row[i] = exp_nonpositive(row[i] * scale - most);
+    *factor = 1 / row_sum(row, columns);
 }
 
 static void softmax(float *scores, size_t rows, size_t columns, size_t stride, float scale, float *factors) {
     for (size_t r = 0; r < rows; r++) softmax_row(scores + r * stride, columns, scale, factors + r);
 }
 
-static float row_mean(const float *row, size_t columns) {
-    float lanes[LANES] = {0};
-    for (size_t i = 0; i < columns; i += LANES) {
-        const size_t count = columns - i < LANES ? columns - i : LANES;
-        for (size_t l = 0; l < count; l++) lanes[l] += row[i + l];
-    }
-    return reduce_add(lanes) / (float)columns;
-}
-
 static float row_variance(const float *row, size_t columns, float mean) {
     float lanes[LANES] = {0};
-    for (size_t i = 0; i < columns; i += LANES) {
-        const size_t count = columns - i < LANES ? columns - i : LANES;
-        for (size_t l = 0; l < count; l++) lanes[l] += (row[i + l] - mean) * (row[i + l] - mean);
-    }
+    size_t i = 0;
+    for (; i + LANES <= columns; i += LANES)
+        for (size_t l = 0; l < LANES; l++) lanes[l] += (row[i + l] - mean) * (row[i + l] - mean);
+    for (size_t l = 0; i + l < columns; l++) lanes[l] += (row[i + l] - mean) * (row[i + l] - mean);
     return reduce_add(lanes) / (float)columns;
 }
 
@@ -234,7 +257,7 @@ static void norm(const cei_cpu_norm *n) {
         float *out = n->out + at;
         for (size_t i = 0; i < n->columns; i++)
             out[i] = n->residual ? n->x[at + i] + n->residual[at + i] : n->x[at + i];
-        const float mean = row_mean(out, n->columns);
+        const float mean = row_sum(out, n->columns) / (float)n->columns;
         const float scale = 1.0f / sqrtf(row_variance(out, n->columns, mean) + n->epsilon);
         for (size_t i = 0; i < n->columns; i++) out[i] = (out[i] - mean) * scale * n->gain[i] + n->bias[i];
     }
