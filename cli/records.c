@@ -134,7 +134,7 @@ static cli_status parse_json_pair(ce_text line, const cli_reader *reader, cli_ar
 cli_status cli_parse_pair(cli_format format, ce_text line, const cli_reader *reader, cli_arena *arena, ce_pair *pair,
                           cli_error *error) {
     if (format == CLI_FORMAT_JSONL) return parse_json_pair(line, reader, arena, pair, error);
-    ce_text query, document;
+    ce_text query = {NULL, 0}, document = {NULL, 0};
     cli_status status = split_at_tab(line, "query<TAB>document", reader, &query, &document, error);
     if (status == CLI_OK) status = copy_text(arena, query, &pair->query, error);
     return status == CLI_OK ? copy_text(arena, document, &pair->document, error) : status;
