@@ -1,4 +1,4 @@
-/* test_crowd.c - many threads on one model while it moves: every score right, nothing left behind. */
+/* test_crowd.c - many threads on one model: every score right, nothing left behind. */
 #include "placement/scene.h"
 
 #include <stdio.h>
@@ -143,11 +143,83 @@ static void test_reports_and_checks_while_a_model_moves(void **state) {
     end_crowd(&all);
 }
 
+static void *use_once(void *argument) {
+    float scores[SCENE_SCORES];
+    ce_error error = {0};
+    return scene_try_score(argument, scores, &error) == CE_OK ? NULL : argument;
+}
+
+static void test_deferred_is_placed_once_by_many_first_users(void **state) {
+    (void)state;
+    ce_model *model = scene_load_deferred("sim:0");
+    pthread_t threads[8];
+    for (size_t i = 0; i < 8; i++) threads[i] = scene_start(use_once, model);
+    for (size_t i = 0; i < 8; i++) {
+        void *result;
+        pthread_join(threads[i], &result);
+        assert_null(result);
+    }
+    assert_int_equal(cei_sim_count(0).calls[CEI_SIM_OPEN], 1);
+    scene_expect_state(model, CE_STATE_READY, "sim:0", 1);
+    ce_model_free(model);
+}
+
+static void *score_many(void *argument) {
+    float scores[SCENE_SCORES];
+    for (int i = 0; i < 20; i++)
+        if (scene_try_score(argument, scores, NULL) != CE_OK) return argument;
+    return NULL;
+}
+
+static void test_calls_share_a_workspace_where_there_is_memory_for_one(void **state) {
+    (void)state;
+    ce_model *model = scene_load("sim:0");
+    pthread_t threads[4];
+    cei_sim_set_memory(0, cei_sim_count(0).bytes);
+    cei_sim_set_delay(20);
+    for (size_t i = 0; i < 4; i++) threads[i] = scene_start(score_many, model);
+    for (size_t i = 0; i < 4; i++) {
+        void *result;
+        pthread_join(threads[i], &result);
+        assert_null(result);
+    }
+    ce_model_free(model);
+}
+
+static void test_a_fault_in_one_of_several_uploading_threads(void **state) {
+    (void)state;
+    scene_shape.vocab = 8000; /* a table of several blocks, which the threads of the pool send at the same time */
+    scene_shape.hidden = 64;
+    tiny_model_write(&scene_shape, scene_folder);
+    ce_load_options options = scene_options("sim:0");
+    ce_model *model = NULL;
+    ce_error error = {0};
+    options.threads = 3;
+    for (uint64_t nth = 1; nth <= 8; nth++) {
+        cei_sim_fail(0, CEI_SIM_UPLOAD, nth, CE_ERR_DEVICE_FAULT);
+        expect_status(ce_model_load(scene_folder, &options, &model, &error), CE_ERR_DEVICE_FAULT, &error, "sim:0");
+        scene_expect_idle(0);
+        cei_sim_lose(0, nth + 5);
+        expect_status(ce_model_load(scene_folder, &options, &model, &error), CE_ERR_DEVICE_LOST, &error, "sim:0");
+        scene_expect_idle(0);
+        cei_sim_revive(0);
+        cei_sim_corrupt_upload(0, nth, CEI_SIM_FLIP_BIT);
+        expect_status(ce_model_load(scene_folder, &options, &model, &error), CE_ERR_VERIFY, &error, "sim:0");
+        scene_expect_idle(0);
+    }
+    expect_ok(ce_model_load(scene_folder, &options, &model, &error), &error);
+    assert_true(cei_sim_count(0).uploaded_bytes >= tiny_model_parameters(&scene_shape) * sizeof(float));
+    ce_model_free(model);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         scene_test(test_eight_threads_score_while_another_moves_fifty_times),
         scene_test(test_concurrent_moves_leave_one_placement),
         scene_test(test_reports_and_checks_while_a_model_moves),
+        scene_test(test_deferred_is_placed_once_by_many_first_users),
+        scene_test(test_a_fault_in_one_of_several_uploading_threads),
+        scene_test(test_calls_share_a_workspace_where_there_is_memory_for_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,6 +8,14 @@
 #include <stdio.h>
 #include <string.h>
 
+/* One layer: a sweep takes time with the square of a placing's calls. */
+static int setup(void **state) {
+    scene_setup(state);
+    scene_shape.layers = 1;
+    tiny_model_write(&scene_shape, scene_folder);
+    return 0;
+}
+
 /* ---- what is tried ------------------------------------------------------------------------------------------- */
 
 /* A way of placing the scene's model on sim:0 that a planned fault must make fail. */
@@ -231,28 +239,6 @@ static void test_memory_that_others_hold_is_not_free(void **state) {
     ce_model_free(first);
 }
 
-static void *score_many(void *argument) {
-    float scores[SCENE_SCORES];
-    for (int i = 0; i < 20; i++)
-        if (scene_try_score(argument, scores, NULL) != CE_OK) return argument;
-    return NULL;
-}
-
-static void test_calls_share_a_workspace_where_there_is_memory_for_one(void **state) {
-    (void)state;
-    ce_model *model = scene_load("sim:0");
-    pthread_t threads[4];
-    cei_sim_set_memory(0, cei_sim_count(0).bytes);
-    cei_sim_set_delay(20);
-    for (size_t i = 0; i < 4; i++) threads[i] = scene_start(score_many, model);
-    for (size_t i = 0; i < 4; i++) {
-        void *result;
-        pthread_join(threads[i], &result);
-        assert_null(result);
-    }
-    ce_model_free(model);
-}
-
 /* ---- faults of a placed model -------------------------------------------------------------------------------- */
 
 static void test_each_call_of_scoring_fails_in_turn_and_the_model_works_on(void **state) {
@@ -277,19 +263,20 @@ static void test_each_call_of_scoring_fails_in_turn_and_the_model_works_on(void 
     ce_model_free(model);
 }
 
+#define fault_test(name) cmocka_unit_test_setup_teardown(name, setup, scene_teardown)
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        scene_test(test_each_call_to_the_device_fails_in_turn),
-        scene_test(test_the_device_is_lost_at_each_call_in_turn),
-        scene_test(test_each_upload_is_corrupted_in_turn),
-        scene_test(test_a_corrupted_tensor_is_named),
-        scene_test(test_the_self_test_finds_a_wrong_operation),
-        scene_test(test_a_lacking_operation_is_found_before_a_weight_is_sent),
-        scene_test(test_a_lacking_precision),
-        scene_test(test_too_little_memory_says_needed_free_and_total),
-        scene_test(test_memory_that_others_hold_is_not_free),
-        scene_test(test_calls_share_a_workspace_where_there_is_memory_for_one),
-        scene_test(test_each_call_of_scoring_fails_in_turn_and_the_model_works_on),
+        fault_test(test_each_call_to_the_device_fails_in_turn),
+        fault_test(test_the_device_is_lost_at_each_call_in_turn),
+        fault_test(test_each_upload_is_corrupted_in_turn),
+        fault_test(test_a_corrupted_tensor_is_named),
+        fault_test(test_the_self_test_finds_a_wrong_operation),
+        fault_test(test_a_lacking_operation_is_found_before_a_weight_is_sent),
+        fault_test(test_a_lacking_precision),
+        fault_test(test_too_little_memory_says_needed_free_and_total),
+        fault_test(test_memory_that_others_hold_is_not_free),
+        fault_test(test_each_call_of_scoring_fails_in_turn_and_the_model_works_on),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

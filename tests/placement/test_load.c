@@ -178,27 +178,6 @@ static void test_deferred_is_placed_by_a_ranking(void **state) {
     ce_model_free(model);
 }
 
-static void *use_once(void *argument) {
-    float scores[SCENE_SCORES];
-    ce_error error = {0};
-    return scene_try_score(argument, scores, &error) == CE_OK ? NULL : argument;
-}
-
-static void test_deferred_is_placed_once_by_many_first_users(void **state) {
-    (void)state;
-    ce_model *model = scene_load_deferred("sim:0");
-    pthread_t threads[8];
-    for (size_t i = 0; i < 8; i++) threads[i] = scene_start(use_once, model);
-    for (size_t i = 0; i < 8; i++) {
-        void *result;
-        pthread_join(threads[i], &result);
-        assert_null(result);
-    }
-    assert_int_equal(cei_sim_count(0).calls[CEI_SIM_OPEN], 1);
-    scene_expect_state(model, CE_STATE_READY, "sim:0", 1);
-    ce_model_free(model);
-}
-
 static void test_deferred_fails_at_first_use_and_can_be_used_later(void **state) {
     (void)state;
     float scores[SCENE_SCORES];
@@ -373,7 +352,6 @@ int main(void) {
         scene_test(test_deferred_is_placed_on_request),
         scene_test(test_deferred_is_placed_by_first_use),
         scene_test(test_deferred_is_placed_by_a_ranking),
-        scene_test(test_deferred_is_placed_once_by_many_first_users),
         scene_test(test_deferred_fails_at_first_use_and_can_be_used_later),
         scene_test(test_a_wrong_device_is_found_before_anything_is_read),
         scene_test(test_a_broken_model_is_found_before_the_device_is_opened),
