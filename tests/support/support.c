@@ -47,8 +47,10 @@ static void remove_tree(const char *path) {
         char inner[2048];
         snprintf(inner, sizeof inner, "%s/%s", path, entry->d_name);
         struct stat info;
-        if (lstat(inner, &info) == 0 && S_ISDIR(info.st_mode)) remove_tree(inner);
-        else unlink(inner);
+        if (lstat(inner, &info) == 0 && S_ISDIR(info.st_mode))
+            remove_tree(inner);
+        else
+            unlink(inner);
     }
     closedir(folder);
     rmdir(path);
