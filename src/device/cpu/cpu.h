@@ -48,8 +48,10 @@ static inline void *cei_cpu_at(cei_slice slice) { return ((cei_cpu_buffer *)slic
 static inline size_t cei_cpu_min(size_t a, size_t b) { return a < b ? a : b; }
 static inline size_t cei_cpu_divide_up(size_t a, size_t b) { return a / b + (a % b != 0); }
 
-/* Runs count tasks, work operations (of whatever simple kind) in all: on the caller's thread if that is too little to
- * wake others for. */
+/* Is work, in simple operations, enough to wake other threads for? */
+bool cei_cpu_is_worth_waking(const cei_cpu_device *device, double work);
+
+/* Runs count tasks of work in all, on the caller's thread alone if it is not. */
 void cei_cpu_run(const cei_cpu_device *device, size_t count, double work, cei_task_fn fn, void *argument);
 
 /* OK if the weight has memory on a device: those of the reference are bound, and reach no other. NULL is fine. */

@@ -5,6 +5,8 @@
  * change a bit of the result: the order of each sum follows from its length alone. */
 #include "device/cpu/cpu.h"
 
+#include <math.h>
+
 size_t cei_cpu_block_depth(size_t depth) {
     const size_t blocks = cei_cpu_divide_up(depth, CEI_CPU_BLOCK_DEPTH);
     return blocks <= 1 ? depth : cei_cpu_divide_up(cei_cpu_divide_up(depth, blocks), 8) * 8;
@@ -92,16 +94,17 @@ static double estimate(const linear_job *job, size_t row_blocks, size_t groups, 
     return (double)cei_cpu_divide_up(row_blocks * groups, workers) * rows * panels;
 }
 
-/* Few rows are split by panels, many by rows, so that no worker waits long at the end. */
-static void split_job(linear_job *job) {
-    const size_t workers = job->device->workers;
+/* Few rows are split by panels, many by rows, so that no worker waits long at the end. Two tasks a worker are enough:
+ * all take about the same time. */
+static void split_job(linear_job *job, double work) {
+    const size_t workers = cei_cpu_is_worth_waking(job->device, work) ? job->device->workers : 1;
     const size_t least = cei_cpu_divide_up(job->rows, cei_cpu_block_rows(job->device, job->in));
-    job->row_blocks = least;
+    job->row_blocks = cei_cpu_divide_up(least, workers) * workers;
     job->groups = 1;
     if (workers == 1 || least >= 8 * workers) return;
-    double best = estimate(job, least, 1, workers);
+    double best = INFINITY;
     for (size_t blocks = least; blocks <= least + 2 * workers && blocks <= job->rows; blocks++) {
-        for (size_t groups = 1; groups <= 2 * workers && groups <= job->panels; groups++) {
+        for (size_t groups = 1; groups <= cei_cpu_divide_up(2 * workers, blocks) && groups <= job->panels; groups++) {
             const double time = estimate(job, blocks, groups, workers);
             if (time >= best) continue;
             best = time;
@@ -130,8 +133,8 @@ ce_status cei_cpu_linear(cei_stream *stream, const cei_linear_args *args, ce_err
         .function = args->function,
     };
     if (job.rows == 0 || job.columns == 0) return CE_OK;
-    split_job(&job);
     const double work = 2.0 * (double)job.rows * (double)job.in * (double)job.columns;
+    split_job(&job, work);
     cei_cpu_run(device, job.row_blocks * job.groups, work, run_block, &job);
     return CE_OK;
 }

@@ -12,8 +12,12 @@ static const double work_of_an_element = 8;
 /* Rows of a task are about this many elements. */
 enum { ELEMENTS = 16 * 1024 };
 
+bool cei_cpu_is_worth_waking(const cei_cpu_device *device, double work) {
+    return device->pool && device->workers > 1 && work >= fewest_operations;
+}
+
 void cei_cpu_run(const cei_cpu_device *device, size_t count, double work, cei_task_fn fn, void *argument) {
-    if (device->pool && device->workers > 1 && work >= fewest_operations) {
+    if (cei_cpu_is_worth_waking(device, work)) {
         cei_pool_run(device->pool, count, fn, argument);
         return;
     }
