@@ -188,6 +188,7 @@ static void test_vocabulary_spellings(void **state) {
         {"{\"[UNK]\":0,\"\\u0061\":3,\"\\u0023#b\":4,\"\\\"\\\\\\/\\b\\f\\n\\r\\t\":7}", true},
         {"{\"[UNK]\":0,\"a\":9,\"##b\":4,\"a\":3}", true},
         {"{\"[UNK]\":0,\"a\":3,\"##b\":4,\"\\ud83d\\ude00\":5}", false},
+        {"{\"[UNK]\":0,\"a\":7},\"vocab\":{\"[UNK]\":0,\"a\":3,\"##b\":4}", false},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         char json[512];
@@ -215,7 +216,7 @@ static void test_line_of_an_error_behind_the_vocabulary(void **state) {
 
 static void test_vocabulary_with_gaps(void **state) {
     (void)state;
-    cei_tokenizer *tokenizer = open_json("{" MODEL("\"vocab\":{\"[UNK]\":5,\"a\":900}") REST
+    cei_tokenizer *tokenizer = open_json("{" MODEL("\"vocab\":{\"a\":900,\"[UNK]\":5}") REST
                                          ",\"added_tokens\":[{\"id\":901,\"content\":\"<new>\"}]}");
     assert_int_equal(cei_tokenizer_vocab_size(tokenizer), 901);
     /* As the reference does it: the id in the file does not count, the number of tokens does. */
@@ -254,6 +255,8 @@ static void test_broken_config(void **state) {
         {"{\"added_tokens_decoder\":{\"-1\":{\"content\":\"y\"}}}", CE_ERR_FORMAT, "no token id"},
         {"{\"added_tokens_decoder\":{\"99999999999999999999\":{\"content\":\"y\"}}}", CE_ERR_FORMAT, "no token id"},
         {"{\"added_tokens_decoder\":{\"5\":{}}}", CE_ERR_FORMAT, "\"content\""},
+        {"{\"added_tokens_decoder\":{\"5\":{\"content\":\"x\"},\"6\":{\"content\":\"x\",\"lstrip\":true}}}",
+         CE_ERR_FORMAT, "there twice"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
         expect_refused(GOOD, cases[i].config, cases[i].status, cases[i].part);
@@ -312,6 +315,32 @@ static void test_folders_that_lack_files(void **state) {
     cei_token_buffer_free(NULL);
 }
 
+/* ---- added tokens ---- */
+
+#define ADDED(id, content, flags) "{\"id\":" id ",\"content\":\"" content "\"," flags "}"
+
+static void test_added_tokens_next_to_each_other(void **state) {
+    (void)state;
+    /* What is no word by itself is stepped over whole: no other token is looked for inside. */
+    cei_tokenizer *tokenizer = open_json("{" MODEL(VOCAB) REST ",\"added_tokens\":[" ADDED(
+        "6", "a.a", "\"special\":true,\"single_word\":true") "," ADDED("7", ".a", "\"special\":true") "]}");
+    expect_ids(tokenizer, "a.ab", 3, (const int32_t[]){3, 0, 5});
+    expect_ids(tokenizer, "a.a.ab", 3, (const int32_t[]){6, 7, 0});
+    expect_ids(tokenizer, "b.ab", 3, (const int32_t[]){0, 7, 0});
+    cei_tokenizer_free(tokenizer);
+    /* White space that a token took on its right cannot be tokens any more. */
+    tokenizer =
+        open_json("{" MODEL(VOCAB) REST ",\"added_tokens\":[" ADDED("6", " ", "\"lstrip\":true,\"rstrip\":true") "]}");
+    expect_ids(tokenizer, "a   a a", 5, (const int32_t[]){3, 6, 3, 6, 3});
+    cei_tokenizer_free(tokenizer);
+    /* Of two that the normalizer makes alike the first is found. */
+    tokenizer =
+        open_json("{" MODEL(VOCAB) "," SPLIT ",\"normalizer\":{\"type\":\"Lowercase\"},\"added_tokens\":[" ADDED(
+            "6", "<X>", "\"normalized\":true") "," ADDED("7", "<x>", "\"normalized\":true") "]}");
+    expect_ids(tokenizer, "<x><X>", 2, (const int32_t[]){6, 6});
+    cei_tokenizer_free(tokenizer);
+}
+
 /* ---- texts ---- */
 
 static void test_ill_formed_texts(void **state) {
@@ -331,6 +360,22 @@ static void test_ill_formed_texts(void **state) {
     assert_int_equal(buffer.count, 0);
     expect_ok(cei_tokenizer_encode(tokenizer, (ce_text){"a\0b", 3}, CE_UTF8_STRICT, &buffer, &error), &error);
     assert_int_equal(buffer.count, 1); /* a NUL is a letter like any other where nothing is cleaned */
+    cei_token_buffer_free(&buffer);
+    cei_tokenizer_free(tokenizer);
+}
+
+/* One character for each ill-formed sequence. */
+static void test_replaced_characters_are_counted(void **state) {
+    (void)state;
+    cei_tokenizer *tokenizer =
+        open_json("{" MODEL("\"vocab\":{\"[UNK]\":0,\"\xEF\xBF\xBD\":1,\"##\xEF\xBF\xBD\":2}") REST "}");
+    cei_token_buffer buffer = {0};
+    ce_error error;
+    const ce_text text = {"\xF0\x9F\x98\xE2\x82\xFF", 6};
+    expect_ok(cei_tokenizer_encode(tokenizer, text, CE_UTF8_REPLACE, &buffer, &error), &error);
+    assert_int_equal(buffer.count, 3);
+    assert_int_equal(buffer.ids[0], 1);
+    assert_int_equal(buffer.ids[2], 2);
     cei_token_buffer_free(&buffer);
     cei_tokenizer_free(tokenizer);
 }
@@ -425,8 +470,15 @@ static ce_status load_and_encode(void *user, ce_error *error) {
     return status;
 }
 
+static void skip_without_allocator(void) {
+    if (failing_malloc_works()) return;
+    print_message("SKIP: a sanitizer has the allocator\n");
+    skip();
+}
+
 static void test_each_allocation_fails(void **state) {
     (void)state;
+    skip_without_allocator();
     char *folder = test_make_folder();
     static const char config[] = "{\"tokenizer_class\":\"TokenizersBackend\",\"extra_special_tokens\":[\"<q>\"]}";
     test_write_file(folder, "tokenizer_config.json", config, sizeof config - 1);
@@ -443,10 +495,7 @@ static void test_each_allocation_fails(void **state) {
 
 static void test_steady_use_allocates_nothing(void **state) {
     (void)state;
-    if (!failing_malloc_works()) {
-        print_message("SKIP: a sanitizer has the allocator\n");
-        skip();
-    }
+    skip_without_allocator();
     static const ce_text texts[] = {
         {"ab \xC3\xA9\xCC\x81\xCD\x85 [[[[X ac \xE4\xB8\xAD  \xFF", 26}, {"a b", 3}, {NULL, 0}};
     cei_tokenizer *tokenizer = open_json(BERT_JSON);
@@ -474,7 +523,9 @@ int main(void) {
         cmocka_unit_test(test_broken_config),
         cmocka_unit_test(test_max_length),
         cmocka_unit_test(test_folders_that_lack_files),
+        cmocka_unit_test(test_added_tokens_next_to_each_other),
         cmocka_unit_test(test_ill_formed_texts),
+        cmocka_unit_test(test_replaced_characters_are_counted),
         cmocka_unit_test(test_long_hostile_texts),
         cmocka_unit_test(test_word_that_almost_fits),
         cmocka_unit_test(test_each_allocation_fails),
