@@ -113,7 +113,7 @@ static ce_status read_vocabulary(json_t *tokens, cei_tokenizer_spec *spec, ce_er
 
 static ce_status check_ids_differ(const cei_tokenizer_spec *spec, ce_error *error) {
     const cei_vocabulary *vocabulary = &spec->vocabulary;
-    uint8_t *seen = cei_alloc_zeroed((size_t)(vocabulary->largest_id + 1), 1);
+    uint8_t *seen = cei_alloc_zeroed((size_t)vocabulary->largest_id + 1, 1);
     if (!seen) return cei_fail_memory(error, "checking the vocabulary", (size_t)vocabulary->largest_id);
     ce_status status = CE_OK;
     for (size_t i = 0; i < vocabulary->slot_count && status == CE_OK; i++) {
