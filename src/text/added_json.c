@@ -30,9 +30,9 @@ static int compare_ids(const void *a, const void *b) {
     return (x->order > y->order) - (x->order < y->order);
 }
 
-void cei_added_list_sort(cei_added_list *list) {
-    for (size_t i = 0; i < list->count; i++) list->items[i].order = i;
-    if (list->count) qsort(list->items, list->count, sizeof *list->items, compare_ids);
+void cei_added_list_sort(cei_added_list *list, size_t from) {
+    for (size_t i = from; i < list->count; i++) list->items[i].order = i;
+    if (list->count > from) qsort(list->items + from, list->count - from, sizeof *list->items, compare_ids);
 }
 
 static ce_status read_flags(const json_t *object, const char *path, cei_added_token *token, ce_error *error) {

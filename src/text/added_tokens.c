@@ -26,6 +26,14 @@ const cei_added_token *cei_added_tokens_find(const cei_added_tokens *added, cons
     return index >= 0 ? &added->tokens[index] : NULL;
 }
 
+void cei_added_tokens_replace(cei_added_tokens *added, const cei_added_token *token) {
+    cei_added_token *old = &added->tokens[cei_vocabulary_find(&added->names, token->content, token->size)];
+    int32_t id = old->id;
+    *old = *token;
+    old->id = id;
+    old->content = NULL;
+}
+
 static uint32_t child_of(const cei_added_set *set, uint32_t node, char byte) {
     uint32_t child = set->nodes[node].child;
     while (child && set->nodes[child].byte != byte) child = set->nodes[child].sibling;

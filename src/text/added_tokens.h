@@ -19,6 +19,7 @@ typedef struct cei_added_token {
     bool rstrip;      /* and on its right */
     size_t order;     /* in its list */
     bool fallback;    /* counts only if there is no other token of its content */
+    bool overrides;   /* its flags count, and not those of an earlier token of its content */
 } cei_added_token;
 
 /* A trie node: children are a list of siblings. Index 0 is no node. */
@@ -50,6 +51,9 @@ bool cei_added_tokens_add(cei_added_tokens *added, const cei_added_token *token)
 
 /* The token of that content, or NULL. */
 const cei_added_token *cei_added_tokens_find(const cei_added_tokens *added, const char *content, size_t size);
+
+/* Gives the token of that content, which is there, the flags of token. */
+void cei_added_tokens_replace(cei_added_tokens *added, const cei_added_token *token);
 
 /* Makes token index, whose form in the text is the size bytes at form, one that is looked for. Of two with the same
  * form the first wins. form must not be empty. false if there is no memory. */

@@ -70,7 +70,7 @@ ce_status cei_tokenizer_config_apply(const cei_tokenizer_settings *settings, boo
 ce_status cei_added_json_read(const json_t *value, bool special, const char *path, cei_added_token *token,
                               ce_error *error);
 ce_status cei_added_list_push(cei_added_list *list, const cei_added_token *token, ce_error *error);
-void cei_added_list_sort(cei_added_list *list); /* by id; those of one id stay in order */
+void cei_added_list_sort(cei_added_list *list, size_t from); /* by id; those of one id stay in order */
 
 /* added_json.c: an id in a JSON value. Errors: FORMAT (no integer, negative, CEI_TOKEN_ID_LIMIT or more). */
 ce_status cei_token_id_read(const json_t *value, const char *token, const char *path, int32_t *id, ce_error *error);

@@ -21,6 +21,10 @@ static ce_status add_token(cei_tokenizer *tokenizer, const cei_added_token *from
     cei_added_token token = *from;
     const cei_added_token *old = cei_added_tokens_find(&tokenizer->added, token.content, token.size);
     if (token.size == 0 || (old && (token.fallback || same_token(old, &token)))) return CE_OK;
+    if (old && token.overrides) {
+        cei_added_tokens_replace(&tokenizer->added, &token);
+        return CE_OK;
+    }
     if (old)
         return cei_fail(error, CE_ERR_FORMAT, "%s: the added token \"%.60s\" is there twice, with different flags",
                         path, token.content);

@@ -15,14 +15,16 @@ static const struct {
     const char *name;
     bool with_type_ids;
 } bert_classes[] = {{"BertTokenizer", true},       {"ElectraTokenizer", true},     {"DistilBertTokenizer", false},
-                    {"MobileBertTokenizer", true}, {"SqueezeBertTokenizer", true}, {"ConvBertTokenizer", true},
-                    {"LayoutLMTokenizer", true},   {"LxmertTokenizer", true}};
+                    {"MobileBertTokenizer", true}, {"SqueezeBertTokenizer", true}, {"LayoutLMTokenizer", true},
+                    {"LxmertTokenizer", true}};
 
 /* Classes with rules of their own, which this build does not know. */
 static const char *const other_classes[] = {
-    "RobertaTokenizer",   "XLMRobertaTokenizer",   "MPNetTokenizer",      "AlbertTokenizer",     "DebertaTokenizer",
-    "DebertaV2Tokenizer", "FunnelTokenizer",       "HerbertTokenizer",    "RoCBertTokenizer",    "XLNetTokenizer",
-    "SplinterTokenizer",  "BertJapaneseTokenizer", "LayoutLMv2Tokenizer", "LayoutLMv3Tokenizer", "T5Tokenizer"};
+    "AlbertTokenizer",     "BertJapaneseTokenizer", "ConvBertTokenizer",   "DebertaTokenizer",
+    "DebertaV2Tokenizer",  "FunnelTokenizer",       "HerbertTokenizer",    "LayoutLMv2Tokenizer",
+    "LayoutLMv3Tokenizer", "MPNetTokenizer",        "RoCBertTokenizer",    "RobertaTokenizer",
+    "SplinterTokenizer",   "T5Tokenizer",           "XLMRobertaTokenizer", "XLNetTokenizer",
+};
 
 /* The named special tokens, in the order in which new ones get ids. */
 enum { BOS, EOS, UNK, SEP, PAD, CLS, MASK, ROLES };
@@ -77,8 +79,9 @@ static ce_status find_class(applying *work, bool has_json) {
 
 static ce_status read_max_length(applying *work) {
     const char *path = work->settings->config_path;
-    const json_t *value = present(work->settings->config, "model_max_length");
-    if (!value) value = present(work->settings->config, "max_len");
+    /* The older name counts only where the newer is not there at all, not even as null. */
+    bool newer = json_object_get(work->settings->config, "model_max_length") != NULL;
+    const json_t *value = present(work->settings->config, newer ? "model_max_length" : "max_len");
     work->spec->max_length = SIZE_MAX;
     if (!value) return CE_OK;
     /* "No limit" is written as 1e30, by some models as -1. */
@@ -143,6 +146,7 @@ static ce_status read_decoder(applying *work) {
     if (!json_is_object(work->decoder))
         return cei_fail(work->error, CE_ERR_FORMAT, "%s: \"added_tokens_decoder\" is not an object", path);
     if (work->bert) work->spec->added.count = 0;
+    size_t before = work->spec->added.count;
     for (void *at = json_object_iter(work->decoder); at; at = json_object_iter_next(work->decoder, at)) {
         const char *key = json_object_iter_key(at);
         char *end;
@@ -153,10 +157,11 @@ static ce_status read_decoder(applying *work) {
         cei_added_token token;
         ce_status status = cei_added_json_read(json_object_iter_value(at), false, path, &token, work->error);
         token.id = (int32_t)id;
-        token.fallback = !work->bert;
+        token.overrides = !work->bert;
         if (status == CE_OK) status = cei_added_list_push(&work->spec->added, &token, work->error);
         if (status != CE_OK) return status;
     }
+    cei_added_list_sort(&work->spec->added, before);
     return CE_OK;
 }
 
@@ -195,41 +200,61 @@ static ce_status read_roles(applying *work) {
     return status;
 }
 
-/* A list of tokens, or an object from name to token. */
-static ce_status push_extras(applying *work, json_t *extras, const char *path) {
-    bool list = json_is_array(extras);
-    if (extras && !list && !json_is_object(extras) && !json_is_null(extras))
-        return cei_fail(work->error, CE_ERR_FORMAT, "%s: the extra special tokens are neither a list nor an object",
-                        path);
-    void *at = list ? NULL : json_object_iter(extras);
-    for (size_t i = 0; list ? i < json_array_size(extras) : at != NULL; i++) {
-        cei_added_token token;
-        const json_t *value = list ? json_array_get(extras, i) : json_object_iter_value(at);
-        ce_status status = cei_added_json_read(value, true, path, &token, work->error);
-        token.special = token.fallback = true;
-        if (status == CE_OK) status = cei_added_list_push(&work->spec->added, &token, work->error);
-        if (status != CE_OK) return status;
-        if (!list) at = json_object_iter_next(extras, at);
-    }
-    return CE_OK;
+static ce_status push_special(applying *work, const json_t *value, const char *path) {
+    cei_added_token token;
+    ce_status status = cei_added_json_read(value, true, path, &token, work->error);
+    token.special = token.fallback = true;
+    return status == CE_OK ? cei_added_list_push(&work->spec->added, &token, work->error) : status;
 }
 
-static ce_status push_all_extras(applying *work) {
-    const cei_tokenizer_settings *settings = work->settings;
-    static const char *const keys[] = {"extra_special_tokens", "additional_special_tokens"};
+/* Further roles that a model has: keys like "image_token", and all of an object of extra special tokens. */
+static ce_status push_model_roles(applying *work, json_t *object, bool all, const char *path) {
     ce_status status = CE_OK;
-    for (size_t i = 0; i < 2 && status == CE_OK; i++) {
-        status = push_extras(work, json_object_get(settings->config, keys[i]), settings->config_path);
-        if (status == CE_OK && !work->decoder)
-            status = push_extras(work, json_object_get(settings->specials, keys[i]), settings->specials_path);
+    for (void *at = json_object_iter(object); at && status == CE_OK; at = json_object_iter_next(object, at)) {
+        const char *key = json_object_iter_key(at);
+        const json_t *value = json_object_iter_value(at);
+        size_t length = strlen(key);
+        bool named = length > 6 && strcmp(key + length - 6, "_token") == 0 && json_is_string(value);
+        for (size_t role = 0; role < ROLES; role++) named = named && strcmp(key, role_keys[role]) != 0;
+        if (all || named) status = push_special(work, value, path);
     }
     return status;
+}
+
+static ce_status push_extras(applying *work, const json_t *extras, const char *path) {
+    if (extras && !json_is_array(extras) && !json_is_object(extras) && !json_is_null(extras))
+        return cei_fail(work->error, CE_ERR_FORMAT, "%s: the extra special tokens are neither a list nor an object",
+                        path);
+    ce_status status = CE_OK;
+    for (size_t i = 0; i < json_array_size(extras) && status == CE_OK; i++)
+        status = push_special(work, json_array_get(extras, i), path);
+    return status;
+}
+
+/* "additional_special_tokens" is the older name of the list "extra_special_tokens", which wins unless it is empty;
+ * those of special_tokens_map.json come behind those of tokenizer_config.json, by the older name only if there are no
+ * others. An object of extra special tokens is no such list: it stands beside it. */
+static ce_status push_all_extras(applying *work) {
+    static const char newer[] = "extra_special_tokens", older[] = "additional_special_tokens";
+    const cei_tokenizer_settings *settings = work->settings;
+    json_t *specials = work->decoder ? NULL : settings->specials;
+    json_t *config_extras = json_object_get(settings->config, newer), *map_extras = json_object_get(specials, newer);
+    json_t *extras = json_is_object(config_extras) ? NULL : config_extras;
+    if (json_array_size(extras) == 0 && json_object_get(settings->config, older))
+        extras = json_object_get(settings->config, older);
+    json_t *more = map_extras || extras ? map_extras : json_object_get(specials, older);
+    ce_status status = push_model_roles(work, settings->config, false, settings->config_path);
+    if (status == CE_OK) status = push_model_roles(work, specials, false, settings->specials_path);
+    if (status == CE_OK) status = push_model_roles(work, config_extras, true, settings->config_path);
+    if (status == CE_OK) status = push_model_roles(work, map_extras, true, settings->specials_path);
+    if (status == CE_OK) status = push_extras(work, extras, settings->config_path);
+    return status == CE_OK ? push_extras(work, more, settings->specials_path) : status;
 }
 
 static ce_status collect_added(applying *work) {
     ce_status status = read_roles(work);
     if (status == CE_OK) status = work->decoder ? read_decoder(work) : read_older_added(work);
-    if (status == CE_OK && work->bert) cei_added_list_sort(&work->spec->added);
+    if (status == CE_OK && work->bert) cei_added_list_sort(&work->spec->added, 0);
     for (size_t role = 0; role < ROLES && status == CE_OK; role++)
         if (work->roles[role].content)
             status = cei_added_list_push(&work->spec->added, &work->roles[role], work->error);

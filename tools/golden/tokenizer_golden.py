@@ -273,6 +273,13 @@ def folder_cases(vocab):
             files({**backend, "model_input_names": ["input_ids", "token_type_ids"]}, tokenizer__json=plain),
             [], True),
         "tokenizer.json as it is, with more roles": (files({**backend, **roles}, tokenizer__json=plain), odd, True),
+        "tokenizer.json as it is, flags in added_tokens_decoder": (
+            files({**backend, "added_tokens_decoder": {"2": added("[CLS]", single_word=True), **decoder}},
+                  tokenizer__json=plain), odd, True),
+        "extra special tokens by both names": (
+            files({**flag, "additional_special_tokens": ["<q>"], "extra_special_tokens": {"a_token": "<other>"},
+                   "image_token": "<s>", "model_max_length": None, "max_len": 9}, vocab__txt=vocab_txt,
+                  special_tokens_map__json='{"extra_special_tokens": ["<zz>", "<yy>"]}'), odd, True),
         "an unknown class": (files({"tokenizer_class": "MyTokenizer"}, tokenizer__json=plain), [], True),
         "tokenizer.json alone": (files(tokenizer__json=flagged), FLAGGED_TEXTS, False),
         "BertProcessing": (files(tokenizer__json=tokenizer_json(vocab, bert_processing)), [], False),
