@@ -8,6 +8,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+/* U+FFFD, in place of what is no UTF-8. */
+#define REPLACEMENT "\xEF\xBF\xBD"
+
 const char *cli_format_score(float score, char buffer[static CLI_NUMBER_SIZE]) {
     for (int digits = 6; digits <= 9; digits++) {
         snprintf(buffer, CLI_NUMBER_SIZE, "%.*g", digits, (double)score);
@@ -44,40 +47,39 @@ const char *cli_format_bytes(uint64_t bytes, char buffer[static CLI_NUMBER_SIZE]
     return buffer;
 }
 
-static void write_escape(cli_output *output, unsigned char byte) {
-    switch (byte) {
+static void write_escape(cli_output *output, uint32_t point) {
+    switch (point) {
     case '"': cli_write(output, "\\\"", 2); break;
     case '\\': cli_write(output, "\\\\", 2); break;
     case '\n': cli_write(output, "\\n", 2); break;
     case '\r': cli_write(output, "\\r", 2); break;
     case '\t': cli_write(output, "\\t", 2); break;
-    default: cli_print(output, "\\u%04x", byte);
+    default: cli_print(output, "\\u%04x", (unsigned)point);
     }
 }
 
-/* The line ends that are no ASCII: JSON allows them in strings, but programs part lines at them. 0 if there is none. */
-static unsigned line_end(const char *bytes, size_t size) {
-    if (size >= 2 && memcmp(bytes, "\xC2\x85", 2) == 0) return 0x0085;
-    if (size >= 3 && memcmp(bytes, "\xE2\x80\xA8", 3) == 0) return 0x2028;
-    if (size >= 3 && memcmp(bytes, "\xE2\x80\xA9", 3) == 0) return 0x2029;
-    return 0;
+/* What JSON wants escaped; and DEL and the line ends that are no ASCII, at which programs part lines. */
+static bool needs_escape(uint32_t point) {
+    return point < 0x20 || point == '"' || point == '\\' || point == 0x7F || point == 0x85 || point == 0x2028 ||
+           point == 0x2029;
 }
 
 void cli_write_json(cli_output *output, ce_text text) {
     size_t begin = 0;
     cli_write(output, "\"", 1);
-    for (size_t i = 0; i < text.size; i++) {
-        unsigned char byte = (unsigned char)text.data[i];
-        unsigned end = byte >= 0x80 ? line_end(text.data + i, text.size - i) : 0;
-        if (!end && byte >= 0x20 && byte != '"' && byte != '\\' && byte != 0x7F) continue;
-        cli_write(output, text.data + begin, i - begin);
-        if (end) {
-            cli_print(output, "\\u%04x", end);
-            i += end == 0x0085 ? 1 : 2;
-        } else {
-            write_escape(output, byte);
+    for (size_t at = 0; at < text.size;) {
+        uint32_t point;
+        bool valid;
+        size_t length = cli_utf8_read(text.data + at, text.size - at, &point, &valid);
+        if (!valid || needs_escape(point)) {
+            cli_write(output, text.data + begin, at - begin);
+            if (valid)
+                write_escape(output, point);
+            else
+                cli_write_string(output, REPLACEMENT);
+            begin = at + length;
         }
-        begin = i + 1;
+        at += length;
     }
     if (text.size) cli_write(output, text.data + begin, text.size - begin);
     cli_write(output, "\"", 1);
@@ -119,7 +121,7 @@ static void write_without_controls(cli_output *output, ce_text text) {
         size_t length = cli_utf8_read(text.data + at, text.size - at, &point, &valid);
         if (!valid || is_control(point)) {
             cli_write(output, text.data + begin, at - begin);
-            cli_write_string(output, valid ? " " : "\xEF\xBF\xBD");
+            cli_write_string(output, valid ? " " : REPLACEMENT);
             begin = at + length;
         }
         at += length;

@@ -21,7 +21,7 @@ const char *cli_format_count(uint64_t count, char buffer[static CLI_NUMBER_SIZE]
 /* "21.9 MiB" */
 const char *cli_format_bytes(uint64_t bytes, char buffer[static CLI_NUMBER_SIZE]);
 
-/* text, which is UTF-8, as a JSON string with its quotes. */
+/* text as a JSON string with its quotes; bytes that are not UTF-8 become U+FFFD. */
 void cli_write_json(cli_output *output, ce_text text);
 
 /* text on one line: tabs, line ends and other control characters become spaces, so that no text can drive the

@@ -9,7 +9,6 @@
 
 #include <dirent.h>
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
@@ -87,12 +86,8 @@ static void write_labels(cli_output *output, const ce_model *model, size_t count
 static void write_files(cli_output *output, const inspection *found) {
     cli_write_string(output, "\"files\":[");
     for (size_t i = 0; i < found->file_count; i++) {
-        /* A name may be any bytes, and JSON is UTF-8. */
-        char name[256];
-        snprintf(name, sizeof name, "%s", found->files[i].name);
-        cli_make_plain(name);
         cli_write_string(output, i ? ",{\"name\":" : "{\"name\":");
-        cli_write_json(output, ce_text_of(name));
+        cli_write_json(output, ce_text_of(found->files[i].name));
         cli_print(output, ",\"bytes\":%" PRIu64 "}", found->files[i].bytes);
     }
     cli_write_string(output, "],");

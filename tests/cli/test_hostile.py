@@ -144,3 +144,16 @@ def test_json_output_is_json_whatever_the_text(run, one):
     data = "".join(json.dumps(text) + "\n" for text in texts)
     found = run("rank", "-m", one, "--json", "-f", "jsonl", "q", input=data).lines()
     assert {item["index"]: item["text"] for item in found} == dict(enumerate(texts))
+
+
+def test_names_of_files_may_be_any_bytes(run, one, tmp_path):
+    folder = os.fsencode(tmp_path) + b"/model-\xff\x1b[2J"
+    os.mkdir(folder)
+    for file in one.iterdir():
+        os.symlink(file, folder + b"/" + os.fsencode(file.name))
+    with open(folder + b"/\xfe\n", "wb"):
+        pass
+    found = run("inspect", "-m", folder, "--json").json()
+    assert found["path"].endswith("model-\ufffd\x1b[2J") and "\ufffd\n" in {file["name"] for file in found["files"]}
+    assert "\x1b" not in run("inspect", "-m", folder).out
+    assert "\x1b" not in run("predict", "-m", one, folder + b"/gone", expect=5).error
