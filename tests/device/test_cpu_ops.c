@@ -3,6 +3,7 @@
 #include "device/cases.h"
 
 #include <math.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -352,6 +353,67 @@ static void test_norm_bits(void **state) {
     free(one), free(again);
 }
 
+/* ---- several callers ---------------------------------------------------------------------------------------- */
+
+enum { CALLERS = 3, SHARED_ROWS = 150, SHARED_IN = 96, SHARED_OUT = 288, SHARED_HEADS = 3, CALLS = 8 };
+
+typedef struct caller {
+    cei_device *device;
+    const cei_weight *weight;
+    cei_slice x, offsets;
+    float out[SHARED_ROWS * SHARED_IN];
+    ce_status status;
+    ce_error error;
+} caller;
+
+static ce_status call_once(caller *c, cei_stream *stream, cei_buffer *workspace) {
+    const cei_slice qkv = {workspace, 0}, mixed = {workspace, SHARED_ROWS * SHARED_OUT * sizeof(float)};
+    const cei_linear_args linear = {SHARED_ROWS, c->x, c->weight, NULL, CEI_FN_IDENTITY, qkv};
+    const cei_attention_args attention = {
+        SHARED_ROWS, 2, SHARED_ROWS, c->offsets, qkv, SHARED_HEADS, SHARED_IN / SHARED_HEADS, 0.2f, mixed};
+    ce_status status = cei_linear(stream, &linear, &c->error);
+    if (status == CE_OK) status = cei_attention(stream, &attention, &c->error);
+    if (status == CE_OK) status = cei_read(stream, c->out, mixed, sizeof c->out, &c->error);
+    return status;
+}
+
+static void *call_often(void *argument) {
+    caller *c = argument;
+    const cei_stream_limits limits = {SHARED_ROWS, SHARED_ROWS, SHARED_IN, SHARED_OUT};
+    cei_stream *stream = NULL;
+    cei_buffer *workspace = NULL;
+    c->status = cei_stream_create(c->device, &limits, &stream, &c->error);
+    if (c->status == CE_OK)
+        c->status =
+            cei_buffer_create(c->device, SHARED_ROWS * (SHARED_OUT + SHARED_IN) * sizeof(float), &workspace, &c->error);
+    for (size_t i = 0; i < CALLS && c->status == CE_OK; i++) c->status = call_once(c, stream, workspace);
+    cei_buffer_free(workspace);
+    cei_stream_free(stream);
+    return NULL;
+}
+
+/* One device and its pool, a stream for each caller: who finds the pool taken works alone, to the same bits. */
+static void test_callers_at_once(void **state) {
+    static const int32_t offsets[] = {0, 40, SHARED_ROWS};
+    static caller callers[CALLERS];
+    float *x = floats(SHARED_ROWS * SHARED_IN, 1), *values = floats(SHARED_OUT * SHARED_IN, 0.3f);
+    bench b = bench_open(*state, 2, (cei_stream_limits){SHARED_ROWS, SHARED_ROWS, SHARED_IN, SHARED_OUT});
+    const cei_weight weight = put_weight(&b, CEI_ROLE_MATRIX, SHARED_OUT, SHARED_IN, values);
+    const cei_slice rows = put(&b, x, SHARED_ROWS * SHARED_IN * sizeof *x), where = put(&b, offsets, sizeof offsets);
+    pthread_t threads[CALLERS];
+    for (size_t i = 0; i < CALLERS; i++) {
+        callers[i] = (caller){.device = b.cpu.device, .weight = &weight, .x = rows, .offsets = where};
+        assert_int_equal(pthread_create(&threads[i], NULL, call_often, &callers[i]), 0);
+    }
+    for (size_t i = 0; i < CALLERS; i++) assert_int_equal(pthread_join(threads[i], NULL), 0);
+    for (size_t i = 0; i < CALLERS; i++) {
+        expect_ok(callers[i].status, &callers[i].error);
+        expect_same_bits(callers[i].out, callers[0].out, SHARED_ROWS * SHARED_IN, "callers at once");
+    }
+    bench_close(&b);
+    free(x), free(values);
+}
+
 /* ---- the device --------------------------------------------------------------------------------------------- */
 
 static void test_supports(void **state) {
@@ -394,6 +456,7 @@ int main(void) {
                  {"bits of attention", test_attention_bits},
                  {"embed and gather", test_embed_and_gather},
                  {"bits of norm", test_norm_bits},
+                 {"callers at once", test_callers_at_once},
                  {"supports", test_supports},
                  {"weight without memory", test_weight_without_memory}};
     enum { KINDS = sizeof kinds / sizeof *kinds };
