@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 typedef struct weight_case {
@@ -207,6 +208,57 @@ static void test_memory_goes_back(void **state) {
     cpu_close(&cpu);
 }
 
+/* A file of a made-up machine: root/path, with its folders. */
+static void make_file(const char *root, const char *path, const char *text) {
+    char full[1024];
+    snprintf(full, sizeof full, "%s/%s", root, path);
+    for (char *slash = full + strlen(root) + 1; (slash = strchr(slash, '/')); slash++) {
+        *slash = '\0';
+        mkdir(full, 0700);
+        *slash = '/';
+    }
+    test_write_file(root, path, text, strlen(text));
+}
+
+static void expect_limits(const char *root, uint64_t total, uint64_t available) {
+    uint64_t found_total, found_available;
+    cei_cpu_memory_below(root, &found_total, &found_available);
+    assert_true(found_total == total);
+    assert_true(found_available == available);
+}
+
+/* Limits of control groups: version 2 with nested groups, version 1, and none. */
+static void test_memory_limits(void **state) {
+    (void)state;
+    char *root = test_make_folder();
+    expect_limits(root, 0, 0);
+    make_file(root, "proc/meminfo", "MemTotal:  1000 kB\nMemFree: 1 kB\nMemAvailable:   800 kB\n");
+    expect_limits(root, 1000 * 1024, 800 * 1024);
+    make_file(root, "proc/self/cgroup", "12:cpu:/x\n0::/a/b\n");
+    make_file(root, "sys/fs/cgroup/a/b/memory.max", "max\n");
+    make_file(root, "sys/fs/cgroup/a/b/memory.current", "5000\n");
+    expect_limits(root, 1000 * 1024, 800 * 1024);
+    make_file(root, "sys/fs/cgroup/a/memory.max", "600000\n");
+    make_file(root, "sys/fs/cgroup/a/memory.current", "500000\n");
+    expect_limits(root, 600000, 100000);
+    /* Cached files are given up first, so that they count as free. */
+    make_file(root, "sys/fs/cgroup/a/memory.stat", "anon 1\ninactive_file 50000\nactive_file 20000\n");
+    expect_limits(root, 600000, 170000);
+    make_file(root, "sys/fs/cgroup/a/b/memory.max", "4000\n"); /* over its limit already */
+    expect_limits(root, 4000, 0);
+    make_file(root, "sys/fs/cgroup/memory.max", "3000\n");
+    make_file(root, "sys/fs/cgroup/memory.current", "2000\n");
+    expect_limits(root, 3000, 0);
+    make_file(root, "proc/self/cgroup", "4:memory:/x\n");
+    expect_limits(root, 1000 * 1024, 800 * 1024);
+    make_file(root, "sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n");
+    make_file(root, "sys/fs/cgroup/memory/memory.usage_in_bytes", "300\n");
+    expect_limits(root, 1000 * 1024, 800 * 1024);
+    make_file(root, "sys/fs/cgroup/memory/memory.limit_in_bytes", "1000\n");
+    expect_limits(root, 1000, 700);
+    test_remove_folder(root);
+}
+
 static void test_probe(void **state) {
     (void)state;
     char reason[64];
@@ -232,6 +284,7 @@ int main(void) {
         {"sizes overflow", test_sizes_overflow, NULL, NULL, &tiers[0]},
         {"no memory", test_no_memory, NULL, NULL, &tiers[0]},
         {"memory goes back", test_memory_goes_back, NULL, NULL, &tiers[0]},
+        cmocka_unit_test(test_memory_limits),
         cmocka_unit_test(test_probe),
     };
     return cmocka_run_group_tests_name("cpu weights", tests, NULL, NULL);

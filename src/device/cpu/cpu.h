@@ -59,9 +59,12 @@ ce_status cei_cpu_check_placed(const cei_weight *weight, ce_error *error);
 
 /* ---- memory.c ----------------------------------------------------------------------------------------------- */
 
-/* Memory of this machine that a process may use: the least of what the system and the control group give. Either may
- * be 0 for unknown. */
+/* Memory of this machine that the process may use, and what of it is free: the least of what the system and the control
+ * groups give. A total of 0 is unknown. */
 void cei_cpu_memory(uint64_t *total, uint64_t *available);
+
+/* The same from the files below another root than "", for tests. */
+void cei_cpu_memory_below(const char *root, uint64_t *total, uint64_t *available);
 
 /* A large block: CEI_BUFFER_ALIGNMENT or huge pages; given back to the system at once when freed. */
 void *cei_cpu_block_alloc(size_t bytes);

@@ -36,15 +36,18 @@ static bool read_number(const char *path, const char *key, uint64_t *value) {
     return found;
 }
 
+/* While the least is looked for, what is not known is this. */
+static const uint64_t unknown = UINT64_MAX;
+
 static void take_least(uint64_t *least, uint64_t value) {
-    if (*least == 0 || value < *least) *least = value;
+    if (value < *least) *least = value;
 }
 
 /* The limit of the control group in folder, and what is left below it. Pages of files are given up when memory is
  * short, so they count as free. */
 static void read_group(const char *folder, const char *limit_file, const char *used_file, uint64_t *total,
                        uint64_t *available) {
-    char path[512];
+    char path[1280];
     uint64_t limit, used, files = 0, part;
     snprintf(path, sizeof path, "%s/%s", folder, limit_file);
     if (!read_number(path, "", &limit)) return;
@@ -54,38 +57,46 @@ static void read_group(const char *folder, const char *limit_file, const char *u
     if (read_number(path, "inactive_file ", &part)) files += part;
     if (read_number(path, "active_file ", &part)) files += part;
     used -= files < used ? files : used;
-    if (*total != 0 && limit >= *total) return; /* no limit that matters */
+    if (limit >= *total) return; /* no limit that matters */
     take_least(total, limit);
     take_least(available, limit > used ? limit - used : 0);
 }
 
 /* Version 2: the limits of the process's own group and of all above it hold. */
-static void read_groups(uint64_t *total, uint64_t *available) {
-    FILE *file = fopen("/proc/self/cgroup", "re");
+static void read_groups(const char *root, uint64_t *total, uint64_t *available) {
+    char line[384], folder[1024];
+    snprintf(folder, sizeof folder, "%s/proc/self/cgroup", root);
+    FILE *file = fopen(folder, "re");
     if (!file) return;
-    char line[384], folder[448];
     while (fgets(line, sizeof line, file)) {
         if (strncmp(line, "0::/", 4) != 0) continue;
         line[strcspn(line, "\n")] = '\0';
-        for (char *group = line + 3;;) {
-            snprintf(folder, sizeof folder, "/sys/fs/cgroup%s", group);
+        char *group = line + 3, *slash;
+        do {
+            snprintf(folder, sizeof folder, "%s/sys/fs/cgroup%s", root, group);
             read_group(folder, "memory.max", "memory.current", total, available);
-            char *slash = strrchr(group, '/');
-            if (!slash || group[0] == '\0') break;
-            *slash = '\0';
-        }
+            slash = strrchr(group, '/');
+            if (slash) *slash = '\0';
+        } while (slash);
     }
     fclose(file);
-    read_group("/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes", total, available);
+    snprintf(folder, sizeof folder, "%s/sys/fs/cgroup/memory", root); /* version 1 */
+    read_group(folder, "memory.limit_in_bytes", "memory.usage_in_bytes", total, available);
 }
 
-void cei_cpu_memory(uint64_t *total, uint64_t *available) {
-    *total = *available = 0;
+void cei_cpu_memory_below(const char *root, uint64_t *total, uint64_t *available) {
+    *total = *available = unknown;
+    char path[512];
     uint64_t kib;
-    if (read_number("/proc/meminfo", "MemTotal:", &kib)) *total = kib * 1024;
-    if (read_number("/proc/meminfo", "MemAvailable:", &kib)) *available = kib * 1024;
-    read_groups(total, available);
+    snprintf(path, sizeof path, "%s/proc/meminfo", root);
+    if (read_number(path, "MemTotal:", &kib)) *total = kib * 1024;
+    if (read_number(path, "MemAvailable:", &kib)) *available = kib * 1024;
+    read_groups(root, total, available);
+    if (*available > *total) *available = *total;
+    if (*total == unknown) *total = *available = 0;
 }
+
+void cei_cpu_memory(uint64_t *total, uint64_t *available) { cei_cpu_memory_below("", total, available); }
 
 /* ---- blocks ------------------------------------------------------------------------------------------------- */
 
