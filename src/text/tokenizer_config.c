@@ -231,18 +231,20 @@ static ce_status push_extras(applying *work, const json_t *extras, const char *p
     return status;
 }
 
-/* "additional_special_tokens" is the older name of the list "extra_special_tokens", which wins unless it is empty;
- * those of special_tokens_map.json come behind those of tokenizer_config.json, by the older name only if there are no
- * others. An object of extra special tokens is no such list: it stands beside it. */
+/* "additional_special_tokens" is the older name of the list "extra_special_tokens". In tokenizer_config.json it counts
+ * where the newer is empty, and in either file where there is no newer list at all. An object of extra special tokens
+ * is no such list: it stands beside it. Lists of special_tokens_map.json come behind. */
 static ce_status push_all_extras(applying *work) {
     static const char newer[] = "extra_special_tokens", older[] = "additional_special_tokens";
     const cei_tokenizer_settings *settings = work->settings;
     json_t *specials = work->decoder ? NULL : settings->specials;
     json_t *config_extras = json_object_get(settings->config, newer), *map_extras = json_object_get(specials, newer);
+    json_t *config_older = json_object_get(settings->config, older), *map_older = json_object_get(specials, older);
     json_t *extras = json_is_object(config_extras) ? NULL : config_extras;
-    if (json_array_size(extras) == 0 && json_object_get(settings->config, older))
-        extras = json_object_get(settings->config, older);
-    json_t *more = map_extras || extras ? map_extras : json_object_get(specials, older);
+    json_t *more = json_is_object(map_extras) ? NULL : map_extras;
+    bool empty = json_array_size(extras) == 0 && json_object_size(config_extras) == 0;
+    if (config_older && (empty || (!extras && !more && !map_older))) extras = config_older;
+    if (!extras && !more) more = map_older;
     ce_status status = push_model_roles(work, settings->config, false, settings->config_path);
     if (status == CE_OK) status = push_model_roles(work, specials, false, settings->specials_path);
     if (status == CE_OK) status = push_model_roles(work, config_extras, true, settings->config_path);
