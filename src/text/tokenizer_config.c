@@ -207,18 +207,37 @@ static ce_status push_special(applying *work, const json_t *value, const char *p
     return status == CE_OK ? cei_added_list_push(&work->spec->added, &token, work->error) : status;
 }
 
-/* Further roles that a model has: keys like "image_token", and all of an object of extra special tokens. */
-static ce_status push_model_roles(applying *work, json_t *object, bool all, const char *path) {
+/* Further roles that a model has, by keys like "image_token". */
+static ce_status push_named_roles(applying *work, json_t *object, bool strings, bool objects, const char *path) {
     ce_status status = CE_OK;
     for (void *at = json_object_iter(object); at && status == CE_OK; at = json_object_iter_next(object, at)) {
         const char *key = json_object_iter_key(at);
         const json_t *value = json_object_iter_value(at);
         size_t length = strlen(key);
-        bool named = length > 6 && strcmp(key + length - 6, "_token") == 0 && json_is_string(value);
+        bool named = length > 6 && strcmp(key + length - 6, "_token") == 0;
         for (size_t role = 0; role < ROLES; role++) named = named && strcmp(key, role_keys[role]) != 0;
-        if (all || named) status = push_special(work, value, path);
+        if (named && ((strings && json_is_string(value)) || (objects && json_is_object(value))))
+            status = push_special(work, value, path);
     }
     return status;
+}
+
+/* An object of extra special tokens: roles too, with names of any kind. */
+static ce_status push_roles_of(applying *work, json_t *extras, const char *path) {
+    ce_status status = CE_OK;
+    for (void *at = json_object_iter(extras); at && status == CE_OK; at = json_object_iter_next(extras, at))
+        status = push_special(work, json_object_iter_value(at), path);
+    return status;
+}
+
+static ce_status push_model_roles(applying *work, json_t *specials, json_t *config_extras, json_t *map_extras) {
+    const cei_tokenizer_settings *settings = work->settings;
+    const char *config_path = settings->config_path, *map_path = settings->specials_path;
+    ce_status status = push_named_roles(work, settings->config, false, true, config_path);
+    if (status == CE_OK) status = push_named_roles(work, specials, true, true, map_path);
+    if (status == CE_OK) status = push_named_roles(work, settings->config, true, false, config_path);
+    if (status == CE_OK) status = push_roles_of(work, config_extras, config_path);
+    return status == CE_OK ? push_roles_of(work, map_extras, map_path) : status;
 }
 
 static ce_status push_extras(applying *work, const json_t *extras, const char *path) {
@@ -233,7 +252,8 @@ static ce_status push_extras(applying *work, const json_t *extras, const char *p
 
 /* "additional_special_tokens" is the older name of the list "extra_special_tokens". In tokenizer_config.json it counts
  * where the newer is empty, and in either file where there is no newer list at all. An object of extra special tokens
- * is no such list: it stands beside it. Lists of special_tokens_map.json come behind. */
+ * is no such list: it stands beside it, and in special_tokens_map.json it undoes that of tokenizer_config.json. Lists
+ * of special_tokens_map.json come behind. */
 static ce_status push_all_extras(applying *work) {
     static const char newer[] = "extra_special_tokens", older[] = "additional_special_tokens";
     const cei_tokenizer_settings *settings = work->settings;
@@ -243,12 +263,16 @@ static ce_status push_all_extras(applying *work) {
     json_t *extras = json_is_object(config_extras) ? NULL : config_extras;
     json_t *more = json_is_object(map_extras) ? NULL : map_extras;
     bool empty = json_array_size(extras) == 0 && json_object_size(config_extras) == 0;
-    if (config_older && (empty || (!extras && !more && !map_older))) extras = config_older;
-    if (!extras && !more) more = map_older;
-    ce_status status = push_model_roles(work, settings->config, false, settings->config_path);
-    if (status == CE_OK) status = push_model_roles(work, specials, false, settings->specials_path);
-    if (status == CE_OK) status = push_model_roles(work, config_extras, true, settings->config_path);
-    if (status == CE_OK) status = push_model_roles(work, map_extras, true, settings->specials_path);
+    if (empty && config_older) {
+        extras = config_older;
+        config_older = NULL;
+    }
+    if (json_is_object(map_extras)) extras = NULL;
+    if (!extras && !more && map_older)
+        more = map_older;
+    else if (!extras && !more)
+        extras = config_older;
+    ce_status status = push_model_roles(work, specials, config_extras, map_extras);
     if (status == CE_OK) status = push_extras(work, extras, settings->config_path);
     return status == CE_OK ? push_extras(work, more, settings->specials_path) : status;
 }

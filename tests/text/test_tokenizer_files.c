@@ -250,6 +250,8 @@ static void test_broken_config(void **state) {
         {"{\"unk_token\":\"[OTHER]\"}", CE_ERR_FORMAT, "lacks the unknown token \"[OTHER]\""},
         {"{\"extra_special_tokens\":7}", CE_ERR_FORMAT, "extra special tokens"},
         {"{\"extra_special_tokens\":[7]}", CE_ERR_FORMAT, "added token"},
+        {"{\"extra_special_tokens\":{\"x\":7}}", CE_ERR_FORMAT, "added token"},
+        {"{\"image_token\":{}}", CE_ERR_FORMAT, "added token"},
         {"{\"added_tokens_decoder\":[]}", CE_ERR_FORMAT, "\"added_tokens_decoder\""},
         {"{\"added_tokens_decoder\":{\"x\":{\"content\":\"y\"}}}", CE_ERR_FORMAT, "no token id"},
         {"{\"added_tokens_decoder\":{\"-1\":{\"content\":\"y\"}}}", CE_ERR_FORMAT, "no token id"},
