@@ -1,6 +1,7 @@
 """An installed prefix: what is in it, and programs built against it by CMake and by pkg-config, also after a move."""
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 
@@ -10,6 +11,8 @@ SOURCE = pathlib.Path(os.environ["CE_SOURCE"])
 BUILD = pathlib.Path(os.environ["CE_BUILD"])
 COMPILER = os.environ["CE_CC"]
 CONSUMER = SOURCE / "tests/package/consumer"
+# The generator that built crossenc: CMake's own choice needs make, which a machine with Ninja may lack.
+GENERATOR = re.search(r"^CMAKE_GENERATOR:INTERNAL=(.*)$", (BUILD / "CMakeCache.txt").read_text(), re.MULTILINE)[1]
 
 
 def run(*command, **variables):
@@ -43,7 +46,7 @@ def check_program(output, prefix):
 
 
 def build_by_cmake(prefix, folder, kind):
-    run("cmake", "-S", CONSUMER, "-B", folder, f"-DCMAKE_PREFIX_PATH={prefix}", f"-DKIND={kind}",
+    run("cmake", "-G", GENERATOR, "-S", CONSUMER, "-B", folder, f"-DCMAKE_PREFIX_PATH={prefix}", f"-DKIND={kind}",
         f"-DCMAKE_C_COMPILER={COMPILER}")
     run("cmake", "--build", folder)
     return folder / "consumer"
@@ -109,7 +112,7 @@ def test_wrong_version_is_refused(prefix, tmp_path):
     (tmp_path / "CMakeLists.txt").write_text("cmake_minimum_required(VERSION 3.21)\nproject(p NONE)\n"
                                              "find_package(crossenc 99)\nif(crossenc_FOUND)\n"
                                              "  message(FATAL_ERROR found)\nendif()\n", encoding="utf-8")
-    run("cmake", "-S", tmp_path, "-B", tmp_path / "build", f"-DCMAKE_PREFIX_PATH={prefix}")
+    run("cmake", "-G", GENERATOR, "-S", tmp_path, "-B", tmp_path / "build", f"-DCMAKE_PREFIX_PATH={prefix}")
 
 
 def test_installed_command_runs(prefix):
