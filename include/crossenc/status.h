@@ -73,8 +73,8 @@ typedef enum ce_log_level {
  * threads at once when several use one model. Must not call back into the same model. */
 typedef void (*ce_log_fn)(void *user, ce_log_level level, const char *message);
 
-/* Receives progress: done of total units of work. Return false to stop the call with CE_ERR_CANCELLED.
- * Called from the thread that makes the call. */
+/* Receives progress: done of total units of work. Return false to stop the call with CE_ERR_CANCELLED. Called from the
+ * thread that makes the call. Must not call back into the same model. */
 typedef bool (*ce_progress_fn)(void *user, uint64_t done, uint64_t total);
 
 #ifdef __cplusplus

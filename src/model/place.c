@@ -103,6 +103,14 @@ static void reopen_files(const ce_model *model, cei_checkpoint **checkpoint, ce_
     *checkpoint = NULL;
 }
 
+static void log_placement(const ce_model *model, const cei_placement *placement) {
+    const ce_placement_report *report = &placement->report;
+    cei_log_line(&model->blueprint.log, CE_LOG_INFO,
+                 "placed on %s in %.0f ms: %llu bytes of weights, %u of %u tensors verified, self-test deviation %.1e",
+                 report->device, report->total_ms, (unsigned long long)report->weight_bytes, report->tensors_verified,
+                 report->tensors, report->self_test_error);
+}
+
 ce_status cei_model_place_on(ce_model *model, cei_device_id id, ce_error *error) {
     ce_error files = {0};
     cei_source source = {0};
@@ -125,6 +133,7 @@ ce_status cei_model_place_on(ce_model *model, cei_device_id id, ce_error *error)
     if (status == CE_OK && checkpoint) status = cei_checkpoint_verify(checkpoint, error); /* while they were read */
     if (status == CE_OK) status = keep_checksums(model, placement, error);
     set_busy(model, false);
+    if (status == CE_OK) log_placement(model, placement);
     if (status == CE_OK)
         swap_in(model, placement);
     else
