@@ -8,7 +8,8 @@
  *   between tiers;
  * - it calls nothing, allocates nothing, and uses no state.
  *
- * A new tier is one file with its own compile flags (CMakeLists.txt), one cei_cpu_fill_* and one line in features.c. */
+ * A new tier is one file with its own compile flags (CMakeLists.txt), one cei_cpu_fill_* and one line in features.c.
+ * What is the same text for every width of register is in rows.tmpl.h. */
 #ifndef CEI_CPU_KERNELS_H
 #define CEI_CPU_KERNELS_H
 

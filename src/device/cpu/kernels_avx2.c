@@ -10,6 +10,9 @@
 #include <immintrin.h>
 
 #define INLINE static inline __attribute__((always_inline))
+#define CHAINS 12
+
+typedef __m256 vec;
 
 /* A tile is TILE_ROWS x PANEL: 12 accumulators, two registers of the panel's row, one broadcast of a. */
 enum { LANES = 8, PANEL = 2 * LANES, TILE_ROWS = 6 };
@@ -157,25 +160,6 @@ INLINE void transpose(__m256 v[LANES]) {
     for (int i = 0; i < LANES; i++) v[i] = w[i];
 }
 
-static void pack(const float *rows, size_t stride, size_t count, size_t depth, size_t first, float *panel) {
-    for (size_t r = 0; r < count; r += LANES) {
-        const size_t height = left(count, r);
-        for (size_t k = 0; k < depth; k += LANES) {
-            const size_t width = left(depth, k);
-            __m256 v[LANES];
-            for (size_t i = 0; i < LANES; i++)
-                v[i] = i < height ? load(rows + (r + i) * stride + k, width) : _mm256_setzero_ps();
-            transpose(v);
-            for (size_t i = 0; i < LANES && i < width; i++) store(panel + (k + i) * PANEL + first + r, height, v[i]);
-        }
-    }
-}
-
-static void copy(const float *from, size_t from_stride, size_t count, size_t columns, float *to, size_t to_stride) {
-    for (size_t r = 0; r < count; r++, from += from_stride, to += to_stride)
-        for (size_t i = 0; i < columns; i += LANES) store(to + i, columns - i, load(from + i, columns - i));
-}
-
 /* ---- checksums ---------------------------------------------------------------------------------------------- */
 
 /* The weighted sum without products: with running sums S(i), sum of (i + 1) b(i) = (count + 1) S - sum of S(i). */
@@ -197,9 +181,34 @@ static void checksum(const float *steps, size_t count, uint64_t *sums, uint64_t 
     for (int j = 0; j < PANEL; j++) weighted[j] = (count + 1) * sums[j] - weighted[j];
 }
 
-/* ---- elementwise functions ---------------------------------------------------------------------------------- */
+/* ---- words of rows.tmpl.h ----------------------------------------------------------------------------------- */
 
-INLINE __m256 absolute(__m256 x) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), x); }
+INLINE vec zero(void) { return _mm256_setzero_ps(); }
+INLINE vec splat(float x) { return _mm256_set1_ps(x); }
+INLINE vec add(vec a, vec b) { return _mm256_add_ps(a, b); }
+INLINE vec sub(vec a, vec b) { return _mm256_sub_ps(a, b); }
+INLINE vec mul(vec a, vec b) { return _mm256_mul_ps(a, b); }
+INLINE vec quotient(vec a, vec b) { return _mm256_div_ps(a, b); }
+INLINE vec larger(vec a, vec b) { return _mm256_max_ps(a, b); } /* b if either is NaN */
+INLINE vec multiply_add(vec a, vec b, vec c) { return _mm256_fmadd_ps(a, b, c); }
+INLINE vec multiply_subtract(vec a, vec b, vec c) { return _mm256_fmsub_ps(a, b, c); }
+INLINE vec absolute(vec x) { return _mm256_andnot_ps(splat(-0.0f), x); }
+INLINE vec with_sign_of(vec size, vec x) { return _mm256_or_ps(size, _mm256_and_ps(x, splat(-0.0f))); }
+INLINE vec where_less(vec x, vec y, vec a, vec b) { return _mm256_blendv_ps(b, a, _mm256_cmp_ps(x, y, _CMP_LT_OQ)); }
+
+INLINE float reduce_add(vec v) {
+    __m128 half = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+    half = _mm_add_ps(half, _mm_movehl_ps(half, half));
+    return _mm_cvtss_f32(_mm_add_ss(half, _mm_shuffle_ps(half, half, 1)));
+}
+
+INLINE float reduce_max(vec v) {
+    __m128 half = _mm_max_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+    half = _mm_max_ps(half, _mm_movehl_ps(half, half));
+    return _mm_cvtss_f32(_mm_max_ss(half, _mm_shuffle_ps(half, half, 1)));
+}
+
+/* ---- elementwise functions ---------------------------------------------------------------------------------- */
 
 /* exp(x) for x <= 0, 0 where that is below 2^-126, NaN for NaN. See functions.h for the constants. */
 INLINE __m256 exp_nonpositive(__m256 x) {
@@ -233,192 +242,10 @@ INLINE __m256 gelu(__m256 x) {
     return _mm256_fnmadd_ps(t, q, _mm256_max_ps(_mm256_setzero_ps(), x));
 }
 
-INLINE __m256 sigmoid(__m256 x) {
-    const __m256 one = _mm256_set1_ps(1);
-    __m256 e = exp_nonpositive(_mm256_or_ps(x, _mm256_set1_ps(-0.0f)));
-    __m256 negative = _mm256_cmp_ps(x, _mm256_setzero_ps(), _CMP_LT_OQ);
-    return _mm256_div_ps(_mm256_blendv_ps(one, e, negative), _mm256_add_ps(one, e));
-}
-
-INLINE __m256 gelu_tanh(__m256 x) {
-    __m256 cubic = _mm256_fmadd_ps(_mm256_mul_ps(x, x), _mm256_set1_ps(GELU_TANH_CUBIC), _mm256_set1_ps(1));
-    __m256 u = _mm256_mul_ps(_mm256_mul_ps(x, _mm256_set1_ps(GELU_TANH_SCALE)), cubic);
-    return _mm256_mul_ps(x, sigmoid(u));
-}
-
-INLINE __m256 gelu_quick(__m256 x) { return _mm256_mul_ps(x, sigmoid(_mm256_mul_ps(x, _mm256_set1_ps(QUICK_SCALE)))); }
-INLINE __m256 relu(__m256 x) { return _mm256_max_ps(_mm256_setzero_ps(), x); }
-INLINE __m256 silu(__m256 x) { return _mm256_mul_ps(x, sigmoid(x)); }
-
-INLINE __m256 tanh_of(__m256 x) {
-    const __m256 one = _mm256_set1_ps(1);
-    __m256 size = absolute(x), z = _mm256_mul_ps(x, x);
-    __m256 p = _mm256_set1_ps(TANH_4);
-    p = _mm256_fmadd_ps(p, z, _mm256_set1_ps(TANH_3));
-    p = _mm256_fmadd_ps(p, z, _mm256_set1_ps(TANH_2));
-    p = _mm256_fmadd_ps(p, z, _mm256_set1_ps(TANH_1));
-    p = _mm256_fmadd_ps(p, z, _mm256_set1_ps(TANH_0));
-    __m256 small = _mm256_fmadd_ps(_mm256_mul_ps(p, z), x, x);
-    __m256 e = exp_nonpositive(_mm256_mul_ps(size, _mm256_set1_ps(-2)));
-    __m256 large = _mm256_div_ps(_mm256_sub_ps(one, e), _mm256_add_ps(one, e));
-    const __m256 sign = _mm256_and_ps(x, _mm256_set1_ps(-0.0f));
-    __m256 is_large = _mm256_cmp_ps(size, _mm256_set1_ps(TANH_SWITCH), _CMP_GT_OQ);
-    return _mm256_blendv_ps(small, _mm256_or_ps(large, sign), is_large);
-}
-
-#define APPLY(name, function)                                                            \
-    static void name(float *values, size_t rows, size_t columns, size_t stride) {        \
-        for (size_t r = 0; r < rows; r++, values += stride)                              \
-            for (size_t i = 0; i < columns; i += LANES)                                  \
-                store(values + i, columns - i, function(load(values + i, columns - i))); \
-    }
-APPLY(apply_gelu, gelu)
-APPLY(apply_gelu_tanh, gelu_tanh)
-APPLY(apply_gelu_quick, gelu_quick)
-APPLY(apply_relu, relu)
-APPLY(apply_silu, silu)
-APPLY(apply_tanh, tanh_of)
-APPLY(apply_sigmoid, sigmoid)
-
-/* ---- rows ---------------------------------------------------------------------------------------------------
- * Rows are walked two registers at a time: lane l of sum[h] adds up the elements 16 i + 8 h + l. */
-
-INLINE float reduce_add(__m256 v) {
-    __m128 half = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
-    half = _mm_add_ps(half, _mm_movehl_ps(half, half));
-    return _mm_cvtss_f32(_mm_add_ss(half, _mm_shuffle_ps(half, half, 1)));
-}
-
-INLINE float reduce_max(__m256 v) {
-    __m128 half = _mm_max_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
-    half = _mm_max_ps(half, _mm_movehl_ps(half, half));
-    return _mm_cvtss_f32(_mm_max_ss(half, _mm_shuffle_ps(half, half, 1)));
-}
-
-static __m256 row_max(const float *row, size_t columns, __m256 scale) {
-    const __m256 lowest = _mm256_set1_ps(-__builtin_inff());
-    __m256 most[2] = {lowest, lowest};
-    for (size_t i = 0; i < columns; i += 2 * LANES) {
-#pragma GCC unroll 2
-        for (size_t h = 0; h < 2; h++) {
-            const size_t count = left(columns, i + h * LANES);
-            __m256 s = _mm256_mul_ps(load(row + i + h * LANES, count), scale);
-            most[h] = _mm256_max_ps(most[h], choose(count, s, lowest));
-        }
-    }
-    return _mm256_set1_ps(reduce_max(_mm256_max_ps(most[0], most[1])));
-}
-
-/* Replaces a row by its exponentials; returns their sum. */
-static float row_exp(float *row, size_t columns, __m256 scale) {
-    const __m256 most = row_max(row, columns, scale);
-    __m256 sum[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
-    for (size_t i = 0; i < columns; i += 2 * LANES) {
-#pragma GCC unroll 2
-        for (size_t h = 0; h < 2; h++) {
-            float *at = row + i + h * LANES;
-            const size_t count = left(columns, i + h * LANES);
-            __m256 e = exp_nonpositive(_mm256_fmsub_ps(load(at, count), scale, most));
-            store(at, count, e);
-            sum[h] = _mm256_add_ps(sum[h], choose(count, e, _mm256_setzero_ps()));
-        }
-    }
-    return reduce_add(_mm256_add_ps(sum[0], sum[1]));
-}
-
-static void softmax(float *scores, size_t rows, size_t columns, size_t stride, float scale, float *factors) {
-    for (size_t r = 0; r < rows; r++) factors[r] = 1.0f / row_exp(scores + r * stride, columns, _mm256_set1_ps(scale));
-}
-
-/* v = x + residual goes to out; returns its mean. */
-static float row_mean(const float *x, const float *residual, size_t columns, float *out) {
-    __m256 sum[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
-    for (size_t i = 0; i < columns; i += 2 * LANES) {
-#pragma GCC unroll 2
-        for (size_t h = 0; h < 2; h++) {
-            const size_t at = i + h * LANES, count = left(columns, at);
-            __m256 v = load(x + at, count);
-            if (residual) v = _mm256_add_ps(v, load(residual + at, count));
-            store(out + at, count, v);
-            sum[h] = _mm256_add_ps(sum[h], v);
-        }
-    }
-    return reduce_add(_mm256_add_ps(sum[0], sum[1])) / (float)columns;
-}
-
-static float row_variance(const float *row, size_t columns, __m256 mean) {
-    __m256 sum[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
-    for (size_t i = 0; i < columns; i += 2 * LANES) {
-#pragma GCC unroll 2
-        for (size_t h = 0; h < 2; h++) {
-            const size_t at = i + h * LANES, count = left(columns, at);
-            __m256 d = choose(count, _mm256_sub_ps(load(row + at, count), mean), _mm256_setzero_ps());
-            sum[h] = _mm256_fmadd_ps(d, d, sum[h]);
-        }
-    }
-    return reduce_add(_mm256_add_ps(sum[0], sum[1])) / (float)columns;
-}
-
-/* Two passes: the mean, then the squares of what differs from it. The row v waits in out. */
-static void norm_row(const cei_cpu_norm *n, const float *x, const float *residual, float *out) {
-    const __m256 mean = _mm256_set1_ps(row_mean(x, residual, n->columns, out));
-    const float variance = row_variance(out, n->columns, mean);
-    const __m256 scale = _mm256_set1_ps(1.0f / __builtin_sqrtf(variance + n->epsilon));
-    for (size_t i = 0; i < n->columns; i += LANES) {
-        const size_t count = n->columns - i;
-        __m256 d = _mm256_mul_ps(_mm256_sub_ps(load(out + i, count), mean), scale);
-        store(out + i, count, _mm256_fmadd_ps(d, load(n->gain + i, count), load(n->bias + i, count)));
-    }
-}
-
-static void norm(const cei_cpu_norm *n) {
-    for (size_t r = 0; r < n->rows; r++) {
-        const size_t at = r * n->columns;
-        norm_row(n, n->x + at, n->residual ? n->residual + at : NULL, n->out + at);
-    }
-}
-
-static void embed(const float *word, const float *type, const float *position, size_t columns, float *out) {
-    for (size_t i = 0; i < columns; i += LANES) {
-        const size_t count = columns - i;
-        __m256 v = _mm256_add_ps(load(word + i, count), load(type + i, count));
-        store(out + i, count, _mm256_add_ps(v, load(position + i, count)));
-    }
-}
-
-static double peak(size_t rounds) {
-    enum { CHAINS = 12 };
-    __m256 v[CHAINS];
-    for (int i = 0; i < CHAINS; i++) v[i] = _mm256_set1_ps((float)i);
-    const __m256 x = _mm256_set1_ps(0.9999f), y = _mm256_set1_ps(0.5f);
-    for (size_t n = 0; n < rounds; n++) {
-#pragma GCC unroll 12
-        for (int i = 0; i < CHAINS; i++) v[i] = _mm256_fmadd_ps(v[i], x, y);
-    }
-    __m256 sum = v[0];
-    for (int i = 1; i < CHAINS; i++) sum = _mm256_add_ps(sum, v[i]);
-    volatile float keep = reduce_add(sum);
-    (void)keep;
-    return 2.0 * LANES * CHAINS * (double)rounds;
-}
+#include "device/cpu/rows.tmpl.h"
 
 void cei_cpu_fill_avx2(cei_cpu_kernels *kernels) {
     kernels->name = "avx2";
     kernels->features = "avx2 fma";
-    kernels->panel = PANEL;
-    kernels->multiply = multiply;
-    kernels->pack = pack;
-    kernels->copy = copy;
-    kernels->checksum = checksum;
-    kernels->apply[CEI_FN_GELU] = apply_gelu;
-    kernels->apply[CEI_FN_GELU_TANH] = apply_gelu_tanh;
-    kernels->apply[CEI_FN_GELU_QUICK] = apply_gelu_quick;
-    kernels->apply[CEI_FN_RELU] = apply_relu;
-    kernels->apply[CEI_FN_SILU] = apply_silu;
-    kernels->apply[CEI_FN_TANH] = apply_tanh;
-    kernels->apply[CEI_FN_SIGMOID] = apply_sigmoid;
-    kernels->softmax = softmax;
-    kernels->norm = norm;
-    kernels->embed = embed;
-    kernels->peak = peak;
+    fill_rows(kernels);
 }

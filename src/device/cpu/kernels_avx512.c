@@ -10,6 +10,9 @@
 #include <immintrin.h>
 
 #define INLINE static inline __attribute__((always_inline))
+#define CHAINS 24
+
+typedef __m512 vec;
 
 /* A tile is TILE_ROWS x PANEL: 28 accumulators, two registers of the panel's row, one broadcast of a. */
 enum { LANES = 16, PANEL = 2 * LANES, TILE_ROWS = 14 };
@@ -162,25 +165,6 @@ INLINE void transpose(__m512 v[LANES]) {
     for (int i = 0; i < LANES; i++) v[i] = w[i];
 }
 
-static void pack(const float *rows, size_t stride, size_t count, size_t depth, size_t first, float *panel) {
-    for (size_t r = 0; r < count; r += LANES) {
-        const size_t height = left(count, r);
-        for (size_t k = 0; k < depth; k += LANES) {
-            const size_t width = left(depth, k);
-            __m512 v[LANES];
-            for (size_t i = 0; i < LANES; i++)
-                v[i] = i < height ? load(rows + (r + i) * stride + k, width) : _mm512_setzero_ps();
-            transpose(v);
-            for (size_t i = 0; i < LANES && i < width; i++) store(panel + (k + i) * PANEL + first + r, height, v[i]);
-        }
-    }
-}
-
-static void copy(const float *from, size_t from_stride, size_t count, size_t columns, float *to, size_t to_stride) {
-    for (size_t r = 0; r < count; r++, from += from_stride, to += to_stride)
-        for (size_t i = 0; i < columns; i += LANES) store(to + i, columns - i, load(from + i, columns - i));
-}
-
 /* ---- checksums ---------------------------------------------------------------------------------------------- */
 
 /* The weighted sum without products: with running sums S(i), sum of (i + 1) b(i) = (count + 1) S - sum of S(i). */
@@ -201,6 +185,25 @@ static void checksum(const float *steps, size_t count, uint64_t *sums, uint64_t 
         _mm512_storeu_si512(weighted + q * 8, _mm512_sub_epi64(_mm512_mullo_epi64(total, s[q]), running[q]));
     }
 }
+
+/* ---- words of rows.tmpl.h ----------------------------------------------------------------------------------- */
+
+INLINE vec zero(void) { return _mm512_setzero_ps(); }
+INLINE vec splat(float x) { return _mm512_set1_ps(x); }
+INLINE vec add(vec a, vec b) { return _mm512_add_ps(a, b); }
+INLINE vec sub(vec a, vec b) { return _mm512_sub_ps(a, b); }
+INLINE vec mul(vec a, vec b) { return _mm512_mul_ps(a, b); }
+INLINE vec quotient(vec a, vec b) { return _mm512_div_ps(a, b); }
+INLINE vec larger(vec a, vec b) { return _mm512_max_ps(a, b); } /* b if either is NaN */
+INLINE vec multiply_add(vec a, vec b, vec c) { return _mm512_fmadd_ps(a, b, c); }
+INLINE vec multiply_subtract(vec a, vec b, vec c) { return _mm512_fmsub_ps(a, b, c); }
+INLINE vec absolute(vec x) { return _mm512_abs_ps(x); }
+INLINE vec with_sign_of(vec size, vec x) { return _mm512_or_ps(size, _mm512_and_ps(x, splat(-0.0f))); }
+INLINE vec where_less(vec x, vec y, vec a, vec b) {
+    return _mm512_mask_mov_ps(b, _mm512_cmp_ps_mask(x, y, _CMP_LT_OQ), a);
+}
+INLINE float reduce_add(vec v) { return _mm512_reduce_add_ps(v); }
+INLINE float reduce_max(vec v) { return _mm512_reduce_max_ps(v); }
 
 /* ---- elementwise functions ---------------------------------------------------------------------------------- */
 
@@ -235,180 +238,10 @@ INLINE __m512 gelu(__m512 x) {
     return _mm512_fnmadd_ps(t, q, _mm512_max_ps(_mm512_setzero_ps(), x));
 }
 
-INLINE __m512 sigmoid(__m512 x) {
-    const __m512 one = _mm512_set1_ps(1);
-    __m512 e = exp_nonpositive(_mm512_sub_ps(_mm512_setzero_ps(), _mm512_abs_ps(x)));
-    __mmask16 negative = _mm512_cmp_ps_mask(x, _mm512_setzero_ps(), _CMP_LT_OQ);
-    return _mm512_div_ps(_mm512_mask_mov_ps(one, negative, e), _mm512_add_ps(one, e));
-}
-
-INLINE __m512 gelu_tanh(__m512 x) {
-    __m512 cubic = _mm512_fmadd_ps(_mm512_mul_ps(x, x), _mm512_set1_ps(GELU_TANH_CUBIC), _mm512_set1_ps(1));
-    __m512 u = _mm512_mul_ps(_mm512_mul_ps(x, _mm512_set1_ps(GELU_TANH_SCALE)), cubic);
-    return _mm512_mul_ps(x, sigmoid(u));
-}
-
-INLINE __m512 gelu_quick(__m512 x) { return _mm512_mul_ps(x, sigmoid(_mm512_mul_ps(x, _mm512_set1_ps(QUICK_SCALE)))); }
-INLINE __m512 relu(__m512 x) { return _mm512_max_ps(_mm512_setzero_ps(), x); }
-INLINE __m512 silu(__m512 x) { return _mm512_mul_ps(x, sigmoid(x)); }
-
-INLINE __m512 tanh_of(__m512 x) {
-    const __m512 one = _mm512_set1_ps(1);
-    __m512 size = _mm512_abs_ps(x), z = _mm512_mul_ps(x, x);
-    __m512 p = _mm512_set1_ps(TANH_4);
-    p = _mm512_fmadd_ps(p, z, _mm512_set1_ps(TANH_3));
-    p = _mm512_fmadd_ps(p, z, _mm512_set1_ps(TANH_2));
-    p = _mm512_fmadd_ps(p, z, _mm512_set1_ps(TANH_1));
-    p = _mm512_fmadd_ps(p, z, _mm512_set1_ps(TANH_0));
-    __m512 small = _mm512_fmadd_ps(_mm512_mul_ps(p, z), x, x);
-    __m512 e = exp_nonpositive(_mm512_mul_ps(size, _mm512_set1_ps(-2)));
-    __m512 large = _mm512_div_ps(_mm512_sub_ps(one, e), _mm512_add_ps(one, e));
-    const __m512 sign = _mm512_and_ps(x, _mm512_set1_ps(-0.0f));
-    __mmask16 is_large = _mm512_cmp_ps_mask(size, _mm512_set1_ps(TANH_SWITCH), _CMP_GT_OQ);
-    return _mm512_mask_mov_ps(small, is_large, _mm512_or_ps(large, sign));
-}
-
-#define APPLY(name, function)                                                            \
-    static void name(float *values, size_t rows, size_t columns, size_t stride) {        \
-        for (size_t r = 0; r < rows; r++, values += stride)                              \
-            for (size_t i = 0; i < columns; i += LANES)                                  \
-                store(values + i, columns - i, function(load(values + i, columns - i))); \
-    }
-APPLY(apply_gelu, gelu)
-APPLY(apply_gelu_tanh, gelu_tanh)
-APPLY(apply_gelu_quick, gelu_quick)
-APPLY(apply_relu, relu)
-APPLY(apply_silu, silu)
-APPLY(apply_tanh, tanh_of)
-APPLY(apply_sigmoid, sigmoid)
-
-/* ---- rows ---------------------------------------------------------------------------------------------------
- * Rows are walked two registers at a time: lane l of sum[h] adds up the elements 32 i + 16 h + l. */
-
-static __m512 row_max(const float *row, size_t columns, __m512 scale) {
-    const __m512 lowest = _mm512_set1_ps(-__builtin_inff());
-    __m512 most[2] = {lowest, lowest};
-    for (size_t i = 0; i < columns; i += 2 * LANES) {
-#pragma GCC unroll 2
-        for (size_t h = 0; h < 2; h++) {
-            const size_t count = left(columns, i + h * LANES);
-            __m512 s = _mm512_mul_ps(load(row + i + h * LANES, count), scale);
-            most[h] = _mm512_max_ps(most[h], choose(count, s, lowest));
-        }
-    }
-    return _mm512_set1_ps(_mm512_reduce_max_ps(_mm512_max_ps(most[0], most[1])));
-}
-
-/* Replaces a row by its exponentials; returns their sum. */
-static float row_exp(float *row, size_t columns, __m512 scale) {
-    const __m512 most = row_max(row, columns, scale);
-    __m512 sum[2] = {_mm512_setzero_ps(), _mm512_setzero_ps()};
-    for (size_t i = 0; i < columns; i += 2 * LANES) {
-#pragma GCC unroll 2
-        for (size_t h = 0; h < 2; h++) {
-            float *at = row + i + h * LANES;
-            const size_t count = left(columns, i + h * LANES);
-            __m512 e = exp_nonpositive(_mm512_fmsub_ps(load(at, count), scale, most));
-            store(at, count, e);
-            sum[h] = _mm512_add_ps(sum[h], choose(count, e, _mm512_setzero_ps()));
-        }
-    }
-    return _mm512_reduce_add_ps(_mm512_add_ps(sum[0], sum[1]));
-}
-
-static void softmax(float *scores, size_t rows, size_t columns, size_t stride, float scale, float *factors) {
-    for (size_t r = 0; r < rows; r++) factors[r] = 1.0f / row_exp(scores + r * stride, columns, _mm512_set1_ps(scale));
-}
-
-/* v = x + residual goes to out; returns its mean. */
-static float row_mean(const float *x, const float *residual, size_t columns, float *out) {
-    __m512 sum[2] = {_mm512_setzero_ps(), _mm512_setzero_ps()};
-    for (size_t i = 0; i < columns; i += 2 * LANES) {
-#pragma GCC unroll 2
-        for (size_t h = 0; h < 2; h++) {
-            const size_t at = i + h * LANES, count = left(columns, at);
-            __m512 v = load(x + at, count);
-            if (residual) v = _mm512_add_ps(v, load(residual + at, count));
-            store(out + at, count, v);
-            sum[h] = _mm512_add_ps(sum[h], v);
-        }
-    }
-    return _mm512_reduce_add_ps(_mm512_add_ps(sum[0], sum[1])) / (float)columns;
-}
-
-static float row_variance(const float *row, size_t columns, __m512 mean) {
-    __m512 sum[2] = {_mm512_setzero_ps(), _mm512_setzero_ps()};
-    for (size_t i = 0; i < columns; i += 2 * LANES) {
-#pragma GCC unroll 2
-        for (size_t h = 0; h < 2; h++) {
-            const size_t at = i + h * LANES, count = left(columns, at);
-            __m512 d = choose(count, _mm512_sub_ps(load(row + at, count), mean), _mm512_setzero_ps());
-            sum[h] = _mm512_fmadd_ps(d, d, sum[h]);
-        }
-    }
-    return _mm512_reduce_add_ps(_mm512_add_ps(sum[0], sum[1])) / (float)columns;
-}
-
-/* Two passes: the mean, then the squares of what differs from it. The row v waits in out. */
-static void norm_row(const cei_cpu_norm *n, const float *x, const float *residual, float *out) {
-    const __m512 mean = _mm512_set1_ps(row_mean(x, residual, n->columns, out));
-    const float variance = row_variance(out, n->columns, mean);
-    const __m512 scale = _mm512_set1_ps(1.0f / __builtin_sqrtf(variance + n->epsilon));
-    for (size_t i = 0; i < n->columns; i += LANES) {
-        const size_t count = n->columns - i;
-        __m512 d = _mm512_mul_ps(_mm512_sub_ps(load(out + i, count), mean), scale);
-        store(out + i, count, _mm512_fmadd_ps(d, load(n->gain + i, count), load(n->bias + i, count)));
-    }
-}
-
-static void norm(const cei_cpu_norm *n) {
-    for (size_t r = 0; r < n->rows; r++) {
-        const size_t at = r * n->columns;
-        norm_row(n, n->x + at, n->residual ? n->residual + at : NULL, n->out + at);
-    }
-}
-
-static void embed(const float *word, const float *type, const float *position, size_t columns, float *out) {
-    for (size_t i = 0; i < columns; i += LANES) {
-        const size_t count = columns - i;
-        __m512 v = _mm512_add_ps(load(word + i, count), load(type + i, count));
-        store(out + i, count, _mm512_add_ps(v, load(position + i, count)));
-    }
-}
-
-static double peak(size_t rounds) {
-    enum { CHAINS = 24 };
-    __m512 v[CHAINS];
-    for (int i = 0; i < CHAINS; i++) v[i] = _mm512_set1_ps((float)i);
-    const __m512 x = _mm512_set1_ps(0.9999f), y = _mm512_set1_ps(0.5f);
-    for (size_t n = 0; n < rounds; n++) {
-#pragma GCC unroll 24
-        for (int i = 0; i < CHAINS; i++) v[i] = _mm512_fmadd_ps(v[i], x, y);
-    }
-    __m512 sum = v[0];
-    for (int i = 1; i < CHAINS; i++) sum = _mm512_add_ps(sum, v[i]);
-    volatile float keep = _mm512_reduce_add_ps(sum);
-    (void)keep;
-    return 2.0 * LANES * CHAINS * (double)rounds;
-}
+#include "device/cpu/rows.tmpl.h"
 
 void cei_cpu_fill_avx512(cei_cpu_kernels *kernels) {
     kernels->name = "avx512";
     kernels->features = "avx512f avx512bw avx512dq avx512vl avx2 fma";
-    kernels->panel = PANEL;
-    kernels->multiply = multiply;
-    kernels->pack = pack;
-    kernels->copy = copy;
-    kernels->checksum = checksum;
-    kernels->apply[CEI_FN_GELU] = apply_gelu;
-    kernels->apply[CEI_FN_GELU_TANH] = apply_gelu_tanh;
-    kernels->apply[CEI_FN_GELU_QUICK] = apply_gelu_quick;
-    kernels->apply[CEI_FN_RELU] = apply_relu;
-    kernels->apply[CEI_FN_SILU] = apply_silu;
-    kernels->apply[CEI_FN_TANH] = apply_tanh;
-    kernels->apply[CEI_FN_SIGMOID] = apply_sigmoid;
-    kernels->softmax = softmax;
-    kernels->norm = norm;
-    kernels->embed = embed;
-    kernels->peak = peak;
+    fill_rows(kernels);
 }
