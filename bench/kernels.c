@@ -148,8 +148,8 @@ typedef struct linear_case {
 static void run_linear(bench *b, const void *argument) {
     const linear_case *c = argument;
     ce_error error;
-    const cei_weight weight = {CEI_ROLE_MATRIX, c->out, c->in, {b->weights, 0}};
-    const cei_weight bias = {CEI_ROLE_VECTOR, 1, c->out, {b->bias, 0}};
+    const cei_weight weight = {CEI_ROLE_MATRIX, c->out, c->in, {b->weights, 0}, CEI_FORMAT_FLOAT32, false};
+    const cei_weight bias = {CEI_ROLE_VECTOR, 1, c->out, {b->bias, 0}, CEI_FORMAT_FLOAT32, false};
     const cei_linear_args args = {c->rows, {b->in, 0}, &weight, &bias, c->function, {b->out, 0}};
     require(cei_linear(b->stream, &args, &error), &error);
 }
@@ -184,7 +184,7 @@ static void run_attention(bench *b, const void *argument) {
     for (size_t s = 0; s <= sequences; s++) offsets[s] = (int32_t)(s * c->length);
     require(cei_write(b->stream, (cei_slice){b->bias, 0}, offsets, (sequences + 1) * sizeof *offsets, &error), &error);
     const cei_attention_args args = {tokens,   sequences, c->length, {b->bias, 0}, {b->in, 0},
-                                     c->heads, c->size,   0.17f,     {b->out, 0}};
+                                     c->heads, c->size,   0.17f,     {b->out, 0},  CE_PRECISION_FLOAT32};
     require(cei_attention(b->stream, &args, &error), &error);
 }
 
@@ -204,7 +204,7 @@ static void bench_attention(bench *b, size_t threads) {
 static void run_norm(bench *b, const void *argument) {
     ce_error error;
     const size_t columns = *(const size_t *)argument;
-    const cei_weight gain = {CEI_ROLE_VECTOR, 1, columns, {b->bias, 0}};
+    const cei_weight gain = {CEI_ROLE_VECTOR, 1, columns, {b->bias, 0}, CEI_FORMAT_FLOAT32, false};
     const cei_slice residual = {b->residual, 0};
     const cei_norm_args args = {TOKENS, {b->in, 0}, &residual, &gain, &gain, 1e-12f, {b->out, 0}};
     require(cei_norm(b->stream, &args, &error), &error);
@@ -229,7 +229,8 @@ enum { MATRIX_ROWS = 1152, MATRIX_COLUMNS = 384, MATRICES = 75 }; /* 133 MB */
 
 static void bench_weights(bench *b, size_t threads) {
     ce_error error;
-    const size_t bytes = cei_weight_bytes(b->device, CEI_ROLE_MATRIX, MATRIX_ROWS, MATRIX_COLUMNS);
+    const size_t bytes = cei_weight_bytes(
+        b->device, &(cei_weight){.role = CEI_ROLE_MATRIX, .rows = MATRIX_ROWS, .columns = MATRIX_COLUMNS});
     float *values = random_floats((size_t)MATRIX_ROWS * MATRIX_COLUMNS);
     result write = {1e30, 0}, sum = {1e30, 0};
     for (unsigned r = 0; r < b->repeats; r++) {
@@ -237,14 +238,16 @@ static void bench_weights(bench *b, size_t threads) {
         double start = now_ms(b);
         require(cei_buffer_create(b->device, bytes * MATRICES, &buffer, &error), &error);
         for (size_t i = 0; i < MATRICES; i++) {
-            const cei_weight weight = {CEI_ROLE_MATRIX, MATRIX_ROWS, MATRIX_COLUMNS, {buffer, i * bytes}};
-            require(cei_weight_write(b->device, &weight, 0, MATRIX_ROWS, values, &error), &error);
+            const cei_weight weight = {CEI_ROLE_MATRIX,     MATRIX_ROWS,        MATRIX_COLUMNS,
+                                       {buffer, i * bytes}, CEI_FORMAT_FLOAT32, false};
+            require(cei_weight_write(b->device, &weight, 0, MATRIX_ROWS, values, NULL, &error), &error);
         }
         if (now_ms(b) - start < write.ms) write.ms = now_ms(b) - start;
         start = now_ms(b);
         for (size_t i = 0; i < MATRICES; i++) {
             uint64_t checksum;
-            const cei_weight weight = {CEI_ROLE_MATRIX, MATRIX_ROWS, MATRIX_COLUMNS, {buffer, i * bytes}};
+            const cei_weight weight = {CEI_ROLE_MATRIX,     MATRIX_ROWS,        MATRIX_COLUMNS,
+                                       {buffer, i * bytes}, CEI_FORMAT_FLOAT32, false};
             require(cei_weight_checksum(b->device, &weight, 0, MATRIX_ROWS, &checksum, &error), &error);
         }
         if (now_ms(b) - start < sum.ms) sum.ms = now_ms(b) - start;

@@ -41,6 +41,19 @@ static void write_features(cli_output *output, const char *features) {
     cli_write_string(output, "],");
 }
 
+static void write_precisions(cli_output *output, const ce_device_info *info) {
+    const bool has[] = {info->float32, info->bfloat16, info->int8};
+    static const ce_precision precisions[] = {CE_PRECISION_FLOAT32, CE_PRECISION_BFLOAT16, CE_PRECISION_INT8};
+    const char *before = "";
+    cli_write_string(output, "\"precisions\":[");
+    for (size_t i = 0; i < sizeof has / sizeof *has; i++) {
+        if (!has[i]) continue;
+        cli_print(output, "%s\"%s\"", before, ce_precision_name(precisions[i]));
+        before = ",";
+    }
+    cli_write_string(output, "]}");
+}
+
 static void write_json(cli_output *output, const ce_device_info *infos, size_t count) {
     cli_write_string(output, "[");
     for (size_t i = 0; i < count; i++) {
@@ -51,8 +64,9 @@ static void write_json(cli_output *output, const ce_device_info *infos, size_t c
         cli_print(output, "\"usable\":%s,", info->usable ? "true" : "false");
         write_text(output, "reason", info->reason);
         write_features(output, info->features);
-        cli_print(output, "\"memory_total\":%" PRIu64 ",\"memory_free\":%" PRIu64 ",\"precisions\":[%s]}",
-                  info->memory_total, info->memory_free, info->float32 ? "\"float32\"" : "");
+        cli_print(output, "\"memory_total\":%" PRIu64 ",\"memory_free\":%" PRIu64 ",", info->memory_total,
+                  info->memory_free);
+        write_precisions(output, info);
     }
     cli_write_string(output, "]\n");
 }

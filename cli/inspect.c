@@ -122,7 +122,7 @@ static void write_placement(cli_output *output, const ce_placement_report *repor
     write_pair(output, "requested", report->requested);
     write_pair(output, "device", report->device);
     write_pair(output, "device_name", report->device_name);
-    write_pair(output, "precision", "float32");
+    write_pair(output, "precision", ce_precision_name(report->precision));
     write_number(output, "generation", report->generation);
     write_number(output, "file_bytes", report->file_bytes);
     write_number(output, "weight_bytes", report->weight_bytes);

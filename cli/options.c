@@ -34,7 +34,7 @@ typedef struct option_row {
 } option_row;
 
 static const char *const activations[] = {"default", "identity", "sigmoid", "tanh", "relu", "softmax", NULL};
-static const char *const precisions[] = {"default", "float32", NULL};
+static const char *const precisions[] = {"default", "float32", "bfloat16", "int8", NULL};
 static const char *const policies[] = {"strict", "replace", NULL};
 static const char *const formats[] = {"auto", "lines", "tsv", "jsonl", NULL};
 static const char *const colors[] = {"auto", "always", "never", NULL};
@@ -54,7 +54,8 @@ static const option_row rows[] = {
     {NULL, 0, "max-length", "N", CLI_WITH_MODEL, TYPE_COUNT, FIELD(max_length), 0, NULL,
      "tokens of a pair; longer ones are truncated (default: 0, the model's limit)"},
     {NULL, 0, "precision", "NAME", CLI_WITH_MODEL, TYPE_CHOICE, FIELD(precision), 0, precisions,
-     "default or float32, which is the default"},
+     "float32 (the default), bfloat16 or int8: how weights are held and multiplied;\n"
+     "the lower ones are smaller and faster, and their scores differ a little"},
     {NULL, 0, "batch-tokens", "N", CLI_WITH_MODEL, TYPE_COUNT, FIELD(batch_tokens), 0, NULL,
      "tokens encoded together (default: 0, a good value); scores don't depend on it"},
     {NULL, 0, "deferred", NULL, CLI_SCORING, TYPE_FLAG, FIELD(deferred), 0, NULL,

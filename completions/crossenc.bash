@@ -4,7 +4,7 @@
 # parted by commas, or FILE, DIR, DEVICE or TEXT.
 _crossenc_options() {
     local model='-m:DIR --model:DIR -d:DEVICE --device:DEVICE -t:TEXT --threads:TEXT --max-length:TEXT
-        --precision:default,float32 --batch-tokens:TEXT --json --color:auto,always,never -Q --quiet -v --verbose
+        --precision:default,float32,bfloat16,int8 --batch-tokens:TEXT --json --color:auto,always,never -Q --quiet -v --verbose
         -h --help'
     local scores='-a:ACTIVATION --activation:ACTIVATION -l --logits --deferred --utf8:strict,replace'
     local run='-r:FILE --run:FILE -c:FILE --corpus:FILE -q:FILE --queries:FILE -n:TEXT --top:TEXT --tag:TEXT -o:FILE'

@@ -24,10 +24,11 @@ static bool holds(const cei_stream *stream, cei_slice slice, size_t rows, size_t
 static bool lies_on(const cei_device *device, const cei_weight *weight) {
     size_t end, columns = weight->columns, bytes;
     if (!weight->at.buffer) return true;
+    if ((unsigned)weight->format >= CEI_FORMAT_COUNT) return false;
     if (weight->role == CEI_ROLE_VECTOR) { /* may be a piece of a vector, which ends where the vector goes on */
         if (weight->rows != 1 || !cei_mul_size(columns, sizeof(float), &bytes)) return false;
     } else {
-        bytes = device->table->weight_bytes(device, weight->role, weight->rows, columns);
+        bytes = device->table->weight_bytes(device, weight);
         if (bytes == 0 && weight->rows > 0 && columns > 0) return false;
     }
     return weight->at.buffer->device == device && cei_add_size(weight->at.offset, bytes, &end) &&
@@ -73,8 +74,8 @@ void cei_buffer_free(cei_buffer *buffer) {
 
 size_t cei_buffer_size(const cei_buffer *buffer) { return buffer->bytes; }
 
-size_t cei_weight_bytes(const cei_device *device, cei_role role, size_t rows, size_t columns) {
-    return device->table->weight_bytes(device, role, rows, columns);
+size_t cei_weight_bytes(const cei_device *device, const cei_weight *shape) {
+    return device->table->weight_bytes(device, shape);
 }
 
 static bool rows_inside(const cei_device *device, const cei_weight *weight, size_t first, size_t count) {
@@ -82,17 +83,19 @@ static bool rows_inside(const cei_device *device, const cei_weight *weight, size
 }
 
 ce_status cei_weight_write(cei_device *device, const cei_weight *weight, size_t first, size_t count,
-                           const float *values, ce_error *error) {
+                           const float *values, const float *scales, ce_error *error) {
     if (!rows_inside(device, weight, first, count))
         return bad(error, "weight_write: rows outside the weight, or the weight outside its buffer");
-    return device->table->weight_write(device, weight, first, count, values, error);
+    if (weight->format == CEI_FORMAT_INT8 && !scales) return bad(error, "weight_write: int8 without scales");
+    return device->table->weight_write(device, weight, first, count, values, scales, error);
 }
 
 ce_status cei_weight_read(cei_device *device, const cei_weight *weight, size_t first, size_t count, float *values,
-                          ce_error *error) {
+                          float *scales, ce_error *error) {
     if (!rows_inside(device, weight, first, count))
         return bad(error, "weight_read: rows outside the weight, or the weight outside its buffer");
-    return device->table->weight_read(device, weight, first, count, values, error);
+    if (weight->format == CEI_FORMAT_INT8 && !scales) return bad(error, "weight_read: int8 without scales");
+    return device->table->weight_read(device, weight, first, count, values, scales, error);
 }
 
 ce_status cei_weight_checksum(cei_device *device, const cei_weight *weight, size_t first, size_t count,
@@ -141,6 +144,7 @@ ce_status cei_embed(cei_stream *stream, const cei_embed_args *args, ce_error *er
     if (!is_table(stream, args->word, columns) || !is_table(stream, args->position, columns) ||
         !is_table(stream, args->type, columns))
         return bad(error, "embed: tables of unequal columns");
+    if (columns > stream->limits.columns) return bad(error, "embed: wider than the stream's limit");
     if (!holds(stream, args->out, tokens, columns)) return bad(error, "embed: out outside its buffer");
     return stream->device->table->embed(stream, args, error);
 }

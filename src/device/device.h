@@ -11,6 +11,7 @@
 
 #include "base/log.h"
 #include "base/pool.h"
+#include "formats/rounding.h"
 
 #include <crossenc/device.h>
 
@@ -76,24 +77,28 @@ typedef enum cei_role {
 typedef struct cei_weight {
     cei_role role;
     size_t rows, columns;
-    cei_slice at; /* where its bytes are on the device */
+    cei_slice at;      /* where its bytes are on the device */
+    cei_format format; /* what its values are rounded to; FLOAT32 for a VECTOR */
+    bool exact;        /* FLOAT32 in every precision: see cei_plan_round */
 } cei_weight;
 
-/* Bytes that such a weight takes on the device, a multiple of CEI_BUFFER_ALIGNMENT; 0 on overflow. */
-size_t cei_weight_bytes(const cei_device *device, cei_role role, size_t rows, size_t columns);
+/* Bytes that a weight of such a role, shape and format takes on the device, a multiple of CEI_BUFFER_ALIGNMENT; 0 on
+ * overflow. */
+size_t cei_weight_bytes(const cei_device *device, const cei_weight *shape);
 
-/* Writes rows [first, first + count) from values [count, columns] in host memory. Writing may be split at any row,
- * but is fastest at multiples of 64. Returns when values may be reused. Several threads may write different rows at
- * once, also from inside a task of the pool. Errors: DEVICE_*. */
+/* Writes rows [first, first + count) from values [count, columns] in host memory: float32 that have been rounded to the
+ * weight's format (cei_values_round). scales [count] are those of an INT8 weight's rows, else NULL. Writing may be
+ * split at any row, but is fastest at multiples of 64. Returns when values may be reused. Several threads may write
+ * different rows at once, also from inside a task of the pool. Errors: DEVICE_*. */
 ce_status cei_weight_write(cei_device *device, const cei_weight *weight, size_t first, size_t count,
-                           const float *values, ce_error *error);
+                           const float *values, const float *scales, ce_error *error);
 
-/* Reads rows back as float32, whatever the layout. Errors: DEVICE_*. */
+/* Reads rows back as they were written, whatever the layout. scales may be NULL but for INT8. Errors: DEVICE_*. */
 ce_status cei_weight_read(cei_device *device, const cei_weight *weight, size_t first, size_t count, float *values,
-                          ce_error *error);
+                          float *scales, ce_error *error);
 
 /* The checksum of rows [first, first + count), computed by the device from its own memory and equal to
- * cei_checksum of the same values in row-major order, whatever the layout (checksum.h). Errors: DEVICE_*. */
+ * cei_checksum of the same float32 values in row-major order, whatever the layout (checksum.h). Errors: DEVICE_*. */
 ce_status cei_weight_checksum(cei_device *device, const cei_weight *weight, size_t first, size_t count,
                               uint64_t *checksum, ce_error *error);
 
@@ -165,7 +170,8 @@ typedef struct cei_norm_args {
 } cei_norm_args;
 ce_status cei_norm(cei_stream *stream, const cei_norm_args *args, ce_error *error);
 
-/* out [rows, out] = function(x [rows, in] W^T + bias). */
+/* out [rows, out] = function(x [rows, in] W^T + bias). With a BFLOAT16 weight, x may be rounded to bfloat16 first; with
+ * an INT8 weight each row of x may be rounded as cei_round_activations says. Sums are float32, or exact integers. */
 typedef struct cei_linear_args {
     size_t rows;
     cei_slice x;
@@ -186,6 +192,7 @@ typedef struct cei_attention_args {
     size_t heads, head_size;
     float scale;
     cei_slice out;
+    ce_precision precision; /* the least that products may be taken in: a device may do better */
 } cei_attention_args;
 ce_status cei_attention(cei_stream *stream, const cei_attention_args *args, ce_error *error);
 

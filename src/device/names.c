@@ -10,6 +10,11 @@
 
 static const char *or_auto(const char *name) { return name ? name : "auto"; }
 
+const char *ce_precision_name(ce_precision precision) {
+    static const char *const names[] = {"default", "float32", "bfloat16", "int8"};
+    return (unsigned)precision < sizeof names / sizeof *names ? names[precision] : NULL;
+}
+
 bool cei_device_is_auto(const char *name) { return strcmp(or_auto(name), "auto") == 0; }
 
 void cei_device_format(cei_device_id id, char name[CE_DEVICE_ID_SIZE]) {

@@ -32,11 +32,11 @@ typedef struct cei_device_table {
     ce_status (*buffer_create)(cei_device *device, size_t bytes, cei_buffer **buffer, ce_error *error);
     void (*buffer_free)(cei_buffer *buffer);
 
-    size_t (*weight_bytes)(const cei_device *device, cei_role role, size_t rows, size_t columns);
+    size_t (*weight_bytes)(const cei_device *device, const cei_weight *shape);
     ce_status (*weight_write)(cei_device *device, const cei_weight *weight, size_t first, size_t count,
-                              const float *values, ce_error *error);
+                              const float *values, const float *scales, ce_error *error);
     ce_status (*weight_read)(cei_device *device, const cei_weight *weight, size_t first, size_t count, float *values,
-                             ce_error *error);
+                             float *scales, ce_error *error);
     ce_status (*weight_checksum)(cei_device *device, const cei_weight *weight, size_t first, size_t count,
                                  uint64_t *checksum, ce_error *error);
 

@@ -105,3 +105,12 @@ const float *cei_values_direct(const cei_values *values, size_t first) {
     if (values->dtype != CEI_DTYPE_F32 || (uintptr_t)at % _Alignof(float) != 0) return NULL;
     return (const float *)(const void *)at;
 }
+
+void cei_values_read_as(const cei_values *values, size_t first, size_t count, cei_format format, float *out,
+                        float *scales) {
+    cei_values_read(values, first, count, out);
+    if (values->dtype == CEI_DTYPE_I8 && format == CEI_FORMAT_INT8)
+        memcpy(scales, values->scales + first * sizeof *scales, count * sizeof *scales);
+    else
+        cei_round_rows(format, out, count, values->columns, scales);
+}

@@ -2,8 +2,7 @@
 #ifndef CEI_VALUES_H
 #define CEI_VALUES_H
 
-#include <stddef.h>
-#include <stdint.h>
+#include "formats/rounding.h"
 
 typedef enum cei_dtype {
     CEI_DTYPE_F32,
@@ -27,6 +26,11 @@ typedef struct cei_values {
 
 /* Converts rows [first, first + count) to float32: exact for F32, F16 and BF16, one rounding for I8. */
 void cei_values_read(const cei_values *values, size_t first, size_t count, float *out);
+
+/* The same, rounded to a format (rounding.h). scales [count] receives the rows' scales if it is INT8, and may be NULL
+ * if not; I8 values keep theirs, so that they arrive as they are in the file. */
+void cei_values_read_as(const cei_values *values, size_t first, size_t count, cei_format format, float *out,
+                        float *scales);
 
 /* The rows themselves if they are aligned float32 already, else NULL. */
 const float *cei_values_direct(const cei_values *values, size_t first);

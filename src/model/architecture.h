@@ -20,8 +20,9 @@ typedef struct cei_batch {
 typedef struct cei_network {
     const struct cei_architecture *architecture;
     size_t labels;
-    size_t widest;    /* columns of the widest activation */
-    size_t head_size; /* columns of one attention head */
+    size_t widest;          /* columns of the widest activation */
+    size_t head_size;       /* columns of one attention head */
+    ce_precision precision; /* of attention; set by load */
 } cei_network;
 
 typedef struct cei_architecture {

@@ -104,6 +104,8 @@ static ce_status declare_all(const cei_config *config, cei_plan *plan, bert_netw
     net->pooler_bias = declare(&to, vector, 1, hidden, "bert.pooler.dense.bias");
     net->classifier = declare(&to, matrix, hidden, labels, "classifier.weight");
     net->classifier_bias = declare(&to, vector, 1, labels, "classifier.bias");
+    /* The head is one row a pair: float32 costs nothing there, and its error would not average out. */
+    if (to.status == CE_OK) plan->weights[net->pooler].exact = plan->weights[net->classifier].exact = true;
     return to.status;
 }
 
@@ -287,7 +289,8 @@ static ce_status attend(const bert_run *run, const bert_layer *layer) {
                                run->net->heads,
                                size,
                                1.0f / sqrtf((float)size),
-                               slice(run, run->at.context)};
+                               slice(run, run->at.context),
+                               run->net->base.precision};
     return cei_attention(run->stream, &args, run->error);
 }
 

@@ -21,8 +21,8 @@ static ce_status check_options(const ce_load_options *options, ce_error *error) 
     if (options->place != CE_PLACE_EAGER && options->place != CE_PLACE_DEFERRED)
         return cei_fail(error, CE_ERR_ARGUMENT, "ce_load_options.place is %d, which is no ce_place_mode",
                         (int)options->place);
-    if (options->precision != CE_PRECISION_DEFAULT && options->precision != CE_PRECISION_FLOAT32)
-        return cei_fail(error, CE_ERR_UNSUPPORTED, "precision %d is not supported; supported: float32",
+    if (!ce_precision_name(options->precision))
+        return cei_fail(error, CE_ERR_ARGUMENT, "ce_load_options.precision is %d, which is no ce_precision",
                         (int)options->precision);
     if ((unsigned)options->activation > CE_ACTIVATION_SOFTMAX)
         return cei_fail(error, CE_ERR_ARGUMENT, "ce_load_options.activation is %d, which is no ce_activation",
@@ -107,6 +107,10 @@ static ce_status plan_weights(ce_model *model, ce_error *error) {
     if (status == CE_OK)
         status = architecture->create(&model->config, checkpoint, &blueprint->plan, &blueprint->network, error);
     if (status == CE_OK) status = cei_plan_check(&blueprint->plan, checkpoint, error);
+    if (status == CE_OK) {
+        blueprint->network->precision = blueprint->precision;
+        cei_plan_round(&blueprint->plan, blueprint->precision);
+    }
     if (status == CE_OK) status = cei_checkpoint_identify(checkpoint, &model->identity, error);
     if (status == CE_OK) {
         model->file_bytes = cei_checkpoint_bytes(checkpoint);
@@ -187,7 +191,7 @@ static ce_status create(const char *path, const ce_load_options *options, ce_mod
     pthread_mutex_init(&model->scratch_lock, NULL);
     model->blueprint.log = (cei_log){options->log, options->log_user};
     model->blueprint.cpu_disable = options->cpu_disable;
-    model->blueprint.precision = CE_PRECISION_FLOAT32;
+    model->blueprint.precision = options->precision ? options->precision : CE_PRECISION_FLOAT32;
     snprintf(model->requested, sizeof model->requested, "%s", options->device ? options->device : "auto");
     *out = model;
     model->path = cei_copy_string(path, strlen(path));

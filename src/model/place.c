@@ -252,7 +252,7 @@ ce_status ce_model_check(ce_model *model, ce_health *health, ce_error *error) {
 
 /* The fields of a deferred or lost model: what is known, and what is planned. */
 static void describe_plan(const ce_model *model, ce_placement_report *report) {
-    report->precision = CE_PRECISION_FLOAT32;
+    report->precision = model->blueprint.precision;
     report->tensors = (uint32_t)model->blueprint.plan.part_count;
     report->weight_bytes = cei_blueprint_weight_bytes(&model->blueprint);
     report->workspace_bytes = cei_blueprint_workspace_bytes(&model->blueprint);

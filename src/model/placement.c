@@ -175,8 +175,9 @@ static ce_status check_operations(const cei_placement *placement, ce_error *erro
     const cei_architecture *architecture = blueprint->network->architecture;
     for (int op = 0; op < CEI_OP_COUNT; op++)
         if ((architecture->ops >> op & 1) && !cei_device_supports(placement->device, (cei_op)op, blueprint->precision))
-            return cei_fail(error, CE_ERR_UNSUPPORTED, "%s cannot compute \"%s\" in float32, which %s needs",
-                            placement->report.device, cei_op_name((cei_op)op), architecture->name);
+            return cei_fail(error, CE_ERR_UNSUPPORTED, "%s cannot compute \"%s\" in %s, which %s needs",
+                            placement->report.device, cei_op_name((cei_op)op), ce_precision_name(blueprint->precision),
+                            architecture->name);
     return CE_OK;
 }
 
@@ -188,7 +189,7 @@ static ce_status lay_out_weights(cei_placement *placement, size_t *bytes, ce_err
         cei_weight *weight = &placement->weights[i];
         *weight = plan->weights[i];
         weight->at.offset = *bytes;
-        size_t size = cei_weight_bytes(placement->device, weight->role, weight->rows, weight->columns);
+        size_t size = cei_weight_bytes(placement->device, weight);
         if (size == 0 || !cei_add_size(*bytes, size, bytes))
             return cei_fail(error, CE_ERR_MODEL, "the model's weights are too large for this machine");
     }
@@ -233,7 +234,7 @@ static ce_status open_device(cei_placement *placement, ce_error *error) {
     if (status == CE_OK) status = cei_device_open(placement->id, &options, &placement->device, error);
     if (status != CE_OK) return status;
     snprintf(placement->report.device_name, sizeof placement->report.device_name, "%s", info.name);
-    placement->report.precision = CE_PRECISION_FLOAT32;
+    placement->report.precision = blueprint->precision;
     placement->report.tensors = (uint32_t)blueprint->plan.part_count;
     return check_operations(placement, error);
 }
@@ -295,7 +296,18 @@ ce_status cei_placement_create(const cei_blueprint *blueprint, cei_device_id id,
 }
 
 uint64_t cei_blueprint_weight_bytes(const cei_blueprint *blueprint) {
-    return cei_plan_parameters(&blueprint->plan) * sizeof(float);
+    const cei_plan *plan = &blueprint->plan;
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < plan->weight_count; i++) {
+        const cei_weight *weight = &plan->weights[i];
+        const uint64_t values = (uint64_t)weight->rows * weight->columns;
+        switch (weight->format) {
+        case CEI_FORMAT_FLOAT32: bytes += values * sizeof(float); break;
+        case CEI_FORMAT_BFLOAT16: bytes += values * sizeof(uint16_t); break;
+        case CEI_FORMAT_INT8: bytes += values + weight->rows * sizeof(float); break;
+        }
+    }
+    return bytes;
 }
 
 uint64_t cei_blueprint_workspace_bytes(const cei_blueprint *blueprint) {

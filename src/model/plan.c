@@ -32,11 +32,25 @@ ce_status cei_plan_add(cei_plan *plan, cei_role role, size_t columns, size_t cou
     if (status == CE_OK && (!cei_mul_size(total, columns, &bytes) || !cei_mul_size(bytes, 8, &bytes)))
         status = cei_fail(error, CE_ERR_MODEL, "%s: the config gives it too many values", names[0]);
     if (status != CE_OK) return status;
-    cei_weight weight = {role, total, columns, {0}};
-    if (role == CEI_ROLE_VECTOR) weight = (cei_weight){role, 1, total, {0}};
+    cei_weight weight = {.role = role, .rows = total, .columns = columns};
+    if (role == CEI_ROLE_VECTOR) weight = (cei_weight){.role = role, .rows = 1, .columns = total};
     *index = plan->weight_count;
     plan->weights[plan->weight_count++] = weight;
     return CE_OK;
+}
+
+/* 255 * 127 * 65,536 is just below 2^31: an int8 sum of that depth cannot overflow. */
+enum { DEEPEST_INT8 = 1 << 16 };
+
+void cei_plan_round(cei_plan *plan, ce_precision precision) {
+    const cei_format format = precision == CE_PRECISION_BFLOAT16 ? CEI_FORMAT_BFLOAT16
+                              : precision == CE_PRECISION_INT8   ? CEI_FORMAT_INT8
+                                                                 : CEI_FORMAT_FLOAT32;
+    for (size_t i = 0; i < plan->weight_count; i++) {
+        cei_weight *weight = &plan->weights[i];
+        const bool too_deep = format == CEI_FORMAT_INT8 && weight->columns > DEEPEST_INT8;
+        if (weight->role != CEI_ROLE_VECTOR && !weight->exact && !too_deep) weight->format = format;
+    }
 }
 
 /* Before version 2 of BERT's own code, a layer norm's weight and bias were called gamma and beta. Writes the old

@@ -28,6 +28,10 @@ typedef struct cei_plan {
 ce_status cei_plan_add(cei_plan *plan, cei_role role, size_t columns, size_t count, const char *const *names,
                        const size_t *rows, size_t *index, ce_error *error);
 
+/* Every weight but vectors, those marked exact, and matrices too deep for the format's sums, will be held in the format
+ * of a precision. Call once, after all weights were added. */
+void cei_plan_round(cei_plan *plan, ce_precision precision);
+
 /* Is each part in the checkpoint, with the right shape and a dtype that can be read? Errors: MODEL, UNSUPPORTED. */
 ce_status cei_plan_check(const cei_plan *plan, const cei_checkpoint *checkpoint, ce_error *error);
 

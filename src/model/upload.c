@@ -1,13 +1,15 @@
 /* upload.c - streams weights to a device, and proves that they arrived.
  *
- * Each part is cut into blocks of rows; a block is converted to float32 in a thread's staging memory (or taken as it
- * lies in the file), summed for the checksum and sent. Host memory stays bounded by one block a thread: pages of the
- * file that were read are given back as the parts are finished. */
+ * Each part is cut into blocks of rows; a block is converted to float32 and rounded to the weight's format in a
+ * thread's staging memory (or taken as it lies in the file), summed for the checksum and sent. Host memory stays
+ * bounded by one block a thread: pages of the file that were read are given back as the parts are finished. */
 #include "base/error.h"
 #include "base/memory.h"
 #include "device/checksum.h"
 #include "model/placement.h"
 
+#include <float.h>
+#include <math.h>
 #include <pthread.h>
 #include <string.h>
 
@@ -19,7 +21,8 @@ enum {
 typedef struct upload {
     cei_placement *placement;
     const cei_source *source;
-    float **staging; /* [workers], each of staging_values */
+    float **staging; /* [workers], each of values and scales as staging_values and staging_rows say */
+    size_t scales;   /* where the scales begin in it */
     pthread_mutex_t lock;
     ce_status status; /* the first failure */
     ce_error *error;
@@ -37,12 +40,15 @@ static size_t rows_of_block(size_t columns) {
     return rows ? rows : ROW_MULTIPLE;
 }
 
-static size_t staging_values(const cei_plan *plan) {
+/* The most values, and the most rows, of any block. */
+static size_t staging_values(const cei_plan *plan, size_t *most_rows) {
     size_t most = 0;
+    *most_rows = 0;
     for (size_t i = 0; i < plan->part_count; i++) {
         size_t columns = cei_part_stream_columns(plan, &plan->parts[i]);
         size_t rows = least(rows_of_block(columns), cei_part_stream_rows(plan, &plan->parts[i]));
         if (rows * columns > most) most = rows * columns;
+        if (rows > *most_rows) *most_rows = rows;
     }
     return most;
 }
@@ -67,23 +73,38 @@ static void record(upload *up, ce_status status, const ce_error *error) {
     pthread_mutex_unlock(&up->lock);
 }
 
-/* The float32 values of a block, in the file itself or in staging. */
+/* A scale that no weight has: of a row with NaN or infinity, or out of a file and too small to divide by. */
+static bool is_bad_scale(float scale) { return !isfinite(scale) || (scale != 0 && fabsf(scale) < FLT_MIN); }
+
+static ce_status check_scales(const upload *up, const float *scales, size_t row, size_t count, ce_error *error) {
+    const cei_plan *plan = &up->placement->blueprint->plan;
+    for (size_t i = 0; i < count; i++)
+        if (is_bad_scale(scales[i]))
+            return cei_fail(error, CE_ERR_MODEL,
+                            "%s: row %zu cannot be held in int8: it has NaN or infinity, or a scale of %g",
+                            plan->parts[up->part].name, row + i, (double)scales[i]);
+    return CE_OK;
+}
+
+/* The float32 values of a block, rounded to the weight's format, in the file itself or in staging; and their scales. */
 static ce_status fetch(const upload *up, size_t row, size_t count, float *staging, const float **values,
                        ce_error *error) {
     const cei_plan *plan = &up->placement->blueprint->plan;
     const cei_part *part = &plan->parts[up->part];
+    const cei_format format = plan->weights[part->weight].format;
+    float *scales = staging + up->scales;
     *values = staging;
     if (up->source->placement) {
         size_t first;
         cei_weight view = part_view(&up->source->placement->weights[part->weight], part, &first);
-        return cei_weight_read(up->source->placement->device, &view, first + row, count, staging, error);
+        return cei_weight_read(up->source->placement->device, &view, first + row, count, staging, scales, error);
     }
-    const float *direct = cei_values_direct(&up->values, row);
+    const float *direct = format == CEI_FORMAT_FLOAT32 ? cei_values_direct(&up->values, row) : NULL;
     if (direct)
         *values = direct;
     else
-        cei_values_read(&up->values, row, count, staging);
-    return CE_OK;
+        cei_values_read_as(&up->values, row, count, format, staging, scales);
+    return format == CEI_FORMAT_INT8 ? check_scales(up, scales, row, count, error) : CE_OK;
 }
 
 static void send_block(void *argument, size_t task, size_t worker) {
@@ -104,7 +125,8 @@ static void send_block(void *argument, size_t task, size_t worker) {
         up->sum.b += sum.b + (uint64_t)(row * columns) * sum.a;
         pthread_mutex_unlock(&up->lock);
         cei_weight view = part_view(&up->placement->weights[part->weight], part, &first);
-        status = cei_weight_write(up->placement->device, &view, first + row, count, values, &error);
+        status = cei_weight_write(up->placement->device, &view, first + row, count, values,
+                                  up->staging[worker] + up->scales, &error);
     }
     if (status != CE_OK) record(up, status, &error);
 }
@@ -147,9 +169,9 @@ static float **make_staging(size_t workers, size_t values) {
 
 ce_status cei_upload(cei_placement *placement, const cei_source *source, ce_error *error) {
     const cei_blueprint *blueprint = placement->blueprint;
-    size_t workers = cei_pool_size(blueprint->pool), values = staging_values(&blueprint->plan);
-    upload up = {.placement = placement, .source = source, .error = error};
-    up.staging = make_staging(workers, values);
+    size_t workers = cei_pool_size(blueprint->pool), rows, values = staging_values(&blueprint->plan, &rows), all;
+    upload up = {.placement = placement, .source = source, .scales = values, .error = error};
+    up.staging = cei_add_size(values, rows, &all) ? make_staging(workers, all) : NULL;
     if (!up.staging) return cei_fail_memory(error, "staging the weights", workers * values * sizeof(float));
     pthread_mutex_init(&up.lock, NULL);
     for (size_t i = 0; i < blueprint->plan.part_count && up.status == CE_OK; i++) (void)send_part(&up, i);

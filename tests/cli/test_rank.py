@@ -239,7 +239,7 @@ def test_run_truncation_names_query_and_document(run, one, tmp_path):
     (["q", "--top-k", "99999999999999999999"], "whole number"), (["q", "--top-k", "3x"], "whole number"),
     (["q", "--top-k", ""], "whole number"),
     (["q", "--format", "xml"], "auto, lines, tsv, jsonl"), (["q", "--color", "red"], "auto, always, never"),
-    (["q", "--activation", "gelu"], "identity, sigmoid"), (["q", "--precision", "int8"], "float32"),
+    (["q", "--activation", "gelu"], "identity, sigmoid"), (["q", "--precision", "int4"], "bfloat16"),
     (["q", "--utf8", "x"], "strict, replace"), (["q", "--nonsense"], "--nonsense"), (["q", "-Z"], "-Z"),
     (["q", "--top-k"], "needs a value"), (["q", "--json=1"], "takes no value"),
     (["q", "--qrels", "f"], "--qrels")])

@@ -42,13 +42,13 @@ static cei_slice put(bench *b, const void *from, size_t bytes) {
 }
 
 static cei_weight put_weight(bench *b, cei_role role, size_t rows, size_t columns, const float *values) {
-    const size_t bytes = cei_weight_bytes(b->cpu.device, role, rows, columns);
+    const size_t bytes = cei_weight_bytes(b->cpu.device, &(cei_weight){.role = role, .rows = rows, .columns = columns});
     assert_true(bytes % CEI_BUFFER_ALIGNMENT == 0 && bytes >= rows * columns * sizeof(float));
     float *nothing = calloc(bytes ? bytes : 1, 1);
     assert_non_null(nothing);
-    const cei_weight weight = {role, rows, columns, put(b, nothing, bytes)};
+    const cei_weight weight = {role, rows, columns, put(b, nothing, bytes), CEI_FORMAT_FLOAT32, false};
     free(nothing);
-    expect_ok(cei_weight_write(b->cpu.device, &weight, 0, rows, values, &b->error), &b->error);
+    expect_ok(cei_weight_write(b->cpu.device, &weight, 0, rows, values, NULL, &b->error), &b->error);
     return weight;
 }
 
@@ -184,7 +184,8 @@ static void run_attention(const tier *of, unsigned threads, const attention_case
     bench b = bench_open(of, threads, (cei_stream_limits){tokens, longest, c->size, 3 * hidden});
     const cei_slice offsets = put(&b, c->offsets, (c->sequences + 1) * sizeof *c->offsets);
     const cei_slice qkv = put(&b, c->qkv, tokens * 3 * hidden * sizeof(float)), to = put_result(&b, tokens * hidden);
-    const cei_attention_args args = {tokens, c->sequences, longest, offsets, qkv, c->heads, c->size, c->scale, to};
+    const cei_attention_args args = {tokens,   c->sequences, longest,  offsets, qkv,
+                                     c->heads, c->size,      c->scale, to,      CE_PRECISION_FLOAT32};
     expect_ok(cei_attention(b.stream, &args, &b.error), &b.error);
     get_result(&b, to, out, tokens * hidden);
     bench_close(&b);
@@ -370,7 +371,8 @@ static ce_status call_once(caller *c, cei_stream *stream, cei_buffer *workspace)
     const cei_slice qkv = {workspace, 0}, mixed = {workspace, SHARED_ROWS * SHARED_OUT * sizeof(float)};
     const cei_linear_args linear = {SHARED_ROWS, c->x, c->weight, NULL, CEI_FN_IDENTITY, qkv};
     const cei_attention_args attention = {
-        SHARED_ROWS, 2, SHARED_ROWS, c->offsets, qkv, SHARED_HEADS, SHARED_IN / SHARED_HEADS, 0.2f, mixed};
+        SHARED_ROWS, 2,     SHARED_ROWS,         c->offsets, qkv, SHARED_HEADS, SHARED_IN / SHARED_HEADS,
+        0.2f,        mixed, CE_PRECISION_FLOAT32};
     ce_status status = cei_linear(stream, &linear, &c->error);
     if (status == CE_OK) status = cei_attention(stream, &attention, &c->error);
     if (status == CE_OK) status = cei_read(stream, c->out, mixed, sizeof c->out, &c->error);
@@ -436,12 +438,13 @@ static void test_supports(void **state) {
 
 static void test_weight_without_memory(void **state) {
     bench b = bench_open(*state, 1, (cei_stream_limits){4, 4, 4, 8});
-    const cei_weight nowhere = {CEI_ROLE_MATRIX, 8, 8, {NULL, 0}};
+    const cei_weight nowhere = {CEI_ROLE_MATRIX, 8, 8, {NULL, 0}, CEI_FORMAT_FLOAT32, false};
     const float values[64] = {0};
     const cei_slice x = put(&b, values, sizeof values), out = put_result(&b, 64);
     const cei_linear_args args = {4, x, &nowhere, NULL, CEI_FN_IDENTITY, out};
     expect_status(cei_linear(b.stream, &args, &b.error), CE_ERR_ARGUMENT, &b.error, "without memory");
-    expect_status(cei_weight_write(b.cpu.device, &nowhere, 0, 8, values, &b.error), CE_ERR_ARGUMENT, &b.error, NULL);
+    expect_status(cei_weight_write(b.cpu.device, &nowhere, 0, 8, values, NULL, &b.error), CE_ERR_ARGUMENT, &b.error,
+                  NULL);
     bench_close(&b);
 }
 

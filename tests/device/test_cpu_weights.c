@@ -39,8 +39,9 @@ static uint64_t wanted_checksum(const float *values, size_t count) {
 
 static cei_weight make_weight(cpu_device *cpu, const weight_case *c) {
     ce_error error;
-    cei_weight weight = {c->role, c->rows, c->columns, {NULL, CEI_BUFFER_ALIGNMENT}};
-    const size_t bytes = cei_weight_bytes(cpu->device, c->role, c->rows, c->columns);
+    cei_weight weight = {c->role, c->rows, c->columns, {NULL, CEI_BUFFER_ALIGNMENT}, CEI_FORMAT_FLOAT32, false};
+    const size_t bytes =
+        cei_weight_bytes(cpu->device, &(cei_weight){.role = c->role, .rows = c->rows, .columns = c->columns});
     assert_true(bytes > 0);
     expect_ok(cei_buffer_create(cpu->device, bytes + 2 * CEI_BUFFER_ALIGNMENT, &weight.at.buffer, &error), &error);
     /* What was in memory before must not matter. */
@@ -74,7 +75,7 @@ static void write_in_parts(cpu_device *cpu, const cei_weight *weight, const floa
     while (done < weight->rows) {
         const size_t count = random_size(1, weight->rows - done < 70 ? weight->rows - done : 70);
         const size_t first = backwards ? weight->rows - done - count : done;
-        expect_ok(cei_weight_write(cpu->device, weight, first, count, values + first * weight->columns, &error),
+        expect_ok(cei_weight_write(cpu->device, weight, first, count, values + first * weight->columns, NULL, &error),
                   &error);
         done += count;
     }
@@ -90,7 +91,7 @@ static void check_weight(cpu_device *cpu, const cei_weight *weight, const float 
         uint64_t checksum = 1;
         expect_ok(cei_weight_checksum(cpu->device, weight, first, count, &checksum, &error), &error);
         assert_true(checksum == wanted_checksum(values + first * weight->columns, size));
-        expect_ok(cei_weight_read(cpu->device, weight, first, count, back, &error), &error);
+        expect_ok(cei_weight_read(cpu->device, weight, first, count, back, NULL, &error), &error);
         assert_memory_equal(back, values + first * weight->columns, size * sizeof *back);
     }
     free(back);
@@ -103,7 +104,7 @@ static void test_weights(void **state) {
         cei_weight weight = make_weight(&cpu, &cases[i]);
         float *values = random_words(cases[i].rows * cases[i].columns);
         ce_error error;
-        expect_ok(cei_weight_write(cpu.device, &weight, 0, weight.rows, values, &error), &error);
+        expect_ok(cei_weight_write(cpu.device, &weight, 0, weight.rows, values, NULL, &error), &error);
         check_weight(&cpu, &weight, values);
         memset(((cei_cpu_buffer *)weight.at.buffer)->data, 0x7F, weight.at.buffer->bytes);
         write_in_parts(&cpu, &weight, values);
@@ -123,7 +124,7 @@ static void test_checksum_sees(void **state) {
     cei_weight weight = make_weight(&cpu, &c);
     float *values = random_words(c.rows * c.columns);
     ce_error error;
-    expect_ok(cei_weight_write(cpu.device, &weight, 0, weight.rows, values, &error), &error);
+    expect_ok(cei_weight_write(cpu.device, &weight, 0, weight.rows, values, NULL, &error), &error);
     const size_t panel = cei_cpu_of(cpu.device)->kernels.panel;
     float *data = (float *)(void *)(((cei_cpu_buffer *)weight.at.buffer)->data + weight.at.offset);
     for (size_t round = 0; round < 100; round++) {
@@ -145,8 +146,10 @@ static void test_checksum_sees(void **state) {
 
 static void test_sizes_overflow(void **state) {
     cpu_device cpu = cpu_open(*state, 1);
-    assert_int_equal(cei_weight_bytes(cpu.device, CEI_ROLE_MATRIX, SIZE_MAX / 2, 8), 0);
-    assert_int_equal(cei_weight_bytes(cpu.device, CEI_ROLE_TABLE, SIZE_MAX / 8, 8), 0);
+    assert_int_equal(
+        cei_weight_bytes(cpu.device, &(cei_weight){.role = CEI_ROLE_MATRIX, .rows = SIZE_MAX / 2, .columns = 8}), 0);
+    assert_int_equal(
+        cei_weight_bytes(cpu.device, &(cei_weight){.role = CEI_ROLE_TABLE, .rows = SIZE_MAX / 8, .columns = 8}), 0);
     const cei_stream_limits limits = {SIZE_MAX / 2, SIZE_MAX / 2, SIZE_MAX / 2, SIZE_MAX / 2};
     cei_stream *stream;
     ce_error error;

@@ -91,7 +91,8 @@ static void test_bind_dtypes(void **state) {
             wanted[r * IN + i] = r < 9 ? value : scale * (float)whole;
         }
     }
-    const cei_weight weight = {CEI_ROLE_MATRIX, OUT, IN, {NULL, 0}}, vector = {CEI_ROLE_VECTOR, 1, OUT, {NULL, 0}};
+    const cei_weight weight = {CEI_ROLE_MATRIX, OUT, IN, {NULL, 0}, CEI_FORMAT_FLOAT32, false},
+                     vector = {CEI_ROLE_VECTOR, 1, OUT, {NULL, 0}, CEI_FORMAT_FLOAT32, false};
     static const cei_dtype dtypes[] = {CEI_DTYPE_F32, CEI_DTYPE_F16, CEI_DTYPE_BF16, CEI_DTYPE_I8};
     for (size_t part = 0; part < 4; part++) {
         const size_t from = 3 - part; /* in any order */
@@ -116,7 +117,7 @@ static void test_unbound_rows(void **state) {
     bench b = bench_open((cei_stream_limits){IN, IN, IN, IN});
     float values[OUT * IN], y[IN * OUT];
     random_fill(values, OUT * IN, 1);
-    const cei_weight weight = {CEI_ROLE_MATRIX, OUT, IN, {NULL, 0}};
+    const cei_weight weight = {CEI_ROLE_MATRIX, OUT, IN, {NULL, 0}, CEI_FORMAT_FLOAT32, false};
     const cei_values some = of_floats(values, 5, IN);
     expect_ok(cei_ref_bind(b.device, &weight, 0, &some, &b.error), &b.error);
     read_matrix(&b, &weight, NULL, y);
@@ -129,7 +130,8 @@ static void test_bind_refuses(void **state) {
     bench b = bench_open((cei_stream_limits){IN, IN, IN, IN});
     float values[OUT * IN];
     random_fill(values, OUT * IN, 1);
-    const cei_weight weight = {CEI_ROLE_MATRIX, OUT, IN, {NULL, 0}}, vector = {CEI_ROLE_VECTOR, 1, OUT, {NULL, 0}};
+    const cei_weight weight = {CEI_ROLE_MATRIX, OUT, IN, {NULL, 0}, CEI_FORMAT_FLOAT32, false},
+                     vector = {CEI_ROLE_VECTOR, 1, OUT, {NULL, 0}, CEI_FORMAT_FLOAT32, false};
     const cei_values narrow = of_floats(values, 2, IN - 1), many = of_floats(values, OUT, IN);
     const cei_values part = of_floats(values, 1, 5), two = of_floats(values, 2, 5);
     const struct {
@@ -152,14 +154,14 @@ static void test_weights_in_a_buffer(void **state) {
     bench b = bench_open((cei_stream_limits){IN, IN, IN, IN});
     float values[OUT * IN], back[OUT * IN], y[IN * OUT];
     random_fill(values, OUT * IN, 1);
-    const size_t bytes = cei_weight_bytes(b.device, CEI_ROLE_MATRIX, OUT, IN);
+    const size_t bytes = cei_weight_bytes(b.device, &(cei_weight){.role = CEI_ROLE_MATRIX, .rows = OUT, .columns = IN});
     float *nothing = calloc(bytes, 1);
     assert_non_null(nothing);
-    const cei_weight weight = {CEI_ROLE_MATRIX, OUT, IN, put(&b, nothing, bytes)};
+    const cei_weight weight = {CEI_ROLE_MATRIX, OUT, IN, put(&b, nothing, bytes), CEI_FORMAT_FLOAT32, false};
     free(nothing);
-    expect_ok(cei_weight_write(b.device, &weight, 5, OUT - 5, values + 5 * IN, &b.error), &b.error);
-    expect_ok(cei_weight_write(b.device, &weight, 0, 5, values, &b.error), &b.error);
-    expect_ok(cei_weight_read(b.device, &weight, 1, OUT - 1, back, &b.error), &b.error);
+    expect_ok(cei_weight_write(b.device, &weight, 5, OUT - 5, values + 5 * IN, NULL, &b.error), &b.error);
+    expect_ok(cei_weight_write(b.device, &weight, 0, 5, values, NULL, &b.error), &b.error);
+    expect_ok(cei_weight_read(b.device, &weight, 1, OUT - 1, back, NULL, &b.error), &b.error);
     assert_memory_equal(back, values + IN, (OUT - 1) * IN * sizeof *back);
     uint64_t checksum;
     cei_checksum sum = {0};
@@ -224,8 +226,16 @@ static void test_attention_and_rows(void **state) {
     float qkv[TOKENS * COLUMNS], out[TOKENS * HIDDEN], picked[2 * HIDDEN];
     random_fill(qkv, TOKENS * COLUMNS, 1);
     const cei_slice to = put(&b, out, sizeof out), rows = put(&b, picked, sizeof picked);
-    const cei_attention_args args = {TOKENS, 3,    5, put(&b, offsets, sizeof offsets), put(&b, qkv, sizeof qkv), HEADS,
-                                     SIZE,   0.7f, to};
+    const cei_attention_args args = {TOKENS,
+                                     3,
+                                     5,
+                                     put(&b, offsets, sizeof offsets),
+                                     put(&b, qkv, sizeof qkv),
+                                     HEADS,
+                                     SIZE,
+                                     0.7f,
+                                     to,
+                                     CE_PRECISION_FLOAT32};
     expect_ok(cei_attention(b.stream, &args, &b.error), &b.error);
     const cei_gather_args gather = {2, HIDDEN, to, put(&b, chosen, sizeof chosen), rows};
     expect_ok(cei_gather(b.stream, &gather, &b.error), &b.error);
@@ -260,9 +270,9 @@ static void test_embed_from_bound_tables(void **state) {
     random_fill(word, WORDS * COLUMNS, 1);
     random_fill(position, 4 * COLUMNS, 1);
     random_fill(type, 2 * COLUMNS, 1);
-    const cei_weight weights[] = {{CEI_ROLE_TABLE, WORDS, COLUMNS, {NULL, 0}},
-                                  {CEI_ROLE_TABLE, 4, COLUMNS, {NULL, 0}},
-                                  {CEI_ROLE_TABLE, 2, COLUMNS, {NULL, 0}}};
+    const cei_weight weights[] = {{CEI_ROLE_TABLE, WORDS, COLUMNS, {NULL, 0}, CEI_FORMAT_FLOAT32, false},
+                                  {CEI_ROLE_TABLE, 4, COLUMNS, {NULL, 0}, CEI_FORMAT_FLOAT32, false},
+                                  {CEI_ROLE_TABLE, 2, COLUMNS, {NULL, 0}, CEI_FORMAT_FLOAT32, false}};
     const cei_values sources[] = {of_floats(word, WORDS, COLUMNS), of_floats(position, 4, COLUMNS),
                                   of_floats(type, 2, COLUMNS)};
     for (size_t i = 0; i < 3; i++) expect_ok(cei_ref_bind(b.device, &weights[i], 0, &sources[i], &b.error), &b.error);

@@ -40,7 +40,7 @@ static int close_machine(void **state) {
 }
 
 static cei_weight weight_of(cei_role role, size_t rows, size_t columns, size_t offset) {
-    return (cei_weight){role, rows, columns, {buffer, offset}};
+    return (cei_weight){role, rows, columns, {buffer, offset}, CEI_FORMAT_FLOAT32, false};
 }
 
 /* ---- memory -------------------------------------------------------------------------------------------------- */
@@ -132,10 +132,12 @@ static void test_a_size_beyond_any_memory(void **state) {
     ce_status status = cei_buffer_create(device, SIZE_MAX, &more, &error);
     assert_true(status == CE_ERR_MEMORY || status == CE_ERR_DEVICE_MEMORY);
     assert_null(more);
-    assert_int_equal(cei_weight_bytes(device, CEI_ROLE_MATRIX, SIZE_MAX / 2, 16), 0);
-    assert_int_equal(cei_weight_bytes(device, CEI_ROLE_MATRIX, SIZE_MAX, 1), 0);
-    assert_int_equal(cei_weight_bytes(device, CEI_ROLE_MATRIX, 3, 5), 256);
-    assert_int_equal(cei_weight_bytes(device, CEI_ROLE_VECTOR, 1, 65), 512);
+    assert_int_equal(
+        cei_weight_bytes(device, &(cei_weight){.role = CEI_ROLE_MATRIX, .rows = SIZE_MAX / 2, .columns = 16}), 0);
+    assert_int_equal(cei_weight_bytes(device, &(cei_weight){.role = CEI_ROLE_MATRIX, .rows = SIZE_MAX, .columns = 1}),
+                     0);
+    assert_int_equal(cei_weight_bytes(device, &(cei_weight){.role = CEI_ROLE_MATRIX, .rows = 3, .columns = 5}), 256);
+    assert_int_equal(cei_weight_bytes(device, &(cei_weight){.role = CEI_ROLE_VECTOR, .rows = 1, .columns = 65}), 512);
 }
 
 /* ---- weights ------------------------------------------------------------------------------------------------- */
@@ -157,11 +159,11 @@ static void test_weights_are_written_in_parts_and_summed(void **state) {
     ce_error error = {0};
     cei_weight weight = weight_of(CEI_ROLE_MATRIX, 12, 7, 256);
     fill(values, 12 * 7);
-    expect_ok(cei_weight_write(device, &weight, 5, 7, values + 5 * 7, &error), &error);
-    expect_ok(cei_weight_write(device, &weight, 0, 5, values, &error), &error);
-    expect_ok(cei_weight_read(device, &weight, 0, 12, got, &error), &error);
+    expect_ok(cei_weight_write(device, &weight, 5, 7, values + 5 * 7, NULL, &error), &error);
+    expect_ok(cei_weight_write(device, &weight, 0, 5, values, NULL, &error), &error);
+    expect_ok(cei_weight_read(device, &weight, 0, 12, got, NULL, &error), &error);
     assert_memory_equal(values, got, sizeof values);
-    expect_ok(cei_weight_read(device, &weight, 3, 2, got, &error), &error);
+    expect_ok(cei_weight_read(device, &weight, 3, 2, got, NULL, &error), &error);
     assert_memory_equal(values + 3 * 7, got, 2 * 7 * sizeof *got);
     expect_ok(cei_weight_checksum(device, &weight, 0, 12, &sum, &error), &error);
     assert_true(sum == checksum_of(values, 12 * 7));
@@ -182,10 +184,10 @@ static void test_each_corruption_changes_the_checksum(void **state) {
             cei_weight weight = weight_of(CEI_ROLE_MATRIX, rows, 5, 0);
             uint64_t clean = 0, damaged = 0;
             cei_sim_corrupt_upload(0, 2, kinds[i]); /* the second from now */
-            expect_ok(cei_weight_write(device, &weight, 0, rows, values, &error), &error);
+            expect_ok(cei_weight_write(device, &weight, 0, rows, values, NULL, &error), &error);
             expect_ok(cei_weight_checksum(device, &weight, 0, rows, &clean, &error), &error);
             assert_true(clean == checksum_of(values, rows * 5));
-            expect_ok(cei_weight_write(device, &weight, 0, rows, values, &error), &error);
+            expect_ok(cei_weight_write(device, &weight, 0, rows, values, NULL, &error), &error);
             expect_ok(cei_weight_checksum(device, &weight, 0, rows, &damaged, &error), &error);
             assert_true(damaged != clean);
         }
@@ -197,14 +199,14 @@ static void test_damage_flips_one_bit_of_the_chosen_upload(void **state) {
     ce_error error = {0};
     cei_weight first = weight_of(CEI_ROLE_MATRIX, 4, 4, 0), second = weight_of(CEI_ROLE_MATRIX, 4, 4, 1024);
     fill(values, 16);
-    expect_ok(cei_weight_write(device, &first, 0, 4, values, &error), &error);
-    expect_ok(cei_weight_write(device, &second, 0, 4, values, &error), &error);
+    expect_ok(cei_weight_write(device, &first, 0, 4, values, NULL, &error), &error);
+    expect_ok(cei_weight_write(device, &second, 0, 4, values, NULL, &error), &error);
     assert_false(cei_sim_damage(0, CEI_ROLE_TABLE, 0));
     assert_false(cei_sim_damage(0, CEI_ROLE_MATRIX, 2));
     assert_true(cei_sim_damage(0, CEI_ROLE_MATRIX, 1));
-    expect_ok(cei_weight_read(device, &first, 0, 4, got, &error), &error);
+    expect_ok(cei_weight_read(device, &first, 0, 4, got, NULL, &error), &error);
     assert_memory_equal(values, got, sizeof values);
-    expect_ok(cei_weight_read(device, &second, 0, 4, got, &error), &error);
+    expect_ok(cei_weight_read(device, &second, 0, 4, got, NULL, &error), &error);
     size_t different = 0;
     for (size_t i = 0; i < 16; i++) different += memcmp(&values[i], &got[i], sizeof(float)) != 0;
     assert_int_equal(different, 1);
@@ -215,7 +217,7 @@ static void test_uploads_of_freed_memory_are_forgotten(void **state) {
     float values[16] = {0};
     ce_error error = {0};
     cei_weight weight = weight_of(CEI_ROLE_MATRIX, 4, 4, 0);
-    expect_ok(cei_weight_write(device, &weight, 0, 4, values, &error), &error);
+    expect_ok(cei_weight_write(device, &weight, 0, 4, values, NULL, &error), &error);
     cei_buffer_free(buffer);
     buffer = NULL;
     assert_false(cei_sim_damage(0, CEI_ROLE_MATRIX, 0));
@@ -244,8 +246,8 @@ static ce_status make_call(cei_sim_call call, ce_error *error) {
         status = cei_buffer_create(device, 64, &other_buffer, error);
         cei_buffer_free(other_buffer);
         return status;
-    case CEI_SIM_UPLOAD: return cei_weight_write(device, &weight, 0, 4, values, error);
-    case CEI_SIM_DOWNLOAD: return cei_weight_read(device, &weight, 0, 4, values, error);
+    case CEI_SIM_UPLOAD: return cei_weight_write(device, &weight, 0, 4, values, NULL, error);
+    case CEI_SIM_DOWNLOAD: return cei_weight_read(device, &weight, 0, 4, values, NULL, error);
     case CEI_SIM_CHECKSUM: return cei_weight_checksum(device, &weight, 0, 4, &sum, error);
     case CEI_SIM_WRITE: return cei_write(stream, (cei_slice){buffer, 0}, rows, sizeof rows, error);
     case CEI_SIM_READ: return cei_read(stream, values, (cei_slice){buffer, 0}, 16, error);
@@ -365,7 +367,7 @@ static void *work(void *argument) {
         uint64_t sum = 0;
         cei_weight weight = weight_of(CEI_ROLE_MATRIX, 4, 4, place);
         for (size_t i = 0; i < 16; i++) sent[i] = (float)(number * 1000 + round + i);
-        good = cei_weight_write(device, &weight, 0, 4, sent, &error) == CE_OK &&
+        good = cei_weight_write(device, &weight, 0, 4, sent, NULL, &error) == CE_OK &&
                cei_weight_checksum(device, &weight, 0, 4, &sum, &error) == CE_OK && sum == checksum_of(sent, 16) &&
                cei_write(own, (cei_slice){buffer, place + 512}, sent, sizeof sent, &error) == CE_OK &&
                cei_read(own, got, (cei_slice){buffer, place + 512}, sizeof got, &error) == CE_OK &&

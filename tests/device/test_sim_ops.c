@@ -70,9 +70,9 @@ static void fill(float *values, size_t count, float seed) {
 
 static cei_weight send_weight(cei_role role, size_t rows, size_t columns, const float *values) {
     ce_error error = {0};
-    cei_weight weight = {role, rows, columns, {0}};
-    weight.at = reserve(cei_weight_bytes(device, role, rows, columns));
-    expect_ok(cei_weight_write(device, &weight, 0, rows, values, &error), &error);
+    cei_weight weight = {role, rows, columns, {0}, CEI_FORMAT_FLOAT32, false};
+    weight.at = reserve(cei_weight_bytes(device, &(cei_weight){.role = role, .rows = rows, .columns = columns}));
+    expect_ok(cei_weight_write(device, &weight, 0, rows, values, NULL, &error), &error);
     return weight;
 }
 
@@ -206,8 +206,8 @@ static void test_attention(void **state) {
     int32_t offsets[4] = {0, 3, 3, TOKENS}; /* the second sequence is empty */
     ce_error error = {0};
     fill(qkv, TOKENS * 3 * HIDDEN, 1);
-    cei_attention_args args = {
-        TOKENS, 3, 3, send(offsets, sizeof offsets), send(qkv, sizeof qkv), HEADS, SIZE, 0.5f, reserve(sizeof out)};
+    cei_attention_args args = {TOKENS, 3,    3,    send(offsets, sizeof offsets), send(qkv, sizeof qkv),
+                               HEADS,  SIZE, 0.5f, reserve(sizeof out),           CE_PRECISION_FLOAT32};
     expect_ok(cei_attention(stream, &args, &error), &error);
     receive(args.out, out, TOKENS * HIDDEN);
     for (size_t s = 0; s < 3; s++)
@@ -255,7 +255,7 @@ static void test_nothing_to_do_is_done(void **state) {
     cei_embed_args embed = {0, at, at, at, &t, &t, &t, x};
     cei_norm_args norm = {0, x, NULL, &v, &v, 1e-12f, x};
     cei_linear_args linear = {0, x, &m, &v, CEI_FN_IDENTITY, x};
-    cei_attention_args attention = {0, 0, 0, at, x, HEADS, SIZE, 1, x};
+    cei_attention_args attention = {0, 0, 0, at, x, HEADS, SIZE, 1, x, CE_PRECISION_FLOAT32};
     expect_ok(cei_embed(stream, &embed, &error), &error);
     expect_ok(cei_norm(stream, &norm, &error), &error);
     expect_ok(cei_linear(stream, &linear, &error), &error);
@@ -319,11 +319,11 @@ static void test_weights_outside_their_memory(void **state) {
     float values[4 * HIDDEN] = {0};
     uint64_t sum;
     ce_error error = {0};
-    cei_weight good = {CEI_ROLE_MATRIX, 4, HIDDEN, {buffer, 0}};
+    cei_weight good = {CEI_ROLE_MATRIX, 4, HIDDEN, {buffer, 0}, CEI_FORMAT_FLOAT32, false};
     static const size_t ranges[][2] = {{0, 5}, {4, 1}, {5, 0}, {1, SIZE_MAX}, {SIZE_MAX, 1}};
     for (size_t i = 0; i < sizeof ranges / sizeof ranges[0]; i++) {
-        refused(cei_weight_write(device, &good, ranges[i][0], ranges[i][1], values, &error));
-        refused(cei_weight_read(device, &good, ranges[i][0], ranges[i][1], values, &error));
+        refused(cei_weight_write(device, &good, ranges[i][0], ranges[i][1], values, NULL, &error));
+        refused(cei_weight_read(device, &good, ranges[i][0], ranges[i][1], values, NULL, &error));
         refused(cei_weight_checksum(device, &good, ranges[i][0], ranges[i][1], &sum, &error));
     }
     cei_weight elsewhere[] = {good, good, good};
@@ -331,14 +331,14 @@ static void test_weights_outside_their_memory(void **state) {
     elsewhere[1].at.offset = SPACE - 4;
     elsewhere[2].at.offset = SIZE_MAX - 3;
     for (size_t i = 0; i < 3; i++) {
-        refused(cei_weight_write(device, &elsewhere[i], 0, 4, values, &error));
-        refused(cei_weight_read(device, &elsewhere[i], 0, 4, values, &error));
+        refused(cei_weight_write(device, &elsewhere[i], 0, 4, values, NULL, &error));
+        refused(cei_weight_read(device, &elsewhere[i], 0, 4, values, NULL, &error));
         refused(cei_weight_checksum(device, &elsewhere[i], 0, 4, &sum, &error));
     }
     assert_int_equal(cei_sim_count(0).calls[CEI_SIM_UPLOAD], 0);
     good.at.buffer = NULL; /* a weight of the reference device, which this one must refuse */
-    expect_status(cei_weight_write(device, &good, 0, 4, values, &error), CE_ERR_DEVICE_FAULT, &error, "sim:0");
-    expect_status(cei_weight_read(device, &good, 0, 4, values, &error), CE_ERR_DEVICE_FAULT, &error, "sim:0");
+    expect_status(cei_weight_write(device, &good, 0, 4, values, NULL, &error), CE_ERR_DEVICE_FAULT, &error, "sim:0");
+    expect_status(cei_weight_read(device, &good, 0, 4, values, NULL, &error), CE_ERR_DEVICE_FAULT, &error, "sim:0");
     expect_status(cei_weight_checksum(device, &good, 0, 4, &sum, &error), CE_ERR_DEVICE_FAULT, &error, "sim:0");
 }
 
@@ -427,7 +427,7 @@ static void test_attention_arguments(void **state) {
     int32_t offsets[3] = {0, 2, 4};
     ce_error error = {0};
     const cei_attention_args good = {4,     2,    2, send(offsets, sizeof offsets), reserve(4 * 3 * HIDDEN * 4),
-                                     HEADS, SIZE, 1, reserve(4 * HIDDEN * 4)};
+                                     HEADS, SIZE, 1, reserve(4 * HIDDEN * 4),       CE_PRECISION_FLOAT32};
     cei_attention_args args = good;
     expect_ok(cei_attention(stream, &args, &error), &error);
     args = good, args.tokens = limits.tokens + 1, refused(cei_attention(stream, &args, &error));

@@ -20,7 +20,9 @@ typedef struct cei_cpu_buffer {
 
 /* Scratch memory of one worker, in floats. Every part begins on a cache line. */
 typedef struct cei_cpu_scratch_plan {
-    size_t rows;                                   /* a block of activations copied for a product */
+    size_t rows;                                   /* a block of activations copied or rounded for a product */
+    size_t row_scales;                             /* of rounded activations */
+    size_t panel;                                  /* a panel of bfloat16 weights, widened */
     size_t partial;                                /* sums of a block of rows of one panel between blocks of depth */
     size_t keys, values, queries, scores, factors; /* of one head of one sequence */
     size_t total;
@@ -76,13 +78,38 @@ void cei_cpu_buffer_free(cei_buffer *buffer);
 /* DEVICE_MEMORY: what was wanted, and what there is. */
 ce_status cei_cpu_fail_memory(ce_error *error, const char *what, size_t bytes);
 
+/* ---- weights_low.c: weights in bfloat16 and int8 -------------------------------------------------------------- */
+
+/* Where the values of a weight that is not float32 lie. A TABLE is row-major, the scales of an INT8 one behind it. */
+typedef struct cei_cpu_low_layout {
+    cei_format format;
+    const cei_cpu_low *low;
+    size_t width;       /* columns of a panel; 0 for a TABLE */
+    size_t depth;       /* padded to low->step, for a MATRIX */
+    size_t head;        /* bytes of a panel before its values: scales and sums */
+    size_t panel_bytes; /* of a panel, or of a table's row */
+} cei_cpu_low_layout;
+
+/* The layout, for a weight with sizes that do not overflow (cei_cpu_low_bytes). */
+cei_cpu_low_layout cei_cpu_low_lay_out(const cei_cpu_kernels *kernels, const cei_weight *weight);
+size_t cei_cpu_low_bytes(const cei_cpu_kernels *kernels, const cei_weight *weight); /* 0 on overflow */
+
+void cei_cpu_low_write(cei_device *device, const cei_weight *weight, size_t first, size_t count, const float *values,
+                       const float *scales);
+void cei_cpu_low_read(cei_device *device, const cei_weight *weight, size_t first, size_t count, float *values,
+                      float *scales);
+uint64_t cei_cpu_low_checksum(cei_device *device, const cei_weight *weight, size_t first, size_t count);
+
+/* Row row of a TABLE of any format as float32: where it lies, or in scratch [columns]. */
+const float *cei_cpu_table_row(const cei_cpu_kernels *kernels, const cei_weight *table, size_t row, float *scratch);
+
 /* ---- weights.c ---------------------------------------------------------------------------------------------- */
 
-size_t cei_cpu_weight_bytes(const cei_device *device, cei_role role, size_t rows, size_t columns);
+size_t cei_cpu_weight_bytes(const cei_device *device, const cei_weight *shape);
 ce_status cei_cpu_weight_write(cei_device *device, const cei_weight *weight, size_t first, size_t count,
-                               const float *values, ce_error *error);
+                               const float *values, const float *scales, ce_error *error);
 ce_status cei_cpu_weight_read(cei_device *device, const cei_weight *weight, size_t first, size_t count, float *values,
-                              ce_error *error);
+                              float *scales, ce_error *error);
 ce_status cei_cpu_weight_checksum(cei_device *device, const cei_weight *weight, size_t first, size_t count,
                                   uint64_t *checksum, ce_error *error);
 
@@ -95,7 +122,8 @@ void cei_cpu_stream_free(cei_stream *stream);
 ce_status cei_cpu_write(cei_stream *stream, cei_slice to, const void *from, size_t bytes, ce_error *error);
 ce_status cei_cpu_read(cei_stream *stream, void *to, cei_slice from, size_t bytes, ce_error *error);
 
-/* ---- ops.c, linear.c, attention.c --------------------------------------------------------------------------- */
+/* ---- ops.c, linear.c, linear_low.c, attention.c
+ * --------------------------------------------------------------------------- */
 
 /* The sum over depth is taken in blocks of at most this, each in one accumulator, added up in order. */
 enum { CEI_CPU_BLOCK_DEPTH = 512 };
@@ -104,7 +132,7 @@ enum { CEI_CPU_BLOCK_DEPTH = 512 };
 size_t cei_cpu_block_depth(size_t depth);
 
 /* The most rows of a product, or queries of a head, that are worked on together. */
-enum { CEI_CPU_MAX_ROWS = 224 };
+enum { CEI_CPU_MAX_ROWS = 224, CEI_CPU_FEWEST_ROWS = 28 };
 
 /* Rows of a product that are worked on together, for rows of depth floats. */
 size_t cei_cpu_block_rows(const cei_cpu_device *device, size_t depth);
@@ -123,6 +151,30 @@ ce_status cei_cpu_embed(cei_stream *stream, const cei_embed_args *args, ce_error
 ce_status cei_cpu_norm_rows(cei_stream *stream, const cei_norm_args *args, ce_error *error);
 ce_status cei_cpu_gather(cei_stream *stream, const cei_gather_args *args, ce_error *error);
 ce_status cei_cpu_linear(cei_stream *stream, const cei_linear_args *args, ce_error *error);
+
+/* A linear layer at work: what its tasks share. */
+typedef struct cei_cpu_linear_job {
+    const cei_cpu_device *device;
+    const cei_cpu_stream *stream;
+    const float *x;
+    const cei_weight *weight;
+    const float *bias;
+    float *out;
+    size_t rows, in, columns, panels;
+    size_t row_blocks, groups; /* of panels; a task is one of each */
+    cei_function function;
+} cei_cpu_linear_job;
+
+/* The rows and panels of one task. */
+typedef struct cei_cpu_linear_block {
+    size_t first_row, rows, first_panel, end_panel;
+    float *scratch; /* of the worker */
+} cei_cpu_linear_block;
+
+cei_cpu_linear_block cei_cpu_find_block(const cei_cpu_linear_job *job, size_t task, size_t worker);
+
+/* A task of a layer whose weight is BFLOAT16 or INT8; the argument is the cei_cpu_linear_job. */
+void cei_cpu_run_low_block(void *argument, size_t task, size_t worker);
 ce_status cei_cpu_attention(cei_stream *stream, const cei_attention_args *args, ce_error *error);
 
 #endif

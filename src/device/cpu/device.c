@@ -21,7 +21,7 @@ static size_t copy_floats(void) {
 }
 
 static void describe(const cei_cpu_kernels *kernels, ce_device_info *info) {
-    *info = (ce_device_info){.usable = true, .float32 = true};
+    *info = (ce_device_info){.usable = true, .float32 = true, .bfloat16 = true, .int8 = true};
     snprintf(info->id, sizeof info->id, "cpu");
     cei_cpu_model_name(info->name, sizeof info->name);
     snprintf(info->features, sizeof info->features, "%s", kernels->features);
@@ -48,16 +48,7 @@ static ce_status get_status(cei_device *device, ce_device_info *info, ce_error *
 
 static bool supports(const cei_device *device, cei_op op, ce_precision precision) {
     (void)device;
-    const bool is_float32 = precision == CE_PRECISION_DEFAULT || precision == CE_PRECISION_FLOAT32;
-    switch (op) {
-    case CEI_OP_EMBED:
-    case CEI_OP_NORM:
-    case CEI_OP_LINEAR:
-    case CEI_OP_ATTENTION:
-    case CEI_OP_GATHER: return is_float32;
-    case CEI_OP_COUNT: break;
-    }
-    return false;
+    return (unsigned)op < CEI_OP_COUNT && ce_precision_name(precision) != NULL;
 }
 
 static void close_device(cei_device *device) { cei_free(device); }

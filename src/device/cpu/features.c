@@ -80,6 +80,7 @@ void cei_cpu_choose_kernels(uint64_t disable, cei_cpu_kernels *kernels) {
     if (!(usable & CE_CPU_AVX2)) return;
     cei_cpu_fill_avx2(kernels);
     if (usable & CE_CPU_AVX512) cei_cpu_fill_avx512(kernels);
+    cei_cpu_fill_avx2_int8(kernels);
 #else
     (void)usable;
 #endif

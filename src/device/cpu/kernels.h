@@ -52,6 +52,52 @@ typedef struct cei_cpu_norm {
     float *out;
 } cei_cpu_norm;
 
+/* A product in low precision, of prepared rows (cei_cpu_low.prepare) with a packed panel (weights_low.c):
+ *
+ *     bfloat16  out[r][j] = sum over i < depth of a[r][i] w[j][i] (+ bias[j]), in one float32 accumulator an element
+ *               whose order of additions follows from depth alone
+ *     int8      out[r][j] = (sum over i of q[r][i] w[j][i] - zero[r] sums[j]) * (scale[r] scales[j]) (+ bias[j]), the
+ *               parentheses an exact integer */
+typedef struct cei_cpu_low_product {
+    size_t rows, depth, columns; /* depth a multiple of step; 1 <= columns <= kernels.panel */
+    const void *a;               /* [rows, depth] elements, rows a_stride bytes apart */
+    size_t a_stride;
+    const cei_row_scale *rows_scale; /* [rows]; int8 only */
+    const void *panel;               /* see cei_cpu_low */
+    const float *bias;               /* [columns]; NULL is 0 */
+    float *out;                      /* [rows, columns], rows out_stride floats apart */
+    size_t out_stride;
+    const void *next; /* the next panel, which is wanted soon, for prefetching; NULL is none */
+} cei_cpu_low_product;
+
+/* One low precision of a tier: how a panel of weights is laid out, and what multiplies it. A panel is
+ *
+ *     bfloat16  uint16 values [depth / group][kernels.panel][group]
+ *     int8      float32 scales [kernels.panel], int32 sums [kernels.panel] of each column's integers,
+ *               int8 values [depth / group][kernels.panel][group]
+ *
+ * with depth padded by zeros to a multiple of step, and begins at a multiple of 64 bytes. */
+typedef struct cei_cpu_low {
+    size_t group;   /* values of a column that lie together; divides step */
+    size_t step;    /* at most CEI_CPU_MAX_STEP */
+    size_t element; /* bytes of a prepared activation, at most 2 */
+
+    /* Rounds x [rows, depth], rows x_stride floats apart, to a [rows, depth padded to step], rows a_stride bytes apart;
+     * what is behind depth is 0. int8: by the rule of cei_activation_scale; scales [rows] receives each row's, whose
+     * zero is 0 where the elements have it taken away already. Each row by itself. */
+    void (*prepare)(const float *x, size_t x_stride, size_t rows, size_t depth, void *a, size_t a_stride,
+                    cei_row_scale *scales);
+
+    /* NULL in bfloat16: the tier has no such instructions, and panels (of group 1) are widened for the float32 product;
+     * then prepare and peak are NULL too. */
+    void (*multiply)(const cei_cpu_low_product *product);
+
+    /* As cei_cpu_kernels.peak, counting a multiply-add of two values as two. */
+    double (*peak)(size_t rounds);
+} cei_cpu_low;
+
+enum { CEI_CPU_MAX_STEP = 64 };
+
 typedef struct cei_cpu_kernels {
     const char *name;     /* of the tier: "c", "avx2", "avx512" */
     const char *features; /* instruction sets that the kernels use, parted by spaces */
@@ -82,6 +128,11 @@ typedef struct cei_cpu_kernels {
     /* out = (word + type) + position, [columns] each. */
     void (*embed)(const float *word, const float *type, const float *position, size_t columns, float *out);
 
+    /* bfloat16 values become the float32 that they are. */
+    void (*widen)(const uint16_t *from, size_t count, float *to);
+
+    cei_cpu_low bfloat16, int8;
+
     /* Runs rounds of independent multiply-adds on registers; returns how many floating-point operations (two for a
      * multiply-add) that were. The most that multiply could reach, for measurements. */
     double (*peak)(size_t rounds);
@@ -90,8 +141,9 @@ typedef struct cei_cpu_kernels {
 /* Portable C fills every slot; the others override what they do better. */
 void cei_cpu_fill_c(cei_cpu_kernels *kernels);
 #if defined(__x86_64__)
-void cei_cpu_fill_avx2(cei_cpu_kernels *kernels);   /* AVX2 and FMA */
-void cei_cpu_fill_avx512(cei_cpu_kernels *kernels); /* AVX-512 F, BW, DQ, VL */
+void cei_cpu_fill_avx2(cei_cpu_kernels *kernels);      /* AVX2 and FMA */
+void cei_cpu_fill_avx2_int8(cei_cpu_kernels *kernels); /* int8 products, for the panels of either */
+void cei_cpu_fill_avx512(cei_cpu_kernels *kernels);    /* AVX-512 F, BW, DQ, VL */
 #endif
 
 /* The best tiers that processor and operating system allow, without those in disable (CE_CPU_*). */

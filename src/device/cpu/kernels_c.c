@@ -267,6 +267,62 @@ static void embed(const float *word, const float *type, const float *position, s
     for (size_t i = 0; i < columns; i++) out[i] = (word[i] + type[i]) + position[i];
 }
 
+/* ---- low precision ------------------------------------------------------------------------------------------ */
+
+static void widen(const uint16_t *from, size_t count, float *to) {
+    for (size_t i = 0; i < count; i++) {
+        const uint32_t bits = (uint32_t)from[i] << 16;
+        memcpy(to + i, &bits, sizeof bits);
+    }
+}
+
+/* Elements are int16, the zero taken away. */
+static void prepare_int8(const float *x, size_t x_stride, size_t rows, size_t depth, void *a, size_t a_stride,
+                         cei_row_scale *scales) {
+    for (size_t r = 0; r < rows; r++) {
+        const float *row = x + r * x_stride;
+        int16_t *to = (int16_t *)(void *)((uint8_t *)a + r * a_stride);
+        const cei_row_scale found = cei_activation_scale(row, depth);
+        const float inverse = found.scale > 0 ? 1 / found.scale : 0, magic = 12582912.0f; /* rounds to an integer */
+        for (size_t i = 0; i < depth; i++) {
+            float q = ((row[i] * inverse + magic) - magic) + (float)found.zero;
+            q = q > 0 ? q : 0; /* NaN too becomes a number */
+            to[i] = (int16_t)((int32_t)(q > 255 ? 255 : q) - found.zero);
+        }
+        scales[r] = (cei_row_scale){found.scale, 0};
+    }
+}
+
+static void multiply_int8(const cei_cpu_low_product *p) {
+    const float *scales = p->panel;
+    const int8_t *values = (const int8_t *)p->panel + PANEL * (sizeof(float) + sizeof(int32_t));
+    for (size_t r = 0; r < p->rows; r++) {
+        const int16_t *a = (const int16_t *)(const void *)((const uint8_t *)p->a + r * p->a_stride);
+        int32_t sum[PANEL] = {0};
+        for (size_t i = 0; i < p->depth; i++)
+            for (size_t j = 0; j < PANEL; j++) sum[j] += a[i] * values[i * PANEL + j];
+        for (size_t j = 0; j < p->columns; j++) {
+            const float value = (float)sum[j] * (p->rows_scale[r].scale * scales[j]);
+            p->out[r * p->out_stride + j] = p->bias ? value + p->bias[j] : value;
+        }
+    }
+}
+
+static double peak_int8(size_t rounds) {
+    enum { CHAINS = 32 };
+    int32_t v[CHAINS];
+    for (int i = 0; i < CHAINS; i++) v[i] = i;
+    for (size_t n = 0; n < rounds; n++)
+        for (int i = 0; i < CHAINS; i++) v[i] = (int16_t)v[i] * 3 + i;
+    int32_t sum = 0;
+    for (int i = 0; i < CHAINS; i++) sum ^= v[i];
+    volatile int32_t keep = sum;
+    (void)keep;
+    return 2.0 * CHAINS * (double)rounds;
+}
+
+/* ---- the table ---------------------------------------------------------------------------------------------- */
+
 static double peak(size_t rounds) {
     enum { CHAINS = 32 };
     float v[CHAINS];
@@ -300,6 +356,14 @@ void cei_cpu_fill_c(cei_cpu_kernels *kernels) {
         .softmax = softmax,
         .norm = norm,
         .embed = embed,
+        .widen = widen,
+        .bfloat16 = {.group = 1, .step = 1},
+        .int8 = {.group = 1,
+                 .step = 1,
+                 .element = sizeof(int16_t),
+                 .prepare = prepare_int8,
+                 .multiply = multiply_int8,
+                 .peak = peak_int8},
         .peak = peak,
     };
 }

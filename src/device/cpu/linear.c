@@ -38,57 +38,59 @@ void cei_cpu_multiply_deep(const cei_cpu_kernels *kernels, const cei_cpu_product
     }
 }
 
-typedef struct linear_job {
-    const cei_cpu_device *device;
-    const cei_cpu_stream *stream;
-    const float *x, *weight, *bias;
-    float *out;
-    size_t rows, in, columns, panels;
-    size_t row_blocks, groups; /* of panels; a task is one of each */
-    cei_function function;
-} linear_job;
+cei_cpu_linear_block cei_cpu_find_block(const cei_cpu_linear_job *job, size_t task, size_t worker) {
+    const size_t block = task / job->groups, group = task % job->groups;
+    const size_t r0 = job->rows * block / job->row_blocks, r1 = job->rows * (block + 1) / job->row_blocks;
+    return (cei_cpu_linear_block){.first_row = r0,
+                                  .rows = r1 - r0,
+                                  .first_panel = job->panels * group / job->groups,
+                                  .end_panel = job->panels * (group + 1) / job->groups,
+                                  .scratch = job->stream->scratch + worker * job->stream->plan.total};
+}
 
 /* Copied, the rows of a block lie together in the second-level cache, apart by a stride that suits the first. That pays
  * when many panels read the copy, or where rows are whole pages apart (see cei_cpu_padded). */
-static bool should_copy(const linear_job *job, size_t rows, size_t panels) {
+static bool should_copy(const cei_cpu_linear_job *job, size_t rows, size_t panels) {
     if (rows * cei_cpu_padded(job->in) > job->device->copy_floats) return false;
     return panels * job->device->kernels.panel >= 256 || (job->in % 1024 == 0 && rows > 4);
 }
 
 static void run_block(void *argument, size_t task, size_t worker) {
-    const linear_job *job = argument;
+    const cei_cpu_linear_job *job = argument;
     const cei_cpu_kernels *kernels = &job->device->kernels;
-    const size_t width = kernels->panel, block = task / job->groups, group = task % job->groups;
-    const size_t r0 = job->rows * block / job->row_blocks, r1 = job->rows * (block + 1) / job->row_blocks;
-    const size_t p0 = job->panels * group / job->groups, p1 = job->panels * (group + 1) / job->groups;
-    float *scratch = job->stream->scratch + worker * job->stream->plan.total;
-    cei_cpu_product product = {
-        .rows = r1 - r0, .depth = job->in, .a = job->x + r0 * job->in, .a_stride = job->in, .out_stride = job->columns};
-    if (should_copy(job, product.rows, p1 - p0)) {
-        float *copy = scratch + job->stream->plan.rows;
+    const cei_cpu_linear_block b = cei_cpu_find_block(job, task, worker);
+    const float *weight = cei_cpu_at(job->weight->at);
+    const size_t width = kernels->panel;
+    cei_cpu_product product = {.rows = b.rows,
+                               .depth = job->in,
+                               .a = job->x + b.first_row * job->in,
+                               .a_stride = job->in,
+                               .out_stride = job->columns};
+    if (should_copy(job, b.rows, b.end_panel - b.first_panel)) {
+        float *copy = b.scratch + job->stream->plan.rows;
         product.a_stride = cei_cpu_padded(job->in);
         kernels->copy(product.a, job->in, product.rows, job->in, copy, product.a_stride);
         product.a = copy;
     }
-    for (size_t p = p0; p < p1; p++) {
+    for (size_t p = b.first_panel; p < b.end_panel; p++) {
         product.columns = cei_cpu_min(width, job->columns - p * width);
-        product.panel = job->weight + p * width * job->in;
-        product.next = p + 1 < p1 ? product.panel + width * job->in : NULL;
+        product.panel = weight + p * width * job->in;
+        product.next = p + 1 < b.end_panel ? product.panel + width * job->in : NULL;
         product.bias = job->bias ? job->bias + p * width : NULL;
-        product.out = job->out + r0 * job->columns + p * width;
-        cei_cpu_multiply_deep(kernels, &product, scratch + job->stream->plan.partial);
+        product.out = job->out + b.first_row * job->columns + p * width;
+        cei_cpu_multiply_deep(kernels, &product, b.scratch + job->stream->plan.partial);
         kernels->apply[job->function](product.out, product.rows, product.columns, job->columns);
     }
 }
 
 size_t cei_cpu_block_rows(const cei_cpu_device *device, size_t depth) {
     const size_t rows = device->copy_floats / cei_cpu_padded(depth);
-    return rows > CEI_CPU_MAX_ROWS ? CEI_CPU_MAX_ROWS : rows < 28 ? 28 : rows;
+    return rows > CEI_CPU_MAX_ROWS ? CEI_CPU_MAX_ROWS : rows < CEI_CPU_FEWEST_ROWS ? CEI_CPU_FEWEST_ROWS : rows;
 }
 
 /* How long the tasks take one after another on the busiest worker, in rows times panels. Each task also pays about
  * four rows and a quarter of a panel for its beginning and end. */
-static double estimate(const linear_job *job, size_t row_blocks, size_t groups, size_t workers) {
+static double estimate(const cei_cpu_linear_job *job, size_t row_blocks, size_t groups, size_t workers) {
     const double rows = (double)cei_cpu_divide_up(job->rows, row_blocks) + 4;
     const double panels = (double)cei_cpu_divide_up(job->panels, groups) + 0.25;
     return (double)cei_cpu_divide_up(row_blocks * groups, workers) * rows * panels;
@@ -96,7 +98,7 @@ static double estimate(const linear_job *job, size_t row_blocks, size_t groups, 
 
 /* Few rows are split by panels, many by rows, so that no worker waits long at the end. Two tasks a worker are enough:
  * all take about the same time. */
-static void split_job(linear_job *job, double work) {
+static void split_job(cei_cpu_linear_job *job, double work) {
     const size_t workers = cei_cpu_is_worth_waking(job->device, work) ? job->device->workers : 1;
     const size_t least = cei_cpu_divide_up(job->rows, cei_cpu_block_rows(job->device, job->in));
     job->row_blocks = cei_cpu_divide_up(least, workers) * workers;
@@ -119,11 +121,11 @@ ce_status cei_cpu_linear(cei_stream *stream, const cei_linear_args *args, ce_err
     if (status == CE_OK) status = cei_cpu_check_placed(args->bias, error);
     if (status != CE_OK) return status;
     const cei_cpu_device *device = cei_cpu_of(stream->device);
-    linear_job job = {
+    cei_cpu_linear_job job = {
         .device = device,
         .stream = cei_cpu_stream_of(stream),
         .x = cei_cpu_at(args->x),
-        .weight = cei_cpu_at(args->weight->at),
+        .weight = args->weight,
         .bias = args->bias ? cei_cpu_at(args->bias->at) : NULL,
         .out = cei_cpu_at(args->out),
         .rows = args->rows,
@@ -135,6 +137,7 @@ ce_status cei_cpu_linear(cei_stream *stream, const cei_linear_args *args, ce_err
     if (job.rows == 0 || job.columns == 0) return CE_OK;
     const double work = 2.0 * (double)job.rows * (double)job.in * (double)job.columns;
     split_job(&job, work);
-    cei_cpu_run(device, job.row_blocks * job.groups, work, run_block, &job);
+    const bool is_low = args->weight->format != CEI_FORMAT_FLOAT32;
+    cei_cpu_run(device, job.row_blocks * job.groups, work, is_low ? cei_cpu_run_low_block : run_block, &job);
     return CE_OK;
 }

@@ -1,4 +1,4 @@
-/* weights.c - how the cpu device holds weights, and proves what it holds.
+/* weights.c - how the cpu device holds float32 weights, and proves what it holds; weights_low.c has the others.
  *
  * A VECTOR or TABLE is row-major. A MATRIX [out, in] is panels of kernels.panel outputs, [panels][in][panel], the last
  * one padded with zeros: a product reads it from front to back. Work is shared out by panels and by parts of tables;
@@ -18,13 +18,14 @@ enum { PART = 1 << 17 };
 /* What moving a value costs, in the operations of cei_cpu_run. */
 static const double work_of_a_value = 8;
 
-size_t cei_cpu_weight_bytes(const cei_device *device, cei_role role, size_t rows, size_t columns) {
+size_t cei_cpu_weight_bytes(const cei_device *device, const cei_weight *shape) {
     const size_t panel = cei_cpu_of(device)->kernels.panel;
-    size_t bytes, padded = rows;
-    if (role == CEI_ROLE_MATRIX) {
-        if (!cei_mul_size(cei_cpu_divide_up(rows, panel), panel, &padded)) return 0;
+    size_t bytes, padded = shape->rows;
+    if (shape->format != CEI_FORMAT_FLOAT32) return cei_cpu_low_bytes(&cei_cpu_of(device)->kernels, shape);
+    if (shape->role == CEI_ROLE_MATRIX) {
+        if (!cei_mul_size(cei_cpu_divide_up(shape->rows, panel), panel, &padded)) return 0;
     }
-    if (!cei_mul_size(padded, columns, &bytes) || !cei_mul_size(bytes, sizeof(float), &bytes)) return 0;
+    if (!cei_mul_size(padded, shape->columns, &bytes) || !cei_mul_size(bytes, sizeof(float), &bytes)) return 0;
     if (!cei_add_size(bytes, CEI_BUFFER_ALIGNMENT - 1, &bytes)) return 0;
     return bytes / CEI_BUFFER_ALIGNMENT * CEI_BUFFER_ALIGNMENT;
 }
@@ -117,9 +118,13 @@ static void write_part(void *argument, size_t task, size_t worker) {
 }
 
 ce_status cei_cpu_weight_write(cei_device *device, const cei_weight *weight, size_t first, size_t count,
-                               const float *values, ce_error *error) {
+                               const float *values, const float *scales, ce_error *error) {
     const ce_status status = cei_cpu_check_placed(weight, error);
     if (status != CE_OK) return status;
+    if (weight->format != CEI_FORMAT_FLOAT32) {
+        cei_cpu_low_write(device, weight, first, count, values, scales);
+        return CE_OK;
+    }
     weight_job job = make_job(device, weight, first, count);
     job.from = values;
     run_job(device, weight, &job, write_panel, write_part);
@@ -147,9 +152,13 @@ static void read_part(void *argument, size_t task, size_t worker) {
 }
 
 ce_status cei_cpu_weight_read(cei_device *device, const cei_weight *weight, size_t first, size_t count, float *values,
-                              ce_error *error) {
+                              float *scales, ce_error *error) {
     const ce_status status = cei_cpu_check_placed(weight, error);
     if (status != CE_OK) return status;
+    if (weight->format != CEI_FORMAT_FLOAT32) {
+        cei_cpu_low_read(device, weight, first, count, values, scales);
+        return CE_OK;
+    }
     weight_job job = make_job(device, weight, first, count);
     job.to = values;
     run_job(device, weight, &job, read_panel, read_part);
@@ -200,6 +209,10 @@ ce_status cei_cpu_weight_checksum(cei_device *device, const cei_weight *weight, 
                                   uint64_t *checksum, ce_error *error) {
     const ce_status status = cei_cpu_check_placed(weight, error);
     if (status != CE_OK) return status;
+    if (weight->format != CEI_FORMAT_FLOAT32) {
+        *checksum = cei_cpu_low_checksum(device, weight, first, count);
+        return CE_OK;
+    }
     weight_job job = make_job(device, weight, first, count);
     run_job(device, weight, &job, sum_panel, sum_part);
     *checksum = cei_checksum_of(atomic_load(&job.a), atomic_load(&job.b));

@@ -30,11 +30,12 @@ typedef struct ref_buffer {
     uint8_t *data;
 } ref_buffer;
 
-/* Scratch memory: each part is long enough for one row of anything. */
+/* Scratch memory: each part is long enough for one row of anything, or for all rows of a batch. */
 typedef struct ref_stream {
     cei_stream base;
     float *row, *second, *third; /* [columns] each: rows being converted */
     float *scores;               /* [sequence] */
+    float *rounded;              /* [tokens, columns]: activations in low precision */
 } ref_stream;
 
 static void *at(cei_slice slice) { return ((ref_buffer *)slice.buffer)->data + slice.offset; }
@@ -83,9 +84,11 @@ static const float *read_row(reader *from, size_t row) {
         memset(from->scratch, 0xFF, from->weight->columns * sizeof(float));
         return from->scratch;
     }
+    const cei_format format = from->weight->format;
     const float *direct = cei_values_direct(&from->last->source, row - from->last->first);
-    if (direct) return direct;
-    cei_values_read(&from->last->source, row - from->last->first, 1, from->scratch);
+    if (direct && format == CEI_FORMAT_FLOAT32) return direct;
+    float scale;
+    cei_values_read_as(&from->last->source, row - from->last->first, 1, format, from->scratch, &scale);
     return from->scratch;
 }
 
@@ -104,14 +107,18 @@ static reader open_reader(const cei_stream *stream, const cei_weight *weight, fl
     return (reader){(const ref_device *)stream->device, weight, NULL, scratch};
 }
 
-static size_t weight_bytes(const cei_device *device, cei_role role, size_t rows, size_t columns) {
-    (void)device, (void)role;
-    size_t bytes;
-    if (!cei_mul_size(rows, columns, &bytes) || !cei_mul_size(bytes, sizeof(float), &bytes) ||
+/* Row-major float32 whatever the format, then the scales of an INT8 weight, which are only handed back. */
+static size_t weight_bytes(const cei_device *device, const cei_weight *shape) {
+    (void)device;
+    size_t bytes, columns = shape->columns;
+    if (shape->format == CEI_FORMAT_INT8 && !cei_add_size(columns, 1, &columns)) return 0;
+    if (!cei_mul_size(shape->rows, columns, &bytes) || !cei_mul_size(bytes, sizeof(float), &bytes) ||
         !cei_add_size(bytes, CEI_BUFFER_ALIGNMENT - 1, &bytes))
         return 0;
     return bytes / CEI_BUFFER_ALIGNMENT * CEI_BUFFER_ALIGNMENT;
 }
+
+static float *scales_of(const cei_weight *weight) { return (float *)at(weight->at) + weight->rows * weight->columns; }
 
 static ce_status check_placed(const cei_weight *weight, ce_error *error) {
     if (weight->at.buffer) return CE_OK;
@@ -119,21 +126,23 @@ static ce_status check_placed(const cei_weight *weight, ce_error *error) {
 }
 
 static ce_status weight_write(cei_device *device, const cei_weight *weight, size_t first, size_t count,
-                              const float *values, ce_error *error) {
+                              const float *values, const float *scales, ce_error *error) {
     (void)device;
     ce_status status = check_placed(weight, error);
-    if (status == CE_OK)
-        memcpy((float *)at(weight->at) + first * weight->columns, values, count * weight->columns * sizeof(float));
-    return status;
+    if (status != CE_OK) return status;
+    memcpy((float *)at(weight->at) + first * weight->columns, values, count * weight->columns * sizeof(float));
+    if (weight->format == CEI_FORMAT_INT8) memcpy(scales_of(weight) + first, scales, count * sizeof(float));
+    return CE_OK;
 }
 
 static ce_status weight_read(cei_device *device, const cei_weight *weight, size_t first, size_t count, float *values,
-                             ce_error *error) {
+                             float *scales, ce_error *error) {
     (void)device;
     ce_status status = check_placed(weight, error);
-    if (status == CE_OK)
-        memcpy(values, (float *)at(weight->at) + first * weight->columns, count * weight->columns * sizeof(float));
-    return status;
+    if (status != CE_OK) return status;
+    memcpy(values, (float *)at(weight->at) + first * weight->columns, count * weight->columns * sizeof(float));
+    if (weight->format == CEI_FORMAT_INT8) memcpy(scales, scales_of(weight) + first, count * sizeof(float));
+    return CE_OK;
 }
 
 static ce_status weight_checksum(cei_device *device, const cei_weight *weight, size_t first, size_t count,
@@ -169,9 +178,9 @@ static ce_status buffer_create(cei_device *device, size_t bytes, cei_buffer **ou
 
 static size_t stream_bytes(const cei_device *device, const cei_stream_limits *limits) {
     (void)device;
-    size_t floats;
-    if (!cei_mul_size(limits->columns, 3, &floats) || !cei_add_size(floats, limits->sequence, &floats) ||
-        !cei_mul_size(floats, sizeof(float), &floats))
+    size_t rows, floats;
+    if (!cei_add_size(limits->tokens, 3, &rows) || !cei_mul_size(limits->columns, rows, &floats) ||
+        !cei_add_size(floats, limits->sequence, &floats) || !cei_mul_size(floats, sizeof(float), &floats))
         return SIZE_MAX;
     return floats;
 }
@@ -194,6 +203,7 @@ static ce_status stream_create(cei_device *device, const cei_stream_limits *limi
     stream->second = stream->row + limits->columns;
     stream->third = stream->second + limits->columns;
     stream->scores = stream->third + limits->columns;
+    stream->rounded = stream->scores + limits->sequence;
     *out = &stream->base;
     return CE_OK;
 }
@@ -247,6 +257,11 @@ static ce_status linear(cei_stream *base, const cei_linear_args *args, ce_error 
     const size_t in = args->weight->columns, columns = args->weight->rows;
     const float *x = at(args->x), *bias = NULL;
     float *out = at(args->out);
+    if (args->weight->format != CEI_FORMAT_FLOAT32 && args->rows <= base->limits.tokens) {
+        memcpy(stream->rounded, x, args->rows * in * sizeof *x);
+        cei_ref_round_activations(args->weight->format, stream->rounded, args->rows, in);
+        x = stream->rounded;
+    }
     reader weights = open_reader(base, args->weight, stream->row);
     if (args->bias) {
         reader biases = open_reader(base, args->bias, stream->second);
@@ -295,7 +310,7 @@ static ce_status gather(cei_stream *stream, const cei_gather_args *args, ce_erro
 
 static bool supports(const cei_device *device, cei_op op, ce_precision precision) {
     (void)device;
-    return (unsigned)op < CEI_OP_COUNT && (precision == CE_PRECISION_DEFAULT || precision == CE_PRECISION_FLOAT32);
+    return (unsigned)op < CEI_OP_COUNT && (unsigned)precision <= CE_PRECISION_INT8;
 }
 
 static ce_status get_status(cei_device *device, ce_device_info *info, ce_error *error) {

@@ -21,6 +21,12 @@ void cei_ref_norm_row(const float *x, const float *residual, const float *gain, 
     for (size_t i = 0; i < columns; i++) out[i] = (float)(((double)out[i] - mean) * scale) * gain[i] + bias[i];
 }
 
+void cei_ref_round_activations(cei_format format, float *x, size_t rows, size_t columns) {
+    if (format == CEI_FORMAT_BFLOAT16) cei_round_rows(format, x, rows, columns, NULL);
+    if (format != CEI_FORMAT_INT8) return;
+    for (size_t r = 0; r < rows; r++) cei_round_activations(x + r * columns, columns);
+}
+
 float cei_ref_dot(const float *a, const float *b, size_t count) {
     enum { PARTS = 16 };
     float sums[PARTS] = {0};

@@ -15,6 +15,9 @@ void cei_ref_embed_row(const float *word, const float *type, const float *positi
 void cei_ref_norm_row(const float *x, const float *residual, const float *gain, const float *bias, size_t columns,
                       float epsilon, float *out);
 
+/* Rounds activations x [rows, columns] in place as a product with a weight of such a format may. */
+void cei_ref_round_activations(cei_format format, float *x, size_t rows, size_t columns);
+
 /* The sum of a[i] b[i]. */
 float cei_ref_dot(const float *a, const float *b, size_t count);
 

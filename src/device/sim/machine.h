@@ -20,7 +20,7 @@ typedef struct sim_buffer {
 
 typedef struct sim_stream {
     cei_stream base;
-    sim_buffer *scratch; /* float32 [limits.sequence] */
+    sim_buffer *scratch; /* float32 [limits.sequence], then [limits.columns] */
     bool busy;
 } sim_stream;
 

@@ -93,11 +93,15 @@ ce_status cei_sim_linear(cei_stream *stream, const cei_linear_args *args, ce_err
     const float *x = open_slice(&run, args->x), *weight = open_weight(&run, args->weight);
     const float *bias = args->bias ? open_weight(&run, args->bias) : NULL;
     float *out = open_slice(&run, args->out);
+    float *row = open_slice(&run, (cei_slice){&run.stream->scratch->base, stream->limits.sequence * sizeof *row});
     if (run.access.failed) return end(&run, NULL, NULL);
-    for (size_t r = 0; r < args->rows; r++)
+    for (size_t r = 0; r < args->rows; r++) {
+        memcpy(row, x + r * in, in * sizeof *row);
+        cei_ref_round_activations(args->weight->format, row, 1, in);
         for (size_t o = 0; o < outs; o++)
-            out[r * outs + o] = cei_ref_function(args->function, cei_ref_dot(x + r * in, weight + o * in, in) +
-                                                                     (bias ? bias[o] : 0.0f));
+            out[r * outs + o] =
+                cei_ref_function(args->function, cei_ref_dot(row, weight + o * in, in) + (bias ? bias[o] : 0.0f));
+    }
     return end(&run, args->rows ? out : NULL, NULL);
 }
 

@@ -75,10 +75,12 @@ static void buffer_free(cei_buffer *buffer) {
 
 /* ---- weights ------------------------------------------------------------------------------------------------- */
 
-static size_t weight_bytes(const cei_device *device, cei_role role, size_t rows, size_t columns) {
-    (void)device, (void)role;
-    size_t bytes;
-    if (!cei_mul_size(rows, columns, &bytes) || !cei_mul_size(bytes, sizeof(float), &bytes) ||
+/* Row-major float32 whatever the format, then the scales of an INT8 weight. */
+static size_t weight_bytes(const cei_device *device, const cei_weight *shape) {
+    (void)device;
+    size_t bytes, columns = shape->columns;
+    if (shape->format == CEI_FORMAT_INT8 && !cei_add_size(columns, 1, &columns)) return 0;
+    if (!cei_mul_size(shape->rows, columns, &bytes) || !cei_mul_size(bytes, sizeof(float), &bytes) ||
         !cei_add_size(bytes, CEI_BUFFER_ALIGNMENT - 1, &bytes))
         return 0;
     return bytes & ~(size_t)(CEI_BUFFER_ALIGNMENT - 1);
@@ -87,6 +89,11 @@ static size_t weight_bytes(const cei_device *device, cei_role role, size_t rows,
 /* The slice of rows from first on. */
 static cei_slice rows_of(const cei_weight *weight, size_t first) {
     return (cei_slice){weight->at.buffer, weight->at.offset + first * weight->columns * sizeof(float)};
+}
+
+/* The slice of the scales of rows from first on. */
+static cei_slice scales_of(const cei_weight *weight, size_t first) {
+    return (cei_slice){weight->at.buffer, weight->at.offset + (weight->rows * weight->columns + first) * sizeof(float)};
 }
 
 static void swap_floats(float *a, float *b, size_t count) {
@@ -120,13 +127,16 @@ static ce_status fail_access(sim_access *access, const cei_device *device, ce_er
 }
 
 static ce_status weight_write(cei_device *device, const cei_weight *weight, size_t first, size_t count,
-                              const float *values, ce_error *error) {
+                              const float *values, const float *scales, ce_error *error) {
     ce_status status = cei_sim_enter((sim_device *)device, CEI_SIM_UPLOAD, CEI_OP_COUNT, error);
     if (status != CE_OK || count == 0) return status;
     sim_access access = {0};
+    const bool is_scaled = weight->format == CEI_FORMAT_INT8;
     float *to = cei_sim_open_memory(&access, rows_of(weight, first));
+    float *to_scales = is_scaled ? cei_sim_open_memory(&access, scales_of(weight, first)) : NULL;
     if (access.failed) return fail_access(&access, device, error);
     memcpy(to, values, count * weight->columns * sizeof *to);
+    if (is_scaled) memcpy(to_scales, scales, count * sizeof *scales);
     cei_sim_corruption how;
     if (cei_sim_record_upload((sim_device *)device, weight, first, count, &how))
         corrupt(to, count, weight->columns, how);
@@ -135,13 +145,16 @@ static ce_status weight_write(cei_device *device, const cei_weight *weight, size
 }
 
 static ce_status weight_read(cei_device *device, const cei_weight *weight, size_t first, size_t count, float *values,
-                             ce_error *error) {
+                             float *scales, ce_error *error) {
     ce_status status = cei_sim_enter((sim_device *)device, CEI_SIM_DOWNLOAD, CEI_OP_COUNT, error);
     if (status != CE_OK || count == 0) return status;
     sim_access access = {0};
+    const bool is_scaled = weight->format == CEI_FORMAT_INT8;
     const float *from = cei_sim_open_memory(&access, rows_of(weight, first));
+    const float *from_scales = is_scaled ? cei_sim_open_memory(&access, scales_of(weight, first)) : NULL;
     if (access.failed) return fail_access(&access, device, error);
     memcpy(values, from, count * weight->columns * sizeof *values);
+    if (is_scaled) memcpy(scales, from_scales, count * sizeof *scales);
     cei_sim_close_memory(&access);
     return CE_OK;
 }
@@ -163,7 +176,9 @@ static ce_status weight_checksum(cei_device *device, const cei_weight *weight, s
 /* ---- streams ------------------------------------------------------------------------------------------------- */
 
 static size_t stream_bytes(const cei_device *device, const cei_stream_limits *limits) {
-    return weight_bytes(device, CEI_ROLE_VECTOR, 1, limits->sequence);
+    size_t floats;
+    if (!cei_add_size(limits->sequence, limits->columns, &floats)) return 0;
+    return weight_bytes(device, &(cei_weight){.role = CEI_ROLE_VECTOR, .rows = 1, .columns = floats});
 }
 
 static ce_status stream_create(cei_device *device, const cei_stream_limits *limits, cei_stream **out, ce_error *error) {
@@ -240,7 +255,7 @@ static ce_status device_status(cei_device *device, ce_device_info *info, ce_erro
 
 static bool device_supports(const cei_device *device, cei_op op, ce_precision precision) {
     int index = device->id.index;
-    bool known = precision == CE_PRECISION_DEFAULT || precision == CE_PRECISION_FLOAT32;
+    bool known = (unsigned)precision <= CE_PRECISION_INT8;
     return known && (unsigned)op < CEI_OP_COUNT && cei_sim_has_float32(index) && !cei_sim_lacks(index, op);
 }
 

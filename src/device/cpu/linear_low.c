@@ -1,0 +1,64 @@
+/* linear_low.c - tasks of linear layers whose weights are bfloat16 or int8.
+ *
+ * The rows of a task are rounded once into scratch memory, where they stay while the task's panels pass by. A tier
+ * without bfloat16 products widens each panel instead and takes the float32 product: rounded weights, whole
+ * activations, the same order of additions. */
+#include "device/cpu/cpu.h"
+
+/* Rows of widened panels are as wide as those of float32, and so is the way of the sum. */
+static void run_widened(const cei_cpu_linear_job *job, const cei_cpu_linear_block *b, const cei_cpu_low_layout *at) {
+    const cei_cpu_kernels *kernels = &job->device->kernels;
+    const uint8_t *weight = cei_cpu_at(job->weight->at);
+    const size_t width = kernels->panel;
+    float *panel = b->scratch + job->stream->plan.panel;
+    cei_cpu_product product = {.rows = b->rows,
+                               .depth = job->in,
+                               .a = job->x + b->first_row * job->in,
+                               .a_stride = job->in,
+                               .panel = panel,
+                               .out_stride = job->columns};
+    for (size_t p = b->first_panel; p < b->end_panel; p++) {
+        kernels->widen((const uint16_t *)(const void *)(weight + p * at->panel_bytes), job->in * width, panel);
+        product.columns = cei_cpu_min(width, job->columns - p * width);
+        product.bias = job->bias ? job->bias + p * width : NULL;
+        product.out = job->out + b->first_row * job->columns + p * width;
+        cei_cpu_multiply_deep(kernels, &product, b->scratch + job->stream->plan.partial);
+        kernels->apply[job->function](product.out, product.rows, product.columns, job->columns);
+    }
+}
+
+/* Bytes from one prepared row to the next: apart by a stride that suits the first-level cache. */
+static size_t row_stride(const cei_cpu_low_layout *at) {
+    return cei_cpu_padded(cei_cpu_divide_up(at->depth * at->low->element, sizeof(float))) * sizeof(float);
+}
+
+void cei_cpu_run_low_block(void *argument, size_t task, size_t worker) {
+    const cei_cpu_linear_job *job = argument;
+    const cei_cpu_kernels *kernels = &job->device->kernels;
+    const cei_cpu_linear_block b = cei_cpu_find_block(job, task, worker);
+    const cei_cpu_low_layout at = cei_cpu_low_lay_out(kernels, job->weight);
+    if (!at.low->multiply) {
+        run_widened(job, &b, &at);
+        return;
+    }
+    const uint8_t *weight = cei_cpu_at(job->weight->at);
+    const size_t width = kernels->panel;
+    float *rows = b.scratch + job->stream->plan.rows;
+    cei_row_scale *scales = (cei_row_scale *)(void *)(b.scratch + job->stream->plan.row_scales);
+    cei_cpu_low_product product = {.rows = b.rows,
+                                   .depth = at.depth,
+                                   .a = rows,
+                                   .a_stride = row_stride(&at),
+                                   .rows_scale = scales,
+                                   .out_stride = job->columns};
+    at.low->prepare(job->x + b.first_row * job->in, job->in, b.rows, job->in, rows, product.a_stride, scales);
+    for (size_t p = b.first_panel; p < b.end_panel; p++) {
+        product.columns = cei_cpu_min(width, job->columns - p * width);
+        product.panel = weight + p * at.panel_bytes;
+        product.next = p + 1 < b.end_panel ? weight + (p + 1) * at.panel_bytes : NULL;
+        product.bias = job->bias ? job->bias + p * width : NULL;
+        product.out = job->out + b.first_row * job->columns + p * width;
+        at.low->multiply(&product);
+        kernels->apply[job->function](product.out, product.rows, product.columns, job->columns);
+    }
+}

@@ -1,0 +1,83 @@
+/* rounding.c - rounding to bfloat16 and int8. Portable; relies on the default rounding mode, to nearest even. */
+#include "formats/rounding.h"
+
+#include <float.h>
+#include <math.h>
+#include <string.h>
+
+const char *cei_format_name(cei_format format) {
+    static const char *const names[CEI_FORMAT_COUNT] = {"float32", "bfloat16", "int8"};
+    return (unsigned)format < CEI_FORMAT_COUNT ? names[format] : "unknown";
+}
+
+float cei_round_bfloat16(float x) {
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    if (x != x)
+        bits |= UINT32_C(0x400000); /* quiet, and not made an infinity by losing its lower half */
+    else
+        bits += UINT32_C(0x7FFF) + (bits >> 16 & 1);
+    bits &= UINT32_C(0xFFFF0000);
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
+/* Adding and taking away 1.5 * 2^23 leaves the nearest integer, ties to even, of a value below 2^22. */
+static const float to_integer = 12582912.0f;
+
+static float nearest(float x) { return (x + to_integer) - to_integer; }
+
+static float largest_size(const float *row, size_t columns) {
+    float most = 0;
+    for (size_t i = 0; i < columns; i++) {
+        const float size = fabsf(row[i]);
+        most = size > most || size != size ? size : most;
+    }
+    return most;
+}
+
+static float round_int8(float *row, size_t columns) {
+    float scale = largest_size(row, columns) / 127;
+    if (!isfinite(scale)) return scale;
+    if (scale < FLT_MIN) scale = 0;
+    const float inverse = scale > 0 ? 1 / scale : 0;
+    for (size_t i = 0; i < columns; i++) {
+        float value = nearest(row[i] * inverse);
+        value = value > 127 ? 127 : value < -127 ? -127 : value;
+        row[i] = scale * value;
+    }
+    return scale;
+}
+
+void cei_round_rows(cei_format format, float *values, size_t rows, size_t columns, float *scales) {
+    switch (format) {
+    case CEI_FORMAT_FLOAT32: return;
+    case CEI_FORMAT_BFLOAT16:
+        for (size_t i = 0; i < rows * columns; i++) values[i] = cei_round_bfloat16(values[i]);
+        return;
+    case CEI_FORMAT_INT8:
+        for (size_t r = 0; r < rows; r++) scales[r] = round_int8(values + r * columns, columns);
+        return;
+    }
+}
+
+cei_row_scale cei_activation_scale(const float *x, size_t count) {
+    float least = 0, largest = 0;
+    for (size_t i = 0; i < count; i++) {
+        least = x[i] < least ? x[i] : least;
+        largest = x[i] > largest ? x[i] : largest;
+    }
+    const float scale = (largest - least) / 255;
+    if (!(scale >= FLT_MIN) || !isfinite(scale)) return (cei_row_scale){0, 0};
+    return (cei_row_scale){scale, (int32_t)nearest(-least * (1 / scale))};
+}
+
+void cei_round_activations(float *x, size_t count) {
+    const cei_row_scale row = cei_activation_scale(x, count);
+    const float inverse = row.scale > 0 ? 1 / row.scale : 0, zero = (float)row.zero;
+    for (size_t i = 0; i < count; i++) {
+        float q = nearest(x[i] * inverse) + zero;
+        q = q < 0 ? 0 : q > 255 ? 255 : q;
+        x[i] = row.scale * (q - zero);
+    }
+}
