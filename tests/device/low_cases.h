@@ -1,0 +1,32 @@
+/* low_cases.h - what the low precisions of any tier must do, as checks of a table of kernels: the tests of the cpu
+ * device call them for each tier that runs here, and others may for tables of their own.
+ *
+ * Each check takes the table and CEI_FORMAT_BFLOAT16 or CEI_FORMAT_INT8, and does nothing where the tier has no product
+ * of its own in that format. Seed first (cases_seed); a failure names the shape. */
+#ifndef CE_TEST_DEVICE_LOW_CASES_H
+#define CE_TEST_DEVICE_LOW_CASES_H
+
+#include "device/cases.h"
+
+/* Sizes that kernels.h allows; every slot filled, or none. */
+void low_check_table(const cei_cpu_kernels *kernels, cei_format format);
+
+/* Rounded rows: by the rule of rounding.h, to the bit; zeros behind them; nothing else touched. */
+void low_check_prepare(const cei_cpu_kernels *kernels, cei_format format);
+
+/* Rows of zeros, tiny rows, NaN and infinity, and values on the edge between two steps. */
+void low_check_prepare_edges(const cei_cpu_kernels *kernels, cei_format format);
+
+/* Products against exact integers, or double precision, with memory between guard pages. */
+void low_check_multiply(const cei_cpu_kernels *kernels, cei_format format);
+
+/* The same bits for a row alone, among others, and at any place. */
+void low_check_multiply_bits(const cei_cpu_kernels *kernels, cei_format format);
+
+/* prepare, then multiply: the product of the rounded rows. */
+void low_check_both(const cei_cpu_kernels *kernels, cei_format format);
+
+/* Every bfloat16 value; every tier has it. */
+void low_check_widen(const cei_cpu_kernels *kernels);
+
+#endif
