@@ -3,7 +3,10 @@
 #include "device/cases.h"
 
 #include "device/checksum.h"
+#include "formats/values.h"
 
+#include <float.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,12 +40,11 @@ static uint64_t wanted_checksum(const float *values, size_t count) {
     return cei_checksum_value(&sum);
 }
 
-static cei_weight make_weight(cpu_device *cpu, const weight_case *c) {
+static cei_weight make_weight(cpu_device *cpu, const weight_case *c, cei_format format) {
     ce_error error;
-    cei_weight weight = {c->role, c->rows, c->columns, {NULL, CEI_BUFFER_ALIGNMENT}, CEI_FORMAT_FLOAT32, false};
-    const size_t bytes =
-        cei_weight_bytes(cpu->device, &(cei_weight){.role = c->role, .rows = c->rows, .columns = c->columns});
-    assert_true(bytes > 0);
+    cei_weight weight = {c->role, c->rows, c->columns, {NULL, CEI_BUFFER_ALIGNMENT}, format, false};
+    const size_t bytes = cei_weight_bytes(cpu->device, &weight);
+    assert_true(bytes > 0 && bytes % CEI_BUFFER_ALIGNMENT == 0);
     expect_ok(cei_buffer_create(cpu->device, bytes + 2 * CEI_BUFFER_ALIGNMENT, &weight.at.buffer, &error), &error);
     /* What was in memory before must not matter. */
     memset(((cei_cpu_buffer *)weight.at.buffer)->data, 0x7F, bytes + 2 * CEI_BUFFER_ALIGNMENT);
@@ -68,22 +70,23 @@ static void expect_padding(const cpu_device *cpu, const cei_weight *weight) {
 }
 
 /* Written in parts of random heights, from last to first or first to last. */
-static void write_in_parts(cpu_device *cpu, const cei_weight *weight, const float *values) {
+static void write_in_parts(cpu_device *cpu, const cei_weight *weight, const float *values, const float *scales) {
     ce_error error;
     const bool backwards = random_bits() & 1;
     size_t done = 0;
     while (done < weight->rows) {
         const size_t count = random_size(1, weight->rows - done < 70 ? weight->rows - done : 70);
         const size_t first = backwards ? weight->rows - done - count : done;
-        expect_ok(cei_weight_write(cpu->device, weight, first, count, values + first * weight->columns, NULL, &error),
+        expect_ok(cei_weight_write(cpu->device, weight, first, count, values + first * weight->columns,
+                                   scales ? scales + first : NULL, &error),
                   &error);
         done += count;
     }
 }
 
-static void check_weight(cpu_device *cpu, const cei_weight *weight, const float *values) {
+static void check_weight(cpu_device *cpu, const cei_weight *weight, const float *values, const float *scales) {
     ce_error error;
-    float *back = random_words(weight->rows * weight->columns);
+    float *back = random_words(weight->rows * weight->columns), *back_scales = random_words(weight->rows);
     for (size_t round = 0; round < 6; round++) {
         const size_t first = round ? random_size(0, weight->rows) : 0;
         const size_t count = round ? random_size(0, weight->rows - first) : weight->rows;
@@ -91,24 +94,26 @@ static void check_weight(cpu_device *cpu, const cei_weight *weight, const float 
         uint64_t checksum = 1;
         expect_ok(cei_weight_checksum(cpu->device, weight, first, count, &checksum, &error), &error);
         assert_true(checksum == wanted_checksum(values + first * weight->columns, size));
-        expect_ok(cei_weight_read(cpu->device, weight, first, count, back, NULL, &error), &error);
+        expect_ok(cei_weight_read(cpu->device, weight, first, count, back, scales ? back_scales : NULL, &error),
+                  &error);
         assert_memory_equal(back, values + first * weight->columns, size * sizeof *back);
+        if (scales) assert_memory_equal(back_scales, scales + first, count * sizeof *scales);
     }
-    free(back);
+    free(back), free(back_scales);
 }
 
 static void test_weights(void **state) {
     static const unsigned threads[] = {1, 2, 3, 5};
     for (size_t i = 0; i < CASES; i++) {
         cpu_device cpu = cpu_open(*state, threads[i % 4]);
-        cei_weight weight = make_weight(&cpu, &cases[i]);
+        cei_weight weight = make_weight(&cpu, &cases[i], CEI_FORMAT_FLOAT32);
         float *values = random_words(cases[i].rows * cases[i].columns);
         ce_error error;
         expect_ok(cei_weight_write(cpu.device, &weight, 0, weight.rows, values, NULL, &error), &error);
-        check_weight(&cpu, &weight, values);
+        check_weight(&cpu, &weight, values, NULL);
         memset(((cei_cpu_buffer *)weight.at.buffer)->data, 0x7F, weight.at.buffer->bytes);
-        write_in_parts(&cpu, &weight, values);
-        check_weight(&cpu, &weight, values);
+        write_in_parts(&cpu, &weight, values, NULL);
+        check_weight(&cpu, &weight, values, NULL);
         expect_neighbours(&weight);
         expect_padding(&cpu, &weight);
         cei_buffer_free(weight.at.buffer);
@@ -121,7 +126,7 @@ static void test_weights(void **state) {
 static void test_checksum_sees(void **state) {
     cpu_device cpu = cpu_open(*state, 1);
     const weight_case c = {CEI_ROLE_MATRIX, 40, 50};
-    cei_weight weight = make_weight(&cpu, &c);
+    cei_weight weight = make_weight(&cpu, &c, CEI_FORMAT_FLOAT32);
     float *values = random_words(c.rows * c.columns);
     ce_error error;
     expect_ok(cei_weight_write(cpu.device, &weight, 0, weight.rows, values, NULL, &error), &error);
@@ -143,6 +148,194 @@ static void test_checksum_sees(void **state) {
     cpu_close(&cpu);
     free(values);
 }
+
+/* ---- low precision ------------------------------------------------------------------------------------------- */
+
+/* Values that a format holds exactly. bfloat16: any bits at all. int8: rows as rounding leaves them and, where
+ * from_file is set, as a file may bring them: with integers down to -128 and scales of either sign. */
+static float *low_values(const weight_case *c, cei_format format, bool from_file, float *scales) {
+    float *values = random_words(c->rows * c->columns);
+    for (size_t i = 0; i < c->rows * c->columns; i++) {
+        uint32_t bits;
+        memcpy(&bits, values + i, sizeof bits);
+        bits &= UINT32_C(0xFFFF0000);
+        memcpy(values + i, &bits, sizeof bits);
+    }
+    for (size_t r = 0; r < c->rows && format == CEI_FORMAT_INT8; r++) {
+        float *row = values + r * c->columns;
+        const float size = ldexpf(random_float(1, 2), (int)random_size(0, 200) - 110);
+        random_fill(row, c->columns, r % 7 == 6 ? 0 : size);
+        if (!from_file) {
+            cei_round_rows(format, row, 1, c->columns, scales + r);
+            continue;
+        }
+        scales[r] = r % 2 ? size : -size;
+        for (size_t i = 0; i < c->columns; i++) row[i] = scales[r] * (float)((int)random_size(0, 255) - 128);
+    }
+    return values;
+}
+
+static uint8_t *bytes_of(const cei_weight *weight) {
+    return ((cei_cpu_buffer *)weight->at.buffer)->data + weight->at.offset;
+}
+
+/* A matrix's panels are as kernels.h says: sums of the integers, and zeros for rows and columns that it hasn't. */
+static void expect_panels(const cpu_device *cpu, const cei_weight *weight) {
+    const cei_cpu_kernels *kernels = &cei_cpu_of(cpu->device)->kernels;
+    const cei_cpu_low_layout at = cei_cpu_low_lay_out(kernels, weight);
+    const bool is_int8 = weight->format == CEI_FORMAT_INT8;
+    const size_t group = at.low->group, width = kernels->panel, size = is_int8 ? 1 : 2;
+    for (size_t row = 0; row < (weight->rows + width - 1) / width * width; row++) {
+        const uint8_t *panel = bytes_of(weight) + row / width * at.panel_bytes;
+        int32_t sum = 0, held_sum = 0;
+        float scale = 0;
+        for (size_t k = 0; k < at.depth; k++) {
+            const uint8_t *value = panel + at.head + ((k / group * width + row % width) * group + k % group) * size;
+            const bool is_padding = row >= weight->rows || k >= weight->columns;
+            if (is_padding && (value[0] != 0 || value[size - 1] != 0)) fail_msg("row %zu, column %zu is no 0", row, k);
+            sum += is_int8 ? (int8_t)*value : 0;
+        }
+        if (!is_int8) continue;
+        memcpy(&scale, panel + row % width * sizeof scale, sizeof scale);
+        memcpy(&held_sum, panel + (width + row % width) * sizeof scale, sizeof held_sum);
+        if (held_sum != sum) fail_msg("row %zu: the sum is %d, not %d", row, (int)held_sum, (int)sum);
+        if (row >= weight->rows) assert_true(scale == 0);
+    }
+}
+
+static void check_low_weight(cpu_device *cpu, const weight_case *c, cei_format format, bool from_file) {
+    float *scales = random_words(c->rows), *values = low_values(c, format, from_file, scales);
+    const float *used = format == CEI_FORMAT_INT8 ? scales : NULL;
+    cei_weight weight = make_weight(cpu, c, format);
+    ce_error error;
+    expect_ok(cei_weight_write(cpu->device, &weight, 0, weight.rows, values, used, &error), &error);
+    check_weight(cpu, &weight, values, used);
+    memset(bytes_of(&weight), 0x7F, weight.at.buffer->bytes - 2 * CEI_BUFFER_ALIGNMENT);
+    write_in_parts(cpu, &weight, values, used);
+    check_weight(cpu, &weight, values, used);
+    expect_neighbours(&weight);
+    if (c->role == CEI_ROLE_MATRIX) expect_panels(cpu, &weight);
+    cei_buffer_free(weight.at.buffer);
+    free(values), free(scales);
+}
+
+static void test_low_weights(void **state) {
+    for (size_t i = 0; i < CASES; i++) {
+        cpu_device cpu = cpu_open(*state, 1 + (unsigned)(i % 3));
+        if (cases[i].role != CEI_ROLE_VECTOR) {
+            check_low_weight(&cpu, &cases[i], CEI_FORMAT_BFLOAT16, false);
+            check_low_weight(&cpu, &cases[i], CEI_FORMAT_INT8, false);
+            check_low_weight(&cpu, &cases[i], CEI_FORMAT_INT8, true);
+        }
+        cpu_close(&cpu);
+    }
+}
+
+/* What precision is for: half the bytes, and a quarter. */
+static void test_low_weights_are_small(void **state) {
+    cpu_device cpu = cpu_open(*state, 1);
+    for (int role = CEI_ROLE_TABLE; role <= CEI_ROLE_MATRIX; role++) {
+        cei_weight shape = {.role = (cei_role)role, .rows = 1536, .columns = 384};
+        const double full = (double)cei_weight_bytes(cpu.device, &shape);
+        shape.format = CEI_FORMAT_BFLOAT16;
+        assert_true((double)cei_weight_bytes(cpu.device, &shape) <= full * 0.51);
+        shape.format = CEI_FORMAT_INT8;
+        assert_true((double)cei_weight_bytes(cpu.device, &shape) <= full * 0.27);
+    }
+    cpu_close(&cpu);
+}
+
+/* Any bit of the memory: if what is read back changes, so does the checksum. */
+static void check_flips(cpu_device *cpu, cei_role role, cei_format format) {
+    const weight_case c = {role, 37, 50};
+    float scales[37], *values = low_values(&c, format, false, scales), *back = random_words(37 * 50);
+    cei_weight weight = make_weight(cpu, &c, format);
+    ce_error error;
+    expect_ok(cei_weight_write(cpu->device, &weight, 0, c.rows, values, scales, &error), &error);
+    const size_t bytes = weight.at.buffer->bytes - 2 * CEI_BUFFER_ALIGNMENT;
+    size_t seen = 0;
+    for (size_t round = 0; round < 500; round++) {
+        const size_t at = random_size(0, bytes - 1);
+        const uint8_t bit = (uint8_t)(1 << random_size(0, 7));
+        uint64_t checksum;
+        bytes_of(&weight)[at] ^= bit;
+        expect_ok(cei_weight_checksum(cpu->device, &weight, 0, c.rows, &checksum, &error), &error);
+        expect_ok(cei_weight_read(cpu->device, &weight, 0, c.rows, back, scales, &error), &error);
+        const bool differs = memcmp(back, values, c.rows * c.columns * sizeof *back) != 0;
+        assert_true((checksum != wanted_checksum(values, c.rows * c.columns)) == differs);
+        seen += differs;
+        bytes_of(&weight)[at] ^= bit;
+    }
+    assert_true(seen > 200); /* the rest is padding, rows of zeros, and sums of rows */
+    cei_buffer_free(weight.at.buffer);
+    free(values), free(back);
+}
+
+static void test_low_checksum_sees(void **state) {
+    cpu_device cpu = cpu_open(*state, 2);
+    check_flips(&cpu, CEI_ROLE_MATRIX, CEI_FORMAT_BFLOAT16);
+    check_flips(&cpu, CEI_ROLE_MATRIX, CEI_FORMAT_INT8);
+    check_flips(&cpu, CEI_ROLE_TABLE, CEI_FORMAT_BFLOAT16);
+    check_flips(&cpu, CEI_ROLE_TABLE, CEI_FORMAT_INT8);
+    cpu_close(&cpu);
+}
+
+/* An int8 value is found again at every scale that a weight may have. */
+static void test_every_integer_at_many_scales(void **state) {
+    enum { SCALES = 2000, VALUES = 256 };
+    cpu_device cpu = cpu_open(*state, 1);
+    const weight_case c = {CEI_ROLE_TABLE, SCALES, VALUES};
+    float *scales = random_words(SCALES), *values = random_words((size_t)SCALES * VALUES);
+    for (size_t r = 0; r < SCALES; r++) {
+        scales[r] = ldexpf(random_float(1, 2), (int)(r % 246) - 126); /* from the least normal number on */
+        for (size_t i = 0; i < VALUES; i++) values[r * VALUES + i] = scales[r] * (float)((int)i - 128);
+    }
+    scales[0] = FLT_MIN;
+    for (size_t i = 0; i < VALUES; i++) values[i] = FLT_MIN * (float)((int)i - 128);
+    cei_weight weight = make_weight(&cpu, &c, CEI_FORMAT_INT8);
+    ce_error error;
+    expect_ok(cei_weight_write(cpu.device, &weight, 0, SCALES, values, scales, &error), &error);
+    check_weight(&cpu, &weight, values, scales);
+    cei_buffer_free(weight.at.buffer);
+    cpu_close(&cpu);
+    free(scales), free(values);
+}
+
+static void test_low_sizes_overflow(void **state) {
+    static const size_t shapes[][2] = {{SIZE_MAX, 1},
+                                       {1, SIZE_MAX},
+                                       {SIZE_MAX / 2, 8},
+                                       {8, SIZE_MAX / 2},
+                                       {SIZE_MAX - 7, 1},
+                                       {1, SIZE_MAX - 7},
+                                       {(size_t)1 << 32, (size_t)1 << 32},
+                                       {SIZE_MAX, SIZE_MAX}};
+    cpu_device cpu = cpu_open(*state, 1);
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
+        for (int role = CEI_ROLE_TABLE; role <= CEI_ROLE_MATRIX; role++)
+            for (int format = CEI_FORMAT_BFLOAT16; format < CEI_FORMAT_COUNT; format++) {
+                const cei_weight shape = {.role = (cei_role)role,
+                                          .rows = shapes[i][0],
+                                          .columns = shapes[i][1],
+                                          .format = (cei_format)format};
+                assert_int_equal(cei_weight_bytes(cpu.device, &shape), 0);
+            }
+    cpu_close(&cpu);
+}
+
+static void test_int8_needs_scales(void **state) {
+    cpu_device cpu = cpu_open(*state, 1);
+    const weight_case c = {CEI_ROLE_MATRIX, 3, 5};
+    cei_weight weight = make_weight(&cpu, &c, CEI_FORMAT_INT8);
+    float values[15] = {0};
+    ce_error error;
+    expect_status(cei_weight_write(cpu.device, &weight, 0, 3, values, NULL, &error), CE_ERR_ARGUMENT, &error, "scales");
+    expect_status(cei_weight_read(cpu.device, &weight, 0, 3, values, NULL, &error), CE_ERR_ARGUMENT, &error, "scales");
+    cei_buffer_free(weight.at.buffer);
+    cpu_close(&cpu);
+}
+
+/* ---- sizes, memory -------------------------------------------------------------------------------------------- */
 
 static void test_sizes_overflow(void **state) {
     cpu_device cpu = cpu_open(*state, 1);
@@ -275,15 +468,22 @@ static void test_probe(void **state) {
     assert_true(info.memory_total > 0 && info.memory_free <= info.memory_total);
 }
 
+#define EVERY_TIER(name, function)                                                                       \
+    {name " (c)", function, NULL, NULL, &tiers[0]}, {name " (avx2)", function, NULL, NULL, &tiers[1]}, { \
+        name " (avx512)", function, NULL, NULL, &tiers[2]                                                \
+    }
+
 int main(void) {
     cases_seed();
     const struct CMUnitTest tests[] = {
-        {"weights (c)", test_weights, NULL, NULL, &tiers[0]},
-        {"weights (avx2)", test_weights, NULL, NULL, &tiers[1]},
-        {"weights (avx512)", test_weights, NULL, NULL, &tiers[2]},
-        {"checksum sees (c)", test_checksum_sees, NULL, NULL, &tiers[0]},
-        {"checksum sees (avx2)", test_checksum_sees, NULL, NULL, &tiers[1]},
-        {"checksum sees (avx512)", test_checksum_sees, NULL, NULL, &tiers[2]},
+        EVERY_TIER("weights", test_weights),
+        EVERY_TIER("checksum sees", test_checksum_sees),
+        EVERY_TIER("low weights", test_low_weights),
+        EVERY_TIER("low weights are small", test_low_weights_are_small),
+        EVERY_TIER("low checksum sees", test_low_checksum_sees),
+        EVERY_TIER("every integer at many scales", test_every_integer_at_many_scales),
+        EVERY_TIER("low sizes overflow", test_low_sizes_overflow),
+        {"int8 needs scales", test_int8_needs_scales, NULL, NULL, &tiers[0]},
         {"sizes overflow", test_sizes_overflow, NULL, NULL, &tiers[0]},
         {"no memory", test_no_memory, NULL, NULL, &tiers[0]},
         {"memory goes back", test_memory_goes_back, NULL, NULL, &tiers[0]},

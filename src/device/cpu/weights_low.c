@@ -122,7 +122,7 @@ static int32_t to_integers(const float *from, size_t count, float inverse, int8_
     int32_t sum = 0;
     for (size_t i = 0; i < count; i++) {
         float value = (from[i] * inverse + magic) - magic;
-        value = value > 127 ? 127 : value > -127 ? value : -127; /* NaN too becomes a number */
+        value = value > 127 ? 127 : value > -128 ? value : -128; /* NaN too becomes a number */
         to[i] = (int8_t)value;
         sum += to[i];
     }
