@@ -38,7 +38,7 @@ static float largest_size(const float *row, size_t columns) {
 
 static float round_int8(float *row, size_t columns) {
     float scale = largest_size(row, columns) / 127;
-    if (!isfinite(scale)) return scale;
+    if (!isfinite(scale * 127)) return scale * 127;
     if (scale < FLT_MIN) scale = 0;
     const float inverse = scale > 0 ? 1 / scale : 0;
     for (size_t i = 0; i < columns; i++) {

@@ -25,7 +25,7 @@ float cei_round_bfloat16(float x);
 
 /* Rounds values [rows, columns] in place, each row by itself. INT8: scales [rows] receives max|v| / 127 of each row, or
  * 0 if the row is 0 or too small to tell from it; FLOAT32 does nothing, and BFLOAT16 needs no scales. A row with a NaN
- * or an infinity has a scale that is not finite. */
+ * or an infinity (or a value that would become one) has a scale that is not finite. */
 void cei_round_rows(cei_format format, float *values, size_t rows, size_t columns, float *scales);
 
 /* An activation row in int8: x is about scale * (q - zero), q an integer from 0 to 255. */

@@ -106,11 +106,22 @@ const float *cei_values_direct(const cei_values *values, size_t first) {
     return (const float *)(const void *)at;
 }
 
+/* The rows' scales as they are in the file. Where one is 0 the row's zeros lose their signs, which came from integers
+ * that nothing can be told about any more. */
+static void keep_scales(const cei_values *values, size_t first, size_t count, float *out, float *scales) {
+    memcpy(scales, values->scales + first * sizeof *scales, count * sizeof *scales);
+    for (size_t row = 0; row < count; row++) {
+        if (scales[row] != 0) continue;
+        memset(out + row * values->columns, 0, values->columns * sizeof *out);
+        scales[row] = 0;
+    }
+}
+
 void cei_values_read_as(const cei_values *values, size_t first, size_t count, cei_format format, float *out,
                         float *scales) {
     cei_values_read(values, first, count, out);
     if (values->dtype == CEI_DTYPE_I8 && format == CEI_FORMAT_INT8)
-        memcpy(scales, values->scales + first * sizeof *scales, count * sizeof *scales);
+        keep_scales(values, first, count, out, scales);
     else
         cei_round_rows(format, out, count, values->columns, scales);
 }

@@ -73,8 +73,9 @@ static void record(upload *up, ce_status status, const ce_error *error) {
     pthread_mutex_unlock(&up->lock);
 }
 
-/* A scale that no weight has: of a row with NaN or infinity, or out of a file and too small to divide by. */
-static bool is_bad_scale(float scale) { return !isfinite(scale) || (scale != 0 && fabsf(scale) < FLT_MIN); }
+/* A scale that no weight has: of a row with NaN or infinity, or out of a file and too large to multiply by or too small
+ * to divide by. */
+static bool is_bad_scale(float scale) { return !isfinite(scale * 128) || (scale != 0 && fabsf(scale) < FLT_MIN); }
 
 static ce_status check_scales(const upload *up, const float *scales, size_t row, size_t count, ce_error *error) {
     const cei_plan *plan = &up->placement->blueprint->plan;
