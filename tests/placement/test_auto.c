@@ -12,7 +12,7 @@ static void fail_allocation(void) { cei_sim_fail(0, CEI_SIM_ALLOCATE, 2, CE_ERR_
 static void fail_upload(void) { cei_sim_fail(0, CEI_SIM_UPLOAD, 5, CE_ERR_DEVICE_FAULT); }
 static void lack_memory(void) { cei_sim_set_memory(0, 4096); }
 static void lack_attention(void) { cei_sim_lack_op(0, CEI_OP_ATTENTION, true); }
-static void lack_float32(void) { cei_sim_lack_float32(0, true); }
+static void lack_float32(void) { cei_sim_lack_precision(0, CE_PRECISION_FLOAT32, true); }
 static void corrupt(void) { cei_sim_corrupt_upload(0, 3, CEI_SIM_FLIP_BIT); }
 static void distort(void) { cei_sim_distort(0, CEI_OP_LINEAR, true); }
 static void lose(void) { cei_sim_lose(0, 10); }

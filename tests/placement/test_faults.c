@@ -181,9 +181,9 @@ static void test_a_lacking_operation_is_found_before_a_weight_is_sent(void **sta
 }
 
 static void sweep_lacking_precision(trial *t) {
-    cei_sim_lack_float32(0, true);
+    cei_sim_lack_precision(0, CE_PRECISION_FLOAT32, true);
     expect_fault(t, CE_ERR_UNSUPPORTED, "float32");
-    cei_sim_lack_float32(0, false);
+    cei_sim_lack_precision(0, CE_PRECISION_FLOAT32, false);
 }
 
 static void test_a_lacking_precision(void **state) {

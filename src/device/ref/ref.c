@@ -315,7 +315,7 @@ static bool supports(const cei_device *device, cei_op op, ce_precision precision
 
 static ce_status get_status(cei_device *device, ce_device_info *info, ce_error *error) {
     (void)device, (void)error;
-    *info = (ce_device_info){.usable = true, .float32 = true};
+    *info = (ce_device_info){.usable = true, .float32 = true, .bfloat16 = true, .int8 = true};
     snprintf(info->id, sizeof info->id, "ref");
     return CE_OK;
 }

@@ -13,7 +13,10 @@
 #include <sys/mman.h>
 #include <time.h>
 
-enum { UPLOADS = 4096 }; /* that are kept in mind on one device */
+enum {
+    UPLOADS = 4096, /* that are kept in mind on one device */
+    PRECISIONS = CE_PRECISION_INT8 + 1
+};
 #define DEFAULT_MEMORY (UINT64_C(256) << 20)
 
 typedef struct upload {
@@ -25,8 +28,8 @@ typedef struct upload {
 typedef struct machine_device {
     uint64_t memory, used;
     uint64_t epoch;
-    bool lost, unusable, no_float32;
-    bool lacks[CEI_OP_COUNT], distorts[CEI_OP_COUNT];
+    bool lost, unusable;
+    bool lacks[CEI_OP_COUNT], distorts[CEI_OP_COUNT], lacks_precision[PRECISIONS];
     char reason[256];
     uint64_t lose_in; /* calls; 0: not planned. So are those below */
     uint64_t fail_in[CEI_SIM_CALLS];
@@ -66,9 +69,10 @@ static void reset_device(machine_device *device) {
     memset(device->fail_in, 0, sizeof device->fail_in);
     memset(device->lacks, 0, sizeof device->lacks);
     memset(device->distorts, 0, sizeof device->distorts);
+    memset(device->lacks_precision, 0, sizeof device->lacks_precision);
     device->memory = DEFAULT_MEMORY;
     device->lose_in = device->corrupt_in = 0;
-    device->lost = device->unusable = device->no_float32 = false;
+    device->lost = device->unusable = false;
 }
 
 void cei_sim_reset(void) {
@@ -103,8 +107,8 @@ void cei_sim_lack_op(int index, cei_op op, bool on) {
     unlock();
 }
 
-void cei_sim_lack_float32(int index, bool on) {
-    lock(index)->no_float32 = on;
+void cei_sim_lack_precision(int index, ce_precision precision, bool on) {
+    lock(index)->lacks_precision[precision] = on;
     unlock();
 }
 
@@ -134,7 +138,13 @@ static bool read_flag(const bool *flag) {
 }
 
 bool cei_sim_lacks(int index, cei_op op) { return read_flag(&machine.devices[index].lacks[op]); }
-bool cei_sim_has_float32(int index) { return !read_flag(&machine.devices[index].no_float32); }
+/* The default is float32. */
+bool cei_sim_has_precision(int index, ce_precision precision) {
+    if (precision == CE_PRECISION_DEFAULT) precision = CE_PRECISION_FLOAT32;
+    if ((unsigned)precision >= PRECISIONS) return false;
+    return !read_flag(&machine.devices[index].lacks_precision[precision]);
+}
+
 bool cei_sim_distorts(int index, cei_op op) { return read_flag(&machine.devices[index].distorts[op]); }
 
 int cei_sim_devices(void) {
@@ -153,7 +163,9 @@ void cei_sim_describe(int index, ce_device_info *info) {
     info->memory_free = device->used < device->memory ? device->memory - device->used : 0;
     info->usable = !device->unusable;
     memcpy(info->reason, device->reason, sizeof info->reason);
-    info->float32 = !device->no_float32;
+    info->float32 = !device->lacks_precision[CE_PRECISION_FLOAT32];
+    info->bfloat16 = !device->lacks_precision[CE_PRECISION_BFLOAT16];
+    info->int8 = !device->lacks_precision[CE_PRECISION_INT8];
     unlock();
 }
 

@@ -49,7 +49,7 @@ bool cei_sim_record_upload(sim_device *device, const cei_weight *weight, size_t 
                            cei_sim_corruption *how);
 
 bool cei_sim_lacks(int index, cei_op op);
-bool cei_sim_has_float32(int index);
+bool cei_sim_has_precision(int index, ce_precision precision);
 bool cei_sim_distorts(int index, cei_op op);
 void cei_sim_describe(int index, ce_device_info *info);
 int cei_sim_devices(void);

@@ -255,8 +255,7 @@ static ce_status device_status(cei_device *device, ce_device_info *info, ce_erro
 
 static bool device_supports(const cei_device *device, cei_op op, ce_precision precision) {
     int index = device->id.index;
-    bool known = (unsigned)precision <= CE_PRECISION_INT8;
-    return known && (unsigned)op < CEI_OP_COUNT && cei_sim_has_float32(index) && !cei_sim_lacks(index, op);
+    return (unsigned)op < CEI_OP_COUNT && cei_sim_has_precision(index, precision) && !cei_sim_lacks(index, op);
 }
 
 static const cei_device_table table = {

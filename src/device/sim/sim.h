@@ -40,9 +40,9 @@ void cei_sim_set_memory(int index, uint64_t bytes);
 /* What a probe says from now on: cannot be used, and why. NULL: it can be. */
 void cei_sim_set_unusable(int index, const char *reason);
 
-/* While on, the device does without an operation, or without float32. */
+/* While on, the device does without an operation, or without a precision. */
 void cei_sim_lack_op(int index, cei_op op, bool on);
-void cei_sim_lack_float32(int index, bool on);
+void cei_sim_lack_precision(int index, ce_precision precision, bool on);
 
 /* Every operation takes at least so long. */
 void cei_sim_set_delay(unsigned microseconds);
