@@ -19,10 +19,19 @@ enum { SCENE_PAIRS = 6, SCENE_LABELS = 3, SCENE_SCORES = SCENE_PAIRS * SCENE_LAB
 extern char *scene_folder;
 extern tiny_model scene_shape;
 
+/* Of scene_options; float32 unless a test or its setup says otherwise. */
+extern ce_precision scene_precision;
+
 /* For cmocka_unit_test_setup_teardown. Teardown fails the test if a device still holds anything. */
 int scene_setup(void **state);
+int scene_setup_bfloat16(void **state);
+int scene_setup_int8(void **state);
 int scene_teardown(void **state);
 #define scene_test(name) cmocka_unit_test_setup_teardown(name, scene_setup, scene_teardown)
+#define scene_test_bfloat16(name) \
+    { #name " in bfloat16", name, scene_setup_bfloat16, scene_teardown, NULL }
+#define scene_test_int8(name) \
+    { #name " in int8", name, scene_setup_int8, scene_teardown, NULL }
 
 /* Options for device, one thread, and a log that scene_logged searches. */
 ce_load_options scene_options(const char *device);
@@ -43,6 +52,8 @@ void scene_score(ce_model *model, float scores[SCENE_SCORES]);
 
 /* Fails unless the model gives exactly these logits. */
 void scene_expect_scores(ce_model *model, const float scores[SCENE_SCORES]);
+
+/* Fails if two devices differ by more than docs/numerics.md lets them in the scene's precision. */
 void scene_expect_near(const float found[SCENE_SCORES], const float wanted[SCENE_SCORES]);
 
 /* Fails unless device index holds nothing, and no call misused it. */

@@ -16,6 +16,18 @@ static int setup(void **state) {
     return 0;
 }
 
+static int setup_bfloat16(void **state) {
+    setup(state);
+    scene_precision = CE_PRECISION_BFLOAT16;
+    return 0;
+}
+
+static int setup_int8(void **state) {
+    setup(state);
+    scene_precision = CE_PRECISION_INT8;
+    return 0;
+}
+
 /* ---- what is tried ------------------------------------------------------------------------------------------- */
 
 /* A way of placing the scene's model on sim:0 that a planned fault must make fail. */
@@ -264,17 +276,29 @@ static void test_each_call_of_scoring_fails_in_turn_and_the_model_works_on(void 
 }
 
 #define fault_test(name) cmocka_unit_test_setup_teardown(name, setup, scene_teardown)
+#define fault_test_bfloat16(name) \
+    { #name " in bfloat16", name, setup_bfloat16, scene_teardown, NULL }
+#define fault_test_int8(name) \
+    { #name " in int8", name, setup_int8, scene_teardown, NULL }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
         fault_test(test_each_call_to_the_device_fails_in_turn),
+        fault_test_bfloat16(test_each_call_to_the_device_fails_in_turn),
+        fault_test_int8(test_each_call_to_the_device_fails_in_turn),
         fault_test(test_the_device_is_lost_at_each_call_in_turn),
+        fault_test_bfloat16(test_the_device_is_lost_at_each_call_in_turn),
+        fault_test_int8(test_the_device_is_lost_at_each_call_in_turn),
         fault_test(test_each_upload_is_corrupted_in_turn),
+        fault_test_bfloat16(test_each_upload_is_corrupted_in_turn),
+        fault_test_int8(test_each_upload_is_corrupted_in_turn),
         fault_test(test_a_corrupted_tensor_is_named),
         fault_test(test_the_self_test_finds_a_wrong_operation),
         fault_test(test_a_lacking_operation_is_found_before_a_weight_is_sent),
         fault_test(test_a_lacking_precision),
         fault_test(test_too_little_memory_says_needed_free_and_total),
+        fault_test_bfloat16(test_too_little_memory_says_needed_free_and_total),
+        fault_test_int8(test_too_little_memory_says_needed_free_and_total),
         fault_test(test_memory_that_others_hold_is_not_free),
         fault_test(test_each_call_of_scoring_fails_in_turn_and_the_model_works_on),
     };
