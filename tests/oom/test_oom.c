@@ -217,9 +217,12 @@ static void test_rank(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        scene_test(test_load),     scene_test(test_first_predict), scene_test(test_predict_of_a_deferred_model),
-        scene_test(test_place),    scene_test(test_move),          scene_test(test_check),
-        scene_test(test_tokenize), scene_test(test_devices),       scene_test(test_rank),
+        scene_test(test_load),          scene_test_int8(test_load),
+        scene_test(test_first_predict), scene_test(test_predict_of_a_deferred_model),
+        scene_test(test_place),         scene_test(test_move),
+        scene_test_int8(test_move),     scene_test(test_check),
+        scene_test(test_tokenize),      scene_test(test_devices),
+        scene_test(test_rank),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -158,13 +158,30 @@ static void test_two_callers(void **state) {
     expect_no_allocation_of_two("sim:0", 1);
 }
 
+static int make_texts_bfloat16(void **state) {
+    make_texts(state);
+    scene_precision = CE_PRECISION_BFLOAT16;
+    return 0;
+}
+
+static int make_texts_int8(void **state) {
+    make_texts(state);
+    scene_precision = CE_PRECISION_INT8;
+    return 0;
+}
+
 #define steady_test(name) cmocka_unit_test_setup_teardown(name, make_texts, scene_teardown)
+#define steady_test_bfloat16(name) \
+    { #name " in bfloat16", name, make_texts_bfloat16, scene_teardown, NULL }
+#define steady_test_int8(name) \
+    { #name " in int8", name, make_texts_int8, scene_teardown, NULL }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        steady_test(test_one_caller),
-        steady_test(test_scoring_counts_when_it_does_allocate),
-        steady_test(test_two_callers),
+        steady_test(test_one_caller),       steady_test_bfloat16(test_one_caller),
+        steady_test_int8(test_one_caller),  steady_test(test_scoring_counts_when_it_does_allocate),
+        steady_test(test_two_callers),      steady_test_bfloat16(test_two_callers),
+        steady_test_int8(test_two_callers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
