@@ -2,6 +2,7 @@
  * was measured in the same run.
  *
  *     bench_kernels [--tier c|avx2|avx512] [--repeats N] [--threads 1|2] [--only linear|attention|rows|weights]
+ *                   [--precision float32|bfloat16|int8]
  *
  * Each figure is the best of N repeats, and each repeat measures the peak too: on a shared machine the clock and the
  * neighbours change from second to second. On one thread time is that thread's CPU time, on two it is wall-clock time.
@@ -22,6 +23,7 @@ typedef struct bench {
     cei_device *device;
     cei_stream *stream;
     cei_buffer *weights, *bias, *in, *out, *residual;
+    cei_format format; /* of the weights of linear layers */
     unsigned repeats;
 } bench;
 
@@ -58,10 +60,10 @@ static cei_buffer *make_buffer(bench *b, size_t floats) {
     return buffer;
 }
 
-static void bench_open(bench *b, unsigned threads, uint64_t disable, unsigned repeats) {
+static void bench_open(bench *b, unsigned threads, uint64_t disable, cei_format format, unsigned repeats) {
     ce_error error;
     const cei_stream_limits limits = {TOKENS, 8192, 256, WIDEST};
-    *b = (bench){.repeats = repeats};
+    *b = (bench){.format = format, .repeats = repeats};
     require(cei_pool_create(threads, &b->pool, &error), &error);
     const cei_device_options options = {b->pool, disable};
     require(cei_device_open((cei_device_id){"cpu", 0}, &options, &b->device, &error), &error);
@@ -87,20 +89,25 @@ static void bench_close(bench *b) {
 /* ---- the peak ----------------------------------------------------------------------------------------------- */
 
 typedef struct peak_job {
-    const cei_cpu_kernels *kernels;
+    double (*peak)(size_t rounds);
     double flops[MAX_THREADS];
 } peak_job;
+
+static double (*peak_of(const cei_cpu_kernels *kernels, cei_format format))(size_t) {
+    const cei_cpu_low *low = format == CEI_FORMAT_INT8 ? &kernels->int8 : &kernels->bfloat16;
+    return format != CEI_FORMAT_FLOAT32 && low->peak ? low->peak : kernels->peak;
+}
 
 static void run_peak(void *argument, size_t task, size_t worker) {
     (void)worker;
     peak_job *job = argument;
-    job->flops[task] = job->kernels->peak(200000);
+    job->flops[task] = job->peak(200000);
 }
 
 /* GFLOP/s of all threads together. */
 static double measure_peak(const bench *b) {
     const cei_cpu_device *cpu = cei_cpu_of(b->device);
-    peak_job job = {&cpu->kernels, {0}};
+    peak_job job = {peak_of(&cpu->kernels, b->format), {0}};
     const double start = now_ms(b);
     cei_pool_run(b->pool, cpu->workers, run_peak, &job);
     const double ms = now_ms(b) - start;
@@ -148,10 +155,21 @@ typedef struct linear_case {
 static void run_linear(bench *b, const void *argument) {
     const linear_case *c = argument;
     ce_error error;
-    const cei_weight weight = {CEI_ROLE_MATRIX, c->out, c->in, {b->weights, 0}, CEI_FORMAT_FLOAT32, false};
+    const cei_weight weight = {CEI_ROLE_MATRIX, c->out, c->in, {b->weights, 0}, b->format, false};
     const cei_weight bias = {CEI_ROLE_VECTOR, 1, c->out, {b->bias, 0}, CEI_FORMAT_FLOAT32, false};
     const cei_linear_args args = {c->rows, {b->in, 0}, &weight, &bias, c->function, {b->out, 0}};
     require(cei_linear(b->stream, &args, &error), &error);
+}
+
+/* Weights of the shape, rounded and packed. */
+static void send_weight(bench *b, size_t in, size_t out) {
+    ce_error error;
+    float *values = random_floats(in * out), *scales = random_floats(out);
+    const cei_weight weight = {CEI_ROLE_MATRIX, out, in, {b->weights, 0}, b->format, false};
+    cei_round_rows(b->format, values, out, in, scales);
+    require(cei_weight_write(b->device, &weight, 0, out, values, scales, &error), &error);
+    free(values);
+    free(scales);
 }
 
 static void bench_linear(bench *b, size_t threads) {
@@ -159,6 +177,7 @@ static void bench_linear(bench *b, size_t threads) {
                                        {768, 3072}, {1024, 1024}, {4096, 1024}};
     static const size_t row_counts[] = {1, 8, 32, 128, 512, 4096};
     for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++) {
+        send_weight(b, shapes[s][0], shapes[s][1]);
         for (size_t m = 0; m < sizeof row_counts / sizeof *row_counts; m++) {
             const linear_case c = {shapes[s][0], shapes[s][1], row_counts[m], CEI_FN_IDENTITY};
             const double flops = 2.0 * (double)c.rows * (double)c.in * (double)c.out;
@@ -168,6 +187,7 @@ static void bench_linear(bench *b, size_t threads) {
                    flops);
         }
     }
+    send_weight(b, 384, 1536);
     const linear_case gelu = {384, 1536, TOKENS, CEI_FN_GELU};
     report("linear 384->1536 gelu", TOKENS, threads, measure(b, run_linear, &gelu, 1), 2.0 * TOKENS * 384 * 1536);
 }
@@ -262,6 +282,7 @@ static void bench_weights(bench *b, size_t threads) {
 
 typedef struct options {
     uint64_t disable;
+    cei_format format;
     unsigned repeats, threads; /* threads 0: one, then two */
     const char *only;          /* "" is everything */
 } options;
@@ -271,7 +292,7 @@ static bool wants(const options *o, const char *part) { return !*o->only || strc
 static void run_all(const options *o, unsigned threads) {
     bench b;
     const size_t columns = 384;
-    bench_open(&b, threads, o->disable, o->repeats);
+    bench_open(&b, threads, o->disable, o->format, o->repeats);
     if (wants(o, "linear")) bench_linear(&b, threads);
     if (wants(o, "attention")) bench_attention(&b, threads);
     if (wants(o, "rows")) report("norm 384 with residual", TOKENS, threads, measure(&b, run_norm, &columns, 1), 0);
@@ -290,6 +311,9 @@ static options parse_options(int count, char **arguments) {
         if (strcmp(name, "--repeats") == 0) o.repeats = (unsigned)strtoul(value, NULL, 10);
         if (strcmp(name, "--threads") == 0) o.threads = (unsigned)strtoul(value, NULL, 10);
         if (strcmp(name, "--only") == 0) o.only = value;
+        if (strcmp(name, "--precision") == 0)
+            for (int f = 0; f < CEI_FORMAT_COUNT; f++)
+                if (strcmp(value, cei_format_name((cei_format)f)) == 0) o.format = (cei_format)f;
         if (strcmp(name, "--tier") == 0)
             o.disable = strcmp(value, "c") == 0 ? CE_CPU_AVX2 : strcmp(value, "avx2") == 0 ? CE_CPU_AVX512 : 0;
     }
