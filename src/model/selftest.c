@@ -93,7 +93,7 @@ ce_status cei_probe_reference(const cei_blueprint *blueprint, const cei_checkpoi
     cei_stream *stream = NULL;
     cei_buffer *workspace = NULL;
     size_t bytes = network->architecture->workspace(network, CEI_PROBE_TOKENS, CEI_PROBE_SEQUENCES);
-    ce_status status = cei_ref_open(&device, error);
+    ce_status status = cei_ref_open(blueprint->pool, &device, error);
     if (status == CE_OK) status = bind_weights(device, &blueprint->plan, checkpoint, error);
     if (status == CE_OK) status = cei_stream_create(device, &limits, &stream, error);
     if (status == CE_OK) status = cei_buffer_create(device, bytes, &workspace, error);

@@ -40,7 +40,7 @@ static bench bench_open(const target *on, unsigned threads, cei_stream_limits li
         b.cpu = cpu_open(on->of, threads);
         b.device = b.cpu.device;
     } else if (strcmp(on->name, "ref") == 0) {
-        expect_ok(cei_ref_open(&b.device, &b.error), &b.error);
+        expect_ok(cei_ref_open(NULL, &b.device, &b.error), &b.error);
     } else {
         cei_sim_reset();
         cei_sim_set_devices(1);

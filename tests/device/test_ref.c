@@ -19,7 +19,7 @@ typedef struct bench {
 
 static bench bench_open(cei_stream_limits limits) {
     bench b = {0};
-    expect_ok(cei_ref_open(&b.device, &b.error), &b.error);
+    expect_ok(cei_ref_open(NULL, &b.device, &b.error), &b.error);
     expect_ok(cei_stream_create(b.device, &limits, &b.stream, &b.error), &b.error);
     return b;
 }

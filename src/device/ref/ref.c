@@ -1,4 +1,5 @@
-/* ref.c - the reference device: the plainest loops that compute what device.h says, on one thread.
+/* ref.c - the reference device: the plainest loops that compute what device.h says. The outputs of a linear layer are
+ * shared out over the threads of a pool, each computed by one thread.
  *
  * Weights are rows of memory that was bound, converted as they are read, or row-major float32 in a buffer of its own.
  * It relies on device.c's checks as every driver does, and must not be used for work of any size. */
@@ -21,6 +22,7 @@ typedef struct binding {
 
 typedef struct ref_device {
     cei_device base;
+    cei_pool *pool; /* not owned; NULL is the caller's thread alone */
     binding *bindings;
     size_t count, capacity;
 } ref_device;
@@ -36,6 +38,7 @@ typedef struct ref_stream {
     float *row, *second, *third; /* [columns] each: rows being converted */
     float *scores;               /* [sequence] */
     float *rounded;              /* [tokens, columns]: activations in low precision */
+    float *weights;              /* [workers, columns]: rows of a matrix being converted */
 } ref_stream;
 
 static void *at(cei_slice slice) { return ((ref_buffer *)slice.buffer)->data + slice.offset; }
@@ -176,10 +179,14 @@ static ce_status buffer_create(cei_device *device, size_t bytes, cei_buffer **ou
     return CE_OK;
 }
 
+static size_t workers_of(const cei_device *device) {
+    cei_pool *pool = ((const ref_device *)device)->pool;
+    return pool ? cei_pool_size(pool) : 1;
+}
+
 static size_t stream_bytes(const cei_device *device, const cei_stream_limits *limits) {
-    (void)device;
     size_t rows, floats;
-    if (!cei_add_size(limits->tokens, 3, &rows) || !cei_mul_size(limits->columns, rows, &floats) ||
+    if (!cei_add_size(limits->tokens, 3 + workers_of(device), &rows) || !cei_mul_size(limits->columns, rows, &floats) ||
         !cei_add_size(floats, limits->sequence, &floats) || !cei_mul_size(floats, sizeof(float), &floats))
         return SIZE_MAX;
     return floats;
@@ -204,6 +211,7 @@ static ce_status stream_create(cei_device *device, const cei_stream_limits *limi
     stream->third = stream->second + limits->columns;
     stream->scores = stream->third + limits->columns;
     stream->rounded = stream->scores + limits->sequence;
+    stream->weights = stream->rounded + limits->tokens * limits->columns;
     *out = &stream->base;
     return CE_OK;
 }
@@ -250,30 +258,51 @@ static ce_status norm(cei_stream *base, const cei_norm_args *args, ce_error *err
     return CE_OK;
 }
 
+typedef struct linear_job {
+    const ref_stream *stream;
+    const cei_linear_args *args;
+    const float *x, *bias;
+    float *out;
+} linear_job;
+
+enum { OUTPUTS = 64 /* of a task */ };
+
 /* Weights outside, rows inside: a row of weights is converted once. */
+static void run_outputs(void *argument, size_t task, size_t worker) {
+    const linear_job *job = argument;
+    const cei_linear_args *args = job->args;
+    const size_t in = args->weight->columns, columns = args->weight->rows, end = (task + 1) * OUTPUTS;
+    reader weights =
+        open_reader(&job->stream->base, args->weight, job->stream->weights + worker * job->stream->base.limits.columns);
+    for (size_t c = task * OUTPUTS; c < end && c < columns; c++) {
+        const float *weight = read_row(&weights, c);
+        for (size_t r = 0; r < args->rows; r++) {
+            const float sum = cei_ref_dot(job->x + r * in, weight, in);
+            job->out[r * columns + c] = cei_ref_function(args->function, job->bias ? sum + job->bias[c] : sum);
+        }
+    }
+}
+
 static ce_status linear(cei_stream *base, const cei_linear_args *args, ce_error *error) {
     (void)error;
     ref_stream *stream = (ref_stream *)base;
-    const size_t in = args->weight->columns, columns = args->weight->rows;
-    const float *x = at(args->x), *bias = NULL;
-    float *out = at(args->out);
+    cei_pool *pool = ((const ref_device *)base->device)->pool;
+    const size_t in = args->weight->columns, tasks = (args->weight->rows + OUTPUTS - 1) / OUTPUTS;
+    linear_job job = {stream, args, at(args->x), NULL, at(args->out)};
     if (args->weight->format != CEI_FORMAT_FLOAT32 && args->rows <= base->limits.tokens) {
-        memcpy(stream->rounded, x, args->rows * in * sizeof *x);
+        memcpy(stream->rounded, job.x, args->rows * in * sizeof *job.x);
         cei_ref_round_activations(args->weight->format, stream->rounded, args->rows, in);
-        x = stream->rounded;
+        job.x = stream->rounded;
     }
-    reader weights = open_reader(base, args->weight, stream->row);
     if (args->bias) {
         reader biases = open_reader(base, args->bias, stream->second);
-        bias = read_vector(&biases);
+        job.bias = read_vector(&biases);
     }
-    for (size_t c = 0; c < columns; c++) {
-        const float *weight = read_row(&weights, c);
-        for (size_t r = 0; r < args->rows; r++) {
-            const float sum = cei_ref_dot(x + r * in, weight, in);
-            out[r * columns + c] = cei_ref_function(args->function, bias ? sum + bias[c] : sum);
-        }
+    if (pool) {
+        cei_pool_run(pool, tasks, run_outputs, &job);
+        return CE_OK;
     }
+    for (size_t task = 0; task < tasks; task++) run_outputs(&job, task, 0);
     return CE_OK;
 }
 
@@ -348,11 +377,12 @@ static const cei_device_table table = {
     .gather = gather,
 };
 
-ce_status cei_ref_open(cei_device **out, ce_error *error) {
+ce_status cei_ref_open(cei_pool *pool, cei_device **out, ce_error *error) {
     *out = NULL;
     ref_device *device = cei_alloc_zeroed(1, sizeof *device);
     if (!device) return cei_fail_memory(error, "the reference device", sizeof *device);
     device->base = (cei_device){&table, {"ref", 0}};
+    device->pool = pool;
     *out = &device->base;
     return CE_OK;
 }

@@ -9,7 +9,8 @@
 #include "device/device.h"
 #include "formats/values.h"
 
-ce_status cei_ref_open(cei_device **device, ce_error *error);
+/* pool shares the work, and outlives the device; NULL is the caller's thread alone. */
+ce_status cei_ref_open(cei_pool *pool, cei_device **device, ce_error *error);
 
 /* Rows [first, first + rows of source) of weight are read from source, which must outlive the device.
  * For a VECTOR, whose parts are laid end to end, first counts elements. weight is known by its address, which the
