@@ -51,6 +51,8 @@ static const option_row rows[] = {
      "'crossenc devices' says what is there"},
     {NULL, 't', "threads", "N", CLI_WITH_MODEL, TYPE_COUNT, FIELD(threads), 0, NULL,
      "CPU threads (default: 0, all that this process may use)"},
+    {NULL, 0, "cpus", "LIST", CLI_WITH_MODEL, TYPE_STRING, FIELD(cpus), 0, NULL,
+     "CPUs to bind threads to, as in 0-3,8 (default: none); gives --threads its default"},
     {NULL, 0, "max-length", "N", CLI_WITH_MODEL, TYPE_COUNT, FIELD(max_length), 0, NULL,
      "tokens of a pair; longer ones are truncated (default: 0, the model's limit)"},
     {NULL, 0, "precision", "NAME", CLI_WITH_MODEL, TYPE_CHOICE, FIELD(precision), 0, precisions,

@@ -3,7 +3,7 @@
 # The options of a command, and for those that have a value what it is: option:value. A value is a list of words
 # parted by commas, or FILE, DIR, DEVICE or TEXT.
 _crossenc_options() {
-    local model='-m:DIR --model:DIR -d:DEVICE --device:DEVICE -t:TEXT --threads:TEXT --max-length:TEXT
+    local model='-m:DIR --model:DIR -d:DEVICE --device:DEVICE -t:TEXT --threads:TEXT --cpus:TEXT --max-length:TEXT
         --precision:default,float32,bfloat16,int8 --batch-tokens:TEXT --json --color:auto,always,never -Q --quiet -v --verbose
         -h --help'
     local scores='-a:ACTIVATION --activation:ACTIVATION -l --logits --deferred --utf8:strict,replace'

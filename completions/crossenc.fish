@@ -28,6 +28,7 @@ complete -c crossenc -n '__fish_seen_subcommand_from help' -a 'rank predict eval
 complete -c crossenc -n $model -s m -l model -xa '(__fish_complete_directories)' -d 'Model folder or name'
 complete -c crossenc -n $model -s d -l device -xa '(__crossenc_devices)' -d 'Where to run'
 complete -c crossenc -n $model -s t -l threads -x -d 'CPU threads'
+complete -c crossenc -n $model -l cpus -x -d 'CPUs to bind threads to'
 complete -c crossenc -n $model -l max-length -x -d 'Tokens of a pair'
 complete -c crossenc -n $model -l precision -xa 'default float32 bfloat16 int8' -d 'How numbers are multiplied'
 complete -c crossenc -n $model -l batch-tokens -x -d 'Tokens encoded together'

@@ -59,6 +59,9 @@ typedef struct ce_load_options {
     ce_precision precision;   /* default: float32 */
     unsigned threads;         /* CPU threads that one call may use, the caller's included; 1 starts none;
                                  0 is all that this process may use (affinity and cgroup quota) */
+    const char *cpus;         /* CPUs to bind those threads to, "0-3,8": the second thread to the second of them, and
+                                 so on; the caller's own thread is never bound. threads 0 is then their number.
+                                 NULL binds none, which lets the system choose */
     size_t max_length;        /* tokens of a pair, special ones included; 0 is the model's own limit.
                                  At most the number of positions of the model */
     size_t num_labels;        /* 0 is the config's; else the classifier head must have as many rows */

@@ -1,9 +1,12 @@
-/* cpus.c - how many CPUs this process may use. Relies on Linux's affinity masks and control groups; must not allocate.
+/* cpus.c - how many CPUs this process may use, and lists of them. Relies on Linux's affinity masks and control groups;
+ * must not allocate.
  *
  * A container that is given two CPUs of a large machine usually sees all of them in its affinity mask, and is held to
  * two by the quota of its control group. */
 #define _GNU_SOURCE /* sched_getaffinity */
 #include "base/pool.h"
+
+#include "base/error.h"
 
 #include <fcntl.h>
 #include <sched.h>
@@ -77,4 +80,48 @@ unsigned cei_usable_cpus(void) {
     int allowed = sched_getaffinity(0, sizeof masks, masks) == 0 ? CPU_COUNT_S(sizeof masks, masks) : 0;
     unsigned limit = smaller_limit(unified_limit(), legacy_limit());
     return smaller_limit(limit, allowed > 0 ? (unsigned)allowed : 1);
+}
+
+/* ---- lists --------------------------------------------------------------------------------------------------- */
+
+/* A number at *text, which is moved behind it; false if there is none, or none that a CPU has. */
+static bool read_cpu(const char **text, unsigned *cpu) {
+    if (**text < '0' || **text > '9') return false;
+    for (*cpu = 0; **text >= '0' && **text <= '9'; ++*text) {
+        *cpu = *cpu * 10 + (unsigned)(**text - '0');
+        if (*cpu >= CEI_MOST_CPUS) return false;
+    }
+    return true;
+}
+
+/* Adds first .. last; false if one of them is in the list already. */
+static bool add_cpus(cei_cpu_list *list, bool *is_listed, unsigned first, unsigned last) {
+    for (unsigned cpu = first; cpu <= last; cpu++) {
+        if (is_listed[cpu]) return false;
+        is_listed[cpu] = true;
+        list->cpus[list->count++] = cpu;
+    }
+    return true;
+}
+
+ce_status cei_cpu_list_parse(const char *text, cei_cpu_list *list, ce_error *error) {
+    bool is_listed[CEI_MOST_CPUS] = {false};
+    const char *at = text;
+    list->count = 0;
+    for (;;) {
+        unsigned first, last;
+        bool is_right = read_cpu(&at, &first);
+        last = first;
+        if (is_right && *at == '-') {
+            at++;
+            is_right = read_cpu(&at, &last) && last >= first;
+        }
+        if (!is_right || (*at != ',' && *at != '\0'))
+            return cei_fail(error, CE_ERR_ARGUMENT,
+                            "\"%.80s\" is no list of CPUs; write numbers below %d and ranges of them, as in 0-3,8",
+                            text, CEI_MOST_CPUS);
+        if (!add_cpus(list, is_listed, first, last))
+            return cei_fail(error, CE_ERR_ARGUMENT, "the list of CPUs \"%.80s\" names one twice", text);
+        if (*at++ == '\0') return CE_OK;
+    }
 }

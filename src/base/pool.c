@@ -1,14 +1,17 @@
-/* pool.c - a job at a time, tasks handed out by an atomic counter. Relies on pthreads.
+/* pool.c - a job at a time, tasks handed out by an atomic counter. Relies on pthreads, and on Linux's affinity masks.
  *
  * Workers spin briefly for the next job before they sleep: the operations of one encoder layer follow each other
  * within microseconds. With fewer usable CPUs than threads there is no spinning. A worker that comes late to a job
  * finds it closed and leaves it alone, so the caller never waits for a thread that the system has not run yet. */
+#define _GNU_SOURCE /* pthread_setaffinity_np */
 #include "base/pool.h"
 
 #include "base/error.h"
 #include "base/memory.h"
 
+#include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -190,6 +193,22 @@ ce_status cei_pool_create(unsigned threads, cei_pool **out, ce_error *error) {
         return status;
     }
     *out = pool;
+    return CE_OK;
+}
+
+ce_status cei_pool_bind(cei_pool *pool, const cei_cpu_list *list, ce_error *error) {
+    for (size_t i = 0; i < pool->started; i++) {
+        const unsigned cpu = list->cpus[(i + 1) % list->count];
+        cpu_set_t set;
+        CPU_ZERO(&set);
+        CPU_SET(cpu, &set);
+        const int number = pthread_setaffinity_np(pool->threads[i], sizeof set, &set);
+        if (number == 0) continue;
+        char text[128];
+        return cei_fail(error, number == EINVAL ? CE_ERR_ARGUMENT : CE_ERR_IO,
+                        "cannot bind a worker thread to CPU %u: %s", cpu,
+                        number == EINVAL ? "this process has no such CPU" : cei_errno_text(number, text, sizeof text));
+    }
     return CE_OK;
 }
 

@@ -30,6 +30,8 @@ static ce_status check_options(const ce_load_options *options, ce_error *error) 
     if (options->num_labels > MOST_LABELS)
         return cei_fail(error, CE_ERR_ARGUMENT, "ce_load_options.num_labels is %zu; the most is %d",
                         options->num_labels, MOST_LABELS);
+    cei_cpu_list list;
+    if (options->cpus && (status = cei_cpu_list_parse(options->cpus, &list, error)) != CE_OK) return status;
     if (options->threads > 4096)
         return cei_fail(error, CE_ERR_ARGUMENT, "ce_load_options.threads is %u; the most is 4096", options->threads);
     return CE_OK;
@@ -216,6 +218,18 @@ void ce_model_free(ce_model *model) {
     cei_free(model);
 }
 
+static ce_status make_pool(const ce_load_options *options, cei_pool **pool, ce_error *error) {
+    cei_cpu_list list = {0};
+    ce_status status = options->cpus ? cei_cpu_list_parse(options->cpus, &list, error) : CE_OK;
+    if (status != CE_OK) return status;
+    const unsigned threads = options->threads ? options->threads
+                             : list.count     ? (unsigned)list.count
+                                              : cei_usable_cpus();
+    status = cei_pool_create(threads, pool, error);
+    if (status == CE_OK && list.count) status = cei_pool_bind(*pool, &list, error);
+    return status;
+}
+
 ce_status ce_model_load(const char *path, const ce_load_options *options, ce_model **out, ce_error *error) {
     static const ce_load_options defaults = {.size = sizeof defaults};
     if (!out) return cei_fail(error, CE_ERR_ARGUMENT, "ce_model_load: model is NULL");
@@ -238,9 +252,7 @@ ce_status ce_model_load(const char *path, const ce_load_options *options, ce_mod
         model->resolve_ms = resolve_ms;
         status = read_files(model, options, error);
     }
-    if (status == CE_OK)
-        status =
-            cei_pool_create(options->threads ? options->threads : cei_usable_cpus(), &model->blueprint.pool, error);
+    if (status == CE_OK) status = make_pool(options, &model->blueprint.pool, error);
     if (status == CE_OK && options->place == CE_PLACE_EAGER) status = ce_model_place(model, error);
     if (status != CE_OK) {
         ce_model_free(model);

@@ -24,6 +24,58 @@ static cei_pool *make_pool(unsigned threads) {
     return pool;
 }
 
+static void lists_of_cpus(void **state) {
+    (void)state;
+    static const struct {
+        const char *text;
+        size_t count;
+        unsigned cpus[5];
+    } good[] = {{"0", 1, {0}}, {"0-3,8", 5, {0, 1, 2, 3, 8}}, {"7,2", 2, {7, 2}}, {"1023", 1, {1023}}, {"4-4", 1, {4}}};
+    static const char *const bad[] = {"",    ",",   "1,",  ",1",    "-1", "1-",    "3-2", "1024", "99999999999",
+                                      "1 2", "0x1", "0,0", "0-3,2", "a",  "1-2-3", " 1",  "1;2"};
+    cei_cpu_list list;
+    ce_error error;
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        expect_ok(cei_cpu_list_parse(good[i].text, &list, &error), &error);
+        assert_int_equal(list.count, good[i].count);
+        assert_memory_equal(list.cpus, good[i].cpus, list.count * sizeof *list.cpus);
+    }
+    expect_ok(cei_cpu_list_parse("0-1023", &list, &error), &error);
+    assert_int_equal(list.count, CEI_MOST_CPUS);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        expect_status(cei_cpu_list_parse(bad[i], &list, &error), CE_ERR_ARGUMENT, &error, "list of CPUs");
+}
+
+static void note_cpu(void *argument, size_t task, size_t worker) {
+    (void)task;
+    atomic_int *cpus = argument;
+    if (worker) atomic_store(&cpus[worker], sched_getcpu() + 1);
+    usleep(1000); /* so that every worker gets tasks */
+}
+
+static void threads_are_bound(void **state) {
+    (void)state;
+    cpu_set_t before, after;
+    assert_int_equal(sched_getaffinity(0, sizeof before, &before), 0);
+    unsigned cpu = 0;
+    while (!CPU_ISSET(cpu, &before)) cpu++;
+    const cei_cpu_list list = {1, {cpu}}, missing = {1, {CEI_MOST_CPUS - 1}};
+    cei_pool *pool = make_pool(4);
+    ce_error error;
+    atomic_int cpus[4] = {0};
+    expect_ok(cei_pool_bind(pool, &list, &error), &error);
+    cei_pool_run(pool, 200, note_cpu, cpus);
+    for (size_t worker = 1; worker < 4; worker++) {
+        const int found = atomic_load(&cpus[worker]);
+        assert_true(found == 0 || found == (int)cpu + 1);
+    }
+    assert_int_equal(sched_getaffinity(0, sizeof after, &after), 0);
+    assert_true(CPU_EQUAL(&before, &after)); /* the caller's own thread is left alone */
+    if (!CPU_ISSET(CEI_MOST_CPUS - 1, &before))
+        expect_status(cei_pool_bind(pool, &missing, &error), CE_ERR_ARGUMENT, &error, "no such CPU");
+    cei_pool_free(pool);
+}
+
 typedef struct job {
     atomic_int runs[MOST_TASKS];
     atomic_int inside[MOST_THREADS]; /* tasks that run as this worker now */
@@ -250,11 +302,18 @@ static void a_running_job_allocates_nothing(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_task_runs_once),         cmocka_unit_test(a_pool_of_one_is_its_caller),
-        cmocka_unit_test(thousands_of_tiny_jobs),       cmocka_unit_test(jobs_inside_tasks),
-        cmocka_unit_test(callers_at_the_same_time),     cmocka_unit_test(workers_sleep_and_wake),
-        cmocka_unit_test(signals_are_left_to_the_host), cmocka_unit_test(usable_cpus_follow_the_affinity),
-        cmocka_unit_test(no_memory_at_any_allocation),  cmocka_unit_test(a_running_job_allocates_nothing),
+        cmocka_unit_test(lists_of_cpus),
+        cmocka_unit_test(threads_are_bound),
+        cmocka_unit_test(every_task_runs_once),
+        cmocka_unit_test(a_pool_of_one_is_its_caller),
+        cmocka_unit_test(thousands_of_tiny_jobs),
+        cmocka_unit_test(jobs_inside_tasks),
+        cmocka_unit_test(callers_at_the_same_time),
+        cmocka_unit_test(workers_sleep_and_wake),
+        cmocka_unit_test(signals_are_left_to_the_host),
+        cmocka_unit_test(usable_cpus_follow_the_affinity),
+        cmocka_unit_test(no_memory_at_any_allocation),
+        cmocka_unit_test(a_running_job_allocates_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -127,7 +127,7 @@ def test_scores_do_not_depend_on_how_they_are_made(run, real):
     def scored(*options):
         return run("rank", "-m", real, "--json", *options, "what is a panda", input=as_lines(documents)).out
     want = scored()
-    for options in (["--threads", "1"], ["-t", "2", "--batch-tokens", "64"], ["--deferred"], ["--precision", "float32"],
+    for options in (["--threads", "1"], ["-t", "2", "--batch-tokens", "64"], ["--deferred"], ["--precision", "float32"], ["--cpus", "0"],
                     ["--device", "cpu"], ["-d", "cpu:0"]):
         assert scored(*options) == want, options
 
@@ -240,6 +240,7 @@ def test_run_truncation_names_query_and_document(run, one, tmp_path):
     (["q", "--top-k", ""], "whole number"),
     (["q", "--format", "xml"], "auto, lines, tsv, jsonl"), (["q", "--color", "red"], "auto, always, never"),
     (["q", "--activation", "gelu"], "identity, sigmoid"), (["q", "--precision", "int4"], "bfloat16"),
+    (["q", "--cpus", "0-"], "list of CPUs"),
     (["q", "--utf8", "x"], "strict, replace"), (["q", "--nonsense"], "--nonsense"), (["q", "-Z"], "-Z"),
     (["q", "--top-k"], "needs a value"), (["q", "--json=1"], "takes no value"),
     (["q", "--qrels", "f"], "--qrels")])
