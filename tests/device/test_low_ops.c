@@ -34,6 +34,11 @@ typedef struct bench {
     ce_error error;
 } bench;
 
+/* Skips the test, before it allocates anything, where the processor lacks the tier. */
+static void require(const target *on) {
+    if (on->of) tier_require(on->of);
+}
+
 static bench bench_open(const target *on, unsigned threads, cei_stream_limits limits) {
     bench b = {.on = on};
     if (on->of) {
@@ -156,6 +161,7 @@ static void check_linear(const target *on, const linear_case *c, const float *y)
 }
 
 static void test_linear(void **state) {
+    require(*state);
     static const size_t shapes[][3] = {{0, 8, 8},      {1, 1, 1},      {1, 384, 1},   {3, 5, 7},    {2, 33, 65},
                                        {17, 31, 100},  {40, 384, 96},  {29, 513, 3},  {5, 1040, 9}, {131, 129, 129},
                                        {300, 16, 100}, {30, 1536, 40}, {7, 3001, 10}, {250, 1, 33}, {9, 63, 17}};
@@ -174,6 +180,7 @@ static void test_linear(void **state) {
 
 /* 301 rows take blocks and threads apart; each row alone must give the same. */
 static void test_linear_bits(void **state) {
+    require(*state);
     static const size_t shapes[][2] = {{384, 1152}, {1536, 200}, {77, 333}};
     static const unsigned threads[] = {2, 3, 5};
     static const size_t counts[] = {1, 2, 5, 6, 7, 13, 28, 63, 128, 225};
@@ -198,6 +205,7 @@ static void test_linear_bits(void **state) {
 
 /* A row that is no number leaves the others alone. */
 static void test_a_bad_row(void **state) {
+    require(*state);
     enum { ROWS = 20, IN = 37, OUT = 35 };
     for (size_t f = 0; f < 2; f++) {
         linear_case c = make_case(ROWS, IN, OUT, CEI_FN_IDENTITY, formats[f]);
@@ -278,6 +286,7 @@ static void check_embed(const target *on, const cei_format kinds[TABLE_KINDS], u
 }
 
 static void test_embed(void **state) {
+    require(*state);
     static const cei_format kinds[][TABLE_KINDS] = {{CEI_FORMAT_BFLOAT16, CEI_FORMAT_BFLOAT16, CEI_FORMAT_BFLOAT16},
                                                     {CEI_FORMAT_INT8, CEI_FORMAT_INT8, CEI_FORMAT_INT8},
                                                     {CEI_FORMAT_INT8, CEI_FORMAT_FLOAT32, CEI_FORMAT_BFLOAT16}};

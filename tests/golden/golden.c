@@ -12,7 +12,12 @@ double golden_deviation(float got, double want) {
 }
 
 ce_model *golden_load(const char *folder, size_t max_length) {
-    ce_load_options options = {.size = sizeof options, .device = "cpu", .max_length = max_length};
+    return golden_load_in(CE_PRECISION_FLOAT32, folder, max_length);
+}
+
+ce_model *golden_load_in(ce_precision precision, const char *folder, size_t max_length) {
+    ce_load_options options = {
+        .size = sizeof options, .device = "cpu", .max_length = max_length, .precision = precision};
     ce_model *model = NULL;
     ce_error error;
     expect_ok(ce_model_load(folder, &options, &model, &error), &error);

@@ -16,6 +16,7 @@ double golden_deviation(float got, double want);
 
 /* Loads a model onto the cpu with a thread for each core, failing the test if that fails. max_length 0 is its own. */
 ce_model *golden_load(const char *folder, size_t max_length);
+ce_model *golden_load_in(ce_precision precision, const char *folder, size_t max_length);
 
 /* Reads a JSON file, failing the test if it is not one. The caller json_decref()s. */
 json_t *golden_read_json(const char *path);

@@ -105,26 +105,111 @@ static void check_logits(ce_model *model, const golden_pairs *all, const char *n
     assert_int_equal(outside, 0);
 }
 
-static void check_model(const char *folder, const char *path, const json_t *texts, const char *name) {
+/* ---- low precision ---------------------------------------------------------------------------------------------- */
+
+static const double *sorted_by;
+
+static int compare_indices(const void *a, const void *b) {
+    const double x = sorted_by[*(const size_t *)a], y = sorted_by[*(const size_t *)b];
+    return x < y ? -1 : x > y;
+}
+
+/* Ranks from 1; equal values share the mean of theirs. */
+static void find_ranks(const double *values, size_t count, double *ranks) {
+    size_t *order = calloc(count, sizeof *order);
+    assert_non_null(order);
+    for (size_t i = 0; i < count; i++) order[i] = i;
+    sorted_by = values;
+    qsort(order, count, sizeof *order, compare_indices);
+    for (size_t i = 0; i < count;) {
+        size_t end = i + 1;
+        while (end < count && values[order[end]] == values[order[i]]) end++;
+        for (size_t k = i; k < end; k++) ranks[order[k]] = (double)(i + end + 1) / 2;
+        i = end;
+    }
+    free(order);
+}
+
+/* Spearman's rank correlation: Pearson's of the ranks. */
+static double rank_correlation(const double *a, const double *b, size_t count) {
+    double *x = calloc(count, sizeof *x), *y = calloc(count, sizeof *y), xy = 0, xx = 0, yy = 0;
+    assert_true(x && y);
+    find_ranks(a, count, x);
+    find_ranks(b, count, y);
+    const double mean = ((double)count + 1) / 2;
+    for (size_t i = 0; i < count; i++) {
+        xy += (x[i] - mean) * (y[i] - mean);
+        xx += (x[i] - mean) * (x[i] - mean);
+        yy += (y[i] - mean) * (y[i] - mean);
+    }
+    free(x);
+    free(y);
+    return xy / sqrt(xx * yy);
+}
+
+/* How far logits in a precision may be from the reference in float32, and how well their order must agree. */
+typedef struct low_bound {
+    ce_precision precision;
+    double largest, mean, correlation;
+} low_bound;
+
+/* Scores every step-th pair. */
+static void check_low(const char *folder, const golden_pairs *all, size_t step, const low_bound *bound,
+                      const char *name) {
+    size_t count = 0;
+    ce_pair *pairs = calloc(all->count, sizeof *pairs);
+    float *scores = calloc(all->count, sizeof *scores);
+    double *found = calloc(all->count, sizeof *found), *wanted = calloc(all->count, sizeof *wanted), worst = 0, sum = 0;
+    assert_true(pairs && scores && found && wanted);
+    for (size_t i = 0; i < all->count; i += step, count++) {
+        pairs[count] = all->pairs[i];
+        wanted[count] = all->logits[i];
+    }
+    ce_model *model = golden_load_in(bound->precision, folder, 0);
+    ce_score_options options = {.size = sizeof options, .activation = CE_ACTIVATION_IDENTITY};
+    ce_error error;
+    expect_ok(ce_predict(model, pairs, count, &options, scores, &error), &error);
+    for (size_t i = 0; i < count; i++) {
+        const double off = golden_deviation(scores[i], wanted[i]);
+        found[i] = (double)scores[i];
+        if (!(off <= worst)) worst = off;
+        sum += off;
+    }
+    const double mean = sum / (double)count, correlation = rank_correlation(found, wanted, count);
+    print_message("%s in %s: %zu pairs; deviation of logits: largest %.3g (bound %.2g), mean %.3g (%.2g); rank "
+                  "correlation %.6f (at least %.4f)\n",
+                  name, ce_precision_name(bound->precision), count, worst, bound->largest, mean, bound->mean,
+                  correlation, bound->correlation);
+    ce_model_free(model);
+    free(pairs), free(scores), free(found), free(wanted);
+    assert_true(worst <= bound->largest && mean <= bound->mean);
+    if (count >= 50) assert_true(correlation >= bound->correlation); /* of a few pairs it says little */
+}
+
+static void check_model(const char *folder, const char *path, const json_t *texts, const low_bound low[2],
+                        const char *name) {
     golden_pairs *all = read_pairs(path, texts);
     ce_model *model = golden_load(folder, 0);
     check_tokens(model, all);
     check_logits(model, all, name);
     ce_model_free(model);
+    for (size_t i = 0; i < 2; i++) check_low(folder, all, all->count > 400 ? 5 : 1, &low[i], name);
     free_pairs(all);
 }
 
 static void test_default_model(void **state) {
     (void)state;
+    static const low_bound low[] = {{CE_PRECISION_BFLOAT16, 5e-2, 1e-2, 0.999}, {CE_PRECISION_INT8, 3e-1, 4e-2, 0.998}};
     json_t *texts = golden_texts_create();
     golden_texts_add_collection(texts, "c", CE_SOURCE "/data/cranfield-mini");
-    check_model(CE_SOURCE "/models/crossenc-small-en", test_data("golden/real-crossenc-small-en.tsv"), texts,
+    check_model(CE_SOURCE "/models/crossenc-small-en", test_data("golden/real-crossenc-small-en.tsv"), texts, low,
                 "crossenc-small-en");
     json_decref(texts);
 }
 
 static void test_twelve_layers(void **state) {
     (void)state;
+    static const low_bound low[] = {{CE_PRECISION_BFLOAT16, 5e-2, 1e-2, 0.999}, {CE_PRECISION_INT8, 3e-1, 4e-2, 0.998}};
     const char *folder = test_shared("models/ms-marco-MiniLM-L-12-v2-dq");
     json_t *texts = golden_texts_create();
     golden_texts_add_collection(texts, "S", test_shared("data/scifact"));
@@ -132,7 +217,8 @@ static void test_twelve_layers(void **state) {
     golden_texts_add_wikiqa(texts, test_shared("data/wikiqa/WikiQA-test.txt"));
     golden_texts_add_sentences(texts, test_shared("data/multilingual"));
     folder = test_shared("models/ms-marco-MiniLM-L-12-v2-dq");
-    check_model(folder, test_data("golden/real-ms-marco-MiniLM-L-12-v2-dq.tsv"), texts, "ms-marco-MiniLM-L-12-v2-dq");
+    check_model(folder, test_data("golden/real-ms-marco-MiniLM-L-12-v2-dq.tsv"), texts, low,
+                "ms-marco-MiniLM-L-12-v2-dq");
     json_decref(texts);
 }
 

@@ -14,6 +14,7 @@
 enum { PAIRS = 300, TEXT = 400 };
 
 static char *folder;
+static ce_precision precision; /* of load; float32 but for tests of bits */
 static char texts[2 * PAIRS][TEXT];
 static ce_pair pairs[PAIRS];
 
@@ -35,6 +36,24 @@ static int set_up(void **state) {
     return 0;
 }
 
+static int set_bfloat16(void **state) {
+    (void)state;
+    precision = CE_PRECISION_BFLOAT16;
+    return 0;
+}
+
+static int set_int8(void **state) {
+    (void)state;
+    precision = CE_PRECISION_INT8;
+    return 0;
+}
+
+static int set_default(void **state) {
+    (void)state;
+    precision = CE_PRECISION_DEFAULT;
+    return 0;
+}
+
 static int tear_down(void **state) {
     (void)state;
     test_remove_folder(folder);
@@ -42,8 +61,11 @@ static int tear_down(void **state) {
 }
 
 static ce_model *load(unsigned threads, size_t batch_tokens) {
-    ce_load_options options = {
-        .size = sizeof options, .device = "cpu", .threads = threads, .batch_tokens = batch_tokens};
+    ce_load_options options = {.size = sizeof options,
+                               .device = "cpu",
+                               .threads = threads,
+                               .batch_tokens = batch_tokens,
+                               .precision = precision};
     ce_model *model = NULL;
     ce_error error;
     expect_ok(ce_model_load(folder, &options, &model, &error), &error);
@@ -378,12 +400,23 @@ static void test_tokenize(void **state) {
     ce_model_free(model);
 }
 
+#define in_bfloat16(test) {#test " in bfloat16", test, set_bfloat16, set_default, NULL}
+#define in_int8(test) {#test " in int8", test, set_int8, set_default, NULL}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_bits_do_not_depend_on_the_batch),
+        in_bfloat16(test_bits_do_not_depend_on_the_batch),
+        in_int8(test_bits_do_not_depend_on_the_batch),
         cmocka_unit_test(test_bits_do_not_depend_on_threads_or_budget),
+        in_bfloat16(test_bits_do_not_depend_on_threads_or_budget),
+        in_int8(test_bits_do_not_depend_on_threads_or_budget),
         cmocka_unit_test(test_scores_differ_between_pairs),
+        in_bfloat16(test_scores_differ_between_pairs),
+        in_int8(test_scores_differ_between_pairs),
         cmocka_unit_test(test_many_threads_on_one_model),
+        in_bfloat16(test_many_threads_on_one_model),
+        in_int8(test_many_threads_on_one_model),
         cmocka_unit_test(test_activations),
         cmocka_unit_test(test_softmax_over_labels),
         cmocka_unit_test(test_softmax_on_one_label_changes_nothing),

@@ -144,7 +144,7 @@ static void widen(const low_job *job, const low_row *row, size_t k, size_t count
         uint8_t bytes[CHUNK * 2];
     } held;
     gather(row, k, count, value_size(job->at.format), held.bytes);
-    if (job->at.format == CEI_FORMAT_BFLOAT16) {
+    if (!row->scale) { /* bfloat16 */
         job->kernels->widen(held.halves, count, to);
         return;
     }
