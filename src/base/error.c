@@ -9,6 +9,7 @@
 
 #undef cei_fail /* macros for the analyzer alone, which would change the definitions below */
 #undef cei_fail_memory
+#undef cei_fail_errno
 
 /* Takes off the end of message[0, length) what may be the first part of a character. */
 static void drop_broken_end(char *message, size_t length) {
@@ -70,6 +71,15 @@ const char *cei_errno_text(int number, char *buffer, size_t size) {
         strerror_r(number, buffer, size), buffer);
     if (text != buffer) snprintf(buffer, size, "%s", text);
     return buffer;
+}
+
+ce_status cei_fail_errno(ce_error *error, const char *what, const char *path, int number) {
+    char text[128];
+    cei_errno_text(number, text, sizeof text);
+    ce_status status = number == ENOENT || number == ENOTDIR ? CE_ERR_NOT_FOUND
+                       : number == ENOMEM                    ? CE_ERR_MEMORY
+                                                             : CE_ERR_IO;
+    return cei_fail(error, status, "cannot %s %s: %s", what, path, text);
 }
 
 ce_status cei_check_struct(size_t given, size_t minimum, const char *type, ce_error *error) {

@@ -18,11 +18,16 @@ void cei_format_message(char message[CE_ERROR_MESSAGE_SIZE], const char *format,
 /* The one message for want of host memory: what was being made, and how many bytes (0 if unknown). */
 ce_status cei_fail_memory(ce_error *error, const char *what, size_t bytes);
 
+/* A call of the system that failed with errno number: "cannot open PATH: No such file or directory". NOT_FOUND, MEMORY,
+ * or IO. */
+ce_status cei_fail_errno(ce_error *error, const char *what, const char *path, int number);
+
 #ifdef __clang_analyzer__
 /* What the analyzer cannot see in another file: a failure is never CE_OK. Without this it follows the lines behind
  * `if (status != CE_OK) return status;` with results that were never set. */
 #define cei_fail(error, status, ...) ((void)cei_fail((error), (status), __VA_ARGS__), (status))
 #define cei_fail_memory(error, what, bytes) ((void)cei_fail_memory((error), (what), (bytes)), CE_ERR_MEMORY)
+#define cei_fail_errno(error, what, path, number) ((void)cei_fail_errno((error), (what), (path), (number)), CE_ERR_IO)
 #endif
 
 /* strerror_r for the calling thread, written into buffer; returns buffer. */

@@ -16,24 +16,15 @@ bool cei_same_file(const cei_file_identity *a, const cei_file_identity *b) {
            a->changed_ns == b->changed_ns;
 }
 
-static ce_status fail_errno(ce_error *error, const char *what, const char *path, int number) {
-    char text[128];
-    cei_errno_text(number, text, sizeof text);
-    ce_status status = number == ENOENT || number == ENOTDIR ? CE_ERR_NOT_FOUND
-                       : number == ENOMEM                    ? CE_ERR_MEMORY
-                                                             : CE_ERR_IO;
-    return cei_fail(error, status, "cannot %s %s: %s", what, path, text);
-}
-
 /* Opens a regular file; on success *descriptor is the caller's to close. */
 static ce_status open_regular(const char *path, int *descriptor, struct stat *info, ce_error *error) {
     /* O_NONBLOCK: opening a FIFO must not wait for a writer. */
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0) return fail_errno(error, "open", path, errno);
+    if (fd < 0) return cei_fail_errno(error, "open", path, errno);
     if (fstat(fd, info) != 0) {
         int number = errno;
         close(fd);
-        return fail_errno(error, "examine", path, number);
+        return cei_fail_errno(error, "examine", path, number);
     }
     if (!S_ISREG(info->st_mode)) {
         close(fd);
@@ -51,7 +42,7 @@ static cei_file_identity identity_of(const struct stat *info) {
 
 ce_status cei_file_identify(const char *path, cei_file_identity *identity, ce_error *error) {
     struct stat info;
-    if (stat(path, &info) != 0) return fail_errno(error, "examine", path, errno);
+    if (stat(path, &info) != 0) return cei_fail_errno(error, "examine", path, errno);
     *identity = identity_of(&info);
     return CE_OK;
 }
@@ -66,7 +57,7 @@ ce_status cei_map_open(cei_map *map, const char *path, ce_error *error) {
     void *data = NULL;
     if (size > 0) {
         data = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
-        if (data == MAP_FAILED) status = fail_errno(error, "map", path, errno);
+        if (data == MAP_FAILED) status = cei_fail_errno(error, "map", path, errno);
     }
     close(fd);
     if (status != CE_OK) return status;
@@ -96,7 +87,7 @@ static ce_status read_all(int fd, const char *path, char *buffer, size_t size, s
     while (*got < size) {
         ssize_t n = read(fd, buffer + *got, size - *got);
         if (n < 0 && errno == EINTR) continue;
-        if (n < 0) return fail_errno(error, "read", path, errno);
+        if (n < 0) return cei_fail_errno(error, "read", path, errno);
         if (n == 0) break;
         *got += (size_t)n;
     }
@@ -146,7 +137,7 @@ char *cei_join_path(const char *folder, const char *name) {
 
 ce_status cei_check_folder(const char *path, ce_error *error) {
     struct stat info;
-    if (stat(path, &info) != 0) return fail_errno(error, "open", path, errno);
+    if (stat(path, &info) != 0) return cei_fail_errno(error, "open", path, errno);
     if (!S_ISDIR(info.st_mode)) return cei_fail(error, CE_ERR_NOT_FOUND, "%s is not a folder", path);
     return CE_OK;
 }

@@ -1,0 +1,222 @@
+/* new_folder.c - making a folder appear whole. Relies on rename within one file system. Must not remove anything but
+ * files that it made itself, and those of a folder that it was asked to replace; never a folder in a folder. */
+#define _GNU_SOURCE /* renameat2 */
+
+#include "base/new_folder.h"
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/memory.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Other names that are tried before giving up, and room for one. */
+enum { ATTEMPTS = 1000, NAME_ROOM = 64 };
+
+/* ---- names --------------------------------------------------------------------------------------------------- */
+
+static bool add_name(cei_names *names, const char *name) {
+    void *all = names->all;
+    bool grown = cei_grow(&all, &names->capacity, names->count + 1, sizeof *names->all);
+    names->all = all;
+    char *copy = grown ? cei_copy_string(name, strlen(name)) : NULL;
+    if (!copy) return false;
+    names->all[names->count++] = copy;
+    return true;
+}
+
+static void free_names(cei_names *names) {
+    for (size_t i = 0; i < names->count; i++) cei_free(names->all[i]);
+    cei_free(names->all);
+    *names = (cei_names){0};
+}
+
+/* Removes files of these names; false if one stays. */
+static bool remove_files(int descriptor, const cei_names *names) {
+    bool all = true;
+    for (size_t i = 0; i < names->count; i++)
+        if (unlinkat(descriptor, names->all[i], 0) != 0 && errno != ENOENT) all = false;
+    return all;
+}
+
+/* ---- the target ---------------------------------------------------------------------------------------------- */
+
+/* Splits path into the folder's own folder and name. */
+static ce_status split_path(cei_new_folder *folder, const char *path, ce_error *error) {
+    size_t length = strlen(path);
+    while (length > 1 && path[length - 1] == '/') length--;
+    size_t begin = length;
+    while (begin > 0 && path[begin - 1] != '/') begin--;
+    const char *name = path + begin;
+    size_t size = length - begin;
+    if (size == 0 || (size == 1 && name[0] == '.') || (size == 2 && name[0] == '.' && name[1] == '.'))
+        return cei_fail(error, CE_ERR_ARGUMENT, "\"%s\" names no folder that could be made", path);
+    folder->target = cei_copy_string(path, length);
+    folder->parent = begin ? cei_copy_string(path, begin > 1 ? begin - 1 : 1) : cei_copy_string(".", 1);
+    return folder->target && folder->parent ? CE_OK : cei_fail_memory(error, path, 0);
+}
+
+/* Is this entry of the old folder a file, or a link? */
+static ce_status check_entry(const cei_new_folder *folder, const char *name, ce_error *error) {
+    struct stat info;
+    if (fstatat(folder->old_descriptor - 1, name, &info, AT_SYMLINK_NOFOLLOW) != 0)
+        return cei_fail_errno(error, "examine a file of", folder->target, errno);
+    if (!S_ISDIR(info.st_mode)) return CE_OK;
+    return cei_fail(error, CE_ERR_IO, "%s is not replaced, for it has the folder \"%.128s\" in it", folder->target,
+                    name);
+}
+
+static ce_status read_entries(cei_new_folder *folder, DIR *entries, const char *mark, ce_error *error) {
+    bool has_mark = false;
+    ce_status status = CE_OK;
+    errno = 0;
+    for (struct dirent *entry; status == CE_OK && (entry = readdir(entries)); errno = 0) {
+        const char *name = entry->d_name;
+        if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0) continue;
+        if (strcmp(name, mark) == 0) has_mark = true;
+        status = check_entry(folder, name, error);
+        if (status == CE_OK && !add_name(&folder->old, name)) status = cei_fail_memory(error, folder->target, 0);
+    }
+    if (status == CE_OK && errno) return cei_fail_errno(error, "read", folder->target, errno);
+    if (status == CE_OK && folder->old.count && !has_mark)
+        return cei_fail(error, CE_ERR_IO, "%s is not replaced, for it is no model folder: it has files and no %s",
+                        folder->target, mark);
+    return status;
+}
+
+/* Remembers what is in the folder that is to be replaced. */
+static ce_status list_old(cei_new_folder *folder, const char *mark, ce_error *error) {
+    int descriptor = open(folder->target, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (descriptor < 0) return cei_fail_errno(error, "read", folder->target, errno);
+    folder->old_descriptor = descriptor + 1;
+    int second = openat(descriptor, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC); /* closedir closes it */
+    DIR *entries = second >= 0 ? fdopendir(second) : NULL;
+    if (!entries) {
+        ce_status status = cei_fail_errno(error, "read", folder->target, errno);
+        if (second >= 0) close(second);
+        return status;
+    }
+    ce_status status = read_entries(folder, entries, mark, error);
+    closedir(entries);
+    return status;
+}
+
+static ce_status check_target(cei_new_folder *folder, const char *mark, ce_error *error) {
+    struct stat info;
+    if (lstat(folder->target, &info) != 0)
+        return errno == ENOENT ? CE_OK : cei_fail_errno(error, "write to", folder->target, errno);
+    if (!S_ISDIR(info.st_mode))
+        return cei_fail(error, CE_ERR_IO, "%s is there already, and is %s: choose another name", folder->target,
+                        S_ISLNK(info.st_mode) ? "a symbolic link" : "no folder");
+    if (!mark)
+        return cei_fail(error, CE_ERR_IO, "%s is there already: choose another name, or ask for it to be replaced",
+                        folder->target);
+    return list_old(folder, mark, error);
+}
+
+/* ---- the folder of another name ------------------------------------------------------------------------------ */
+
+static ce_status make_folder(cei_new_folder *folder, ce_error *error) {
+    size_t size = strlen(folder->parent) + NAME_ROOM;
+    folder->spare = cei_alloc_zeroed(size, 1);
+    folder->path = cei_alloc_zeroed(size, 1);
+    if (!folder->path || !folder->spare) return cei_fail_memory(error, folder->target, size);
+    int number = EEXIST;
+    for (unsigned i = 0; i < ATTEMPTS && number == EEXIST; i++) {
+        snprintf(folder->path, size, "%s/.crossenc-%ld-%u", folder->parent, (long)getpid(), i);
+        snprintf(folder->spare, size, "%s/.crossenc-%ld-%u-old", folder->parent, (long)getpid(), i);
+        number = mkdir(folder->path, 0777) == 0 ? 0 : errno;
+    }
+    if (number == 0) {
+        int descriptor = open(folder->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (descriptor >= 0) {
+            folder->descriptor = descriptor + 1;
+            folder->is_made = true;
+            return CE_OK;
+        }
+        number = errno;
+        rmdir(folder->path);
+    }
+    return cei_fail_errno(error, "make a folder in", folder->parent, number);
+}
+
+ce_status cei_new_folder_create(cei_new_folder *folder, const char *target, const char *mark, ce_error *error) {
+    *folder = (cei_new_folder){0};
+    ce_status status = split_path(folder, target, error);
+    if (status == CE_OK) status = check_target(folder, mark, error);
+    if (status == CE_OK) status = make_folder(folder, error);
+    return status;
+}
+
+ce_status cei_new_folder_add(cei_new_folder *folder, const char *name, char **path, ce_error *error) {
+    *path = cei_join_path(folder->path, name);
+    if (*path && add_name(&folder->names, name)) return CE_OK;
+    cei_free(*path);
+    *path = NULL;
+    return cei_fail_memory(error, folder->target, 0);
+}
+
+/* ---- publishing ---------------------------------------------------------------------------------------------- */
+
+/* Puts a folder's names on disk. Some file systems cannot be asked to. */
+static ce_status sync_folder(int descriptor, const char *path, ce_error *error) {
+    if (fsync(descriptor) == 0 || errno == EINVAL || errno == EROFS) return CE_OK;
+    return cei_fail_errno(error, "write", path, errno);
+}
+
+/* The target is there by now, whatever comes of this. */
+static void sync_parent(const cei_new_folder *folder) {
+    int descriptor = open(folder->parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (descriptor < 0) return;
+    (void)fsync(descriptor);
+    close(descriptor);
+}
+
+/* The new folder and the old one exchange their names: in one step, or, where the file system cannot, in two. */
+static int exchange(const cei_new_folder *folder) {
+    if (renameat2(AT_FDCWD, folder->path, AT_FDCWD, folder->target, RENAME_EXCHANGE) == 0) return 0;
+    if (errno != EINVAL && errno != ENOSYS) return errno;
+    if (rename(folder->target, folder->spare) != 0) return errno;
+    if (rename(folder->path, folder->target) != 0) {
+        int number = errno;
+        (void)rename(folder->spare, folder->target);
+        return number;
+    }
+    (void)rename(folder->spare, folder->path);
+    return 0;
+}
+
+ce_status cei_new_folder_publish(cei_new_folder *folder, bool *left, ce_error *error) {
+    *left = false;
+    ce_status status = sync_folder(folder->descriptor - 1, folder->path, error);
+    if (status != CE_OK) return status;
+    bool replaces = folder->old_descriptor != 0;
+    int number = replaces ? exchange(folder) : rename(folder->path, folder->target) == 0 ? 0 : errno;
+    if (number) return cei_fail_errno(error, "make", folder->target, number);
+    folder->is_made = false;
+    if (replaces) *left = !remove_files(folder->old_descriptor - 1, &folder->old) || rmdir(folder->path) != 0;
+    sync_parent(folder);
+    return CE_OK;
+}
+
+void cei_new_folder_free(cei_new_folder *folder) {
+    if (folder->is_made) {
+        (void)remove_files(folder->descriptor - 1, &folder->names);
+        rmdir(folder->path);
+    }
+    if (folder->descriptor) close(folder->descriptor - 1);
+    if (folder->old_descriptor) close(folder->old_descriptor - 1);
+    free_names(&folder->names);
+    free_names(&folder->old);
+    cei_free(folder->target);
+    cei_free(folder->parent);
+    cei_free(folder->path);
+    cei_free(folder->spare);
+    *folder = (cei_new_folder){0};
+}

@@ -1,0 +1,44 @@
+/* new_folder.h - a folder of files that appears whole under its name, or not at all.
+ *
+ * Its files are written into a folder of another name beside the target, on the same file system; publishing gives it
+ * the target's name. A folder that is replaced stays until then. A process that is killed leaves the folder of the
+ * other name, ".crossenc-...", behind, and nothing under the target's. */
+#ifndef CEI_NEW_FOLDER_H
+#define CEI_NEW_FOLDER_H
+
+#include <crossenc/status.h>
+
+/* Names, without a folder. */
+typedef struct cei_names {
+    char **all;
+    size_t count, capacity;
+} cei_names;
+
+/* Zeroed is empty. */
+typedef struct cei_new_folder {
+    char *target; /* as asked for, without slashes at its end */
+    char *parent;
+    char *path;                     /* where the files are written */
+    char *spare;                    /* where the old folder waits if it cannot be exchanged in one step */
+    bool is_made;                   /* path is there, and not published */
+    cei_names names;                /* of the files made so far */
+    cei_names old;                  /* of the files of the folder that is replaced */
+    int descriptor, old_descriptor; /* of the two folders, one more than the system's; 0 is none */
+} cei_new_folder;
+
+/* Makes the folder beside the target, whose own folder must exist. A target that is there is an error, unless mark is
+ * not NULL and the target is a folder that can be replaced: it has no folder in it, and has a file called mark, or
+ * nothing. Errors: IO, NOT_FOUND, ARGUMENT (a path that names no new folder), MEMORY. */
+ce_status cei_new_folder_create(cei_new_folder *folder, const char *target, const char *mark, ce_error *error);
+
+/* The path of a file that is going to be made in the folder, to be freed. Errors: MEMORY. */
+ce_status cei_new_folder_add(cei_new_folder *folder, const char *name, char **path, ce_error *error);
+
+/* Gives the folder, whose files are finished, the target's name, and removes the one that it replaces. *left is set if
+ * that one could not be removed whole, and is in folder->path now. Errors: IO. */
+ce_status cei_new_folder_publish(cei_new_folder *folder, bool *left, ce_error *error);
+
+/* Removes what was not published, and frees. Allocates nothing. */
+void cei_new_folder_free(cei_new_folder *folder);
+
+#endif
