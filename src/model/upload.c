@@ -18,18 +18,24 @@ enum {
     ROW_MULTIPLE = 64          /* see cei_weight_write */
 };
 
+/* A part on its way. */
+typedef struct shipment {
+    cei_values values; /* of the checkpoint */
+    size_t first_task, block_rows;
+    size_t left; /* blocks that have not been sent; guarded by the upload's lock, as sum is */
+    cei_checksum sum;
+} shipment;
+
 typedef struct upload {
     cei_placement *placement;
     const cei_source *source;
-    float **staging; /* [workers], each of values and scales as staging_values and staging_rows say */
-    size_t scales;   /* where the scales begin in it */
+    float **staging;     /* [workers], each of values and scales as staging_values says */
+    size_t scales;       /* where the scales begin in it */
+    shipment *shipments; /* [plan.part_count] */
+    size_t tasks;        /* one for each block of each part */
     pthread_mutex_t lock;
-    ce_status status; /* the first failure */
+    ce_status status; /* the first failure; guarded by lock */
     ce_error *error;
-    /* the part that is being sent */
-    size_t part, block_rows;
-    cei_values values; /* of the checkpoint */
-    cei_checksum sum;
 } upload;
 
 static size_t least(size_t a, size_t b) { return a < b ? a : b; }
@@ -77,21 +83,21 @@ static void record(upload *up, ce_status status, const ce_error *error) {
  * to divide by. */
 static bool is_bad_scale(float scale) { return !isfinite(scale * 128) || (scale != 0 && fabsf(scale) < FLT_MIN); }
 
-static ce_status check_scales(const upload *up, const float *scales, size_t row, size_t count, ce_error *error) {
-    const cei_plan *plan = &up->placement->blueprint->plan;
+static ce_status check_scales(const cei_part *part, const float *scales, size_t row, size_t count, ce_error *error) {
     for (size_t i = 0; i < count; i++)
         if (is_bad_scale(scales[i]))
             return cei_fail(error, CE_ERR_MODEL,
-                            "%s: row %zu cannot be held in int8: it has NaN or infinity, or a scale of %g",
-                            plan->parts[up->part].name, row + i, (double)scales[i]);
+                            "%s: row %zu cannot be held in int8: it has NaN or infinity, or a scale of %g", part->name,
+                            row + i, (double)scales[i]);
     return CE_OK;
 }
 
 /* The float32 values of a block, rounded to the weight's format, in the file itself or in staging; and their scales. */
-static ce_status fetch(const upload *up, size_t row, size_t count, float *staging, const float **values,
+static ce_status fetch(const upload *up, size_t index, size_t row, size_t count, float *staging, const float **values,
                        ce_error *error) {
     const cei_plan *plan = &up->placement->blueprint->plan;
-    const cei_part *part = &plan->parts[up->part];
+    const cei_part *part = &plan->parts[index];
+    const cei_values *from = &up->shipments[index].values;
     const cei_format format = plan->weights[part->weight].format;
     float *scales = staging + up->scales;
     *values = staging;
@@ -100,54 +106,90 @@ static ce_status fetch(const upload *up, size_t row, size_t count, float *stagin
         cei_weight view = part_view(&up->source->placement->weights[part->weight], part, &first);
         return cei_weight_read(up->source->placement->device, &view, first + row, count, staging, scales, error);
     }
-    const float *direct = format == CEI_FORMAT_FLOAT32 ? cei_values_direct(&up->values, row) : NULL;
+    const float *direct = format == CEI_FORMAT_FLOAT32 ? cei_values_direct(from, row) : NULL;
     if (direct)
         *values = direct;
     else
-        cei_values_read_as(&up->values, row, count, format, staging, scales);
-    return format == CEI_FORMAT_INT8 ? check_scales(up, scales, row, count, error) : CE_OK;
+        cei_values_read_as(from, row, count, format, staging, scales);
+    return format == CEI_FORMAT_INT8 ? check_scales(part, scales, row, count, error) : CE_OK;
+}
+
+/* The part that a task belongs to: the last that begins at or before it. */
+static size_t find_part(const upload *up, size_t task) {
+    size_t low = 0, high = up->placement->blueprint->plan.part_count;
+    while (high - low > 1) {
+        const size_t middle = low + (high - low) / 2;
+        if (up->shipments[middle].first_task <= task)
+            low = middle;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static bool has_failed(upload *up) {
+    pthread_mutex_lock(&up->lock);
+    const bool failed = up->status != CE_OK;
+    pthread_mutex_unlock(&up->lock);
+    return failed;
+}
+
+/* A block has been sent. A value's factor in the checksum is its place in the part, not in the block: greater by the
+ * values before the block. After its last block a part's pages of the file are given back. */
+static void finish_block(upload *up, size_t index, const cei_checksum *sum, size_t before) {
+    shipment *ship = &up->shipments[index];
+    pthread_mutex_lock(&up->lock);
+    ship->sum.a += sum->a;
+    ship->sum.b += sum->b + (uint64_t)before * sum->a;
+    const bool is_last = --ship->left == 0;
+    pthread_mutex_unlock(&up->lock);
+    if (!is_last) return;
+    up->placement->checksums[index] = cei_checksum_value(&ship->sum);
+    if (up->source->checkpoint) cei_checkpoint_release(up->source->checkpoint, &ship->values);
 }
 
 static void send_block(void *argument, size_t task, size_t worker) {
     upload *up = argument;
+    if (has_failed(up)) return;
     const cei_plan *plan = &up->placement->blueprint->plan;
-    const cei_part *part = &plan->parts[up->part];
+    const size_t index = find_part(up, task);
+    const shipment *ship = &up->shipments[index];
+    const cei_part *part = &plan->parts[index];
     size_t rows = cei_part_stream_rows(plan, part), columns = cei_part_stream_columns(plan, part);
-    size_t row = task * up->block_rows, count = least(up->block_rows, rows - row), first;
+    size_t row = (task - ship->first_task) * ship->block_rows, count = least(ship->block_rows, rows - row), first;
     ce_error error = {0};
     const float *values;
-    ce_status status = fetch(up, row, count, up->staging[worker], &values, &error);
+    cei_checksum sum = {0};
+    ce_status status = fetch(up, index, row, count, up->staging[worker], &values, &error);
     if (status == CE_OK) {
-        cei_checksum sum = {0};
         cei_checksum_add(&sum, values, count * columns);
-        pthread_mutex_lock(&up->lock);
-        /* A value's factor is its place in the part, not in the block: greater by the values before the block. */
-        up->sum.a += sum.a;
-        up->sum.b += sum.b + (uint64_t)(row * columns) * sum.a;
-        pthread_mutex_unlock(&up->lock);
         cei_weight view = part_view(&up->placement->weights[part->weight], part, &first);
         status = cei_weight_write(up->placement->device, &view, first + row, count, values,
                                   up->staging[worker] + up->scales, &error);
     }
-    if (status != CE_OK) record(up, status, &error);
+    if (status == CE_OK)
+        finish_block(up, index, &sum, row * columns);
+    else
+        record(up, status, &error);
 }
 
-static ce_status send_part(upload *up, size_t index) {
-    const cei_blueprint *blueprint = up->placement->blueprint;
-    const cei_part *part = &blueprint->plan.parts[index];
-    ce_error error = {0};
-    up->part = index;
-    up->block_rows = rows_of_block(cei_part_stream_columns(&blueprint->plan, part));
-    up->sum = (cei_checksum){0};
-    if (up->source->checkpoint) {
-        ce_status status = cei_plan_values(&blueprint->plan, index, up->source->checkpoint, &up->values, &error);
-        if (status != CE_OK) return record(up, status, &error), up->status;
+/* Finds every part's values, and numbers the blocks of all parts: one job for the pool, so that no thread waits at the
+ * end of each of many small parts. */
+static ce_status plan_shipments(upload *up, ce_error *error) {
+    const cei_plan *plan = &up->placement->blueprint->plan;
+    ce_status status = CE_OK;
+    up->shipments = cei_alloc_zeroed(plan->part_count, sizeof *up->shipments);
+    if (!up->shipments) return cei_fail_memory(error, "staging the weights", 0);
+    for (size_t i = 0; i < plan->part_count && status == CE_OK; i++) {
+        shipment *ship = &up->shipments[i];
+        const size_t rows = cei_part_stream_rows(plan, &plan->parts[i]);
+        ship->block_rows = rows_of_block(cei_part_stream_columns(plan, &plan->parts[i]));
+        ship->first_task = up->tasks;
+        ship->left = (rows + ship->block_rows - 1) / ship->block_rows;
+        up->tasks += ship->left;
+        if (up->source->checkpoint) status = cei_plan_values(plan, i, up->source->checkpoint, &ship->values, error);
     }
-    size_t rows = cei_part_stream_rows(&blueprint->plan, part);
-    cei_pool_run(blueprint->pool, (rows + up->block_rows - 1) / up->block_rows, send_block, up);
-    if (up->source->checkpoint) cei_checkpoint_release(up->source->checkpoint, &up->values);
-    up->placement->checksums[index] = cei_checksum_value(&up->sum);
-    return up->status;
+    return status;
 }
 
 static void free_staging(float **staging, size_t workers) {
@@ -172,13 +214,20 @@ ce_status cei_upload(cei_placement *placement, const cei_source *source, ce_erro
     const cei_blueprint *blueprint = placement->blueprint;
     size_t workers = cei_pool_size(blueprint->pool), rows, values = staging_values(&blueprint->plan, &rows), all;
     upload up = {.placement = placement, .source = source, .scales = values, .error = error};
-    up.staging = cei_add_size(values, rows, &all) ? make_staging(workers, all) : NULL;
-    if (!up.staging) return cei_fail_memory(error, "staging the weights", workers * values * sizeof(float));
-    pthread_mutex_init(&up.lock, NULL);
-    for (size_t i = 0; i < blueprint->plan.part_count && up.status == CE_OK; i++) (void)send_part(&up, i);
-    pthread_mutex_destroy(&up.lock);
+    ce_status status = plan_shipments(&up, error);
+    if (status == CE_OK) {
+        up.staging = cei_add_size(values, rows, &all) ? make_staging(workers, all) : NULL;
+        if (!up.staging) status = cei_fail_memory(error, "staging the weights", workers * values * sizeof(float));
+    }
+    if (status == CE_OK) {
+        pthread_mutex_init(&up.lock, NULL);
+        cei_pool_run(blueprint->pool, up.tasks, send_block, &up);
+        pthread_mutex_destroy(&up.lock);
+        status = up.status;
+    }
     free_staging(up.staging, workers);
-    return up.status;
+    cei_free(up.shipments);
+    return status;
 }
 
 static ce_status verify_part(cei_placement *placement, size_t index, const uint64_t *expected, ce_error *error) {

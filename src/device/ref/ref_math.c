@@ -34,9 +34,10 @@ float cei_ref_dot(const float *a, const float *b, size_t count) {
     for (; i + PARTS <= count; i += PARTS)
         for (size_t p = 0; p < PARTS; p++) sums[p] += a[i + p] * b[i + p];
     for (size_t p = 0; i + p < count; p++) sums[p] += a[i + p] * b[i + p];
-    double sum = 0;
-    for (size_t p = 0; p < PARTS; p++) sum += (double)sums[p];
-    return (float)sum;
+    /* Four sums, so that no addition waits for all others. */
+    double whole[4] = {0};
+    for (size_t p = 0; p < PARTS; p++) whole[p % 4] += (double)sums[p];
+    return (float)((whole[0] + whole[1]) + (whole[2] + whole[3]));
 }
 
 static double sigmoid(double x) { return 1 / (1 + exp(-x)); }
