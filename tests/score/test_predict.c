@@ -400,8 +400,10 @@ static void test_tokenize(void **state) {
     ce_model_free(model);
 }
 
-#define in_bfloat16(test) {#test " in bfloat16", test, set_bfloat16, set_default, NULL}
-#define in_int8(test) {#test " in int8", test, set_int8, set_default, NULL}
+#define in_bfloat16(test) \
+    { #test " in bfloat16", test, set_bfloat16, set_default, NULL }
+#define in_int8(test) \
+    { #test " in int8", test, set_int8, set_default, NULL }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
