@@ -199,7 +199,7 @@ static void check_model(const char *folder, const char *path, const json_t *text
 
 static void test_default_model(void **state) {
     (void)state;
-    static const low_bound low[] = {{CE_PRECISION_BFLOAT16, 5e-2, 1e-2, 0.999}, {CE_PRECISION_INT8, 3e-1, 4e-2, 0.998}};
+    static const low_bound low[] = {{CE_PRECISION_BFLOAT16, 5e-2, 1e-2, 0.999}, {CE_PRECISION_INT8, 5e-1, 4e-2, 0.998}};
     json_t *texts = golden_texts_create();
     golden_texts_add_collection(texts, "c", CE_SOURCE "/data/cranfield-mini");
     check_model(CE_SOURCE "/models/crossenc-small-en", test_data("golden/real-crossenc-small-en.tsv"), texts, low,
@@ -209,7 +209,7 @@ static void test_default_model(void **state) {
 
 static void test_twelve_layers(void **state) {
     (void)state;
-    static const low_bound low[] = {{CE_PRECISION_BFLOAT16, 5e-2, 1e-2, 0.999}, {CE_PRECISION_INT8, 3e-1, 4e-2, 0.998}};
+    static const low_bound low[] = {{CE_PRECISION_BFLOAT16, 5e-2, 1e-2, 0.999}, {CE_PRECISION_INT8, 5e-1, 4e-2, 0.998}};
     const char *folder = test_shared("models/ms-marco-MiniLM-L-12-v2-dq");
     json_t *texts = golden_texts_create();
     golden_texts_add_collection(texts, "S", test_shared("data/scifact"));
