@@ -86,27 +86,11 @@ static void bench_close(bench *b) {
 
 /* ---- the peak ----------------------------------------------------------------------------------------------- */
 
-typedef struct peak_job {
-    const cei_cpu_kernels *kernels;
-    double flops[MAX_THREADS];
-} peak_job;
-
-static void run_peak(void *argument, size_t task, size_t worker) {
-    (void)worker;
-    peak_job *job = argument;
-    job->flops[task] = job->kernels->peak(200000);
-}
-
 /* GFLOP/s of all threads together. */
 static double measure_peak(const bench *b) {
     const cei_cpu_device *cpu = cei_cpu_of(b->device);
-    peak_job job = {&cpu->kernels, {0}};
-    const double start = now_ms(b);
-    cei_pool_run(b->pool, cpu->workers, run_peak, &job);
-    const double ms = now_ms(b) - start;
-    double flops = 0;
-    for (size_t i = 0; i < cpu->workers; i++) flops += job.flops[i];
-    return flops / ms * 1e-6;
+    const double start = now_ms(b), operations = cei_cpu_run_peak(cpu, cpu->kernels.peak, 200000);
+    return operations / (now_ms(b) - start) * 1e-6;
 }
 
 /* ---- timing ------------------------------------------------------------------------------------------------- */

@@ -95,6 +95,14 @@ void cei_cpu_stream_free(cei_stream *stream);
 ce_status cei_cpu_write(cei_stream *stream, cei_slice to, const void *from, size_t bytes, ce_error *error);
 ce_status cei_cpu_read(cei_stream *stream, void *to, cei_slice from, size_t bytes, ce_error *error);
 
+/* ---- measure.c ---------------------------------------------------------------------------------------------- */
+
+/* Runs rounds of a kernel table's peak on all threads, and returns the operations that this was. */
+double cei_cpu_run_peak(const cei_cpu_device *device, double (*peak)(size_t rounds), size_t rounds);
+
+ce_status cei_cpu_measure(cei_device *device, ce_precision precision, bool with_bandwidth, ce_device_speed *speed,
+                          ce_error *error);
+
 /* ---- ops.c, linear.c, attention.c --------------------------------------------------------------------------- */
 
 /* The sum over depth is taken in blocks of at most this, each in one accumulator, added up in order. */
