@@ -88,32 +88,13 @@ static void bench_close(bench *b) {
 
 /* ---- the peak ----------------------------------------------------------------------------------------------- */
 
-typedef struct peak_job {
-    double (*peak)(size_t rounds);
-    double flops[MAX_THREADS];
-} peak_job;
-
-static double (*peak_of(const cei_cpu_kernels *kernels, cei_format format))(size_t) {
-    const cei_cpu_low *low = format == CEI_FORMAT_INT8 ? &kernels->int8 : &kernels->bfloat16;
-    return format != CEI_FORMAT_FLOAT32 && low->peak ? low->peak : kernels->peak;
-}
-
-static void run_peak(void *argument, size_t task, size_t worker) {
-    (void)worker;
-    peak_job *job = argument;
-    job->flops[task] = job->peak(200000);
-}
-
 /* GFLOP/s of all threads together. */
 static double measure_peak(const bench *b) {
+    static const ce_precision precisions[] = {CE_PRECISION_FLOAT32, CE_PRECISION_BFLOAT16, CE_PRECISION_INT8};
     const cei_cpu_device *cpu = cei_cpu_of(b->device);
-    peak_job job = {peak_of(&cpu->kernels, b->format), {0}};
-    const double start = now_ms(b);
-    cei_pool_run(b->pool, cpu->workers, run_peak, &job);
-    const double ms = now_ms(b) - start;
-    double flops = 0;
-    for (size_t i = 0; i < cpu->workers; i++) flops += job.flops[i];
-    return flops / ms * 1e-6;
+    cei_cpu_peak_fn peak = cei_cpu_peak_of(&cpu->kernels, precisions[b->format]);
+    const double start = now_ms(b), operations = cei_cpu_run_peak(cpu, peak, 200000);
+    return operations / (now_ms(b) - start) * 1e-6;
 }
 
 /* ---- timing ------------------------------------------------------------------------------------------------- */

@@ -54,6 +54,42 @@ typedef struct ce_device_info {
  * Errors: CE_ERR_ARGUMENT. Thread-safe. */
 CE_API ce_status ce_devices(ce_device_info *infos, size_t capacity, size_t *count, ce_error *error);
 
+/* What to measure. Zero every field but size for the defaults. */
+typedef struct ce_measure_options {
+    size_t size;            /* sizeof(ce_measure_options) as the caller was compiled */
+    ce_precision precision; /* of the products; default: float32 */
+    unsigned threads;       /* CPU threads, the caller's included; 0 is all that this process may use */
+    bool skip_bandwidth;    /* products alone: quicker, and takes no memory to speak of */
+    uint64_t cpu_disable;   /* CE_CPU_* tiers not to use (crossenc/model.h); 0 is none */
+} ce_measure_options;
+
+/* The most that a device could do, measured: the speed of a model is a share of it. */
+typedef struct ce_device_speed {
+    size_t size;                    /* set by the caller: sizeof(ce_device_speed) */
+    char device[CE_DEVICE_ID_SIZE]; /* what the name resolved to */
+    unsigned threads;               /* that measured, on the host */
+    double flops;                   /* operations a second of dense products in the precision, all threads together, by
+                                       the fastest instructions that the device's kernels use, operands in registers;
+                                       a multiply-add is two. For integers, integer operations */
+    double bandwidth;               /* bytes a second read from the device's main memory; 0 if skipped */
+    double milliseconds;            /* that the measurement took */
+} ce_device_speed;
+
+/* Measures a device: multiply-adds on registers, then reading a block of 256 MiB, each several times, of which the best
+ * counts. Takes about 0.1 s, and about 0.3 s with the bandwidth, in which the device is busy; what other programs do at
+ * the same time lowers the figures, and so does a clock that sinks: measure right before or after what is compared.
+ * All threads and memory are released before it returns.
+ *
+ * device   NULL is "auto"
+ * options  NULL is all defaults
+ * speed    filled on success
+ *
+ * Errors: CE_ERR_ARGUMENT, CE_ERR_DEVICE_NAME, CE_ERR_DEVICE_ABSENT, CE_ERR_UNSUPPORTED (the device cannot be measured,
+ * or does not compute in the precision), CE_ERR_MEMORY, CE_ERR_IO (the system refuses a thread), CE_ERR_DEVICE_*.
+ * Thread-safe; two measurements at a time disturb each other. */
+CE_API ce_status ce_device_measure(const char *device, const ce_measure_options *options, ce_device_speed *speed,
+                                   ce_error *error);
+
 #ifdef __cplusplus
 }
 #endif

@@ -58,6 +58,17 @@ bool cei_device_supports(const cei_device *device, cei_op op, ce_precision preci
     return device->table->supports(device, op, precision);
 }
 
+ce_status cei_device_measure(cei_device *device, ce_precision precision, bool with_bandwidth, ce_device_speed *speed,
+                             ce_error *error) {
+    char name[CE_DEVICE_ID_SIZE];
+    cei_device_format(device->id, name);
+    if (!device->table->measure)
+        return cei_fail(error, CE_ERR_UNSUPPORTED, "device %s cannot be measured: crossenc has no measurement for it",
+                        name);
+    if (precision == CE_PRECISION_DEFAULT) precision = CE_PRECISION_FLOAT32;
+    return device->table->measure(device, precision, with_bandwidth, speed, error);
+}
+
 const char *cei_op_name(cei_op op) {
     static const char *const names[CEI_OP_COUNT] = {"embed", "norm", "linear", "attention", "gather"};
     return (unsigned)op < CEI_OP_COUNT ? names[op] : "unknown";

@@ -51,6 +51,11 @@ void cei_device_close(cei_device *device); /* its buffers and streams were freed
 /* Asks the device itself: is it alive, how much memory is free? Errors: DEVICE_LOST, DEVICE_FAULT. */
 ce_status cei_device_status(cei_device *device, ce_device_info *info, ce_error *error);
 
+/* Measures what the device could do at most, and fills speed->flops and speed->bandwidth (left alone without
+ * with_bandwidth). Errors: UNSUPPORTED, DEVICE_*, MEMORY. */
+ce_status cei_device_measure(cei_device *device, ce_precision precision, bool with_bandwidth, ce_device_speed *speed,
+                             ce_error *error);
+
 /* bytes of device memory. Errors: DEVICE_MEMORY (needed, free, total), DEVICE_LOST, MEMORY. */
 ce_status cei_buffer_create(cei_device *device, size_t bytes, cei_buffer **buffer, ce_error *error);
 void cei_buffer_free(cei_buffer *buffer); /* also on a lost device; NULL is fine */

@@ -89,6 +89,13 @@ static ce_status use_devices(ce_model *model, ce_error *error) {
     return ce_devices(infos, 8, &count, error);
 }
 
+static ce_status use_measure(ce_model *model, ce_error *error) {
+    (void)model;
+    ce_device_speed speed = {.size = sizeof speed};
+    const ce_measure_options options = {.size = sizeof options, .threads = 2};
+    return ce_device_measure("cpu", &options, &speed, error);
+}
+
 static ce_status use_place(ce_model *model, ce_error *error) { return ce_model_place(model, error); }
 static ce_status move_to_cpu(ce_model *model, ce_error *error) { return ce_model_to(model, "cpu", error); }
 static ce_status move_to_sim0(ce_model *model, ce_error *error) { return ce_model_to(model, "sim:0", error); }
@@ -189,6 +196,11 @@ static void test_devices(void **state) {
     try_each(use_devices, "cpu", CE_PLACE_EAGER);
 }
 
+static void test_measure(void **state) {
+    (void)state;
+    try_each(use_measure, "cpu", CE_PLACE_EAGER);
+}
+
 /* ---- ranking, which needs a model of one label ---------------------------------------------------------------- */
 
 static ce_status rank_afresh(void *user, ce_error *error) {
@@ -222,7 +234,7 @@ int main(void) {
         scene_test(test_place),         scene_test(test_move),
         scene_test_int8(test_move),     scene_test(test_check),
         scene_test(test_tokenize),      scene_test(test_devices),
-        scene_test(test_rank),
+        scene_test(test_rank),          scene_test(test_measure),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

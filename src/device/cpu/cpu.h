@@ -122,8 +122,21 @@ void cei_cpu_stream_free(cei_stream *stream);
 ce_status cei_cpu_write(cei_stream *stream, cei_slice to, const void *from, size_t bytes, ce_error *error);
 ce_status cei_cpu_read(cei_stream *stream, void *to, cei_slice from, size_t bytes, ce_error *error);
 
-/* ---- ops.c, linear.c, linear_low.c, attention.c
- * --------------------------------------------------------------------------- */
+/* ---- measure.c ---------------------------------------------------------------------------------------------- */
+
+typedef double (*cei_cpu_peak_fn)(size_t rounds);
+
+/* What shows the most that products of a precision could reach; NULL for a value that is no precision. bfloat16 without
+ * products of its own is multiplied as float32. */
+cei_cpu_peak_fn cei_cpu_peak_of(const cei_cpu_kernels *kernels, ce_precision precision);
+
+/* Runs rounds of a kernel table's peak on all threads, and returns the operations that this was. */
+double cei_cpu_run_peak(const cei_cpu_device *device, cei_cpu_peak_fn peak, size_t rounds);
+
+ce_status cei_cpu_measure(cei_device *device, ce_precision precision, bool with_bandwidth, ce_device_speed *speed,
+                          ce_error *error);
+
+/* ---- ops.c, linear.c, linear_low.c, attention.c ------------------------------------------------------------- */
 
 /* The sum over depth is taken in blocks of at most this, each in one accumulator, added up in order. */
 enum { CEI_CPU_BLOCK_DEPTH = 512 };

@@ -57,6 +57,7 @@ static const cei_device_table table = {
     .close = close_device,
     .status = get_status,
     .supports = supports,
+    .measure = cei_cpu_measure,
     .buffer_create = cei_cpu_buffer_create,
     .buffer_free = cei_cpu_buffer_free,
     .weight_bytes = cei_cpu_weight_bytes,
