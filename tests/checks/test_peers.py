@@ -9,6 +9,7 @@ import pytest
 SOURCE = pathlib.Path(os.environ["CE_SOURCE"])
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(SOURCE / "bench/peers"))
+import catalogue  # noqa: E402
 import table  # noqa: E402
 import workloads  # noqa: E402
 
@@ -97,3 +98,12 @@ def test_pairs_survive_their_file(tmp_path):
     pairs = workloads.make("cranfield", SOURCE / "data/cranfield-mini", 7, None)
     workloads.write(pairs, tmp_path / "pairs.tsv")
     assert len(set(pairs)) == 7 and workloads.read(tmp_path / "pairs.tsv") == pairs
+
+
+def test_every_peer_has_a_program():
+    for key, peer in catalogue.PEERS.items():
+        assert (SOURCE / "bench/peers" / peer.script).exists()
+        for precision in peer.settings:
+            assert precision in catalogue.PRECISIONS
+            for work in ("scifact", "single"):
+                assert all(catalogue.settings(key, precision, work, batch) for batch in catalogue.batches(key, work))
