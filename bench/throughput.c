@@ -1,4 +1,4 @@
-/* throughput.c - pairs and tokens a second of a model over a file of pairs.
+/* throughput.c - pairs and tokens a second of a model over a file of pairs, and the time that a call takes.
  *
  * Uses the public interface alone. One warm-up round, then the rounds that count; the median is the result. With
  * --serve it waits for a line on standard input before each round, so that it can take turns with other programs. */
@@ -13,6 +13,7 @@ enum { MAX_ROUNDS = 1000 };
 
 typedef struct settings {
     const char *model, *pairs, *device, *scores;
+    ce_precision precision;
     unsigned threads, rounds;
     size_t batch_tokens, call_pairs;
     bool json, serve;
@@ -24,15 +25,25 @@ typedef struct workload {
     float *scores; /* [count, labels] */
     size_t count, labels;
     uint64_t tokens, truncated;
+    double *calls; /* [rounds, calls a round] seconds of each call; NULL if one call takes all pairs */
+    size_t call_count;
 } workload;
+
+static const struct {
+    const char *name;
+    ce_precision value;
+} precisions[] = {
+    {"float32", CE_PRECISION_FLOAT32},
+};
 
 static const char usage[] =
     "usage: throughput --pairs FILE.tsv [--model DIR] [--device D] [--threads N] [--rounds N] [--batch-tokens N]\n"
-    "                  [--call-pairs N] [--scores FILE] [--serve] [--json]\n"
+    "                  [--precision NAME] [--call-pairs N] [--scores FILE] [--serve] [--json]\n"
     "  --pairs FILE      lines of query<TAB>document\n"
-    "  --call-pairs N    pairs in one call; 0 is all (default), 1 is one request at a time\n"
+    "  --precision NAME  float32 (default), or another that this build has\n"
+    "  --call-pairs N    pairs in one call; 0 is all (default), 1 is one request at a time. Calls are timed as well\n"
     "  --scores FILE     writes the raw scores, one line a pair\n"
-    "  --serve           before each round waits for a line on standard input, and prints its seconds\n";
+    "  --serve           before each round waits for a line on standard input; prints its seconds, then each call's\n";
 
 static void fail(const char *what, const char *why) {
     fprintf(stderr, "throughput: %s: %s\n", what, why);
@@ -47,6 +58,13 @@ static double now(void) {
 
 /* ---- arguments -------------------------------------------------------------------------------------------------- */
 
+static ce_precision precision_named(const char *name) {
+    for (size_t i = 0; i < sizeof precisions / sizeof *precisions; i++)
+        if (strcmp(precisions[i].name, name) == 0) return precisions[i].value;
+    fail(name, "is no precision that this build has");
+    return CE_PRECISION_DEFAULT;
+}
+
 static bool read_text(const char *name, const char *value, settings *out) {
     if (strcmp(name, "--model") == 0)
         out->model = value;
@@ -56,6 +74,8 @@ static bool read_text(const char *name, const char *value, settings *out) {
         out->device = value;
     else if (strcmp(name, "--scores") == 0)
         out->scores = value;
+    else if (strcmp(name, "--precision") == 0)
+        out->precision = precision_named(value);
     else
         return false;
     return true;
@@ -151,8 +171,10 @@ static double run_round(ce_model *model, const settings *with, workload *work) {
         ce_score_report report = {.size = sizeof report};
         ce_score_options options = {.size = sizeof options, .activation = CE_ACTIVATION_IDENTITY, .report = &report};
         ce_error error;
+        double start = now();
         if (ce_predict(model, work->pairs + i, count, &options, work->scores + i * work->labels, &error) != CE_OK)
             fail("predict", error.message);
+        if (work->calls) work->calls[work->call_count++] = now() - start;
         work->tokens += report.tokens;
         work->truncated += report.truncated;
     }
@@ -164,24 +186,32 @@ static int by_value(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-static double median(double *values, unsigned count) {
+/* The value below which a share of them lies, between the two nearest ones; sorts them. */
+static double quantile(double *values, size_t count, double share) {
     qsort(values, count, sizeof *values, by_value);
-    return count % 2 ? values[count / 2] : (values[count / 2 - 1] + values[count / 2]) / 2;
+    double at = share * (double)(count - 1);
+    size_t low = (size_t)at, high = low + 1 < count ? low + 1 : low;
+    return values[low] + (at - (double)low) * (values[high] - values[low]);
 }
 
 static void print_result(const settings *with, const workload *work, double load, double seconds) {
     double pairs = (double)work->count / seconds, tokens = (double)work->tokens / seconds;
+    double p50 = work->calls ? quantile(work->calls, work->call_count, 0.50) * 1e3 : 0;
+    double p95 = work->calls ? quantile(work->calls, work->call_count, 0.95) * 1e3 : 0;
     if (with->json) {
         printf("{\"pairs\":%zu,\"tokens\":%llu,\"truncated\":%llu,\"rounds\":%u,\"load_ms\":%.1f,\"seconds\":%.6f,"
-               "\"pairs_per_second\":%.2f,\"tokens_per_second\":%.1f}\n",
+               "\"pairs_per_second\":%.2f,\"tokens_per_second\":%.1f",
                work->count, (unsigned long long)work->tokens, (unsigned long long)work->truncated, with->rounds,
                load * 1e3, seconds, pairs, tokens);
+        if (work->calls) printf(",\"call_p50_ms\":%.3f,\"call_p95_ms\":%.3f", p50, p95);
+        puts("}");
         return;
     }
     printf("%zu pairs, %llu tokens (%.0f a pair), %llu truncated; loaded in %.0f ms\n", work->count,
            (unsigned long long)work->tokens, (double)work->tokens / (double)work->count,
            (unsigned long long)work->truncated, load * 1e3);
     printf("median of %u rounds: %.3f s, %.1f pairs/s, %.0f tokens/s\n", with->rounds, seconds, pairs, tokens);
+    if (work->calls) printf("%zu calls: p50 %.3f ms, p95 %.3f ms\n", work->call_count, p50, p95);
 }
 
 static void write_scores(const char *path, const workload *work) {
@@ -196,8 +226,11 @@ static ce_model *load_model(const settings *with, workload *work) {
     char path[4096];
     ce_error error;
     if (!with->model && ce_default_model_path(path, sizeof path, &error) != CE_OK) fail("model", error.message);
-    ce_load_options options = {
-        .size = sizeof options, .device = with->device, .threads = with->threads, .batch_tokens = with->batch_tokens};
+    ce_load_options options = {.size = sizeof options,
+                               .device = with->device,
+                               .precision = with->precision,
+                               .threads = with->threads,
+                               .batch_tokens = with->batch_tokens};
     ce_model *model = NULL;
     if (ce_model_load(with->model ? with->model : path, &options, &model, &error) != CE_OK)
         fail("model", error.message);
@@ -207,6 +240,21 @@ static ce_model *load_model(const settings *with, workload *work) {
     work->scores = calloc(work->count * work->labels, sizeof *work->scores);
     if (!work->scores) fail("scores", "no memory");
     return model;
+}
+
+/* Calls are recorded from here on, of every round. */
+static void record_calls(const settings *with, workload *work) {
+    if (with->call_pairs == 0) return;
+    size_t calls = (work->count + with->call_pairs - 1) / with->call_pairs;
+    work->calls = calloc(with->rounds * calls, sizeof *work->calls);
+    if (!work->calls) fail("calls", "no memory");
+}
+
+static void tell_round(double seconds, const double *calls, size_t count) {
+    printf("%.6f", seconds);
+    for (size_t i = 0; i < count; i++) printf(" %.6f", calls[i]);
+    putchar('\n');
+    fflush(stdout);
 }
 
 int main(int count, char **values) {
@@ -223,17 +271,18 @@ int main(int count, char **values) {
         printf("ready %llu\n", (unsigned long long)work.tokens);
         fflush(stdout);
     }
+    record_calls(&with, &work);
     unsigned done = 0;
     for (; done < with.rounds && (!with.serve || getchar() != EOF); done++) {
+        size_t first = work.call_count;
         seconds[done] = run_round(model, &with, &work);
-        if (!with.serve) continue;
-        printf("%.6f\n", seconds[done]);
-        fflush(stdout);
+        if (with.serve) tell_round(seconds[done], work.calls ? work.calls + first : NULL, work.call_count - first);
     }
-    if (!with.serve) print_result(&with, &work, load, median(seconds, done));
+    if (!with.serve) print_result(&with, &work, load, quantile(seconds, done, 0.5));
     ce_model_free(model);
     free(work.text);
     free(work.pairs);
     free(work.scores);
+    free(work.calls);
     return 0;
 }

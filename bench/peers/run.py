@@ -1,16 +1,19 @@
 #!/usr/bin/env python3
-"""Speed of crossenc beside its peers on the same machine, model and pairs, in float32.
+"""Speed of crossenc beside its peers, each with its best settings, on the same machine, model and pairs.
 
-    run.py --throughput BUILD/bench/throughput [--model DIR] [--pairs N] [--python PYTHON | --venv DIR]
+    run.py --work scifact|mixed|single|cranfield [--precisions float32,bfloat16,int8] [--peers torch,ort,openvino]
+           [--model DIR] [--pairs N] [--rounds N] [--throughput PROGRAM] [--json FILE] [--python PYTHON | --venv DIR]
 
-Every program loads the model once and scores all pairs once to warm up; then they take turns, a round each, and wait
-idle in between, so that a noisy minute meets all of them. The median round counts, in wall-clock time and in CPU time;
-the latter says what a program costs on a machine that has other work to do (threads that spin while they wait included).
-Scores must agree with crossenc's within 1e-4 + 1e-4 relative, or the comparison is void and the script fails.
+For each precision, every program loads the model and scores all pairs once to warm up; then they take turns, a round
+each, and wait idle in between, so that a noisy minute meets all of them. The median round counts, and for the work
+"single" the median call. Which of a peer's settings is its best is found before that in the same way, on the first
+pairs, and remembered in --folder with the models that were translated for the peers (remove it to start afresh).
 
-PYTHON is an interpreter that has the packages of requirements.txt; without it they are installed into --venv.
-A further peer is one entry in peers(): a command that prints "ready", then the seconds of a round for each line it
-reads, and that writes its scores to a file.
+Scores must agree with PyTorch's in float32, a pair at a time (table.py has the bounds): a peer whose scores do not is
+void, and the script fails if crossenc's do not.
+
+PYTHON is an interpreter that has the packages of requirements.txt; without it they are installed into --venv. A further
+peer is a file like torch_peer.py and an entry in catalogue.py.
 """
 
 import argparse
@@ -21,154 +24,268 @@ import subprocess
 import sys
 import tempfile
 import venv
+import zlib
 from pathlib import Path
+
+import catalogue
+import table
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
-BOUND = 1e-4
+SHARED = ROOT.parent / "shared"
+WORKS = ("cranfield", "scifact", "mixed", "single")
+
+
+def names(text):
+    return text.split(",")
 
 
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--throughput", type=Path, default=ROOT / "build" / "bench" / "throughput")
-    parser.add_argument("--model", type=Path, default=ROOT / "models" / "crossenc-small-en")
-    parser.add_argument("--pairs", type=int, default=200, help="number of pairs, of data/cranfield-mini")
-    parser.add_argument("--collection", type=Path, default=ROOT / "data" / "cranfield-mini")
-    parser.add_argument("--words", type=int, default=0, help="cut documents to so many words; 0 is not at all")
+    parser.add_argument("--work", choices=WORKS, default="cranfield")
+    parser.add_argument("--precisions", type=names, default=names("float32,bfloat16,int8"))
+    parser.add_argument("--peers", type=names, default=names("torch,ort,openvino"))
+    parser.add_argument("--throughput", type=Path, default=ROOT / "build" / "release" / "bench" / "throughput")
+    parser.add_argument("--model", type=Path, help="default: the 12-layer model of ../shared, else crossenc-small-en")
+    parser.add_argument("--collection", type=Path, help="default: scifact of ../shared; data/cranfield-mini without it")
+    parser.add_argument("--pairs", type=int, default=200)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--choose-pairs", type=int, default=16, help="pairs to find the best setting with")
+    parser.add_argument("--prepare", action="store_true", help="end when all files are made, before anything is timed")
+    parser.add_argument("--folder", type=Path, default=ROOT / "build" / "peers")
     parser.add_argument("--python", type=Path)
     parser.add_argument("--venv", type=Path, default=ROOT / "build" / "peers-venv")
-    parser.add_argument("--json", action="store_true")
-    return parser.parse_args()
+    parser.add_argument("--json", type=Path, help="writes all that was measured to this file")
+    options = parser.parse_args()
+    small, large = ROOT / "models" / "crossenc-small-en", SHARED / "models" / "ms-marco-MiniLM-L-12-v2-dq"
+    options.model = (options.model or (large if large.exists() else small)).resolve()
+    scifact = SHARED / "data" / "scifact"
+    if not options.collection:
+        cranfield = options.work == "cranfield" or (options.work != "scifact" and not scifact.exists())
+        options.collection = ROOT / "data" / "cranfield-mini" if cranfield else scifact
+    unknown = set(options.peers) - set(catalogue.PEERS) | set(options.precisions) - set(catalogue.PRECISIONS)
+    if unknown:
+        parser.error(f"unknown: {', '.join(sorted(unknown))}")
+    return options
 
 
-def make_venv(folder):
-    python = folder / "bin" / "python"
+# ---- what is made once -----------------------------------------------------------------------------------------------
+
+
+def make_venv(options):
+    python = options.venv / "bin" / "python"
     if not python.exists():
-        venv.create(folder, with_pip=True)
-        subprocess.run([python, "-m", "pip", "install", "--quiet", "-r", HERE / "requirements.txt"], check=True)
+        venv.create(options.venv, with_pip=True)
+    wanted, done = HERE / "requirements.txt", options.venv / "installed.txt"
+    if not done.exists() or done.read_bytes() != wanted.read_bytes():
+        subprocess.run([python, "-m", "pip", "install", "--quiet", "-r", wanted], check=True)
+        done.write_bytes(wanted.read_bytes())
     return python
 
 
-def read_json_lines(path):
-    return {entry["_id"]: entry for entry in map(json.loads, path.read_text(encoding="utf-8").splitlines())}
+class Place:
+    """Where the files of one model and one work lie."""
+
+    def __init__(self, options, python):
+        self.model = options.folder / f"{options.model.name}-{zlib.crc32(bytes(options.model)):08x}"
+        name = f"{options.work}-{options.collection.name}-{options.pairs}"
+        self.work, self.choices = self.model / name, self.model / f"choices-{name}-{options.threads}.json"
+        self.pairs, self.python = self.work / "pairs.tsv", python
+
+    def prepare(self, options, collection, work, pairs, out):
+        if not (out / "work.json").exists():
+            command = [self.python, HERE / "prepare.py", options.model, collection, work, str(pairs), self.model, out]
+            subprocess.run(command, check=True)
+        return json.loads((out / "work.json").read_text(encoding="utf-8"))
 
 
-def write_pairs(collection, count, words, path):
-    """count (query, document) pairs, spread evenly over the collection's first-stage run."""
-    queries, corpus = (read_json_lines(collection / name) for name in ("queries.jsonl", "corpus.jsonl"))
-    run = [line.split() for line in (collection / "bm25.trec").read_text().splitlines()]
-    with open(path, "w", encoding="utf-8", newline="\n") as file:
-        for i in range(count):
-            query, _, document = run[i * len(run) // count][:3]
-            text = f"{corpus[document].get('title', '')} {corpus[document]['text']}".split()
-            file.write(" ".join(queries[query]["text"].split()) + "\t" + " ".join(text[: words or None]) + "\n")
+def prepare(options, place):
+    """Pairs, reference scores and the peers' models; returns what is known of the pairs."""
+    told = place.prepare(options, options.collection, options.work, options.pairs, place.work)
+    other = place.model / "calibration"
+    place.prepare(options, ROOT / "data" / "cranfield-mini", "cranfield", 64, other)
+    for key in options.peers:
+        for precision in options.precisions:
+            if catalogue.settings(key, precision, options.work, 1):
+                command = [place.python, HERE / catalogue.PEERS[key].script, "prepare", "--precision", precision]
+                command += ["--model", place.model / "float32", "--folder", place.model / key]
+                subprocess.run([*command, "--calibration", other / "pairs.tsv"], check=True, stdout=sys.stderr)
+    return told
 
 
-def write_float32(python, model, out):
-    """A copy of the model with float32 weights, which every peer can read."""
-    code = "import sys; import checkpoint; checkpoint.write_float32_copy(*sys.argv[1:])"
-    subprocess.run([python, "-c", code, model, out], check=True, env={**os.environ, "PYTHONPATH": str(ROOT / "tools")})
+# ---- programs --------------------------------------------------------------------------------------------------------
 
 
-def peers(options, python, folder):
-    """name -> command; {scores} is the file for its scores."""
-    pairs, threads = folder / "pairs.tsv", str(options.threads)
-    ours = [options.throughput, "--model", options.model, "--pairs", pairs, "--threads", threads, "--serve"]
-    ours += ["--rounds", str(options.rounds), "--scores", "{scores}"]
-    torch = [python, HERE / "torch_peer.py", folder / "float32", pairs]
-    return {
-        "crossenc": ours,
-        "crossenc, a pair a call": [*ours, "--call-pairs", "1"],
-        "PyTorch, batches of 32": [*torch, "32", threads, "{scores}"],
-        "PyTorch, batches of 1": [*torch, "1", threads, "{scores}"],
-    }
+class Program:
+    """A program that loads, prints "ready", and scores all pairs for each line that it reads."""
 
+    def __init__(self, entry, command, scores):
+        self.entry, self.scores_path = {**entry, "seconds": [], "calls": [], "cpu_seconds": []}, scores
+        command = [str(part) for part in (*command, "--scores", scores)]
+        self.errors = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors,
+                                        text=True)
+        words = self.process.stdout.readline().split(maxsplit=1)
+        if not words or words[0] != "ready":
+            self.fail()
+            return
+        if len(words) > 1 and not words[1].strip().isdigit():
+            self.entry["setting"] += f" ({words[1].strip()})"
+        self.entry["scores"] = [float(line.split()[0]) for line in scores.read_text(encoding="utf-8").splitlines()]
 
-class Peer:
-    def __init__(self, name, command, scores):
-        self.name, self.seconds, self.cpu_seconds = name, [], []
-        command = [str(part).format(scores=scores) for part in command]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        first = self.process.stdout.readline().split()
-        if not first or first[0] != "ready":
-            sys.exit(f"run.py: {name} did not start: {' '.join(command)}")
-        self.tokens = int(first[1]) if len(first) > 1 else 0
-        self.scores = [float(line) for line in Path(scores).read_text().split()]
+    def fail(self):
+        self.errors.seek(0)
+        lines = [line.strip() for line in self.errors.read().splitlines() if line.strip()]
+        self.entry["failure"] = lines[-1][:150] if lines else "ended without a word"
 
     def cpu_time(self):
         """Seconds of all threads so far, in user and system mode: fields 14 and 15 of stat, the name being the 2nd."""
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def round(self):
+        if "failure" in self.entry:
+            return
         before = self.cpu_time()
-        self.process.stdin.write("\n")
-        self.process.stdin.flush()
-        self.seconds.append(float(self.process.stdout.readline()))
-        self.cpu_seconds.append(self.cpu_time() - before)
+        try:
+            self.process.stdin.write("\n")
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            pass  # it ended: there is no answer either
+        words = [float(word) for word in self.process.stdout.readline().split()]
+        if not words:
+            self.fail()
+            return
+        self.entry["seconds"].append(words[0])
+        self.entry["calls"] += words[1:]
+        self.entry["cpu_seconds"].append(self.cpu_time() - before)
+
+    def memory(self):
+        """Peak of resident memory in MiB."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text(encoding="utf-8")
+        return next((int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmHWM")), None)
 
     def end(self):
-        self.process.stdin.close()
+        if "failure" not in self.entry:
+            self.entry["memory_mib"] = self.memory()
+        try:
+            self.process.stdin.close()
+        except BrokenPipeError:
+            pass
         self.process.wait()
+        self.errors.close()
+        return self.entry
 
 
-def deviation(got, want):
-    if len(got) != len(want):
-        return float("inf")
-    return max(abs(a - b) / (1 + abs(b)) for a, b in zip(got, want))
+def take_turns(starts, rounds):
+    """Starts all programs, lets each score in turn so many times, and returns what they did."""
+    with tempfile.TemporaryDirectory() as name:
+        running = [Program(*start, Path(name) / str(i)) for i, start in enumerate(starts)]
+        for _ in range(rounds):
+            for program in running:
+                program.round()
+        return [program.end() for program in running]
 
 
-def report(options, running, pairs):
-    ours = running[0]
-    base, base_cpu = statistics.median(ours.seconds), statistics.median(ours.cpu_seconds)
-    rows = []
-    for peer in running:
-        seconds, cpu_seconds = statistics.median(peer.seconds), statistics.median(peer.cpu_seconds)
-        rows.append(
-            {
-                "name": peer.name,
-                "pairs_per_second": round(pairs / seconds, 2),
-                "tokens_per_second": round(ours.tokens / seconds),
-                "time_ratio": round(seconds / base, 3),
-                "cpu_time_ratio": round(cpu_seconds / base_cpu, 3),
-                "seconds": peer.seconds,
-                "cpu_seconds": peer.cpu_seconds,
-                "score_deviation": deviation(ours.scores, peer.scores),
-            }
-        )
+def ours(options, place, precision):
+    """crossenc with its own defaults: all pairs in one call, and a pair a call."""
+    command = [options.throughput, "--model", options.model, "--pairs", place.pairs, "--serve", "--precision", precision]
+    command += ["--threads", str(options.threads), "--rounds", "1000"]
+    entry = {"name": "crossenc", "precision": precision, "setting": "", "ours": True}
+    single = [({**entry, "batch": "a pair a call"}, [*command, "--call-pairs", "1"])]
+    return single if options.work == "single" else [({**entry, "batch": "one call"}, command), *single]
+
+
+def theirs(options, place, key, precision, batch, setting, pairs):
+    peer = catalogue.PEERS[key]
+    command = [place.python, HERE / peer.script, "serve", "--model", place.model / "float32", "--pairs", pairs]
+    command += ["--folder", place.model / key, "--precision", precision, "--setting", setting, "--batch", str(batch)]
+    command += ["--threads", str(options.threads), "--call-pairs", "1" if options.work == "single" else "0"]
+    entry = {"name": peer.name, "precision": precision, "setting": setting, "ours": False}
+    return {**entry, "batch": f"batches of {batch}"}, command
+
+
+# ---- settings and measuring ------------------------------------------------------------------------------------------
+
+
+def choose(options, place, told):
+    """The best setting of each peer, precision and batch size: {"ort int8 32": setting}."""
+    chosen = json.loads(place.choices.read_text(encoding="utf-8")) if place.choices.exists() else {}
+    some = place.work / "some.tsv"
+    lines = place.pairs.read_text(encoding="utf-8").split("\n")[: options.choose_pairs]
+    some.write_text("\n".join(lines).rstrip("\n") + "\n", encoding="utf-8", newline="\n")
+    for key in options.peers:
+        for precision in options.precisions:
+            for batch in catalogue.batches(key, options.work):
+                settings, slot = catalogue.settings(key, precision, options.work, batch), f"{key} {precision} {batch}"
+                if len(settings) > 1 and slot not in chosen:
+                    starts = [theirs(options, place, key, precision, batch, setting, some) for setting in settings]
+                    chosen[slot] = best_setting(take_turns(starts, 3), told["scores"][: options.choose_pairs], slot)
+                    place.choices.write_text(json.dumps(chosen, indent=1), encoding="utf-8")
+                elif settings:
+                    chosen.setdefault(slot, settings[0])
+    return chosen
+
+
+def best_setting(results, reference, slot):
+    """The setting of the quickest result whose scores agree; of the quickest, if none do."""
+    def order(result):
+        failed = bool(result.get("failure"))
+        bad = failed or table.disagreement(result["precision"], result["scores"], reference) is not None
+        return failed, bad, float("inf") if failed else statistics.median(result["seconds"])
+
+    for result in results:
+        _, bad, seconds = order(result)
+        print(f"{slot}: {result['setting']} {seconds:.3f} s{', void' if bad else ''}", file=sys.stderr)
+    return min(results, key=order)["setting"].partition(" (")[0]
+
+
+def measure(options, place, chosen):
+    """Programs of one precision are in memory together, and take turns."""
+    results = []
+    for precision in options.precisions:
+        starts = ours(options, place, precision)
+        for key in options.peers:
+            for batch in catalogue.batches(key, options.work):
+                setting = chosen.get(f"{key} {precision} {batch}")
+                if setting:
+                    starts.append(theirs(options, place, key, precision, batch, setting, place.pairs))
+        results += take_turns(starts, options.rounds)
+    return results
+
+
+def chip():
+    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown")
+
+
+def report(options, told, results):
+    latency = options.work == "single"
+    rows = [table.row(result, told["scores"]) for result in results]
+    best = table.compare(rows, latency)
+    print(f"{options.work}: {options.pairs} pairs, {told['tokens'] / options.pairs:.0f} tokens a pair, "
+          f"{options.model.name}; {chip()}, {options.threads} threads, median of {options.rounds} rounds")
+    print("time and CPU time as multiples of crossenc's in the same precision:")
+    print(*table.render(rows, latency), sep="\n")
+    for precision, name, ratio in best:
+        print(f"{precision}: the quickest peer ({name}) takes {ratio:.2f} times as long as crossenc")
     if options.json:
-        print(json.dumps({"pairs": pairs, "tokens": ours.tokens, "threads": options.threads, "peers": rows}))
-        return rows
-    print(f"{pairs} pairs, {ours.tokens} tokens, {options.threads} threads, median of {options.rounds} rounds")
-    print("time and CPU time as multiples of crossenc's:")
-    print(f"{'':26}{'pairs/s':>10}{'tokens/s':>10}{'time':>8}{'CPU time':>10}{'deviation':>12}")
-    for row in rows:
-        print(
-            f"{row['name']:26}{row['pairs_per_second']:10.1f}{row['tokens_per_second']:10d}"
-            f"{row['time_ratio']:8.2f}{row['cpu_time_ratio']:10.2f}{row['score_deviation']:12.1e}"
-        )
+        whole = {"work": options.work, "pairs": options.pairs, "tokens": told["tokens"], "model": options.model.name,
+                 "chip": chip(), "threads": options.threads, "rows": rows}
+        options.json.write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
     return rows
 
 
 def main():
     options = parse_arguments()
-    python = options.python or make_venv(options.venv)
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        write_pairs(options.collection, options.pairs, options.words, folder / "pairs.tsv")
-        write_float32(python, options.model, folder / "float32")
-        commands = peers(options, python, folder)
-        running = [Peer(key, commands[key], folder / f"scores-{i}") for i, key in enumerate(commands)]
-        for _ in range(options.rounds):
-            for peer in running:
-                peer.round()
-        for peer in running:
-            peer.end()
-    rows = report(options, running, options.pairs)
-    if any(not row["score_deviation"] <= BOUND for row in rows):
-        sys.exit("run.py: scores differ by more than the bound; the speeds don't compare the same work")
+    place = Place(options, options.python or make_venv(options))
+    told = prepare(options, place)
+    if options.prepare:
+        return
+    rows = report(options, told, measure(options, place, choose(options, place, told)))
+    if any(row["ours"] and row["void"] and "seconds" in row for row in rows):
+        sys.exit("run.py: crossenc's scores are not those of the model; its speed means nothing")
 
 
 if __name__ == "__main__":
