@@ -4,6 +4,7 @@
 #ifndef CROSSENC_H
 #define CROSSENC_H
 
+#include <crossenc/convert.h>
 #include <crossenc/device.h>
 #include <crossenc/metrics.h>
 #include <crossenc/model.h>

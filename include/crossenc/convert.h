@@ -1,0 +1,82 @@
+/* crossenc/convert.h - a model folder in another precision, made ahead.
+ *
+ * A model can be loaded in any precision from any of these forms; a form of that precision is smaller on disk and
+ * sooner loaded. The folder that is made has all that crossenc reads:
+ *
+ *     model.safetensors   float32   every tensor F32
+ *                         bfloat16  matrices and tables BF16, rounded to nearest; vectors and the classifier F32
+ *                         int8      matrices and tables of at least two rows and 4,096 values, the classifier's aside,
+ *                                   as NAME I8 [rows, columns] and NAME.scale F32 [rows], weight = scale * value;
+ *                                   the rest F32. The scale of a row is searched for a small squared error. What is
+ *                                   I8 already stays as it is
+ *     other files         copied, those that are there: config.json, the tokenizer's files, modules.json,
+ *                         config_sentence_transformers.json, README.md, LICENSE and their like
+ *
+ * Tensors have the names that Hugging Face gives them now; those that the model does not read are left out. Other
+ * programs read the float32 and bfloat16 forms, and not the int8 form: they do not know the scales. */
+#ifndef CROSSENC_CONVERT_H
+#define CROSSENC_CONVERT_H
+
+#include <crossenc/device.h>
+#include <crossenc/status.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* How to convert. Zero every field but size for the defaults. */
+typedef struct ce_convert_options {
+    size_t size;            /* sizeof(ce_convert_options) as the caller was compiled */
+    ce_precision precision; /* of the weights that are written; default: float32 */
+    bool overwrite;         /* replace a model folder that is there. One with a folder in it, or with files and no
+                               config.json, is not replaced; nor is a link */
+    unsigned threads;       /* as in ce_load_options */
+    ce_log_fn log;          /* NULL is silence */
+    void *log_user;
+    ce_progress_fn progress; /* NULL is none; in bytes of weights that were read */
+    void *progress_user;
+} ce_convert_options;
+
+/* How far a conversion came. */
+typedef enum ce_convert_stage {
+    CE_CONVERT_READING = 0, /* what failed is the model that was to be read */
+    CE_CONVERT_WRITING = 1, /* what failed is the folder that was to be written */
+    CE_CONVERT_DONE = 2
+} ce_convert_stage;
+
+typedef struct ce_convert_report {
+    size_t size;            /* set by the caller: sizeof(ce_convert_report) */
+    ce_convert_stage stage; /* set on failure too */
+    ce_precision precision;
+    uint32_t tensors;         /* that the model reads; an int8 tensor and its scales are one */
+    uint32_t tensors_rounded; /* of them, those whose values changed */
+    uint32_t tensors_dropped; /* in the files, and not written */
+    uint32_t files;           /* that were copied */
+    uint64_t bytes_before;    /* weights in the model's files */
+    uint64_t bytes_after;     /* weights in the new file */
+    double largest_error;     /* |w - w'| / |w| (Euclidean norms) of the tensor that changed most, and its name; */
+    char largest_error_tensor[128]; /* 0 and "" if none changed */
+} ce_convert_report;
+
+/* Reads the model in the folder from, and makes the folder to of it.
+ *
+ * The model is checked as ce_model_load checks it, and so is the new folder before it gets its name: a known input runs
+ * through the portable reference, reading the new file. to appears whole or not at all: files are written in a folder
+ * ".crossenc-..." beside it, which is removed on failure, put on disk, and renamed. An old folder stays until then;
+ * where the file system can exchange two names, there is no moment without one of them. Host memory is bounded: weights
+ * are streamed in blocks.
+ *
+ * from     as the path of ce_model_load
+ * to       a path that is free, in a folder that exists
+ * options  NULL is all defaults
+ * report   may be NULL
+ *
+ * Errors: those of ce_model_load without a device's; IO (to is there, cannot be written, no room); ARGUMENT (to is
+ * from); MODEL (weights with NaN or infinity); CANCELLED. Thread-safe. */
+CE_API ce_status ce_convert(const char *from, const char *to, const ce_convert_options *options,
+                            ce_convert_report *report, ce_error *error);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,208 @@
+/* convert.c - ce_convert: a model folder is read and checked, another is written, checked, and given its name.
+ *
+ * Both checks are those of a load, in the precision that is written; the new folder's weights run a known input through
+ * the portable reference besides. Relies on base/new_folder.h for appearing whole. */
+#include "model/convert.h"
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/memory.h"
+#include "base/new_file.h"
+#include "base/new_folder.h"
+
+#include <math.h>
+#include <stddef.h>
+
+static const char weights_name[] = "model.safetensors";
+
+/* Files beside the weights that are copied if they are there: what crossenc or the reference reads, and what people
+ * must be able to. Nothing is copied that is not known to belong to a model. */
+static const char *const known_files[] = {
+    "config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "vocab.txt",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "merges.txt",
+    "sentencepiece.bpe.model",
+    "spiece.model",
+    "modules.json",
+    "config_sentence_transformers.json",
+    "sentence_bert_config.json",
+    "README.md",
+    "LICENSE",
+    "LICENSE.md",
+    "LICENSE.txt",
+    "NOTICE",
+    "NOTICE.txt",
+};
+
+/* ---- options ------------------------------------------------------------------------------------------------- */
+
+static ce_status check_options(const ce_convert_options *options, ce_error *error) {
+    ce_status status = cei_check_struct(options->size, sizeof *options, "ce_convert_options", error);
+    if (status != CE_OK) return status;
+    if (ce_precision_name(options->precision)) return CE_OK;
+    return cei_fail(error, CE_ERR_ARGUMENT, "ce_convert_options.precision is %d, which is no ce_precision",
+                    (int)options->precision);
+}
+
+/* One name must not lead to the other's folder. */
+static ce_status check_difference(const char *from, const char *to, ce_error *error) {
+    cei_file_identity a, b;
+    if (cei_file_identify(from, &a, NULL) != CE_OK || cei_file_identify(to, &b, NULL) != CE_OK) return CE_OK;
+    if (a.device != b.device || a.inode != b.inode) return CE_OK;
+    return cei_fail(error, CE_ERR_ARGUMENT, "%s is the folder of the model that is read: choose another for the result",
+                    to);
+}
+
+/* ---- reading ------------------------------------------------------------------------------------------------- */
+
+/* Loads all but the weights, which stay in the files. */
+static ce_status load(const char *path, const ce_convert_options *options, ce_model **model,
+                      cei_checkpoint **checkpoint, ce_error *error) {
+    const ce_load_options how = {.size = sizeof how,
+                                 .device = "cpu",
+                                 .place = CE_PLACE_DEFERRED,
+                                 .precision = options->precision,
+                                 .threads = options->threads,
+                                 .log = options->log,
+                                 .log_user = options->log_user};
+    ce_status status = ce_model_load(path, &how, model, error);
+    if (status == CE_OK) status = cei_checkpoint_open(path, checkpoint, error);
+    if (status != CE_OK || cei_checkpoint_is(*checkpoint, (*model)->identity)) return status;
+    return cei_fail(error, CE_ERR_IO, "%s was changed while it was being read: convert it again",
+                    cei_checkpoint_path(*checkpoint));
+}
+
+/* ---- writing ------------------------------------------------------------------------------------------------- */
+
+static ce_status write_copy(const cei_map *map, cei_new_folder *folder, const char *name, ce_convert_report *report,
+                            ce_error *error) {
+    char *path = NULL;
+    ce_status status = cei_new_folder_add(folder, name, &path, error);
+    report->stage = CE_CONVERT_WRITING;
+    if (status == CE_OK) status = cei_new_file_save(path, map->data, map->size, error);
+    cei_free(path);
+    if (status != CE_OK) return status;
+    report->stage = CE_CONVERT_READING;
+    report->files++;
+    return CE_OK;
+}
+
+/* Copies from/name, if it is there. */
+static ce_status copy_file(const char *from, cei_new_folder *folder, const char *name, ce_convert_report *report,
+                           ce_error *error) {
+    cei_map map = {0};
+    char *path = cei_join_path(from, name);
+    if (!path) return cei_fail_memory(error, from, 0);
+    ce_status status = CE_OK;
+    if (cei_file_exists(path)) {
+        status = cei_map_open(&map, path, error);
+        if (status == CE_OK) status = write_copy(&map, folder, name, report, error);
+    }
+    cei_map_close(&map);
+    cei_free(path);
+    return status;
+}
+
+static ce_status write_folder(const cei_convert_source *source, cei_new_folder *folder, ce_convert_report *report,
+                              ce_error *error) {
+    char *path = NULL;
+    ce_status status = cei_new_folder_add(folder, weights_name, &path, error);
+    if (status == CE_OK) status = cei_convert_weights(source, path, report, error);
+    cei_free(path);
+    for (size_t i = 0; i < sizeof known_files / sizeof known_files[0] && status == CE_OK; i++)
+        status = copy_file(source->model->path, folder, known_files[i], report, error);
+    return status;
+}
+
+/* ---- the check of what was written ---------------------------------------------------------------------------- */
+
+static ce_status run_probe(const ce_model *model, const cei_checkpoint *checkpoint, const char *from, ce_error *error) {
+    const size_t count = CEI_PROBE_SEQUENCES * model->blueprint.network->labels;
+    float *logits = cei_alloc(count, sizeof *logits);
+    if (!logits) return cei_fail_memory(error, "the self-test", count * sizeof *logits);
+    ce_status status = cei_probe_reference(&model->blueprint, checkpoint, logits, error);
+    for (size_t i = 0; i < count && status == CE_OK; i++)
+        if (!isfinite(logits[i]))
+            status = cei_fail(error, CE_ERR_MODEL,
+                              "%s: a known input gives a logit that is no number: the weights have NaN or infinity, or "
+                              "values that %s does not hold",
+                              from, ce_precision_name(model->blueprint.precision));
+    cei_free(logits);
+    return status;
+}
+
+static ce_status check_result(const char *path, const char *from, const ce_convert_options *options, ce_error *error) {
+    ce_convert_options quiet = *options; /* what is worth saying was said of the source */
+    ce_model *model = NULL;
+    cei_checkpoint *checkpoint = NULL;
+    quiet.log = NULL;
+    ce_status status = load(path, &quiet, &model, &checkpoint, error);
+    if (status == CE_OK) status = run_probe(model, checkpoint, from, error);
+    cei_checkpoint_close(checkpoint);
+    ce_model_free(model);
+    return status;
+}
+
+/* ---- all of it ----------------------------------------------------------------------------------------------- */
+
+static ce_status publish(const cei_convert_source *source, cei_new_folder *folder, ce_convert_report *report,
+                         ce_error *error) {
+    bool left = false;
+    ce_status status = cei_new_folder_publish(folder, &left, error);
+    if (status != CE_OK) return status;
+    report->stage = CE_CONVERT_DONE;
+    if (left)
+        cei_log_line(&source->model->blueprint.log, CE_LOG_WARNING,
+                     "%s was replaced, and what was there could not be removed whole: it is %s now", folder->target,
+                     folder->path);
+    return CE_OK;
+}
+
+static ce_status convert(const char *from, const char *to, const ce_convert_options *options, ce_convert_report *report,
+                         ce_error *error) {
+    ce_model *model = NULL;
+    cei_checkpoint *checkpoint = NULL;
+    cei_new_folder folder = {0};
+    ce_status status = load(from, options, &model, &checkpoint, error);
+    if (status != CE_OK) goto done;
+    const cei_convert_source source = {model, checkpoint, options};
+    report->precision = model->blueprint.precision;
+    report->tensors_dropped = model->tensors_unused;
+    report->bytes_before = model->file_bytes;
+    report->stage = CE_CONVERT_WRITING;
+    status = cei_new_folder_create(&folder, to, options->overwrite ? "config.json" : NULL, error);
+    if (status != CE_OK) goto done;
+    report->stage = CE_CONVERT_READING;
+    status = write_folder(&source, &folder, report, error);
+    if (status != CE_OK) goto done;
+    status = check_result(folder.path, from, options, error);
+    if (status != CE_OK) goto done;
+    report->stage = CE_CONVERT_WRITING;
+    status = publish(&source, &folder, report, error);
+done:
+    cei_new_folder_free(&folder);
+    cei_checkpoint_close(checkpoint);
+    ce_model_free(model);
+    return status;
+}
+
+ce_status ce_convert(const char *from, const char *to, const ce_convert_options *options, ce_convert_report *report,
+                     ce_error *error) {
+    static const ce_convert_options defaults = {.size = sizeof defaults};
+    ce_convert_report found = {0};
+    if (!from || !to) return cei_fail(error, CE_ERR_ARGUMENT, "ce_convert: %s is NULL", from ? "to" : "from");
+    if (!options) options = &defaults;
+    ce_status status = check_options(options, error);
+    if (status == CE_OK && report) status = cei_check_struct(report->size, sizeof *report, "ce_convert_report", error);
+    if (status != CE_OK) return status;
+    status = check_difference(from, to, error);
+    if (status == CE_OK) status = convert(from, to, options, &found, error);
+    found.size = report ? report->size : sizeof found;
+    if (report) *report = found;
+    return status;
+}

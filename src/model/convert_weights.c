@@ -1,0 +1,329 @@
+/* convert_weights.c - the tensors of a model, streamed into a file of another precision.
+ *
+ * A tensor is read in waves of rows: the pool's threads convert them, then the calling thread adds up their errors, in
+ * the order of the rows, and writes. So memory is bounded, and the bytes and the report don't depend on threads. Pages
+ * of the source are given back with each wave. */
+#include "base/error.h"
+#include "base/memory.h"
+#include "formats/quantize.h"
+#include "formats/safetensors_write.h"
+#include "model/convert.h"
+
+#include <float.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+enum {
+    WAVE_VALUES = 1 << 20, /* or one row, if that is more */
+    TASK_VALUES = 1 << 14, /* of work without a search */
+    FEWEST_INT8 = 4096     /* values of a tensor that is worth scales */
+};
+
+/* As in the checkpoints that crossenc's own tools have always written. */
+static const char int8_form[] =
+    "weight-only int8: NAME I8 [rows, columns], NAME.scale F32 [rows], weight = scale * value";
+static const char scale_suffix[] = ".scale";
+
+/* What became of a row. */
+typedef struct row_result {
+    double changed, size; /* sums of squares: of the differences, and of the values */
+    bool is_bad;          /* it has what no weight may be, or what the new form does not hold */
+} row_result;
+
+/* A part of the plan, and the tensors that it becomes. */
+typedef struct target {
+    size_t values, scales; /* indices into tensors; scales only if I8 */
+} target;
+
+typedef struct conversion {
+    const cei_convert_source *source;
+    ce_convert_report *report;
+    cei_new_tensor *tensors;
+    target *targets; /* [parts] */
+    char **names;    /* [parts] of the scales, or NULL */
+    size_t tensor_count;
+    cei_new_file file;
+    uint64_t done, total; /* bytes of the source */
+    /* of a wave */
+    float *staging;      /* [rows, columns] as float32 */
+    uint8_t *out;        /* [rows, columns] as they are written */
+    float *scales;       /* [rows] */
+    row_result *results; /* [rows] */
+    /* the part that is being converted */
+    size_t part, first, count, task_rows; /* rows of the wave */
+    cei_values values;
+    cei_dtype to;
+} conversion;
+
+/* ---- what is written ----------------------------------------------------------------------------------------- */
+
+static bool is_classifier(const cei_part *part) { return strncmp(part->name, "classifier", strlen("classifier")) == 0; }
+
+static cei_dtype choose_dtype(const cei_plan *plan, const cei_part *part, ce_precision precision, cei_dtype from) {
+    const cei_weight *weight = &plan->weights[part->weight];
+    if (weight->role == CEI_ROLE_VECTOR || is_classifier(part)) return CEI_DTYPE_F32;
+    if (precision == CE_PRECISION_BFLOAT16) return CEI_DTYPE_BF16;
+    if (precision != CE_PRECISION_INT8) return CEI_DTYPE_F32;
+    const bool is_large = part->rows >= 2 && part->rows * weight->columns >= FEWEST_INT8;
+    return is_large || from == CEI_DTYPE_I8 ? CEI_DTYPE_I8 : CEI_DTYPE_F32;
+}
+
+static ce_status add_scales(conversion *work, size_t index, ce_error *error) {
+    const cei_part *part = &work->source->model->blueprint.plan.parts[index];
+    const size_t length = strlen(part->name);
+    char *name = cei_alloc(length + sizeof scale_suffix, 1);
+    work->names[index] = name;
+    if (!name) return cei_fail_memory(error, part->name, 0);
+    memcpy(name, part->name, length);
+    memcpy(name + length, scale_suffix, sizeof scale_suffix);
+    work->targets[index].scales = work->tensor_count;
+    work->tensors[work->tensor_count++] =
+        (cei_new_tensor){.name = name, .dtype = CEI_DTYPE_F32, .rank = 1, .shape = {part->rows}};
+    return CE_OK;
+}
+
+/* Decides what a part becomes. */
+static ce_status add_part(conversion *work, size_t index, ce_error *error) {
+    const cei_plan *plan = &work->source->model->blueprint.plan;
+    const cei_part *part = &plan->parts[index];
+    cei_values values;
+    ce_status status = cei_plan_values(plan, index, work->source->checkpoint, &values, error);
+    if (status != CE_OK) return status;
+    const bool is_vector = plan->weights[part->weight].role == CEI_ROLE_VECTOR;
+    cei_new_tensor tensor = {.name = part->name, .rank = is_vector ? 1 : 2, .shape = {values.rows, values.columns}};
+    if (is_vector) tensor.shape[0] = values.columns;
+    tensor.dtype = choose_dtype(plan, part, work->report->precision, values.dtype);
+    work->total += (uint64_t)values.rows * values.columns * cei_dtype_size(values.dtype);
+    work->targets[index].values = work->tensor_count;
+    work->tensors[work->tensor_count++] = tensor;
+    return tensor.dtype == CEI_DTYPE_I8 ? add_scales(work, index, error) : CE_OK;
+}
+
+static ce_status list_tensors(conversion *work, ce_error *error) {
+    const size_t parts = work->source->model->blueprint.plan.part_count;
+    work->tensors = cei_alloc_zeroed(2 * parts, sizeof *work->tensors);
+    work->targets = cei_alloc_zeroed(parts, sizeof *work->targets);
+    work->names = cei_alloc_zeroed(parts, sizeof *work->names);
+    if (!work->tensors || !work->targets || !work->names) return cei_fail_memory(error, "the new file's tensors", 0);
+    ce_status status = CE_OK;
+    for (size_t i = 0; i < parts && status == CE_OK; i++) status = add_part(work, i, error);
+    return status;
+}
+
+static size_t wave_rows(size_t rows, size_t columns) {
+    size_t most = WAVE_VALUES / (columns ? columns : 1);
+    if (most == 0) most = 1;
+    return rows < most ? rows : most;
+}
+
+static ce_status make_room(conversion *work, ce_error *error) {
+    const cei_plan *plan = &work->source->model->blueprint.plan;
+    size_t most_values = 0, most_rows = 0;
+    for (size_t i = 0; i < plan->part_count; i++) {
+        const size_t columns = cei_part_stream_columns(plan, &plan->parts[i]);
+        const size_t rows = wave_rows(cei_part_stream_rows(plan, &plan->parts[i]), columns);
+        if (rows * columns > most_values) most_values = rows * columns;
+        if (rows > most_rows) most_rows = rows;
+    }
+    work->staging = cei_alloc(most_values, sizeof *work->staging);
+    work->out = cei_alloc(most_values, sizeof(float));
+    work->scales = cei_alloc(most_rows, sizeof *work->scales);
+    work->results = cei_alloc(most_rows, sizeof *work->results);
+    if (work->staging && work->out && work->scales && work->results) return CE_OK;
+    return cei_fail_memory(error, "converting weights", 2 * most_values * sizeof(float));
+}
+
+/* ---- rows ---------------------------------------------------------------------------------------------------- */
+
+/* A scale that an int8 weight may have: 0, or a normal number. */
+static bool is_good_scale(float scale) { return scale == 0 || (isfinite(scale) && fabsf(scale) >= FLT_MIN); }
+
+static bool is_finite(const float *row, size_t columns) {
+    uint32_t top = 0;
+    for (size_t k = 0; k < columns; k++) {
+        uint32_t bits;
+        memcpy(&bits, row + k, sizeof bits);
+        top |= (bits & UINT32_C(0x7F800000)) == UINT32_C(0x7F800000); /* infinity, or NaN */
+    }
+    return top == 0;
+}
+
+static void note(row_result *result, double value, double written) {
+    result->changed += (value - written) * (value - written);
+    result->size += value * value;
+}
+
+static void round_to_bfloat16(const float *row, size_t columns, uint8_t *out, row_result *result) {
+    for (size_t k = 0; k < columns; k++) {
+        const float rounded = cei_round_bfloat16(row[k]);
+        uint32_t bits;
+        memcpy(&bits, &rounded, sizeof bits);
+        const uint16_t half = (uint16_t)(bits >> 16);
+        memcpy(out + k * sizeof half, &half, sizeof half);
+        note(result, row[k], rounded);
+    }
+    result->is_bad = !isfinite(result->changed); /* too large for bfloat16 */
+}
+
+static void round_to_int8(const float *row, size_t columns, int8_t *out, float *scale, row_result *result) {
+    result->is_bad = !cei_quantize_row(row, columns, out, scale);
+    for (size_t k = 0; k < columns && !result->is_bad; k++) note(result, row[k], *scale * (float)out[k]);
+}
+
+/* An int8 row that stays as it is. */
+static void keep_int8(const cei_values *values, size_t row, uint8_t *out, float *scale, row_result *result) {
+    memcpy(out, values->data + row * values->columns, values->columns);
+    memcpy(scale, values->scales + row * sizeof *scale, sizeof *scale);
+    result->is_bad = !is_good_scale(*scale);
+}
+
+static void convert_row(conversion *work, size_t row) {
+    const size_t columns = work->values.columns;
+    float *values = work->staging + row * columns;
+    uint8_t *out = work->out + row * columns * cei_dtype_size(work->to);
+    row_result *result = &work->results[row];
+    *result = (row_result){0};
+    if (work->to == CEI_DTYPE_I8 && work->values.dtype == CEI_DTYPE_I8) {
+        keep_int8(&work->values, work->first + row, out, &work->scales[row], result);
+        return;
+    }
+    cei_values_read(&work->values, work->first + row, 1, values);
+    result->is_bad = !is_finite(values, columns);
+    if (result->is_bad) return;
+    if (work->to == CEI_DTYPE_I8)
+        round_to_int8(values, columns, (int8_t *)out, &work->scales[row], result);
+    else if (work->to == CEI_DTYPE_BF16)
+        round_to_bfloat16(values, columns, out, result);
+    else
+        memcpy(out, values, columns * sizeof *values);
+}
+
+static void convert_rows(void *argument, size_t task, size_t worker) {
+    (void)worker;
+    conversion *work = argument;
+    const size_t first = task * work->task_rows, left = work->count - first;
+    const size_t count = left < work->task_rows ? left : work->task_rows;
+    for (size_t i = 0; i < count; i++) convert_row(work, first + i);
+}
+
+/* ---- waves --------------------------------------------------------------------------------------------------- */
+
+static ce_status add_results(conversion *work, row_result *sum, ce_error *error) {
+    for (size_t i = 0; i < work->count; i++) {
+        if (work->results[i].is_bad)
+            return cei_fail(error, CE_ERR_MODEL,
+                            "%s: row %zu of %s cannot be held as %s: it has NaN or infinity, or needs a number that %s "
+                            "does not hold",
+                            work->source->model->path, work->first + i,
+                            work->source->model->blueprint.plan.parts[work->part].name, cei_dtype_name(work->to),
+                            cei_dtype_name(work->to));
+        sum->changed += work->results[i].changed;
+        sum->size += work->results[i].size;
+    }
+    return CE_OK;
+}
+
+static ce_status write_wave(conversion *work, ce_error *error) {
+    const target *to = &work->targets[work->part];
+    const size_t bytes = work->values.columns * cei_dtype_size(work->to);
+    work->report->stage = CE_CONVERT_WRITING;
+    ce_status status = cei_new_file_write(&work->file, work->tensors[to->values].offset + work->first * bytes,
+                                          work->out, work->count * bytes, error);
+    if (status == CE_OK && work->to == CEI_DTYPE_I8)
+        status = cei_new_file_write(&work->file, work->tensors[to->scales].offset + work->first * sizeof *work->scales,
+                                    work->scales, work->count * sizeof *work->scales, error);
+    if (status == CE_OK) work->report->stage = CE_CONVERT_READING;
+    return status;
+}
+
+static ce_status tell_progress(conversion *work, ce_error *error) {
+    const ce_convert_options *options = work->source->options;
+    work->done += (uint64_t)work->count * work->values.columns * cei_dtype_size(work->values.dtype);
+    if (!options->progress || options->progress(options->progress_user, work->done, work->total)) return CE_OK;
+    return cei_fail(error, CE_ERR_CANCELLED, "cancelled after %llu of %llu bytes of weights",
+                    (unsigned long long)work->done, (unsigned long long)work->total);
+}
+
+/* The wave's pages of the source are not needed again. */
+static void release_wave(const conversion *work) {
+    cei_values wave = work->values;
+    wave.data += work->first * wave.columns * cei_dtype_size(wave.dtype);
+    wave.rows = work->count;
+    cei_checkpoint_release(work->source->checkpoint, &wave);
+}
+
+static void note_error(conversion *work, const row_result *sum) {
+    ce_convert_report *report = work->report;
+    if (!(sum->changed > 0)) return;
+    const double error = sum->size > 0 ? sqrt(sum->changed / sum->size) : 0;
+    report->tensors_rounded++;
+    if (!(error > report->largest_error)) return;
+    report->largest_error = error;
+    snprintf(report->largest_error_tensor, sizeof report->largest_error_tensor, "%s",
+             work->source->model->blueprint.plan.parts[work->part].name);
+}
+
+static ce_status convert_part(conversion *work, size_t index, ce_error *error) {
+    const cei_blueprint *blueprint = &work->source->model->blueprint;
+    row_result sum = {0};
+    work->part = index;
+    work->to = work->tensors[work->targets[index].values].dtype;
+    ce_status status = cei_plan_values(&blueprint->plan, index, work->source->checkpoint, &work->values, error);
+    if (status != CE_OK) return status;
+    const size_t rows = work->values.rows, columns = work->values.columns, most = wave_rows(rows, columns);
+    const bool is_search = work->to == CEI_DTYPE_I8;
+    work->task_rows = is_search || columns >= TASK_VALUES ? 1 : TASK_VALUES / (columns ? columns : 1);
+    for (work->first = 0; work->first < rows && status == CE_OK; work->first += work->count) {
+        work->count = rows - work->first < most ? rows - work->first : most;
+        cei_pool_run(blueprint->pool, (work->count + work->task_rows - 1) / work->task_rows, convert_rows, work);
+        release_wave(work);
+        status = add_results(work, &sum, error);
+        if (status == CE_OK) status = write_wave(work, error);
+        if (status == CE_OK) status = tell_progress(work, error);
+    }
+    if (status == CE_OK) note_error(work, &sum);
+    return status;
+}
+
+/* ---- the file ------------------------------------------------------------------------------------------------ */
+
+static ce_status create_file(conversion *work, const char *path, ce_error *error) {
+    const cei_new_metadata metadata[] = {{"crossenc.weights", int8_form}, {"format", "pt"}};
+    const size_t skipped = work->report->precision != CE_PRECISION_INT8;
+    work->report->stage = CE_CONVERT_WRITING;
+    ce_status status = cei_safetensors_create(path, work->tensors, work->tensor_count, metadata + skipped, 2 - skipped,
+                                              &work->file, error);
+    if (status == CE_OK) work->report->stage = CE_CONVERT_READING;
+    return status;
+}
+
+static ce_status finish_file(conversion *work, ce_error *error) {
+    const ce_status status = cei_checkpoint_verify(work->source->checkpoint, error);
+    if (status != CE_OK) return status;
+    work->report->stage = CE_CONVERT_WRITING;
+    work->report->tensors = (uint32_t)work->source->model->blueprint.plan.part_count;
+    for (size_t i = 0; i < work->tensor_count; i++) work->report->bytes_after += work->tensors[i].bytes;
+    return cei_new_file_finish(&work->file, error);
+}
+
+ce_status cei_convert_weights(const cei_convert_source *source, const char *path, ce_convert_report *report,
+                              ce_error *error) {
+    const size_t parts = source->model->blueprint.plan.part_count;
+    conversion work = {.source = source, .report = report};
+    ce_status status = list_tensors(&work, error);
+    if (status == CE_OK) status = make_room(&work, error);
+    if (status == CE_OK) status = create_file(&work, path, error);
+    for (size_t i = 0; i < parts && status == CE_OK; i++) status = convert_part(&work, i, error);
+    if (status == CE_OK) status = finish_file(&work, error);
+    cei_new_file_close(&work.file);
+    for (size_t i = 0; work.names && i < parts; i++) cei_free(work.names[i]);
+    cei_free(work.names);
+    cei_free(work.targets);
+    cei_free(work.tensors);
+    cei_free(work.staging);
+    cei_free(work.out);
+    cei_free(work.scales);
+    cei_free(work.results);
+    return status;
+}
