@@ -10,6 +10,7 @@ cli_status cli_predict(const cli_settings *settings, cli_error *error);
 cli_status cli_eval(const cli_settings *settings, cli_error *error);
 cli_status cli_devices(const cli_settings *settings, cli_error *error);
 cli_status cli_inspect(const cli_settings *settings, cli_error *error);
+cli_status cli_convert(const cli_settings *settings, cli_error *error);
 cli_status cli_tokenize(const cli_settings *settings, cli_error *error);
 
 #endif

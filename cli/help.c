@@ -82,6 +82,18 @@ static const help_text texts[] = {
      "Shows the token ids of a pair as the model reads them, and what truncation took.", "",
      "  crossenc tokenize 'what is a panda' 'The giant panda is a bear.'\n"
      "  crossenc tokenize --max-length 16 --json 'what is a panda' 'The giant panda is a bear native to China.'\n"},
+    {CLI_CONVERT, "crossenc convert [OPTION]... MODEL DIR",
+     "Writes a model in another precision: DIR becomes a whole model folder, smaller and sooner loaded in that\n"
+     "precision. It appears whole or, after an error, not at all. MODEL is a folder or a name, as for --model.",
+     "Forms\n"
+     "  float32   every tensor F32; also what other programs read, made of a model in crossenc's int8 form\n"
+     "  bfloat16  matrices and tables BF16, the rest F32\n"
+     "  int8      large matrices and tables I8 with a scale for each row, the rest F32; the classifier stays F32.\n"
+     "            Other programs don't know the scales\n",
+     "  # A model for --precision int8\n"
+     "  crossenc convert --precision int8 my-model my-model-int8\n"
+     "  # The default model, for programs that know float32 only\n"
+     "  crossenc convert crossenc-small-en crossenc-small-en-float32\n"},
 };
 
 static void write_section(cli_output *output, const char *title, const char *text) {
@@ -98,6 +110,7 @@ static const char commands[] = "  rank       rank documents for a query, or re-r
                                "  devices    list devices: what is usable, and why not\n"
                                "  inspect    show a model, its files and its placement\n"
                                "  tokenize   show the token ids of a pair\n"
+                               "  convert    write a model in another precision\n"
                                "  help       show this help, or that of a command\n";
 
 static const char statuses[] =

@@ -49,7 +49,7 @@ static const option_row rows[] = {
     {NULL, 'd', "device", "DEVICE", CLI_WITH_MODEL, TYPE_STRING, FIELD(device), 0, NULL,
      "where to run: auto, cpu, cuda, cuda:N, opencl, opencl:N (default: auto);\n"
      "'crossenc devices' says what is there"},
-    {NULL, 't', "threads", "N", CLI_WITH_MODEL, TYPE_COUNT, FIELD(threads), 0, NULL,
+    {NULL, 't', "threads", "N", CLI_WITH_MODEL | CLI_CONVERT, TYPE_COUNT, FIELD(threads), 0, NULL,
      "CPU threads (default: 0, all that this process may use)"},
     {NULL, 0, "cpus", "LIST", CLI_WITH_MODEL, TYPE_STRING, FIELD(cpus), 0, NULL,
      "CPUs to bind threads to, as in 0-3,8 (default: none); gives --threads its default"},
@@ -58,6 +58,10 @@ static const option_row rows[] = {
     {NULL, 0, "precision", "NAME", CLI_WITH_MODEL, TYPE_CHOICE, FIELD(precision), 0, precisions,
      "float32 (the default), bfloat16 or int8: how weights are held and multiplied;\n"
      "the lower ones are smaller and faster, and their scores differ a little"},
+    {NULL, 0, "precision", "NAME", CLI_CONVERT, TYPE_CHOICE, FIELD(precision), 0, precisions,
+     "float32 (the default), bfloat16 or int8: how the weights are written"},
+    {NULL, 0, "force", NULL, CLI_CONVERT, TYPE_FLAG, FIELD(force), 0, NULL,
+     "replace a model folder that is there already"},
     {NULL, 0, "batch-tokens", "N", CLI_WITH_MODEL, TYPE_COUNT, FIELD(batch_tokens), 0, NULL,
      "tokens encoded together (default: 0, a good value); scores don't depend on it"},
     {NULL, 0, "deferred", NULL, CLI_SCORING, TYPE_FLAG, FIELD(deferred), 0, NULL,
@@ -107,9 +111,9 @@ static const option_row rows[] = {
      "last column of the run that is written (default: crossenc)"},
     {NULL, 0, "color", "WHEN", CLI_ALL, TYPE_CHOICE, FIELD(color), 0, colors,
      "auto, always or never (default: auto: on a terminal, unless NO_COLOR is set)"},
-    {NULL, 'Q', "quiet", NULL, CLI_WITH_MODEL, TYPE_FLAG, FIELD(quiet), 0, NULL,
+    {NULL, 'Q', "quiet", NULL, CLI_WITH_MODEL | CLI_CONVERT, TYPE_FLAG, FIELD(quiet), 0, NULL,
      "no progress, notes and warnings on standard error"},
-    {NULL, 'v', "verbose", NULL, CLI_WITH_MODEL, TYPE_FLAG, FIELD(verbose), 0, NULL,
+    {NULL, 'v', "verbose", NULL, CLI_WITH_MODEL | CLI_CONVERT, TYPE_FLAG, FIELD(verbose), 0, NULL,
      "the library's log on standard error"},
     {NULL, 'h', "help", NULL, CLI_ALL, TYPE_FLAG, FIELD(help), 0, NULL, "this help"},
 };

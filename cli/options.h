@@ -13,9 +13,10 @@ enum {
     CLI_DEVICES = 8,
     CLI_INSPECT = 16,
     CLI_TOKENIZE = 32,
+    CLI_CONVERT = 64,
     CLI_SCORING = CLI_RANK | CLI_PREDICT | CLI_EVAL,
     CLI_WITH_MODEL = CLI_SCORING | CLI_INSPECT | CLI_TOKENIZE,
-    CLI_ALL = CLI_WITH_MODEL | CLI_DEVICES
+    CLI_ALL = CLI_WITH_MODEL | CLI_DEVICES | CLI_CONVERT
 };
 
 /* Zero, NULL and false mean that an option was not given, except where cli_options_parse sets a default. */
@@ -23,7 +24,7 @@ typedef struct cli_settings {
     const char *model, *device, *cpus;
     size_t threads, max_length, batch_tokens;
     int precision, activation, utf8; /* values of ce_precision, ce_activation, ce_utf8_policy */
-    bool logits, softmax, deferred, place;
+    bool logits, softmax, deferred, place, force;
     const char *documents, *run, *corpus, *queries, *qrels, *tag, *output, *save_run;
     int format; /* cli_format */
     int color;  /* cli_color */

@@ -1,7 +1,7 @@
 /* output.c - buffered writing with remembered failures, files that appear whole, and what the terminal can do.
  *
  * Relies on POSIX files. The one piece of global state of the command is here: the name of the unfinished file, which
- * a signal handler must know. */
+ * a signal handler must know, and the signal that it was asked to postpone. */
 #include "output.h"
 
 #include <errno.h>
@@ -16,9 +16,13 @@
 #include <unistd.h>
 
 static char unfinished[PATH_MAX];
-static volatile sig_atomic_t has_unfinished;
+static volatile sig_atomic_t has_unfinished, is_postponed, postponed;
 
 static void on_signal(int number) {
+    if (is_postponed && !postponed) {
+        postponed = number;
+        return;
+    }
     if (has_unfinished) unlink(unfinished);
     signal(number, SIG_DFL);
     raise(number);
@@ -36,6 +40,15 @@ void cli_output_catch_signals(void) {
         sigaction(numbers[i], &action, NULL);
     }
     signal(SIGPIPE, SIG_IGN);
+}
+
+void cli_output_postpone_signals(void) { is_postponed = 1; }
+
+bool cli_output_was_signalled(void) { return postponed != 0; }
+
+void cli_output_deliver_signal(void) {
+    is_postponed = 0;
+    if (postponed) raise(postponed);
 }
 
 bool cli_color_wanted(cli_color color, int fd) {

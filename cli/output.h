@@ -48,6 +48,16 @@ void cli_output_close(cli_output *output);
  * ignored, so that a closed pipe is a failed write. */
 void cli_output_catch_signals(void);
 
+/* From now on the first of these signals is only remembered, for work that can be asked to stop and cleans up by
+ * itself; the same once more ends the process. */
+void cli_output_postpone_signals(void);
+
+/* Did one come? */
+bool cli_output_was_signalled(void);
+
+/* Ends the process by the signal that came; returns if none did. */
+void cli_output_deliver_signal(void);
+
 /* Is colour wanted on this file descriptor, and how wide is its terminal (80 if unknown)? */
 bool cli_color_wanted(cli_color color, int fd);
 size_t cli_terminal_width(int fd);

@@ -10,6 +10,7 @@ typedef struct cli_progress {
     bool is_color;
     bool is_unicode;
     bool is_drawn; /* there is a line to wipe */
+    bool in_bytes; /* the units are bytes, and not pairs */
     size_t width;
     double begun, drawn; /* seconds */
     const char *what;

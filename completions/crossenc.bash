@@ -16,6 +16,8 @@ _crossenc_options() {
     devices) echo "--json --color:auto,always,never -h --help" ;;
     inspect) echo "$model --place" ;;
     tokenize) echo "$model --utf8:strict,replace" ;;
+    convert) echo "-t:TEXT --threads:TEXT --precision:default,float32,bfloat16,int8 --force --json
+        --color:auto,always,never -Q --quiet -v --verbose -h --help" ;;
     esac
 }
 
@@ -37,7 +39,7 @@ _crossenc_value() {
 
 _crossenc() {
     local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} command=${COMP_WORDS[1]} option
-    local commands='rank predict eval devices inspect tokenize help'
+    local commands='rank predict eval devices inspect tokenize convert help'
     COMPREPLY=()
     if ((COMP_CWORD == 1)); then
         mapfile -t COMPREPLY < <(compgen -W "$commands --help --version" -- "$current")
@@ -61,6 +63,8 @@ _crossenc() {
         mapfile -t COMPREPLY < <(compgen -W "$names" -- "$current")
     elif [[ $command == predict ]]; then
         _crossenc_value FILE "$current"
+    elif [[ $command == convert ]]; then
+        _crossenc_value DIR "$current"
     fi
 }
 

@@ -94,6 +94,26 @@ static void test_others(void **state) {
     TRY(CLI_DEVICES, cli_devices, "--json");
 }
 
+/* A folder that is made is removed, for the next run. */
+static ce_status run_convert(void *user, ce_error *error) {
+    static const char *const names[] = {"model.safetensors", "config.json", "tokenizer.json", "tokenizer_config.json"};
+    ce_status status = run_line(user, error);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char path[sizeof output + 32];
+        snprintf(path, sizeof path, "%s/%s", output, names[i]);
+        unlink(path);
+    }
+    assert_int_equal(rmdir(output), status == CE_OK ? 0 : -1);
+    return status;
+}
+
+static void test_convert(void **state) {
+    (void)state;
+    command_line line = {CLI_CONVERT, cli_convert, {"--threads", "1", "--precision", "int8", "--json", model, output}};
+    failing_malloc_or_skip();
+    assert_true(test_some_allocations(run_convert, &line, RUNS) > 0);
+}
+
 /* A run that ends without memory must not leave its half of a file. */
 static ce_status run_with_output(void *user, ce_error *error) {
     ce_status status = run_line(user, error);
@@ -133,8 +153,9 @@ static int remove_files(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rank), cmocka_unit_test(test_rerank), cmocka_unit_test(test_predict),
-        cmocka_unit_test(test_eval), cmocka_unit_test(test_others), cmocka_unit_test(test_output_file),
+        cmocka_unit_test(test_rank),        cmocka_unit_test(test_rerank), cmocka_unit_test(test_predict),
+        cmocka_unit_test(test_eval),        cmocka_unit_test(test_others), cmocka_unit_test(test_convert),
+        cmocka_unit_test(test_output_file),
     };
     return cmocka_run_group_tests(tests, make_files, remove_files);
 }

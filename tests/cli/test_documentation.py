@@ -9,7 +9,7 @@ import pytest
 
 from conftest import COMMAND, DATA, ENVIRONMENT, SOURCE, run_command
 
-COMMANDS = ["rank", "predict", "eval", "devices", "inspect", "tokenize"]
+COMMANDS = ["rank", "predict", "eval", "devices", "inspect", "tokenize", "convert"]
 MAN = SOURCE / "docs" / "man" / "crossenc.1"
 
 
