@@ -85,7 +85,8 @@ def write_file(path, tensors, metadata):
 
 
 def quantize_rows(matrix, rounds=8, grid=41):
-    """Values [-127, 127] and float32 scales of a float32 matrix [rows, columns] with small squared error.
+    """Values [-127, 127] and float32 scales of a float32 matrix [rows, columns] with small squared error: the same as
+    src/formats/quantize.c gives.
 
     For each row the scales 0.8 ... 1.0 of max|w| / 127 are tried, and the best is refined by turns: with the values
     fixed the best scale is <w, v> / <v, v>; with the scale fixed the best values are the rounded quotients.

@@ -20,7 +20,7 @@ enum {
     FEWEST_INT8 = 4096     /* values of a tensor that is worth scales */
 };
 
-/* As in the checkpoints that crossenc's own tools have always written. */
+/* As in the default model. */
 static const char int8_form[] =
     "weight-only int8: NAME I8 [rows, columns], NAME.scale F32 [rows], weight = scale * value";
 static const char scale_suffix[] = ".scale";
