@@ -1,15 +1,33 @@
-/* checksum.c - the checksum of values in row-major order. Portable; the compiler vectorizes the inner loop. */
+/* checksum.c - the checksum of values in row-major order. Portable; the compiler vectorizes the inner loop, which only
+ * adds: the running totals of a lane's sums make its weighted sum, without a multiplication of 64 bits. */
 #include "device/checksum.h"
 
 #include <string.h>
 
+enum { LANES = 8 };
+
+static inline uint64_t bits_of(float value) {
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    return bits;
+}
+
 void cei_checksum_add(cei_checksum *sum, const float *values, size_t count) {
-    uint64_t a = 0, b = 0;
-    for (size_t i = 0; i < count; i++) {
-        uint32_t bits;
-        memcpy(&bits, &values[i], sizeof bits);
-        a += bits;
-        b += (uint64_t)(i + 1) * bits;
+    const size_t steps = count / LANES;
+    uint64_t sums[LANES] = {0}, totals[LANES] = {0}, a = 0, b = 0;
+    for (size_t t = 0; t < steps; t++)
+        for (size_t j = 0; j < LANES; j++) {
+            sums[j] += bits_of(values[t * LANES + j]);
+            totals[j] += sums[j];
+        }
+    /* Step t is (steps - t) times in its lane's total, and t LANES + j + 1 is the factor wanted. */
+    for (size_t j = 0; j < LANES; j++) {
+        a += sums[j];
+        b += LANES * (steps * sums[j] - totals[j]) + (j + 1) * sums[j];
+    }
+    for (size_t i = steps * LANES; i < count; i++) {
+        a += bits_of(values[i]);
+        b += (uint64_t)(i + 1) * bits_of(values[i]);
     }
     /* Value i of this call is value sum->count + i of the whole: its factor is greater by sum->count. */
     sum->b += b + sum->count * a;

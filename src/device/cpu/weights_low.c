@@ -99,9 +99,34 @@ static low_row find_row(const low_job *job, size_t row) {
     return found;
 }
 
+/* Copies pieces of a fixed size, as far apart as the strides say. */
+static inline void copy_pieces(uint8_t *to, size_t to_stride, const uint8_t *from, size_t from_stride, size_t count,
+                               size_t size) {
+    for (size_t i = 0; i < count; i++) memcpy(to + i * to_stride, from + i * from_stride, size);
+}
+
+/* The same for any size; those of the tiers are loops of one move each. */
+static void copy_groups(uint8_t *to, size_t to_stride, const uint8_t *from, size_t from_stride, size_t count,
+                        size_t size) {
+    switch (size) {
+    case 1: copy_pieces(to, to_stride, from, from_stride, count, 1); return;
+    case 2: copy_pieces(to, to_stride, from, from_stride, count, 2); return;
+    case 4: copy_pieces(to, to_stride, from, from_stride, count, 4); return;
+    case 8: copy_pieces(to, to_stride, from, from_stride, count, 8); return;
+    default: copy_pieces(to, to_stride, from, from_stride, count, size); return;
+    }
+}
+
+/* How many of values [k, k + count) are whole groups from k on. */
+static size_t whole_groups(const low_row *row, size_t k, size_t count) {
+    return k % row->group == 0 ? count / row->group : 0;
+}
+
 /* Copies values [k, k + count) of a row, of size bytes each, from or to a place where they lie together. */
 static void scatter(const low_row *row, size_t k, size_t count, size_t size, const uint8_t *from) {
-    for (size_t i = 0; i < count;) {
+    const size_t groups = whole_groups(row, k, count), bytes = row->group * size;
+    copy_groups(row->values + k / row->group * row->stride * size, row->stride * size, from, bytes, groups, bytes);
+    for (size_t i = groups * row->group; i < count;) {
         const size_t inside = (k + i) % row->group, run = cei_cpu_min(row->group - inside, count - i);
         memcpy(row->values + ((k + i) / row->group * row->stride + inside) * size, from + i * size, run * size);
         i += run;
@@ -109,24 +134,30 @@ static void scatter(const low_row *row, size_t k, size_t count, size_t size, con
 }
 
 static void gather(const low_row *row, size_t k, size_t count, size_t size, uint8_t *to) {
-    for (size_t i = 0; i < count;) {
+    const size_t groups = whole_groups(row, k, count), bytes = row->group * size;
+    copy_groups(to, bytes, row->values + k / row->group * row->stride * size, row->stride * size, groups, bytes);
+    for (size_t i = groups * row->group; i < count;) {
         const size_t inside = (k + i) % row->group, run = cei_cpu_min(row->group - inside, count - i);
         memcpy(to + i * size, row->values + ((k + i) / row->group * row->stride + inside) * size, run * size);
         i += run;
     }
 }
 
-/* A row's values as the format holds them; they are such values already, so that rounding finds them exactly. */
+/* A row's values as the format holds them; they are such values already, so that rounding finds them exactly. Adding
+ * 1.5 * 2^23 leaves the nearest integer in the lowest bits, above those of that number itself. What is no such value
+ * becomes some number, which the checksum finds. */
 static int32_t to_integers(const float *from, size_t count, float inverse, int8_t *to) {
-    const float magic = 12582912.0f; /* 1.5 * 2^23: adding it rounds to the nearest integer */
-    int32_t sum = 0;
+    const float magic = 12582912.0f;
+    const uint32_t magic_bits = UINT32_C(0x4B400000);
+    uint32_t sum = 0;
     for (size_t i = 0; i < count; i++) {
-        float value = (from[i] * inverse + magic) - magic;
-        value = value > 127 ? 127 : value > -128 ? value : -128; /* NaN too becomes a number */
-        to[i] = (int8_t)value;
-        sum += to[i];
+        const float value = from[i] * inverse + magic;
+        uint32_t bits;
+        memcpy(&bits, &value, sizeof bits);
+        to[i] = (int8_t)(uint8_t)bits;
+        sum += bits;
     }
-    return sum;
+    return (int32_t)(sum - (uint32_t)count * magic_bits);
 }
 
 static void to_halves(const float *from, size_t count, uint16_t *to) {
