@@ -107,10 +107,12 @@ def prepare(options, place):
     place.prepare(options, ROOT / "data" / "cranfield-mini", "cranfield", 64, other)
     for key in options.peers:
         for precision in options.precisions:
-            if catalogue.settings(key, precision, options.work, 1):
+            done = place.model / key / f"prepared-{precision}"
+            if catalogue.settings(key, precision, options.work, 1) and not done.exists():
                 command = [place.python, HERE / catalogue.PEERS[key].script, "prepare", "--precision", precision]
                 command += ["--model", place.model / "float32", "--folder", place.model / key]
                 subprocess.run([*command, "--calibration", other / "pairs.tsv"], check=True, stdout=sys.stderr)
+                done.touch()
     return told
 
 

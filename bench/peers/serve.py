@@ -101,6 +101,7 @@ def main(load, prepare=None):
     options = parse_arguments()
     if options.action == "serve":
         serve(options, *load(options))
-    elif prepare:
-        options.folder.mkdir(parents=True, exist_ok=True)
+        return
+    options.folder.mkdir(parents=True, exist_ok=True)
+    if prepare:
         prepare(options)
