@@ -34,6 +34,8 @@ static const struct {
     ce_precision value;
 } precisions[] = {
     {"float32", CE_PRECISION_FLOAT32},
+    {"bfloat16", CE_PRECISION_BFLOAT16},
+    {"int8", CE_PRECISION_INT8},
 };
 
 static const char usage[] =
