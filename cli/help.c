@@ -66,6 +66,26 @@ static const help_text texts[] = {
      "  crossenc eval --corpus corpus.jsonl --queries queries.jsonl --qrels qrels.tsv --run bm25.trec\n"
      "  # A quick look at 20 queries; keep the re-ranked run\n"
      "  crossenc eval -c corpus.jsonl -q queries.jsonl -j qrels.tsv -r bm25.trec --max-queries 20 -o new.trec\n"},
+    {CLI_BENCH, "crossenc bench [OPTION]...",
+     "Measures how fast the model is on this machine, and how near that is to what the machine could do:\n"
+     "throughput by length, latency, cold start and memory.",
+     "What is measured\n"
+     "  throughput  pairs and tokens a second, tokenizing included, of pairs of 16 to 512 tokens and of a\n"
+     "              mixture of them, many pairs in a call; medians\n"
+     "  of peak     operations that these scores need, against the peak of the device's products, measured\n"
+     "              before and after. Counted are matrix products and attention, a multiply-add as two; of the\n"
+     "              last layer keys and values of all tokens, and the rest of the first token alone\n"
+     "  latency     one call with a query and 1, 10, 100 and 1,000 documents, 128 tokens a pair; p95 is told\n"
+     "              from 20 repetitions on, p99 from 100 on\n"
+     "  cold start  from the start of a process to its first score, with the model's files in the page cache\n"
+     "  memory      resident set of this process after loading, and its most while scoring\n"
+     "  The texts are built in. Programs that run at the same time lower all figures.\n",
+     "  # The default model\n"
+     "  crossenc bench\n"
+     "  # Another one on one thread, roughly, for a program\n"
+     "  crossenc bench --model my-model --threads 1 --quick --json > speed.json\n"
+     "  # A picture of throughput\n"
+     "  crossenc bench --only throughput --seconds 10 --plot speed.svg\n"},
     {CLI_DEVICES, "crossenc devices [OPTION]...",
      "Lists every kind of device that crossenc knows: what is there, what is usable, and why not.", "",
      "  crossenc devices\n"
@@ -107,6 +127,7 @@ static const char general[] =
 static const char commands[] = "  rank       rank documents for a query, or re-rank a run\n"
                                "  predict    score pairs of texts\n"
                                "  eval       measure a re-ranked run: nDCG, MRR, MAP, recall\n"
+                               "  bench      measure throughput, latency, cold start and memory\n"
                                "  devices    list devices: what is usable, and why not\n"
                                "  inspect    show a model, its files and its placement\n"
                                "  tokenize   show the token ids of a pair\n"

@@ -37,6 +37,7 @@ static const char *const activations[] = {"default", "identity", "sigmoid", "tan
 static const char *const precisions[] = {"default", "float32", "bfloat16", "int8", NULL};
 static const char *const policies[] = {"strict", "replace", NULL};
 static const char *const formats[] = {"auto", "lines", "tsv", "jsonl", NULL};
+static const char *const parts[] = {"all", "throughput", "latency", "cold-start", "memory", NULL};
 static const char *const colors[] = {"auto", "always", "never", NULL};
 
 #define FIELD(name) offsetof(cli_settings, name)
@@ -103,10 +104,19 @@ static const option_row rows[] = {
     {NULL, 0, "utf8", "NAME", CLI_SCORING | CLI_TOKENIZE, TYPE_CHOICE, FIELD(utf8), 0, policies,
      "bytes that are not UTF-8: strict (an error, the default) or replace (U+FFFD)"},
 
+    {"Measuring", 0, "only", "PART", CLI_BENCH, TYPE_CHOICE, FIELD(only), 0, parts,
+     "all, throughput, latency, cold-start or memory (default: all)"},
+    {NULL, 0, "seconds", "N", CLI_BENCH, TYPE_COUNT, FIELD(seconds), 0, NULL,
+     "measure for about so long, all parts together (default: 0, which is 40);\n"
+     "slow models take longer, since each figure needs one repetition"},
+    {NULL, 0, "quick", NULL, CLI_BENCH, TYPE_FLAG, FIELD(quick), 0, NULL, "--seconds 5: rough figures"},
+
     {"Output", 0, "json", NULL, CLI_ALL, TYPE_FLAG, FIELD(json), 0, NULL, "JSON, for programs"},
     {NULL, 'o', "output", "FILE", CLI_RANK | CLI_PREDICT, TYPE_STRING, FIELD(output), 0, NULL,
      "write results to FILE, which appears whole or, after an error, not at all"},
     {NULL, 'o', "save-run", "FILE", CLI_EVAL, TYPE_STRING, FIELD(save_run), 0, NULL, "write the re-ranked run to FILE"},
+    {NULL, 'p', "plot", "FILE", CLI_BENCH, TYPE_STRING, FIELD(plot), 0, NULL,
+     "draw throughput and latency into FILE, an SVG, which appears whole"},
     {NULL, 0, "tag", "NAME", CLI_RANK | CLI_EVAL, TYPE_STRING, FIELD(tag), 0, NULL,
      "last column of the run that is written (default: crossenc)"},
     {NULL, 0, "color", "WHEN", CLI_ALL, TYPE_CHOICE, FIELD(color), 0, colors,

@@ -14,8 +14,9 @@ enum {
     CLI_INSPECT = 16,
     CLI_TOKENIZE = 32,
     CLI_CONVERT = 64,
+    CLI_BENCH = 128,
     CLI_SCORING = CLI_RANK | CLI_PREDICT | CLI_EVAL,
-    CLI_WITH_MODEL = CLI_SCORING | CLI_INSPECT | CLI_TOKENIZE,
+    CLI_WITH_MODEL = CLI_SCORING | CLI_INSPECT | CLI_TOKENIZE | CLI_BENCH,
     CLI_ALL = CLI_WITH_MODEL | CLI_DEVICES | CLI_CONVERT
 };
 
@@ -28,8 +29,10 @@ typedef struct cli_settings {
     const char *documents, *run, *corpus, *queries, *qrels, *tag, *output, *save_run;
     int format; /* cli_format */
     int color;  /* cli_color */
-    size_t top_k, top, cutoff, max_queries;
-    bool json, quiet, verbose, help;
+    size_t top_k, top, cutoff, max_queries, seconds;
+    const char *plot;
+    int only; /* cli_bench_part */
+    bool quick, json, quiet, verbose, help;
     int argument_count; /* what is no option, in order */
     char **arguments;
 } cli_settings;

@@ -14,6 +14,7 @@ _crossenc_options() {
     predict) echo "$model $scores $format --softmax -o:FILE" ;;
     eval) echo "$model $scores $run -j:FILE --qrels:FILE -k:TEXT --k:TEXT --max-queries:TEXT --save-run:FILE" ;;
     devices) echo "--json --color:auto,always,never -h --help" ;;
+    bench) echo "$model --only:all,throughput,latency,cold-start,memory --seconds:TEXT --quick -p:FILE --plot:FILE" ;;
     inspect) echo "$model --place" ;;
     tokenize) echo "$model --utf8:strict,replace" ;;
     convert) echo "-t:TEXT --threads:TEXT --precision:default,float32,bfloat16,int8 --force --json
@@ -39,7 +40,7 @@ _crossenc_value() {
 
 _crossenc() {
     local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} command=${COMP_WORDS[1]} option
-    local commands='rank predict eval devices inspect tokenize convert help'
+    local commands='rank predict eval bench devices inspect tokenize convert help'
     COMPREPLY=()
     if ((COMP_CWORD == 1)); then
         mapfile -t COMPREPLY < <(compgen -W "$commands --help --version" -- "$current")

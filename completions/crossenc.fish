@@ -1,13 +1,14 @@
 # fish completion of crossenc.
 
-set -l commands rank predict eval devices inspect tokenize convert help
-set -l model '__fish_seen_subcommand_from rank predict eval inspect tokenize'
+set -l commands rank predict eval bench devices inspect tokenize convert help
+set -l model '__fish_seen_subcommand_from rank predict eval bench inspect tokenize'
 set -l scoring '__fish_seen_subcommand_from rank predict eval'
 set -l runs '__fish_seen_subcommand_from rank eval'
 set -l input '__fish_seen_subcommand_from rank predict'
+set -l bench '__fish_seen_subcommand_from bench'
 set -l texts '__fish_seen_subcommand_from rank predict eval tokenize'
-set -l all '__fish_seen_subcommand_from rank predict eval devices inspect tokenize convert'
-set -l most '__fish_seen_subcommand_from rank predict eval inspect tokenize convert'
+set -l all '__fish_seen_subcommand_from rank predict eval bench devices inspect tokenize convert'
+set -l most '__fish_seen_subcommand_from rank predict eval bench inspect tokenize convert'
 
 function __crossenc_devices
     echo auto
@@ -20,12 +21,13 @@ complete -c crossenc -n "not __fish_seen_subcommand_from $commands" -l help -s h
 complete -c crossenc -n "not __fish_seen_subcommand_from $commands" -a rank -d 'Rank documents for a query'
 complete -c crossenc -n "not __fish_seen_subcommand_from $commands" -a predict -d 'Score pairs of texts'
 complete -c crossenc -n "not __fish_seen_subcommand_from $commands" -a eval -d 'Measure a re-ranked run'
+complete -c crossenc -n "not __fish_seen_subcommand_from $commands" -a bench -d 'Measure how fast a model is'
 complete -c crossenc -n "not __fish_seen_subcommand_from $commands" -a devices -d 'List devices'
 complete -c crossenc -n "not __fish_seen_subcommand_from $commands" -a inspect -d 'Show a model and its placement'
 complete -c crossenc -n "not __fish_seen_subcommand_from $commands" -a tokenize -d 'Show the token ids of a pair'
 complete -c crossenc -n "not __fish_seen_subcommand_from $commands" -a convert -d 'Write a model in another precision'
 complete -c crossenc -n "not __fish_seen_subcommand_from $commands" -a help -d 'Show help'
-complete -c crossenc -n '__fish_seen_subcommand_from help' -a 'rank predict eval devices inspect tokenize convert'
+complete -c crossenc -n '__fish_seen_subcommand_from help' -a 'rank predict eval bench devices inspect tokenize convert'
 
 complete -c crossenc -n $model -s m -l model -xa '(__fish_complete_directories)' -d 'Model folder or name'
 complete -c crossenc -n $model -s d -l device -xa '(__crossenc_devices)' -d 'Where to run'
@@ -56,6 +58,11 @@ complete -c crossenc -n $runs -s c -l corpus -rF -d 'Documents of the run'
 complete -c crossenc -n $runs -s q -l queries -rF -d 'Queries of the run'
 complete -c crossenc -n '__fish_seen_subcommand_from eval' -s j -l qrels -rF -d 'Judgements'
 complete -c crossenc -n $texts -l utf8 -xa 'strict replace' -d 'Bytes that are not UTF-8'
+
+complete -c crossenc -n $bench -l only -xa 'all throughput latency cold-start memory' -d 'What to measure'
+complete -c crossenc -n $bench -l seconds -x -d 'How long to measure'
+complete -c crossenc -n $bench -l quick -d 'Rough figures'
+complete -c crossenc -n $bench -s p -l plot -rF -d 'Draw into an SVG'
 
 complete -c crossenc -n $all -l json -d 'JSON, for programs'
 complete -c crossenc -n $all -l color -xa 'auto always never' -d 'Colours'

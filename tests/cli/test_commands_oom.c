@@ -87,6 +87,12 @@ static void test_eval(void **state) {
         "2");
 }
 
+/* The parts that start no process and measure nothing for seconds. */
+static void test_bench(void **state) {
+    (void)state;
+    TRY(CLI_BENCH, cli_bench, "--only", "memory", "--json");
+}
+
 static void test_others(void **state) {
     (void)state;
     TRY(CLI_INSPECT, cli_inspect, "--place");
@@ -153,9 +159,9 @@ static int remove_files(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rank),        cmocka_unit_test(test_rerank), cmocka_unit_test(test_predict),
-        cmocka_unit_test(test_eval),        cmocka_unit_test(test_others), cmocka_unit_test(test_convert),
-        cmocka_unit_test(test_output_file),
+        cmocka_unit_test(test_rank),    cmocka_unit_test(test_rerank),      cmocka_unit_test(test_predict),
+        cmocka_unit_test(test_eval),    cmocka_unit_test(test_bench),       cmocka_unit_test(test_others),
+        cmocka_unit_test(test_convert), cmocka_unit_test(test_output_file),
     };
     return cmocka_run_group_tests(tests, make_files, remove_files);
 }

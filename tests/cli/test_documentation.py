@@ -9,7 +9,7 @@ import pytest
 
 from conftest import COMMAND, DATA, ENVIRONMENT, SOURCE, run_command
 
-COMMANDS = ["rank", "predict", "eval", "devices", "inspect", "tokenize", "convert"]
+COMMANDS = ["rank", "predict", "eval", "bench", "devices", "inspect", "tokenize", "convert"]
 MAN = SOURCE / "docs" / "man" / "crossenc.1"
 
 
@@ -149,10 +149,12 @@ def test_examples_of_the_help_are_right(tmp_path, real, ties):
         os.symlink(DATA / "golden" / "models" / model, tmp_path / name)
     examples = [line.strip() for command in COMMANDS for line in help_of(command).split("\nExamples\n")[1].splitlines()
                 if re.match(r"  (crossenc|printf)", line)]
-    assert len(examples) >= 14
+    assert len(examples) >= 17
     for example in examples:
         # The tests' machine has no GPU; and the small model is as good for what takes long.
         example = example.replace("cuda:0", "cpu").replace("--documents corpus", "--model my-model --documents corpus")
+        example = re.sub(r"^crossenc bench\b", "crossenc bench --seconds 1 --model my-model", example)
+        example = example.replace("--seconds 10", "")
         script = f"crossenc() {{ {shlex.quote(COMMAND)} \"$@\"; }}\nset -o pipefail\n{example}"
         done = subprocess.run(["bash", "-c", script], cwd=tmp_path, env=ENVIRONMENT, stdout=subprocess.PIPE,
                               stderr=subprocess.PIPE, text=True, check=False, stdin=subprocess.DEVNULL)

@@ -17,6 +17,8 @@ def commands(one, ties):
     run = ["-r", ties / "run.trec", "-c", ties / "corpus.jsonl", "-q", ties / "queries.jsonl"]
     return {"rank": ["rank", "-m", one, "q", "d"], "rank json": ["rank", "-m", one, "--json", "q", "d"],
             "rerank": ["rank", "-m", one, *run], "predict": ["predict", "-m", one],
+            "bench": ["bench", "-m", one, "--only", "memory"],
+            "bench json": ["bench", "-m", one, "--only", "memory", "--json"],
             "eval": ["eval", "-m", one, *run, "-j", ties / "qrels.txt"], "devices": ["devices"],
             "devices json": ["devices", "--json"], "inspect": ["inspect", "-m", one],
             "inspect json": ["inspect", "-m", one, "--json"], "tokenize": ["tokenize", "-m", one, "q", "d"],

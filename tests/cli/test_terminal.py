@@ -167,6 +167,14 @@ def test_plain_bar_without_unicode(one, tmp_path):
     assert code == 0 and "━" not in shown and re.search(r"\rscoring  #*-+ ", plain(shown))
 
 
+def test_progress_of_a_bench(one):
+    """What is being measured, and for how much longer."""
+    shown, code = on_terminal("bench", "-m", one, "--seconds", "4", "--threads", "1", streams=("error",))
+    bars = re.findall(r"\r(\w[\w ]*\w)  ([━─]+ +\d+ %)", plain(shown))
+    assert code == 0 and {name for name, _ in bars} >= {"throughput", "latency"}
+    assert {name for name, _ in bars} <= {"throughput", "latency", "cold start"} and shown.endswith("\r\033[K")
+
+
 def test_short_work_shows_no_bar(one):
     shown, code = on_terminal("rank", "-m", one, "q", "d", streams=("error",))
     assert code == 0 and "scoring" not in shown
