@@ -5,7 +5,7 @@
 
 #include "device/cases.h"
 
-enum { EMULATED_TIERS = 1 };
+enum { EMULATED_TIERS = 2 };
 extern tier emulated_tiers[EMULATED_TIERS];
 
 #endif

@@ -426,6 +426,13 @@ void low_check_both(const cei_cpu_kernels *kernels, cei_format format) {
     }
 }
 
+const low_check low_checks[LOW_CHECKS] = {{"table", low_check_table},
+                                          {"prepare", low_check_prepare},
+                                          {"prepare, edges", low_check_prepare_edges},
+                                          {"multiply", low_check_multiply},
+                                          {"bits of multiply", low_check_multiply_bits},
+                                          {"prepare and multiply", low_check_both}};
+
 /* ---- widen -------------------------------------------------------------------------------------------------- */
 
 void low_check_widen(const cei_cpu_kernels *kernels) {

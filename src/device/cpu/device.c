@@ -24,7 +24,7 @@ static void describe(const cei_cpu_kernels *kernels, ce_device_info *info) {
     *info = (ce_device_info){.usable = true, .float32 = true, .bfloat16 = true, .int8 = true};
     snprintf(info->id, sizeof info->id, "cpu");
     cei_cpu_model_name(info->name, sizeof info->name);
-    snprintf(info->features, sizeof info->features, "%s", kernels->features);
+    cei_cpu_features(kernels, info->features, sizeof info->features);
     cei_cpu_memory(&info->memory_total, &info->memory_free);
 }
 

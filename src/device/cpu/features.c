@@ -1,5 +1,5 @@
-/* features.c - what the processor can do and what it calls itself. Relies on CPUID and XCR0 on x86-64, where the
- * feature bits alone decide: hypervisors mask model numbers. */
+/* features.c - what the processor can do, what it calls itself, and which kernels that gives. Relies on CPUID and XCR0
+ * on x86-64, where the feature bits alone decide: hypervisors mask model numbers. */
 #include "device/cpu/kernels.h"
 
 #include <crossenc/model.h>
@@ -19,15 +19,35 @@ static uint64_t read_xcr0(void) {
     return (uint64_t)high << 32 | low;
 }
 
+/* Bits of leaf 7: EBX and ECX of its subleaf 0, EAX of its subleaf 1. */
+typedef struct leaf_7 {
+    unsigned b, c, a1;
+} leaf_7;
+
+static leaf_7 read_leaf_7(void) {
+    leaf_7 found = {0};
+    unsigned most, b, c, d;
+    if (!__get_cpuid_count(7, 0, &most, &found.b, &found.c, &d)) return (leaf_7){0};
+    if (most >= 1) __get_cpuid_count(7, 1, &found.a1, &b, &c, &d);
+    return found;
+}
+
+/* The tiers that stand on AVX-512. */
+static uint64_t detect_avx512(const leaf_7 *has, uint64_t state) {
+    const unsigned base = 1u << 16 | 1u << 17 | 1u << 30 | 1u << 31; /* F, DQ, BW, VL */
+    const bool vnni = has->c >> 11 & 1;
+    if ((has->b & base) != base || (state & XCR0_AVX512) != XCR0_AVX512) return 0;
+    return CE_CPU_AVX512 | (vnni ? CE_CPU_AVX512_VNNI : 0);
+}
+
 uint64_t cei_cpu_detect(void) {
     unsigned a, b, c, d;
-    const unsigned fma = 1u << 12, osxsave = 1u << 27, avx = 1u << 28, avx2 = 1u << 5;
-    const unsigned avx512 = 1u << 16 | 1u << 17 | 1u << 30 | 1u << 31; /* F, DQ, BW, VL */
+    const unsigned fma = 1u << 12, osxsave = 1u << 27, avx = 1u << 28;
     if (!__get_cpuid(1, &a, &b, &c, &d) || (c & (fma | osxsave | avx)) != (fma | osxsave | avx)) return 0;
     const uint64_t state = read_xcr0();
-    if ((state & XCR0_AVX) != XCR0_AVX || !__get_cpuid_count(7, 0, &a, &b, &c, &d) || !(b & avx2)) return 0;
-    if ((b & avx512) != avx512 || (state & XCR0_AVX512) != XCR0_AVX512) return CE_CPU_AVX2;
-    return CE_CPU_AVX2 | CE_CPU_AVX512;
+    const leaf_7 has = read_leaf_7();
+    if ((state & XCR0_AVX) != XCR0_AVX || !(has.b >> 5 & 1)) return 0;
+    return CE_CPU_AVX2 | (has.a1 >> 4 & 1 ? CE_CPU_AVX_VNNI : 0) | detect_avx512(&has, state);
 }
 
 /* The brand string of leaves 0x80000002 to 0x80000004, 16 characters each. */
@@ -72,16 +92,44 @@ void cei_cpu_model_name(char *name, size_t size) {
 
 #endif
 
+#if defined(__x86_64__)
+
+/* The best of those that are usable; what they stand on is there. */
+static void choose_x86_64(uint64_t usable, cei_cpu_kernels *kernels) {
+    cei_cpu_fill_avx2(kernels);
+    if (usable & CE_CPU_AVX512) cei_cpu_fill_avx512(kernels);
+    cei_cpu_fill_avx2_int8(kernels);
+    if (!(usable & CE_CPU_AVX512)) {
+        if (usable & CE_CPU_AVX_VNNI) cei_cpu_fill_avxvnni(kernels);
+        kernels->tiers = usable & (CE_CPU_AVX2 | CE_CPU_AVX_VNNI);
+        return;
+    }
+    if (usable & CE_CPU_AVX512_VNNI) cei_cpu_fill_avx512vnni(kernels);
+    kernels->tiers = usable & ~CE_CPU_AVX_VNNI;
+}
+
+#endif
+
 void cei_cpu_choose_kernels(uint64_t disable, cei_cpu_kernels *kernels) {
     const uint64_t usable = cei_cpu_detect() & ~disable;
     cei_cpu_fill_c(kernels);
 #if defined(__x86_64__)
     /* AVX-512's table stands on AVX2's: without that tier there is neither. */
-    if (!(usable & CE_CPU_AVX2)) return;
-    cei_cpu_fill_avx2(kernels);
-    if (usable & CE_CPU_AVX512) cei_cpu_fill_avx512(kernels);
-    cei_cpu_fill_avx2_int8(kernels);
+    if (usable & CE_CPU_AVX2) choose_x86_64(usable, kernels);
 #else
     (void)usable;
 #endif
+}
+
+/* The base tier's own, then what the others add, by the names that Linux has for them. */
+void cei_cpu_features(const cei_cpu_kernels *kernels, char *features, size_t size) {
+    static const struct {
+        uint64_t tier;
+        const char *name;
+    } names[] = {{CE_CPU_AVX_VNNI, "avx_vnni"}, {CE_CPU_AVX512_VNNI, "avx512_vnni"}};
+    snprintf(features, size, "%s", kernels->features);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const size_t used = strlen(features);
+        if (kernels->tiers & names[i].tier) snprintf(features + used, size - used, " %s", names[i].name);
+    }
 }

@@ -9,7 +9,7 @@
  * - it calls nothing, allocates nothing, and uses no state.
  *
  * A new tier is one file with its own compile flags (CMakeLists.txt), one cei_cpu_fill_* and one line in features.c.
- * What is the same text for every width of register is in rows.tmpl.h. */
+ * What is the same text for every width of register is in rows.tmpl.h and product_low.tmpl.h. */
 #ifndef CEI_CPU_KERNELS_H
 #define CEI_CPU_KERNELS_H
 
@@ -132,6 +132,7 @@ typedef struct cei_cpu_kernels {
     void (*widen)(const uint16_t *from, size_t count, float *to);
 
     cei_cpu_low bfloat16, int8;
+    uint64_t tiers; /* CE_CPU_* that fill this table */
 
     /* Runs rounds of independent multiply-adds on registers; returns how many floating-point operations (two for a
      * multiply-add) that were. The most that multiply could reach, for measurements. */
@@ -144,12 +145,19 @@ void cei_cpu_fill_c(cei_cpu_kernels *kernels);
 void cei_cpu_fill_avx2(cei_cpu_kernels *kernels);      /* AVX2 and FMA */
 void cei_cpu_fill_avx2_int8(cei_cpu_kernels *kernels); /* int8 products, for the panels of either */
 void cei_cpu_fill_avx512(cei_cpu_kernels *kernels);    /* AVX-512 F, BW, DQ, VL */
+
+/* Products in low precision: for the panels of AVX2 the first, for those of AVX-512 the others. */
+void cei_cpu_fill_avxvnni(cei_cpu_kernels *kernels);    /* int8 */
+void cei_cpu_fill_avx512vnni(cei_cpu_kernels *kernels); /* int8 */
 #endif
 
 /* The best tiers that processor and operating system allow, without those in disable (CE_CPU_*). */
 void cei_cpu_choose_kernels(uint64_t disable, cei_cpu_kernels *kernels);
 
-/* CE_CPU_* bits of the tiers that can run here. */
+/* The instruction sets that kernels use, parted by spaces. */
+void cei_cpu_features(const cei_cpu_kernels *kernels, char *features, size_t size);
+
+/* CE_CPU_* bits of the tiers that can run here. Changes nothing. */
 uint64_t cei_cpu_detect(void);
 
 /* What the processor calls itself, "" if unknown. */
