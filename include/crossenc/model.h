@@ -70,11 +70,12 @@ typedef struct ce_load_options {
 } ce_load_options;
 
 /* Instruction-set tiers of the cpu device, for ce_load_options.cpu_disable. The others stand on the first two, and
- * multiply in int8: without AVX2 there is none, without AVX512 none with that in its name. */
+ * multiply in bfloat16 or int8: without AVX2 there is none, without AVX512 none with that in its name. */
 #define CE_CPU_AVX2 ((uint64_t)1 << 0)
 #define CE_CPU_AVX512 ((uint64_t)1 << 1)
 #define CE_CPU_AVX_VNNI ((uint64_t)1 << 2)    /* int8 */
 #define CE_CPU_AVX512_VNNI ((uint64_t)1 << 3) /* int8 */
+#define CE_CPU_AVX512_BF16 ((uint64_t)1 << 4) /* bfloat16 */
 
 /* Loads a model from a folder as Hugging Face lays it out: config.json, model.safetensors (or
  * model.safetensors.index.json and its shards), tokenizer.json or vocab.txt, and, if there,

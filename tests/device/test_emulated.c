@@ -1,4 +1,4 @@
-/* The kernels for AVX-512, AVX-VNNI, AVX-512 VNNI on any processor, emulated. The checks are
+/* The kernels for AVX-512, AVX-VNNI, AVX-512 VNNI and AVX-512 BF16 on any processor, emulated. The checks are
  * those of the kernels that run natively. */
 #include "device/emulated.h"
 #include "device/float_cases.h"

@@ -20,7 +20,7 @@ typedef struct target {
 
 static target targets[] = {
     {"c", &tiers[0]}, {"avx2", &tiers[1]}, {"avx512", &tiers[2]},
-    {"ref", NULL},    {"sim", NULL},       {"AVX-512 VNNI, emulated", &emulated_tiers[1]},
+    {"ref", NULL},    {"sim", NULL},       {"AVX-512 VNNI and BF16, emulated", &emulated_tiers[1]},
 };
 enum { TARGETS = sizeof targets / sizeof *targets };
 

@@ -54,20 +54,22 @@ typedef struct cei_cpu_norm {
 
 /* A product in low precision, of prepared rows (cei_cpu_low.prepare) with a packed panel (weights_low.c):
  *
- *     bfloat16  out[r][j] = sum over i < depth of a[r][i] w[j][i] (+ bias[j]), in one float32 accumulator an element
- *               whose order of additions follows from depth alone
+ *     bfloat16  out[r][j] = (sum over i < depth of a[r][i] w[j][i]) (* factors[r]) (+ bias[j]), in float32, by an order
+ *               of additions that follows from depth alone. Terms and sums below 2^-126 may be taken for 0
  *     int8      out[r][j] = (sum over i of q[r][i] w[j][i] - zero[r] sums[j]) * (scale[r] scales[j]) (+ bias[j]), the
  *               parentheses an exact integer */
 typedef struct cei_cpu_low_product {
-    size_t rows, depth, columns; /* depth a multiple of step; 1 <= columns <= kernels.panel */
+    size_t rows, depth, columns; /* depth a multiple of step; columns 1 to kernels.panel, more if low.wide */
     const void *a;               /* [rows, depth] elements, rows a_stride bytes apart */
     size_t a_stride;
     const cei_row_scale *rows_scale; /* [rows]; int8 only */
+    const float *factors;            /* [rows]; NULL is 1. Only where cei_cpu_low.pack is */
     const void *panel;               /* see cei_cpu_low */
+    size_t panel_bytes;              /* from one panel to the next, if columns are more than one has */
     const float *bias;               /* [columns]; NULL is 0 */
     float *out;                      /* [rows, columns], rows out_stride floats apart */
     size_t out_stride;
-    const void *next; /* the next panel, which is wanted soon, for prefetching; NULL is none */
+    const void *next; /* the panel behind the last, which is wanted soon, for prefetching; NULL is none */
 } cei_cpu_low_product;
 
 /* One low precision of a tier: how a panel of weights is laid out, and what multiplies it. A panel is
@@ -94,6 +96,14 @@ typedef struct cei_cpu_low {
 
     /* As cei_cpu_kernels.peak, counting a multiply-add of two values as two. */
     double (*peak)(size_t rounds);
+
+    bool wide; /* multiply takes several panels at once */
+
+    /* Of bfloat16 products that attention may use, else NULL: attention is in float32 then. group is 2. Rounds rows
+     * [count, columns], stride floats apart, 1 <= columns <= kernels.panel, as prepare does, and makes a panel of them
+     * whose depth is count, padded to step, as the rows go; the panel's other columns become 0. With it, wide is true
+     * and prepare may be given x for a, and 4 x_stride for a_stride. */
+    void (*pack)(const float *rows, size_t stride, size_t count, size_t columns, void *panel);
 } cei_cpu_low;
 
 enum { CEI_CPU_MAX_STEP = 64 };
@@ -149,6 +159,7 @@ void cei_cpu_fill_avx512(cei_cpu_kernels *kernels);    /* AVX-512 F, BW, DQ, VL 
 /* Products in low precision: for the panels of AVX2 the first, for those of AVX-512 the others. */
 void cei_cpu_fill_avxvnni(cei_cpu_kernels *kernels);    /* int8 */
 void cei_cpu_fill_avx512vnni(cei_cpu_kernels *kernels); /* int8 */
+void cei_cpu_fill_avx512bf16(cei_cpu_kernels *kernels); /* bfloat16 */
 #endif
 
 /* The best tiers that processor and operating system allow, without those in disable (CE_CPU_*). */
