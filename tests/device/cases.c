@@ -100,6 +100,7 @@ cei_cpu_kernels tier_kernels(void **state) {
         return kernels;
     }
     cei_cpu_choose_kernels(of->disable, &kernels);
+    if (kernels.tiers & (CE_CPU_AMX_BF16 | CE_CPU_AMX_INT8)) assert_true(cei_cpu_request_amx());
     assert_memory_equal(kernels.name, of->name, strlen(kernels.name));
     return kernels;
 }

@@ -5,7 +5,7 @@
 
 #include "device/cases.h"
 
-enum { EMULATED_TIERS = 2 };
+enum { EMULATED_TIERS = 3 };
 extern tier emulated_tiers[EMULATED_TIERS];
 
 #endif

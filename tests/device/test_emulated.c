@@ -1,4 +1,4 @@
-/* The kernels for AVX-512, AVX-VNNI, AVX-512 VNNI and AVX-512 BF16 on any processor, emulated. The checks are
+/* The kernels for AVX-512, AVX-VNNI, AVX-512 VNNI, AVX-512 BF16 and AMX on any processor, emulated. The checks are
  * those of the kernels that run natively. */
 #include "device/emulated.h"
 #include "device/float_cases.h"
@@ -34,7 +34,7 @@ int main(void) {
         if (at < LOW) {
             made[at] = (emulated_test){&emulated_tiers[at / LOW_CHECKS], &low_checks[at % LOW_CHECKS], NULL};
             snprintf(names[at], sizeof names[at], "%s (%s)", made[at].low->name, made[at].of->name);
-        } else {
+        } else { /* float32 is the same in both tiers that have AVX-512 */
             made[at] = (emulated_test){&emulated_tiers[1], NULL, &float_checks[at - LOW]};
             snprintf(names[at], sizeof names[at], "%s (AVX-512, emulated)", made[at].whole->name);
         }

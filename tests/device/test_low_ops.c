@@ -19,8 +19,13 @@ typedef struct target {
 } target;
 
 static target targets[] = {
-    {"c", &tiers[0]}, {"avx2", &tiers[1]}, {"avx512", &tiers[2]},
-    {"ref", NULL},    {"sim", NULL},       {"AVX-512 VNNI and BF16, emulated", &emulated_tiers[1]},
+    {"c", &tiers[0]},
+    {"avx2", &tiers[1]},
+    {"avx512", &tiers[2]},
+    {"ref", NULL},
+    {"sim", NULL},
+    {"AVX-512 VNNI and BF16, emulated", &emulated_tiers[1]},
+    {"AMX, emulated", &emulated_tiers[2]},
 };
 enum { TARGETS = sizeof targets / sizeof *targets };
 

@@ -160,9 +160,12 @@ void cei_cpu_fill_avx512(cei_cpu_kernels *kernels);    /* AVX-512 F, BW, DQ, VL 
 void cei_cpu_fill_avxvnni(cei_cpu_kernels *kernels);    /* int8 */
 void cei_cpu_fill_avx512vnni(cei_cpu_kernels *kernels); /* int8 */
 void cei_cpu_fill_avx512bf16(cei_cpu_kernels *kernels); /* bfloat16 */
+void cei_cpu_fill_amx_bf16(cei_cpu_kernels *kernels);   /* bfloat16; also uses AVX-512 BF16 */
+void cei_cpu_fill_amx_int8(cei_cpu_kernels *kernels);   /* int8 */
 #endif
 
-/* The best tiers that processor and operating system allow, without those in disable (CE_CPU_*). */
+/* The best tiers that processor and operating system allow, without those in disable (CE_CPU_*). Those with tiles
+ * (AMX) may be among them before they have been requested, and may not run until then. */
 void cei_cpu_choose_kernels(uint64_t disable, cei_cpu_kernels *kernels);
 
 /* The instruction sets that kernels use, parted by spaces. */
@@ -170,6 +173,10 @@ void cei_cpu_features(const cei_cpu_kernels *kernels, char *features, size_t siz
 
 /* CE_CPU_* bits of the tiers that can run here. Changes nothing. */
 uint64_t cei_cpu_detect(void);
+
+/* Asks the system to let this process use the registers of AMX: once is enough, for all of its threads and for good.
+ * False if it does not; then disable those tiers. */
+bool cei_cpu_request_amx(void);
 
 /* What the processor calls itself, "" if unknown. */
 void cei_cpu_model_name(char *name, size_t size);
