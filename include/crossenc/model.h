@@ -72,9 +72,16 @@ typedef struct ce_load_options {
     void *log_user;
 } ce_load_options;
 
-/* Instruction-set tiers of the cpu device, for ce_load_options.cpu_disable. */
+/* Instruction-set tiers of the cpu device, for ce_load_options.cpu_disable. The others stand on the first two, and
+ * multiply in bfloat16 or int8: without AVX2 there is none, without AVX512 none of AVX-512 or AMX. To use AMX is to ask
+ * the system for its registers, which the process then has for good: docs/architecture.md. */
 #define CE_CPU_AVX2 ((uint64_t)1 << 0)
 #define CE_CPU_AVX512 ((uint64_t)1 << 1)
+#define CE_CPU_AVX_VNNI ((uint64_t)1 << 2)    /* int8 */
+#define CE_CPU_AVX512_VNNI ((uint64_t)1 << 3) /* int8 */
+#define CE_CPU_AVX512_BF16 ((uint64_t)1 << 4) /* bfloat16 */
+#define CE_CPU_AMX_BF16 ((uint64_t)1 << 5)    /* bfloat16 */
+#define CE_CPU_AMX_INT8 ((uint64_t)1 << 6)    /* int8 */
 
 /* Loads a model from a folder as Hugging Face lays it out: config.json, model.safetensors (or
  * model.safetensors.index.json and its shards), tokenizer.json or vocab.txt, and, if there,

@@ -2,7 +2,7 @@
  *
  * Every fallible call returns a ce_status and takes an optional, caller-owned ce_error. On failure the
  * error holds one sentence for people: the thing, what was found, what to do. On success it is untouched.
- * The library never exits, aborts, prints or changes process state. */
+ * The library never exits, aborts, prints or changes process state (but for CE_CPU_AMX_*, crossenc/model.h). */
 #ifndef CROSSENC_STATUS_H
 #define CROSSENC_STATUS_H
 

@@ -80,9 +80,9 @@ int guards_teardown(void **state) {
 /* ---- tiers -------------------------------------------------------------------------------------------------- */
 
 tier tiers[TIERS] = {
-    {"c", 0, CE_CPU_AVX2 | CE_CPU_AVX512},
-    {"avx2", CE_CPU_AVX2, CE_CPU_AVX512},
-    {"avx512", CE_CPU_AVX2 | CE_CPU_AVX512, 0},
+    {"c", 0, CE_CPU_AVX2 | CE_CPU_AVX512, NULL},
+    {"avx2", CE_CPU_AVX2, CE_CPU_AVX512, NULL},
+    {"avx512", CE_CPU_AVX2 | CE_CPU_AVX512, 0, NULL},
 };
 
 void tier_require(const tier *of) {
@@ -95,8 +95,13 @@ cei_cpu_kernels tier_kernels(void **state) {
     const tier *of = *state;
     tier_require(of);
     cei_cpu_kernels kernels;
+    if (of->fill) {
+        of->fill(&kernels);
+        return kernels;
+    }
     cei_cpu_choose_kernels(of->disable, &kernels);
-    assert_string_equal(kernels.name, of->name);
+    if (kernels.tiers & (CE_CPU_AMX_BF16 | CE_CPU_AMX_INT8)) assert_true(cei_cpu_request_amx());
+    assert_memory_equal(kernels.name, of->name, strlen(kernels.name));
     return kernels;
 }
 
@@ -107,6 +112,7 @@ cpu_device cpu_open(const tier *of, unsigned threads) {
     expect_ok(cei_pool_create(threads, &cpu.pool, &error), &error);
     const cei_device_options options = {cpu.pool, of->disable};
     expect_ok(cei_cpu_driver.open(0, &options, &cpu.device, &error), &error);
+    if (of->fill) of->fill(&cei_cpu_of(cpu.device)->kernels);
     return cpu;
 }
 

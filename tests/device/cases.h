@@ -26,8 +26,9 @@ int guards_teardown(void **state);
 /* A tier of the cpu device; a test's initial state. */
 typedef struct tier {
     const char *name;
-    uint64_t needs;   /* CE_CPU_* */
-    uint64_t disable; /* so that no better one is taken */
+    uint64_t needs;                         /* CE_CPU_* */
+    uint64_t disable;                       /* so that no better one is taken */
+    void (*fill)(cei_cpu_kernels *kernels); /* else NULL: makes a table that no processor is asked about (emulated.h) */
 } tier;
 
 enum { TIERS = 3 };

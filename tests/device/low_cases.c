@@ -426,6 +426,135 @@ void low_check_both(const cei_cpu_kernels *kernels, cei_format format) {
     }
 }
 
+/* ---- what attention asks ------------------------------------------------------------------------------------ */
+
+/* Rounded, and 0 where denormals may be taken for it. */
+static uint16_t half_of(float x) {
+    const float rounded = fabsf(x) < FLT_MIN ? 0 : cei_round_bfloat16(x);
+    uint32_t bits;
+    memcpy(&bits, &rounded, sizeof bits);
+    return (uint16_t)(bits >> 16);
+}
+
+static void check_pack(const cei_cpu_kernels *k, size_t count, size_t columns, guard_side side) {
+    const cei_cpu_low *low = &k->bfloat16;
+    const size_t stride = columns + random_size(0, 9), depth = padded(low, count);
+    const float *rows = guarded_floats(count ? (count - 1) * stride + columns : 0, side);
+    uint16_t *panel = some_memory(depth * k->panel * sizeof *panel, 64, side);
+    low->pack(rows, stride, count, columns, panel);
+    for (size_t i = 0; i < depth; i++)
+        for (size_t j = 0; j < k->panel; j++) {
+            const uint16_t wanted = i < count && j < columns ? half_of(rows[i * stride + j]) : 0;
+            if (panel[(i / 2 * k->panel + j) * 2 + i % 2] != wanted)
+                fail_msg("pack of %zu rows of %zu: row %zu, column %zu", count, columns, i, j);
+        }
+    guards_free();
+}
+
+void low_check_pack(const cei_cpu_kernels *kernels, cei_format format) {
+    const cei_cpu_low *low = low_of(kernels, format);
+    if (!low->pack) return;
+    assert_int_equal(format, CEI_FORMAT_BFLOAT16);
+    assert_int_equal(low->group, 2);
+    for (size_t count = 0; count < 80; count++)
+        check_pack(kernels, count, random_size(1, kernels->panel), count % 2 ? GUARD_BEHIND : GUARD_BEFORE);
+    for (size_t columns = 1; columns <= kernels->panel; columns++)
+        check_pack(kernels, random_size(1, 9), columns, columns % 2 ? GUARD_BEHIND : GUARD_BEFORE);
+    for (size_t depth = 1; depth < 140; depth += random_size(1, 9)) { /* a row rounded where it is */
+        const size_t bytes = padded(low, depth) * sizeof(uint16_t);
+        float *x = guarded_floats(depth + low->step, GUARD_BEHIND);
+        uint8_t *apart = some_memory(bytes, 4, GUARD_BEHIND);
+        low->prepare(x, depth + low->step, 1, depth, apart, bytes, NULL);
+        low->prepare(x, depth + low->step, 1, depth, x, (depth + low->step) * sizeof *x, NULL);
+        assert_memory_equal(x, apart, bytes);
+        guards_free();
+    }
+}
+
+/* A panel of random values, with random scales and sums that need not be theirs. */
+static void fill_panel(const product_case *c, uint8_t *panel) {
+    const bool is_int8 = c->format == CEI_FORMAT_INT8;
+    for (size_t j = 0; j < c->width && is_int8; j++) {
+        const float scale = random_float(-1, 1);
+        const int32_t sum = (int32_t)random_size(0, 1000) - 500;
+        memcpy(panel + j * sizeof scale, &scale, sizeof scale);
+        memcpy(panel + (c->width + j) * sizeof sum, &sum, sizeof sum);
+    }
+    uint8_t *values = panel + (is_int8 ? c->width * 8 : 0);
+    for (size_t i = 0; i < c->low_product.depth * c->width; i++) {
+        const uint16_t half = half_of(random_float(-1, 1));
+        if (is_int8)
+            values[i] = (uint8_t)random_bits();
+        else
+            memcpy(values + i * sizeof half, &half, sizeof half);
+    }
+}
+
+/* Columns of a product p of several panels, from first on, as its panel alone gives them, without factors and bias. */
+static void expect_panel(const product_case *c, const cei_cpu_low_product *p, size_t first) {
+    const size_t left = p->columns - first, rows = p->rows, columns = left < c->width ? left : c->width;
+    cei_cpu_low_product one = *p;
+    one.columns = columns;
+    one.panel = (const uint8_t *)p->panel + first / c->width * p->panel_bytes;
+    one.out = guarded_floats(rows * columns, GUARD_BEHIND);
+    one.out_stride = columns;
+    one.bias = c->format == CEI_FORMAT_INT8 && p->bias ? p->bias + first : NULL; /* fused there */
+    one.factors = NULL;
+    one.next = NULL;
+    c->low->multiply(&one);
+    for (size_t r = 0; r < rows; r++)
+        for (size_t j = 0; j < columns; j++) {
+            float wanted = one.out[r * columns + j];
+            if (p->factors) wanted *= p->factors[r];
+            if (p->bias && !one.bias) wanted += p->bias[first + j];
+            expect_same_bits(&p->out[r * p->out_stride + first + j], &wanted, 1, "a product of several panels");
+        }
+}
+
+static void check_wide(const cei_cpu_kernels *k, cei_format format, size_t rows, size_t depth, size_t columns) {
+    product_case c = make_case(k, format, rows, depth, false);
+    cei_cpu_low_product p = c.low_product;
+    const size_t panels = (columns + k->panel - 1) / k->panel, head = format == CEI_FORMAT_INT8 ? k->panel * 8 : 0;
+    const size_t used = head + p.depth * k->panel * (head ? 1 : 2);
+    p.panel_bytes = (used + 63) / 64 * 64 + 64 * random_size(0, 2);
+    uint8_t *all = some_memory((panels - 1) * p.panel_bytes + used, 64, GUARD_BEHIND);
+    for (size_t i = 0; i < panels; i++) fill_panel(&c, all + i * p.panel_bytes);
+    const size_t count = rows ? (rows - 1) * (columns + 3) + columns : 0;
+    p.columns = columns;
+    p.panel = all;
+    p.factors = c.low->pack && random_bits() & 1 ? guarded_floats(rows, GUARD_BEHIND) : NULL;
+    p.bias = random_bits() & 1 ? guarded_floats(columns, GUARD_BEHIND) : NULL;
+    p.out = guarded_floats(count, GUARD_BEHIND);
+    p.out_stride = columns + 3;
+    for (size_t i = 0; i < count; i++) p.out[i] = canary;
+    c.low->multiply(&p);
+    for (size_t first = 0; first < columns; first += k->panel) expect_panel(&c, &p, first);
+    for (size_t i = 0; i < count; i++)
+        if (i % p.out_stride >= columns && p.out[i] != canary)
+            fail_msg("a product of several panels wrote behind a row");
+    free_case(&c);
+}
+
+void low_check_wide(const cei_cpu_kernels *kernels, cei_format format) {
+    const cei_cpu_low *low = low_of(kernels, format);
+    assert_true(low->wide || !low->pack);
+    if (!low->wide) return;
+    for (size_t rows = 0; rows < 70; rows += random_size(1, 5))
+        check_wide(kernels, format, rows, random_size(0, 100), random_size(1, 5 * kernels->panel));
+    check_wide(kernels, format, 96, 1600, 3 * kernels->panel);
+    check_wide(kernels, format, 65, 1601, 2 * kernels->panel + 1);
+    check_wide(kernels, format, 128, 32, 20 * kernels->panel);
+}
+
+const low_check low_checks[LOW_CHECKS] = {{"table", low_check_table},
+                                          {"prepare", low_check_prepare},
+                                          {"prepare, edges", low_check_prepare_edges},
+                                          {"multiply", low_check_multiply},
+                                          {"bits of multiply", low_check_multiply_bits},
+                                          {"prepare and multiply", low_check_both},
+                                          {"pack", low_check_pack},
+                                          {"several panels", low_check_wide}};
+
 /* ---- widen -------------------------------------------------------------------------------------------------- */
 
 void low_check_widen(const cei_cpu_kernels *kernels) {

@@ -26,6 +26,19 @@ void low_check_multiply_bits(const cei_cpu_kernels *kernels, cei_format format);
 /* prepare, then multiply: the product of the rounded rows. */
 void low_check_both(const cei_cpu_kernels *kernels, cei_format format);
 
+/* What attention asks of products that it may use: pack, rows rounded where they are, factors; and several panels. */
+void low_check_pack(const cei_cpu_kernels *kernels, cei_format format);
+void low_check_wide(const cei_cpu_kernels *kernels, cei_format format);
+
+/* All of these. */
+typedef struct low_check {
+    const char *name;
+    void (*check)(const cei_cpu_kernels *kernels, cei_format format);
+} low_check;
+
+enum { LOW_CHECKS = 8 };
+extern const low_check low_checks[LOW_CHECKS];
+
 /* Every bfloat16 value; every tier has it. */
 void low_check_widen(const cei_cpu_kernels *kernels);
 

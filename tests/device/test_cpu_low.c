@@ -1,20 +1,34 @@
 /* The kernels in bfloat16 and int8 of every tier that the processor has. The checks are in low_cases.c. */
 #include "device/low_cases.h"
 
+#include <crossenc/model.h>
+
 #include <stdio.h>
 
-static void check_both_formats(void **state, void (*check)(const cei_cpu_kernels *, cei_format)) {
-    const cei_cpu_kernels kernels = tier_kernels(state);
-    check(&kernels, CEI_FORMAT_INT8);
-    check(&kernels, CEI_FORMAT_BFLOAT16);
-}
+/* Tiers that differ in their low precisions. */
+static tier low_tiers[] = {
+    {"c", 0, CE_CPU_AVX2, NULL},
+    {"avx2", CE_CPU_AVX2, CE_CPU_AVX512 | CE_CPU_AVX_VNNI, NULL},
+    {"avx2 with VNNI", CE_CPU_AVX_VNNI, CE_CPU_AVX512, NULL},
+    {"avx512", CE_CPU_AVX512, CE_CPU_AVX512_VNNI | CE_CPU_AVX512_BF16 | CE_CPU_AMX_BF16 | CE_CPU_AMX_INT8, NULL},
+    {"avx512 with VNNI", CE_CPU_AVX512_VNNI, CE_CPU_AMX_BF16 | CE_CPU_AMX_INT8, NULL},
+    {"avx512 with BF16", CE_CPU_AVX512_BF16, CE_CPU_AMX_BF16 | CE_CPU_AMX_INT8, NULL},
+    {"avx512 with AMX", CE_CPU_AMX_BF16 | CE_CPU_AMX_INT8, 0, NULL},
+};
+enum { LOW_TIERS = sizeof low_tiers / sizeof *low_tiers };
 
-static void test_table(void **state) { check_both_formats(state, low_check_table); }
-static void test_prepare(void **state) { check_both_formats(state, low_check_prepare); }
-static void test_prepare_edges(void **state) { check_both_formats(state, low_check_prepare_edges); }
-static void test_multiply(void **state) { check_both_formats(state, low_check_multiply); }
-static void test_multiply_bits(void **state) { check_both_formats(state, low_check_multiply_bits); }
-static void test_both(void **state) { check_both_formats(state, low_check_both); }
+typedef struct low_test {
+    tier *of;
+    const low_check *check;
+} low_test;
+
+static void run_check(void **state) {
+    const low_test *test = *state;
+    void *of = test->of;
+    const cei_cpu_kernels kernels = tier_kernels(&of);
+    test->check->check(&kernels, CEI_FORMAT_INT8);
+    test->check->check(&kernels, CEI_FORMAT_BFLOAT16);
+}
 
 static void test_widen(void **state) {
     const cei_cpu_kernels kernels = tier_kernels(state);
@@ -22,23 +36,17 @@ static void test_widen(void **state) {
 }
 
 int main(void) {
-    static const struct {
-        const char *name;
-        CMUnitTestFunction function;
-    } kinds[] = {{"table", test_table},
-                 {"prepare", test_prepare},
-                 {"prepare, edges", test_prepare_edges},
-                 {"multiply", test_multiply},
-                 {"bits of multiply", test_multiply_bits},
-                 {"prepare and multiply", test_both},
-                 {"widen", test_widen}};
-    enum { KINDS = sizeof kinds / sizeof *kinds };
-    static char names[KINDS * TIERS][48];
-    struct CMUnitTest tests[KINDS * TIERS];
-    for (size_t at = 0; at < KINDS * TIERS; at++) {
-        snprintf(names[at], sizeof names[at], "%s (%s)", kinds[at % KINDS].name, tiers[at / KINDS].name);
-        tests[at] =
-            (struct CMUnitTest){names[at], kinds[at % KINDS].function, NULL, guards_teardown, &tiers[at / KINDS]};
+    enum { KINDS = LOW_CHECKS + 1, COUNT = KINDS * LOW_TIERS };
+    static char names[COUNT][64];
+    static low_test made[COUNT];
+    struct CMUnitTest tests[COUNT];
+    for (size_t at = 0; at < COUNT; at++) {
+        tier *of = &low_tiers[at / KINDS];
+        const size_t kind = at % KINDS;
+        if (kind < LOW_CHECKS) made[at] = (low_test){of, &low_checks[kind]};
+        snprintf(names[at], sizeof names[at], "%s (%s)", kind < LOW_CHECKS ? low_checks[kind].name : "widen", of->name);
+        tests[at] = (struct CMUnitTest){names[at], kind < LOW_CHECKS ? run_check : test_widen, NULL, guards_teardown,
+                                        kind < LOW_CHECKS ? (void *)&made[at] : of};
     }
     cases_seed();
     return cmocka_run_group_tests_name("low precision", tests, NULL, NULL);

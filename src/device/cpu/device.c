@@ -4,6 +4,8 @@
 #include "base/error.h"
 #include "base/memory.h"
 
+#include <crossenc/model.h>
+
 #include <stdio.h>
 #include <unistd.h>
 
@@ -24,7 +26,7 @@ static void describe(const cei_cpu_kernels *kernels, ce_device_info *info) {
     *info = (ce_device_info){.usable = true, .float32 = true, .bfloat16 = true, .int8 = true};
     snprintf(info->id, sizeof info->id, "cpu");
     cei_cpu_model_name(info->name, sizeof info->name);
-    snprintf(info->features, sizeof info->features, "%s", kernels->features);
+    cei_cpu_features(kernels, info->features, sizeof info->features);
     cei_cpu_memory(&info->memory_total, &info->memory_free);
 }
 
@@ -76,6 +78,13 @@ static const cei_device_table table = {
     .gather = cei_cpu_gather,
 };
 
+/* The one change that the library makes to the state of its process: see docs/architecture.md. */
+static void choose_kernels(uint64_t disable, cei_cpu_kernels *kernels) {
+    const uint64_t amx = CE_CPU_AMX_BF16 | CE_CPU_AMX_INT8;
+    cei_cpu_choose_kernels(disable, kernels);
+    if (kernels->tiers & amx && !cei_cpu_request_amx()) cei_cpu_choose_kernels(disable | amx, kernels);
+}
+
 static ce_status open_device(int index, const cei_device_options *options, cei_device **out, ce_error *error) {
     *out = NULL;
     cei_cpu_device *device = cei_alloc_zeroed(1, sizeof *device);
@@ -84,7 +93,7 @@ static ce_status open_device(int index, const cei_device_options *options, cei_d
     device->pool = options ? options->pool : NULL;
     device->workers = device->pool ? cei_pool_size(device->pool) : 1;
     device->copy_floats = copy_floats();
-    cei_cpu_choose_kernels(options ? options->cpu_disable : 0, &device->kernels);
+    choose_kernels(options ? options->cpu_disable : 0, &device->kernels);
     *out = &device->base;
     return CE_OK;
 }

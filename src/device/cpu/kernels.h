@@ -9,7 +9,7 @@
  * - it calls nothing, allocates nothing, and uses no state.
  *
  * A new tier is one file with its own compile flags (CMakeLists.txt), one cei_cpu_fill_* and one line in features.c.
- * What is the same text for every width of register is in rows.tmpl.h. */
+ * What is the same text for every width of register is in rows.tmpl.h and product_low.tmpl.h. */
 #ifndef CEI_CPU_KERNELS_H
 #define CEI_CPU_KERNELS_H
 
@@ -54,20 +54,22 @@ typedef struct cei_cpu_norm {
 
 /* A product in low precision, of prepared rows (cei_cpu_low.prepare) with a packed panel (weights_low.c):
  *
- *     bfloat16  out[r][j] = sum over i < depth of a[r][i] w[j][i] (+ bias[j]), in one float32 accumulator an element
- *               whose order of additions follows from depth alone
+ *     bfloat16  out[r][j] = (sum over i < depth of a[r][i] w[j][i]) (* factors[r]) (+ bias[j]), in float32, by an order
+ *               of additions that follows from depth alone. Terms and sums below 2^-126 may be taken for 0
  *     int8      out[r][j] = (sum over i of q[r][i] w[j][i] - zero[r] sums[j]) * (scale[r] scales[j]) (+ bias[j]), the
  *               parentheses an exact integer */
 typedef struct cei_cpu_low_product {
-    size_t rows, depth, columns; /* depth a multiple of step; 1 <= columns <= kernels.panel */
+    size_t rows, depth, columns; /* depth a multiple of step; columns 1 to kernels.panel, more if low.wide */
     const void *a;               /* [rows, depth] elements, rows a_stride bytes apart */
     size_t a_stride;
     const cei_row_scale *rows_scale; /* [rows]; int8 only */
+    const float *factors;            /* [rows]; NULL is 1. Only where cei_cpu_low.pack is */
     const void *panel;               /* see cei_cpu_low */
+    size_t panel_bytes;              /* from one panel to the next, if columns are more than one has */
     const float *bias;               /* [columns]; NULL is 0 */
     float *out;                      /* [rows, columns], rows out_stride floats apart */
     size_t out_stride;
-    const void *next; /* the next panel, which is wanted soon, for prefetching; NULL is none */
+    const void *next; /* the panel behind the last, which is wanted soon, for prefetching; NULL is none */
 } cei_cpu_low_product;
 
 /* One low precision of a tier: how a panel of weights is laid out, and what multiplies it. A panel is
@@ -94,6 +96,14 @@ typedef struct cei_cpu_low {
 
     /* As cei_cpu_kernels.peak, counting a multiply-add of two values as two. */
     double (*peak)(size_t rounds);
+
+    bool wide; /* multiply takes several panels at once */
+
+    /* Of bfloat16 products that attention may use, else NULL: attention is in float32 then. group is 2. Rounds rows
+     * [count, columns], stride floats apart, 1 <= columns <= kernels.panel, as prepare does, and makes a panel of them
+     * whose depth is count, padded to step, as the rows go; the panel's other columns become 0. With it, wide is true
+     * and prepare may be given x for a, and 4 x_stride for a_stride. */
+    void (*pack)(const float *rows, size_t stride, size_t count, size_t columns, void *panel);
 } cei_cpu_low;
 
 enum { CEI_CPU_MAX_STEP = 64 };
@@ -132,6 +142,7 @@ typedef struct cei_cpu_kernels {
     void (*widen)(const uint16_t *from, size_t count, float *to);
 
     cei_cpu_low bfloat16, int8;
+    uint64_t tiers; /* CE_CPU_* that fill this table */
 
     /* Runs rounds of independent multiply-adds on registers; returns how many floating-point operations (two for a
      * multiply-add) that were. The most that multiply could reach, for measurements. */
@@ -144,13 +155,28 @@ void cei_cpu_fill_c(cei_cpu_kernels *kernels);
 void cei_cpu_fill_avx2(cei_cpu_kernels *kernels);      /* AVX2 and FMA */
 void cei_cpu_fill_avx2_int8(cei_cpu_kernels *kernels); /* int8 products, for the panels of either */
 void cei_cpu_fill_avx512(cei_cpu_kernels *kernels);    /* AVX-512 F, BW, DQ, VL */
+
+/* Products in low precision: for the panels of AVX2 the first, for those of AVX-512 the others. */
+void cei_cpu_fill_avxvnni(cei_cpu_kernels *kernels);    /* int8 */
+void cei_cpu_fill_avx512vnni(cei_cpu_kernels *kernels); /* int8 */
+void cei_cpu_fill_avx512bf16(cei_cpu_kernels *kernels); /* bfloat16 */
+void cei_cpu_fill_amx_bf16(cei_cpu_kernels *kernels);   /* bfloat16; also uses AVX-512 BF16 */
+void cei_cpu_fill_amx_int8(cei_cpu_kernels *kernels);   /* int8 */
 #endif
 
-/* The best tiers that processor and operating system allow, without those in disable (CE_CPU_*). */
+/* The best tiers that processor and operating system allow, without those in disable (CE_CPU_*). Those with tiles
+ * (AMX) may be among them before they have been requested, and may not run until then. */
 void cei_cpu_choose_kernels(uint64_t disable, cei_cpu_kernels *kernels);
 
-/* CE_CPU_* bits of the tiers that can run here. */
+/* The instruction sets that kernels use, parted by spaces. */
+void cei_cpu_features(const cei_cpu_kernels *kernels, char *features, size_t size);
+
+/* CE_CPU_* bits of the tiers that can run here. Changes nothing. */
 uint64_t cei_cpu_detect(void);
+
+/* Asks the system to let this process use the registers of AMX: once is enough, for all of its threads and for good.
+ * False if it does not; then disable those tiers. */
+bool cei_cpu_request_amx(void);
 
 /* What the processor calls itself, "" if unknown. */
 void cei_cpu_model_name(char *name, size_t size);

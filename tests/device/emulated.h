@@ -1,0 +1,11 @@
+/* emulated.h - tiers of the cpu device on any processor: their kernels, compiled against the intrinsics in portable C
+ * of emulate/immintrin.h. Programs that use them link ce_emulated. */
+#ifndef CE_TEST_DEVICE_EMULATED_H
+#define CE_TEST_DEVICE_EMULATED_H
+
+#include "device/cases.h"
+
+enum { EMULATED_TIERS = 3 };
+extern tier emulated_tiers[EMULATED_TIERS];
+
+#endif

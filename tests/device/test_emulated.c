@@ -1,0 +1,45 @@
+/* The kernels for AVX-512, AVX-VNNI, AVX-512 VNNI, AVX-512 BF16 and AMX on any processor, emulated. The checks are
+ * those of the kernels that run natively. */
+#include "device/emulated.h"
+#include "device/float_cases.h"
+#include "device/low_cases.h"
+
+#include <stdio.h>
+
+/* What a test is given: a tier, and one of the two kinds of checks. */
+typedef struct emulated_test {
+    tier *of;
+    const low_check *low;
+    const float_check *whole;
+} emulated_test;
+
+static void run_emulated(void **state) {
+    const emulated_test *test = *state;
+    void *of = test->of;
+    const cei_cpu_kernels kernels = tier_kernels(&of);
+    if (test->whole) {
+        test->whole->check(&kernels);
+        return;
+    }
+    test->low->check(&kernels, CEI_FORMAT_INT8);
+    test->low->check(&kernels, CEI_FORMAT_BFLOAT16);
+}
+
+int main(void) {
+    enum { LOW = LOW_CHECKS * EMULATED_TIERS, COUNT = LOW + FLOAT_CHECKS };
+    static char names[COUNT][64];
+    static emulated_test made[COUNT];
+    struct CMUnitTest tests[COUNT];
+    for (size_t at = 0; at < COUNT; at++) {
+        if (at < LOW) {
+            made[at] = (emulated_test){&emulated_tiers[at / LOW_CHECKS], &low_checks[at % LOW_CHECKS], NULL};
+            snprintf(names[at], sizeof names[at], "%s (%s)", made[at].low->name, made[at].of->name);
+        } else { /* float32 is the same in both tiers that have AVX-512 */
+            made[at] = (emulated_test){&emulated_tiers[1], NULL, &float_checks[at - LOW]};
+            snprintf(names[at], sizeof names[at], "%s (AVX-512, emulated)", made[at].whole->name);
+        }
+        tests[at] = (struct CMUnitTest){names[at], run_emulated, NULL, guards_teardown, &made[at]};
+    }
+    cases_seed();
+    return cmocka_run_group_tests_name("emulated kernels", tests, NULL, NULL);
+}
