@@ -193,7 +193,7 @@ static void check_model(const char *folder, const char *path, const json_t *text
     check_tokens(model, all);
     check_logits(model, all, name);
     ce_model_free(model);
-    for (size_t i = 0; i < 2; i++) check_low(folder, all, all->count > 400 ? 5 : 1, &low[i], name);
+    for (size_t i = 0; i < 2; i++) check_low(folder, all, all->count > 400 ? 20 : 1, &low[i], name);
     free_pairs(all);
 }
 
