@@ -9,7 +9,7 @@
  * - it calls nothing, allocates nothing, and uses no state.
  *
  * A new tier is one file with its own compile flags (CMakeLists.txt), one cei_cpu_fill_* and one line in features.c.
- * What is the same text for every width of register is in rows.tmpl.h. */
+ * What is the same text for every width of register is in product.tmpl.h and rows.tmpl.h. */
 #ifndef CEI_CPU_KERNELS_H
 #define CEI_CPU_KERNELS_H
 
