@@ -75,6 +75,7 @@ typedef struct ce_load_options {
 /* Instruction-set tiers of the cpu device, for ce_load_options.cpu_disable. */
 #define CE_CPU_AVX2 ((uint64_t)1 << 0)
 #define CE_CPU_AVX512 ((uint64_t)1 << 1)
+#define CE_CPU_NEON ((uint64_t)1 << 32) /* of AArch64, where it is the baseline */
 
 /* Loads a model from a folder as Hugging Face lays it out: config.json, model.safetensors (or
  * model.safetensors.index.json and its shards), tokenizer.json or vocab.txt, and, if there,

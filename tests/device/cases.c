@@ -77,12 +77,19 @@ int guards_teardown(void **state) {
     return 0;
 }
 
+void skip_in_emulator(void) {
+    if (!getenv("CE_EMULATED")) return;
+    print_message("SKIP: takes minutes in an emulator\n");
+    skip();
+}
+
 /* ---- tiers -------------------------------------------------------------------------------------------------- */
 
 tier tiers[TIERS] = {
-    {"c", 0, CE_CPU_AVX2 | CE_CPU_AVX512},
+    {"c", 0, CE_CPU_AVX2 | CE_CPU_AVX512 | CE_CPU_NEON},
     {"avx2", CE_CPU_AVX2, CE_CPU_AVX512},
     {"avx512", CE_CPU_AVX2 | CE_CPU_AVX512, 0},
+    {"neon", CE_CPU_NEON, 0},
 };
 
 void tier_require(const tier *of) {

@@ -23,6 +23,9 @@ float *guarded_floats(size_t count, guard_side side); /* random, in [-1, 1] */
 void guards_free(void);                               /* all blocks; also a cmocka teardown's work */
 int guards_teardown(void **state);
 
+/* Skips a test whose operations take minutes where they are emulated (CE_EMULATED, set for foreign processors). */
+void skip_in_emulator(void);
+
 /* A tier of the cpu device; a test's initial state. */
 typedef struct tier {
     const char *name;
@@ -30,7 +33,7 @@ typedef struct tier {
     uint64_t disable; /* so that no better one is taken */
 } tier;
 
-enum { TIERS = 3 };
+enum { TIERS = 4 };
 extern tier tiers[TIERS];
 
 /* The kernels of the test's tier; skips the test, saying why, where the processor lacks it. */

@@ -99,7 +99,7 @@ typedef struct cei_cpu_low {
 enum { CEI_CPU_MAX_STEP = 64 };
 
 typedef struct cei_cpu_kernels {
-    const char *name;     /* of the tier: "c", "avx2", "avx512" */
+    const char *name;     /* of the tier: "c", "avx2", "avx512", "neon" */
     const char *features; /* instruction sets that the kernels use, parted by spaces */
     size_t panel;         /* columns of a packed panel, at most CEI_CPU_MAX_PANEL */
 
@@ -144,6 +144,9 @@ void cei_cpu_fill_c(cei_cpu_kernels *kernels);
 void cei_cpu_fill_avx2(cei_cpu_kernels *kernels);      /* AVX2 and FMA */
 void cei_cpu_fill_avx2_int8(cei_cpu_kernels *kernels); /* int8 products, for the panels of either */
 void cei_cpu_fill_avx512(cei_cpu_kernels *kernels);    /* AVX-512 F, BW, DQ, VL */
+#elif defined(__aarch64__)
+void cei_cpu_fill_neon(cei_cpu_kernels *kernels);      /* the baseline of AArch64 */
+void cei_cpu_fill_neon_int8(cei_cpu_kernels *kernels); /* int8 products, for its panels */
 #endif
 
 /* The best tiers that processor and operating system allow, without those in disable (CE_CPU_*). */

@@ -11,18 +11,7 @@
  *     zero splat add mul    as in rows.tmpl.h
  *     add_scaled            (sum, x, b): sum + x b with one rounding, x a float
  *     load store            ends of rows
- * and it defines multiply and left. */
-
-/* Loops over registers must be unrolled for arrays of them to be registers. gcc takes a limit; clang takes a number for
- * what it is, and leaves shorter loops alone. */
-#if defined(__clang__)
-#define UNROLL _Pragma("clang loop unroll(full)")
-#else
-#define UNROLL _Pragma("GCC unroll 32")
-#endif
-
-/* Elements of a row from i on. */
-INLINE size_t left(size_t columns, size_t i) { return columns > i ? columns - i : 0; }
+ * and it defines multiply. Relies on loops.h. */
 
 /* Registers of a panel's row. */
 enum { WIDTH = PANEL / LANES };

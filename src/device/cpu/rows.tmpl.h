@@ -1,7 +1,7 @@
 /* rows.tmpl.h - the kernels that are the same text for every width of register: packing, elementwise functions,
  * softmax, norm, embedding. Contracts in kernels.h.
  *
- * Included once by a tier's file, after product.tmpl.h (for multiply, left and UNROLL) and after it has defined
+ * Included once by a tier's file, after product.tmpl.h (for multiply) and after it has defined
  *     vec, LANES, PANEL     a register of LANES floats; columns of a panel
  *     CHAINS                registers that peak keeps busy
  *     zero splat add sub mul quotient larger absolute with_sign_of where_less
@@ -9,7 +9,8 @@
  *     load store choose         ends of rows
  *     exp_nonpositive gelu      by the tables and instructions of the tier
  *     transpose checksum
- * and before it fills its table by fill_rows. where_less(x, y, a, b) is a where x < y, else b (also for NaN). */
+ * and before it fills its table by fill_rows. Relies on loops.h. where_less(x, y, a, b) is a where x < y, else b (also
+ * for NaN). */
 
 /* ---- packing ------------------------------------------------------------------------------------------------ */
 
