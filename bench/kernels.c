@@ -296,7 +296,9 @@ static options parse_options(int count, char **arguments) {
             for (int f = 0; f < CEI_FORMAT_COUNT; f++)
                 if (strcmp(value, cei_format_name((cei_format)f)) == 0) o.format = (cei_format)f;
         if (strcmp(name, "--tier") == 0)
-            o.disable = strcmp(value, "c") == 0 ? CE_CPU_AVX2 : strcmp(value, "avx2") == 0 ? CE_CPU_AVX512 : 0;
+            o.disable = strcmp(value, "c") == 0      ? CE_CPU_AVX2 | CE_CPU_NEON
+                        : strcmp(value, "avx2") == 0 ? CE_CPU_AVX512
+                                                     : 0;
     }
     if (o.threads > MAX_THREADS) o.threads = MAX_THREADS;
     return o;

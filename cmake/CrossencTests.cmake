@@ -30,6 +30,9 @@ function(ce_test_properties name timeout labels)
     set(labels unit)
   endif()
   set_tests_properties(${name} PROPERTIES TIMEOUT ${timeout} LABELS "${labels}" SKIP_RETURN_CODE 77)
+  if(CMAKE_CROSSCOMPILING)
+    set_tests_properties(${name} PROPERTIES ENVIRONMENT "CE_EMULATED=1")
+  endif()
 endfunction()
 
 # ce_test(name [TIMEOUT seconds] [LABELS label...] sources...): a program of the cmocka cases in sources, the program

@@ -77,12 +77,19 @@ int guards_teardown(void **state) {
     return 0;
 }
 
+void skip_in_emulator(void) {
+    if (!getenv("CE_EMULATED")) return;
+    print_message("SKIP: takes minutes in an emulator\n");
+    skip();
+}
+
 /* ---- tiers -------------------------------------------------------------------------------------------------- */
 
 tier tiers[TIERS] = {
-    {"c", 0, CE_CPU_AVX2 | CE_CPU_AVX512, NULL},
+    {"c", 0, CE_CPU_AVX2 | CE_CPU_AVX512 | CE_CPU_NEON, NULL},
     {"avx2", CE_CPU_AVX2, CE_CPU_AVX512, NULL},
     {"avx512", CE_CPU_AVX2 | CE_CPU_AVX512, 0, NULL},
+    {"neon", CE_CPU_NEON, 0, NULL},
 };
 
 void tier_require(const tier *of) {

@@ -23,6 +23,9 @@ float *guarded_floats(size_t count, guard_side side); /* random, in [-1, 1] */
 void guards_free(void);                               /* all blocks; also a cmocka teardown's work */
 int guards_teardown(void **state);
 
+/* Skips a test whose operations take minutes where they are emulated (CE_EMULATED, set for foreign processors). */
+void skip_in_emulator(void);
+
 /* A tier of the cpu device; a test's initial state. */
 typedef struct tier {
     const char *name;
@@ -31,7 +34,7 @@ typedef struct tier {
     void (*fill)(cei_cpu_kernels *kernels); /* else NULL: makes a table that no processor is asked about (emulated.h) */
 } tier;
 
-enum { TIERS = 3 };
+enum { TIERS = 4 };
 extern tier tiers[TIERS];
 
 /* The kernels of the test's tier; skips the test, saying why, where the processor lacks it. */

@@ -468,9 +468,10 @@ static void test_probe(void **state) {
     assert_true(info.memory_total > 0 && info.memory_free <= info.memory_total);
 }
 
-#define EVERY_TIER(name, function)                                                                       \
-    {name " (c)", function, NULL, NULL, &tiers[0]}, {name " (avx2)", function, NULL, NULL, &tiers[1]}, { \
-        name " (avx512)", function, NULL, NULL, &tiers[2]                                                \
+#define EVERY_TIER(name, function)                                                                     \
+    {name " (c)", function, NULL, NULL, &tiers[0]}, {name " (avx2)", function, NULL, NULL, &tiers[1]}, \
+        {name " (avx512)", function, NULL, NULL, &tiers[2]}, {                                         \
+        name " (neon)", function, NULL, NULL, &tiers[3]                                                \
     }
 
 int main(void) {

@@ -9,7 +9,7 @@
  * - it calls nothing, allocates nothing, and uses no state.
  *
  * A new tier is one file with its own compile flags (CMakeLists.txt), one cei_cpu_fill_* and one line in features.c.
- * What is the same text for every width of register is in rows.tmpl.h and product_low.tmpl.h. */
+ * What is the same text for every width of register is in product.tmpl.h, rows.tmpl.h and product_low.tmpl.h. */
 #ifndef CEI_CPU_KERNELS_H
 #define CEI_CPU_KERNELS_H
 
@@ -109,7 +109,7 @@ typedef struct cei_cpu_low {
 enum { CEI_CPU_MAX_STEP = 64 };
 
 typedef struct cei_cpu_kernels {
-    const char *name;     /* of the tier: "c", "avx2", "avx512" */
+    const char *name;     /* of the tier: "c", "avx2", "avx512", "neon" */
     const char *features; /* instruction sets that the kernels use, parted by spaces */
     size_t panel;         /* columns of a packed panel, at most CEI_CPU_MAX_PANEL */
 
@@ -162,6 +162,9 @@ void cei_cpu_fill_avx512vnni(cei_cpu_kernels *kernels); /* int8 */
 void cei_cpu_fill_avx512bf16(cei_cpu_kernels *kernels); /* bfloat16 */
 void cei_cpu_fill_amx_bf16(cei_cpu_kernels *kernels);   /* bfloat16; also uses AVX-512 BF16 */
 void cei_cpu_fill_amx_int8(cei_cpu_kernels *kernels);   /* int8 */
+#elif defined(__aarch64__)
+void cei_cpu_fill_neon(cei_cpu_kernels *kernels);      /* the baseline of AArch64 */
+void cei_cpu_fill_neon_int8(cei_cpu_kernels *kernels); /* int8 products, for its panels */
 #endif
 
 /* The best tiers that processor and operating system allow, without those in disable (CE_CPU_*). Those with tiles

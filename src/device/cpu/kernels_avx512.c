@@ -6,16 +6,16 @@
 
 #include "device/cpu/functions.h"
 #include "device/cpu/gelu_table.h"
+#include "device/cpu/loops.h"
 
 #include <immintrin.h>
 
-#define INLINE static inline __attribute__((always_inline))
-#define CHAINS 24
+#define TILES(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14)
 
 typedef __m512 vec;
 
 /* A tile is TILE_ROWS x PANEL: 28 accumulators, two registers of the panel's row, one broadcast of a. */
-enum { LANES = 16, PANEL = 2 * LANES, TILE_ROWS = 14 };
+enum { LANES = 16, PANEL = 2 * LANES, TILE_ROWS = 14, CHAINS = 24 };
 
 /* Masks are for ends of rows only: masked stores are slow on some processors. */
 INLINE __mmask16 first_lanes(size_t count) { return (__mmask16)((1u << count) - 1u); }
@@ -37,100 +37,25 @@ INLINE __m512 choose(size_t count, __m512 v, __m512 other) {
     return count >= LANES ? v : _mm512_mask_mov_ps(other, first_lanes(count), v);
 }
 
-/* Elements of a row from i on. */
-INLINE size_t left(size_t columns, size_t i) { return columns > i ? columns - i : 0; }
+/* ---- words of product.tmpl.h and rows.tmpl.h ---------------------------------------------------------------- */
 
-/* ---- products ----------------------------------------------------------------------------------------------- */
-
-typedef struct tile {
-    const float *a, *add, *factors;
-    float *out;
-    const char *next; /* the share of product->next that this tile prefetches */
-    size_t step;      /* bytes of it a step of depth */
-} tile;
-
-/* Sums become results: what was before, factors, bias. */
-INLINE void finish_tile(const cei_cpu_product *p, const tile *t, __m512 sum[TILE_ROWS][2], const size_t rows,
-                        const size_t columns) {
-    const size_t c0 = columns, c1 = left(columns, LANES);
-    const __m512 bias0 = p->bias ? load(p->bias, c0) : _mm512_setzero_ps();
-    const __m512 bias1 = p->bias ? load(p->bias + LANES, c1) : _mm512_setzero_ps();
-#pragma GCC unroll 14
-    for (size_t r = 0; r < rows; r++) {
-        if (p->add) {
-            const float *add = t->add + r * p->add_stride;
-            sum[r][0] = _mm512_add_ps(load(add, c0), sum[r][0]);
-            sum[r][1] = _mm512_add_ps(load(add + LANES, c1), sum[r][1]);
-        }
-        if (p->factors) {
-            const __m512 factor = _mm512_set1_ps(t->factors[r]);
-            sum[r][0] = _mm512_mul_ps(sum[r][0], factor);
-            sum[r][1] = _mm512_mul_ps(sum[r][1], factor);
-        }
-        float *out = t->out + r * p->out_stride;
-        store(out, c0, _mm512_add_ps(sum[r][0], bias0));
-        store(out + LANES, c1, _mm512_add_ps(sum[r][1], bias1));
-    }
+INLINE vec zero(void) { return _mm512_setzero_ps(); }
+INLINE vec splat(float x) { return _mm512_set1_ps(x); }
+INLINE vec add(vec a, vec b) { return _mm512_add_ps(a, b); }
+INLINE vec sub(vec a, vec b) { return _mm512_sub_ps(a, b); }
+INLINE vec mul(vec a, vec b) { return _mm512_mul_ps(a, b); }
+INLINE vec quotient(vec a, vec b) { return _mm512_div_ps(a, b); }
+INLINE vec larger(vec a, vec b) { return _mm512_max_ps(a, b); } /* b if either is NaN */
+INLINE vec multiply_add(vec a, vec b, vec c) { return _mm512_fmadd_ps(a, b, c); }
+INLINE vec multiply_subtract(vec a, vec b, vec c) { return _mm512_fmsub_ps(a, b, c); }
+INLINE vec add_scaled(vec sum, float x, vec b) { return multiply_add(splat(x), b, sum); }
+INLINE vec absolute(vec x) { return _mm512_abs_ps(x); }
+INLINE vec with_sign_of(vec size, vec x) { return _mm512_or_ps(size, _mm512_and_ps(x, splat(-0.0f))); }
+INLINE vec where_less(vec x, vec y, vec a, vec b) {
+    return _mm512_mask_mov_ps(b, _mm512_cmp_ps_mask(x, y, _CMP_LT_OQ), a);
 }
-
-/* Rows in threes share a pointer, so that addresses fit into the general registers. */
-INLINE void multiply_tile(const cei_cpu_product *p, const tile *t, const size_t rows) {
-    __m512 sum[TILE_ROWS][2];
-    const float *a[(TILE_ROWS + 2) / 3];
-#pragma GCC unroll 14
-    for (size_t r = 0; r < rows; r++) sum[r][0] = sum[r][1] = _mm512_setzero_ps();
-#pragma GCC unroll 5
-    for (size_t g = 0; g < (rows + 2) / 3; g++) a[g] = t->a + 3 * g * p->a_stride;
-    const char *next = t->next;
-    const float *end = p->panel + p->depth * PANEL;
-    for (const float *b = p->panel; b != end; b += PANEL) {
-        __m512 b0 = _mm512_loadu_ps(b), b1 = _mm512_loadu_ps(b + LANES);
-        _mm_prefetch(next, _MM_HINT_T1);
-        next += t->step;
-#pragma GCC unroll 14
-        for (size_t r = 0; r < rows; r++) {
-            __m512 x = _mm512_set1_ps(a[r / 3][(r % 3) * p->a_stride]);
-            sum[r][0] = _mm512_fmadd_ps(x, b0, sum[r][0]);
-            sum[r][1] = _mm512_fmadd_ps(x, b1, sum[r][1]);
-        }
-#pragma GCC unroll 5
-        for (size_t g = 0; g < (rows + 2) / 3; g++) a[g]++;
-    }
-    if (p->columns == PANEL)
-        finish_tile(p, t, sum, rows, PANEL);
-    else
-        finish_tile(p, t, sum, rows, p->columns);
-}
-
-/* clang-format off */
-#define TILE(rows) \
-    static void multiply_##rows(const cei_cpu_product *p, const tile *t) { multiply_tile(p, t, rows); }
-TILE(1) TILE(2) TILE(3) TILE(4) TILE(5) TILE(6) TILE(7)
-TILE(8) TILE(9) TILE(10) TILE(11) TILE(12) TILE(13) TILE(14)
-
-static void (*const multiply_rows[TILE_ROWS + 1])(const cei_cpu_product *, const tile *) = {
-    NULL,       multiply_1, multiply_2,  multiply_3,  multiply_4,  multiply_5,  multiply_6, multiply_7,
-    multiply_8, multiply_9, multiply_10, multiply_11, multiply_12, multiply_13, multiply_14};
-/* clang-format on */
-
-/* Tiles of nearly equal height: a short last one would wait on its few accumulators. */
-static void multiply(const cei_cpu_product *p) {
-    const size_t tiles = (p->rows + TILE_ROWS - 1) / TILE_ROWS;
-    const size_t step = p->next ? PANEL * sizeof(float) / tiles : 0;
-    const char *next = (const char *)(p->next ? p->next : p->panel);
-    size_t done = 0;
-    for (size_t i = 0; i < tiles; i++) {
-        const size_t rows = (p->rows - done + tiles - i - 1) / (tiles - i);
-        const tile t = {p->a + done * p->a_stride,
-                        p->add ? p->add + done * p->add_stride : NULL,
-                        p->factors ? p->factors + done : NULL,
-                        p->out + done * p->out_stride,
-                        next + i * step * p->depth,
-                        step};
-        multiply_rows[rows](p, &t);
-        done += rows;
-    }
-}
+INLINE float reduce_add(vec v) { return _mm512_reduce_add_ps(v); }
+INLINE float reduce_max(vec v) { return _mm512_reduce_max_ps(v); }
 
 /* ---- packing ------------------------------------------------------------------------------------------------ */
 
@@ -186,25 +111,6 @@ static void checksum(const float *steps, size_t count, uint64_t *sums, uint64_t 
     }
 }
 
-/* ---- words of rows.tmpl.h ----------------------------------------------------------------------------------- */
-
-INLINE vec zero(void) { return _mm512_setzero_ps(); }
-INLINE vec splat(float x) { return _mm512_set1_ps(x); }
-INLINE vec add(vec a, vec b) { return _mm512_add_ps(a, b); }
-INLINE vec sub(vec a, vec b) { return _mm512_sub_ps(a, b); }
-INLINE vec mul(vec a, vec b) { return _mm512_mul_ps(a, b); }
-INLINE vec quotient(vec a, vec b) { return _mm512_div_ps(a, b); }
-INLINE vec larger(vec a, vec b) { return _mm512_max_ps(a, b); } /* b if either is NaN */
-INLINE vec multiply_add(vec a, vec b, vec c) { return _mm512_fmadd_ps(a, b, c); }
-INLINE vec multiply_subtract(vec a, vec b, vec c) { return _mm512_fmsub_ps(a, b, c); }
-INLINE vec absolute(vec x) { return _mm512_abs_ps(x); }
-INLINE vec with_sign_of(vec size, vec x) { return _mm512_or_ps(size, _mm512_and_ps(x, splat(-0.0f))); }
-INLINE vec where_less(vec x, vec y, vec a, vec b) {
-    return _mm512_mask_mov_ps(b, _mm512_cmp_ps_mask(x, y, _CMP_LT_OQ), a);
-}
-INLINE float reduce_add(vec v) { return _mm512_reduce_add_ps(v); }
-INLINE float reduce_max(vec v) { return _mm512_reduce_max_ps(v); }
-
 /* ---- elementwise functions ---------------------------------------------------------------------------------- */
 
 /* exp(x) for x <= 0, 0 where that is below 2^-126, NaN for NaN. See functions.h for the constants. */
@@ -238,6 +144,7 @@ INLINE __m512 gelu(__m512 x) {
     return _mm512_fnmadd_ps(t, q, _mm512_max_ps(_mm512_setzero_ps(), x));
 }
 
+#include "device/cpu/product.tmpl.h"
 #include "device/cpu/rows.tmpl.h"
 
 void cei_cpu_fill_avx512(cei_cpu_kernels *kernels) {

@@ -1,15 +1,16 @@
 /* rows.tmpl.h - the kernels that are the same text for every width of register: packing, elementwise functions,
  * softmax, norm, embedding. Contracts in kernels.h.
  *
- * Included once by a tier's file, after it has defined
+ * Included once by a tier's file, after product.tmpl.h (for multiply) and after it has defined
  *     vec, LANES, PANEL     a register of LANES floats; columns of a panel
- *     CHAINS                registers that peak keeps busy (a macro: loops are unrolled by it)
+ *     CHAINS                registers that peak keeps busy
  *     zero splat add sub mul quotient larger absolute with_sign_of where_less
  *     multiply_add (a b + c) multiply_subtract (a b - c) reduce_add reduce_max
- *     load store choose left    ends of rows
+ *     load store choose         ends of rows
  *     exp_nonpositive gelu      by the tables and instructions of the tier
- *     multiply transpose checksum
- * and before it fills its table by fill_rows. where_less(x, y, a, b) is a where x < y, else b (also for NaN). */
+ *     transpose checksum
+ * and before it fills its table by fill_rows. Relies on loops.h. where_less(x, y, a, b) is a where x < y, else b (also
+ * for NaN). */
 
 /* ---- packing ------------------------------------------------------------------------------------------------ */
 
@@ -178,8 +179,7 @@ static double peak(size_t rounds) {
     for (int i = 0; i < CHAINS; i++) v[i] = splat((float)i);
     const vec x = splat(0.9999f), y = splat(0.5f);
     for (size_t n = 0; n < rounds; n++) {
-#pragma GCC unroll 24
-        for (int i = 0; i < CHAINS; i++) v[i] = multiply_add(v[i], x, y);
+        UNROLL for (int i = 0; i < CHAINS; i++) v[i] = multiply_add(v[i], x, y);
     }
     vec sum = v[0];
     for (int i = 1; i < CHAINS; i++) sum = add(sum, v[i]);
