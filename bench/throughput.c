@@ -254,7 +254,7 @@ static void record_calls(const settings *with, workload *work) {
 
 static void tell_round(double seconds, const double *calls, size_t count) {
     printf("%.6f", seconds);
-    for (size_t i = 0; i < count; i++) printf(" %.6f", calls[i]);
+    for (size_t i = 0; calls && i < count; i++) printf(" %.6f", calls[i]);
     putchar('\n');
     fflush(stdout);
 }

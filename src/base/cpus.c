@@ -109,7 +109,7 @@ ce_status cei_cpu_list_parse(const char *text, cei_cpu_list *list, ce_error *err
     const char *at = text;
     list->count = 0;
     for (;;) {
-        unsigned first, last;
+        unsigned first = 0, last;
         bool is_right = read_cpu(&at, &first);
         last = first;
         if (is_right && *at == '-') {
