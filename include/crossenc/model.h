@@ -82,7 +82,7 @@ typedef struct ce_load_options {
 #define CE_CPU_AVX512_BF16 ((uint64_t)1 << 4) /* bfloat16 */
 #define CE_CPU_AMX_BF16 ((uint64_t)1 << 5)    /* bfloat16 */
 #define CE_CPU_AMX_INT8 ((uint64_t)1 << 6)    /* int8 */
-#define CE_CPU_NEON ((uint64_t)1 << 32) /* of AArch64, where it is the baseline */
+#define CE_CPU_NEON ((uint64_t)1 << 32)       /* of AArch64, where it is the baseline */
 
 /* Loads a model from a folder as Hugging Face lays it out: config.json, model.safetensors (or
  * model.safetensors.index.json and its shards), tokenizer.json or vocab.txt, and, if there,
