@@ -19,8 +19,8 @@ enum { MARGIN = 32, PANEL = 520, NARROW_PANEL = 400, LEFT = 64, TOP = 150, BOTTO
 #define AXIS "#8c959f"
 #define BLUE "#3a78b5"
 #define LIGHT_BLUE "#86aed3"
-#define ORANGE "#cf7440"
-#define DARK_ORANGE "#7d3c14"
+#define ORANGE "#b85c2b"
+#define DARK_ORANGE "#6b3010"
 
 /* ---- elements ----------------------------------------------------------------------------------------------- */
 
@@ -106,7 +106,7 @@ typedef struct panel {
 
 static double slot_of(const panel *at) { return (at->width - LEFT) / (double)at->columns; }
 static double middle_of(const panel *at, size_t column) { return at->x + LEFT + slot_of(at) * ((double)column + 0.5); }
-static double bar_width(const panel *at) { return slot_of(at) * 0.64 < 44 ? slot_of(at) * 0.64 : 44; }
+static double bar_width(const panel *at) { return slot_of(at) * 0.7 < 60 ? slot_of(at) * 0.7 : 60; }
 
 static void draw_head(cli_output *output, const panel *at, const char *title, const char *what, const char *axis) {
     draw_title(output, (place){at->x, 104, "start"}, 15, title, 40);
@@ -193,7 +193,8 @@ static const char *time_label(double seconds, char text[static CLI_NUMBER_SIZE])
     return text;
 }
 
-/* Powers of ten, from one below all medians to one that nothing exceeds. */
+/* Powers of ten, from one well below all medians, so that their bars have room for a text, to one that nothing exceeds.
+ */
 typedef struct decades {
     int first, last;
 } decades;
@@ -208,14 +209,15 @@ static double farthest(const cli_bench_latency *row) { return row->p95 > row->p5
 static void draw_latency_bar(cli_output *output, const panel *at, size_t i, const cli_bench_latency *row,
                              const decades *scale) {
     const double middle = middle_of(at, i), wide = bar_width(at), y = height_of(scale, row->p50);
-    const double top = height_of(scale, farthest(row));
     char text[CLI_NUMBER_SIZE];
     draw_bar(output, middle - wide / 2, y, wide, ORANGE);
+    draw_text(output, (place){middle, y + 18, "middle"}, 12, "#ffffff", "%s", time_label(row->p50, text));
     if (row->p95 > 0) {
+        const double top = height_of(scale, farthest(row));
         draw_line(output, middle, top, middle, y, DARK_ORANGE, 1.5);
         draw_line(output, middle - 9, top, middle + 9, top, DARK_ORANGE, 1.5);
+        draw_value(output, middle, top, time_label(row->p95, text));
     }
-    draw_value(output, middle, top, time_label(row->p50, text));
 }
 
 static decades decades_of(const cli_bench_job *bench) {
@@ -226,14 +228,14 @@ static decades decades_of(const cli_bench_job *bench) {
         most = fmax(most, farthest(&bench->latency[i]));
     }
     if (!(least > 0 && most > 0)) return (decades){-3, 0};
-    return (decades){(int)floor(log10(least * 0.8)), (int)ceil(log10(most * 1.2))};
+    return (decades){(int)floor(log10(least) - 0.5), (int)ceil(log10(most * 1.2))};
 }
 
 static void draw_latency(cli_output *output, const panel *at, const cli_bench_job *bench) {
     char axis[96], text[CLI_NUMBER_SIZE];
     const decades scale = decades_of(bench);
     snprintf(axis, sizeof axis, "documents of a query, %.4g tokens a pair", (double)bench->latency[0].tokens);
-    draw_head(output, at, "Latency", "median on a logarithmic axis; the mark is p95, where it is known", axis);
+    draw_head(output, at, "Latency", "logarithmic; in the bars the median, at the marks p95", axis);
     for (int power = scale.first; power <= scale.last; power++) {
         const double seconds = pow(10, power);
         snprintf(text, sizeof text, power < 0 ? "%g ms" : "%g s", power < 0 ? seconds * 1e3 : seconds);
@@ -299,7 +301,8 @@ static void draw_page_foot(cli_output *output, const cli_bench_job *bench, size_
 void cli_bench_write_plot(cli_output *output, const cli_bench_job *bench) {
     const panel left = {MARGIN, PANEL, bench->throughput_count};
     const bool has_left = bench->throughput_count > 0, has_right = bench->latency_count > 0;
-    const panel right = {has_left ? MARGIN + PANEL + 48 : MARGIN, NARROW_PANEL, bench->latency_count};
+    const panel right = {has_left ? MARGIN + PANEL + 48 : MARGIN, has_left ? NARROW_PANEL : PANEL,
+                         bench->latency_count};
     const double width = (has_right ? right.x + right.width : left.x + left.width) + MARGIN;
     const size_t columns = (size_t)((width - 2 * MARGIN) / 6.5); /* of a text of 12 pixels */
     cli_print(output,

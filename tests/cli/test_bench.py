@@ -112,7 +112,7 @@ def test_picture(whole):
         assert label in texts, label
     assert "documents of a query, 128 tokens a pair" in texts
     assert texts[-1].startswith("peak ") and "first score" in texts[-1] and "resident" in texts[-1]
-    assert sum(text.endswith((" ms", " s")) for text in texts) >= 3
+    assert sum(text.endswith((" ms", " s")) for text in texts) >= 4
     assert found["crossenc"] in texts[1] and "float32, 1 thread;" in texts[1]
 
 
@@ -158,11 +158,11 @@ def test_lengths_that_the_model_takes(run, one, three):
     assert found[0]["tokens_per_pair"] == 8
 
 
+@pytest.mark.skipif(bool(os.environ.get("CE_SANITIZE")), reason="minutes of arithmetic under a sanitizer")
 def test_exact_lengths_with_a_real_vocabulary(run, real):
-    found = bench(run, real, "--only", "memory", "--json").json()
-    assert found["memory"]["resident_peak"] > found["model"]["weight_bytes"] > 0
-    rows = bench(run, real, "--only", "throughput", "--json").json()["throughput"]
-    assert [row["tokens_per_pair"] for row in rows[:-1]] == [16, 32, 64, 128, 256, 512]
+    found = bench(run, real, "--only", "throughput", "--json").json()
+    assert [row["tokens_per_pair"] for row in found["throughput"][:-1]] == [16, 32, 64, 128, 256, 512]
+    assert all(0 < row["share_of_peak"] < 1.2 for row in found["throughput"])
 
 
 def test_what_takes_too_long_is_left_out(run, real, tmp_path):
