@@ -119,6 +119,7 @@ static void check_linear(const linear_case *c, const float *y) {
 }
 
 static void test_linear(void **state) {
+    tier_require(*state);
     static const size_t shapes[][3] = {{0, 8, 8},      {1, 1, 1},      {1, 384, 1},    {3, 5, 7},    {2, 33, 65},
                                        {17, 31, 100},  {40, 384, 96},  {29, 513, 3},   {5, 1040, 9}, {231, 129, 129},
                                        {500, 16, 300}, {70, 1536, 40}, {50, 1024, 64}, {7, 3001, 10}};
@@ -135,6 +136,7 @@ static void test_linear(void **state) {
 
 /* 301 rows take blocks and threads apart; each row alone must give the same. */
 static void test_linear_bits(void **state) {
+    tier_require(*state);
     static const size_t shapes[][2] = {{384, 1152}, {1536, 200}, {77, 333}};
     enum { ROWS = 301 };
     for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++) {
@@ -225,6 +227,7 @@ static void check_query(const attention_case *c, const float *out, size_t sequen
 }
 
 static void test_attention(void **state) {
+    tier_require(*state);
     static const size_t shapes[][2] = {{1, 1},  {3, 5},   {2, 8},  {12, 32}, {1, 33},
                                        {2, 64}, {1, 100}, {3, 17}, {1, 256}, {1, 200}};
     static const int32_t offsets[] = {0, 1, 8, 8, 41, 73, 130, 330, 331};
@@ -244,6 +247,7 @@ static void test_attention(void **state) {
 
 /* Scratch memory is bounded: queries go in blocks, keys in several blocks of depth. */
 static void test_attention_long(void **state) {
+    tier_require(*state);
     enum { LENGTH = 8192, SIZE = 8 };
     const int32_t offsets[] = {0, LENGTH};
     skip_in_emulator(); /* a hundred million exponentials */
@@ -258,6 +262,7 @@ static void test_attention_long(void **state) {
 }
 
 static void test_attention_bits(void **state) {
+    tier_require(*state);
     static const int32_t offsets[] = {0, 3, 203, 204, 260, 900};
     enum { SEQUENCES = 5, TOKENS = 900, HEADS = 3, SIZE = 32, HIDDEN = HEADS * SIZE };
     float *qkv = floats(TOKENS * 3 * HIDDEN, 2), *all = floats(TOKENS * HIDDEN, 1), *one = floats(TOKENS * HIDDEN, 1);
@@ -280,6 +285,7 @@ static void test_attention_bits(void **state) {
 /* ---- rows --------------------------------------------------------------------------------------------------- */
 
 static void test_embed_and_gather(void **state) {
+    tier_require(*state);
     enum { TOKENS = 700, COLUMNS = 77, WORDS = 50, POSITIONS = 20, TYPES = 2 };
     float *tables[] = {floats(WORDS * COLUMNS, 1), floats(POSITIONS * COLUMNS, 1), floats(TYPES * COLUMNS, 1)};
     int32_t ids[TOKENS], positions[TOKENS], types[TOKENS], chosen[3] = {TOKENS - 1, 0, 5};
@@ -338,6 +344,7 @@ static void run_norm(const tier *of, unsigned threads, size_t rows, size_t colum
 
 /* The kernel's values are tested with the kernels; here the splitting of rows. */
 static void test_norm_bits(void **state) {
+    tier_require(*state);
     enum { ROWS = 1000, COLUMNS = 387 };
     const float *const values[4] = {floats(ROWS * COLUMNS, 1), floats(ROWS * COLUMNS, 1), floats(COLUMNS, 1),
                                     floats(COLUMNS, 1)};
@@ -397,6 +404,7 @@ static void *call_often(void *argument) {
 
 /* One device and its pool, a stream for each caller: who finds the pool taken works alone, to the same bits. */
 static void test_callers_at_once(void **state) {
+    tier_require(*state);
     static const int32_t offsets[] = {0, 40, SHARED_ROWS};
     static caller callers[CALLERS];
     float *x = floats(SHARED_ROWS * SHARED_IN, 1), *values = floats(SHARED_OUT * SHARED_IN, 0.3f);
@@ -420,6 +428,7 @@ static void test_callers_at_once(void **state) {
 /* ---- the device --------------------------------------------------------------------------------------------- */
 
 static void test_supports(void **state) {
+    tier_require(*state);
     cpu_device cpu = cpu_open(*state, 1);
     for (int op = 0; op < CEI_OP_COUNT; op++) {
         assert_true(cei_device_supports(cpu.device, (cei_op)op, CE_PRECISION_FLOAT32));
@@ -438,6 +447,7 @@ static void test_supports(void **state) {
 }
 
 static void test_weight_without_memory(void **state) {
+    tier_require(*state);
     bench b = bench_open(*state, 1, (cei_stream_limits){4, 4, 4, 8});
     const cei_weight nowhere = {CEI_ROLE_MATRIX, 8, 8, {NULL, 0}, CEI_FORMAT_FLOAT32, false};
     const float values[64] = {0};

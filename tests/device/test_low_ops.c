@@ -19,16 +19,16 @@ typedef struct target {
 } target;
 
 static target targets[] = {
+    {"ref", NULL},
+    {"sim", NULL},
     {"c", &tiers[0]},
     {"avx2", &tiers[1]},
     {"avx512", &tiers[2]},
     {"neon", &tiers[3]},
-    {"ref", NULL},
-    {"sim", NULL},
     {"AVX-512 VNNI and BF16, emulated", &emulated_tiers[1]},
     {"AMX, emulated", &emulated_tiers[2]},
 };
-enum { TARGETS = sizeof targets / sizeof *targets };
+enum { REFERENCE, SIM, TARGETS = sizeof targets / sizeof *targets };
 
 /* Emulated tiers are a hundred times slower than others: some sizes are smaller for them. */
 static bool is_slow(const target *on) { return on->of && on->of->fill; }
@@ -244,10 +244,10 @@ static void test_the_reference_rounds_what_is_bound(void **state) {
         free(c.bias), c.bias = NULL;
         memcpy(c.weight, file, OUT * IN * sizeof *file);
         cei_round_rows(c.format, c.weight, OUT, IN, c.scales);
-        run_linear(&targets[3], 1, &c, 0, ROWS, in_buffer);
-        run_linear(&targets[4], 1, &c, 0, ROWS, on_sim);
+        run_linear(&targets[REFERENCE], 1, &c, 0, ROWS, in_buffer);
+        run_linear(&targets[SIM], 1, &c, 0, ROWS, on_sim);
         expect_same_bits(on_sim, in_buffer, ROWS * OUT, "linear on sim:0");
-        bench b = bench_open(&targets[3], 1, (cei_stream_limits){ROWS, 1, 1, IN});
+        bench b = bench_open(&targets[REFERENCE], 1, (cei_stream_limits){ROWS, 1, 1, IN});
         const cei_weight weight = {CEI_ROLE_MATRIX, OUT, IN, {NULL, 0}, c.format, false};
         const cei_values source = {CEI_DTYPE_F32, OUT, IN, (const uint8_t *)file, NULL};
         expect_ok(cei_ref_bind(b.device, &weight, 0, &source, &b.error), &b.error);
@@ -310,6 +310,7 @@ static void test_embed(void **state) {
 /* ---- the whole ---------------------------------------------------------------------------------------------- */
 
 static void test_supports(void **state) {
+    require(*state);
     bench b = bench_open(*state, 1, (cei_stream_limits){1, 1, 1, 1});
     for (int op = 0; op < CEI_OP_COUNT; op++)
         for (int precision = 0; precision <= CE_PRECISION_INT8 + 1; precision++)
