@@ -117,7 +117,7 @@ ce_status cei_cpu_measure(cei_device *base, ce_precision precision, bool with_ba
     const cei_cpu_peak_fn peak = cei_cpu_peak_of(&device->kernels, precision);
     if (!peak)
         return cei_fail(error, CE_ERR_UNSUPPORTED,
-                        "the cpu device has no precision %d; it computes in float32, bfloat16 and int8", (int)precision);
+                        "the cpu device has no precision %d, only float32, bfloat16 and int8", (int)precision);
     speed->flops = measure_peak(device, peak);
     return with_bandwidth ? measure_reading(device, &speed->bandwidth, error) : CE_OK;
 }
