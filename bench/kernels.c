@@ -184,8 +184,15 @@ static void run_attention(bench *b, const void *argument) {
     int32_t offsets[TOKENS + 1];
     for (size_t s = 0; s <= sequences; s++) offsets[s] = (int32_t)(s * c->length);
     require(cei_write(b->stream, (cei_slice){b->bias, 0}, offsets, (sequences + 1) * sizeof *offsets, &error), &error);
-    const cei_attention_args args = {tokens,   sequences, c->length, {b->bias, 0}, {b->in, 0},
-                                     c->heads, c->size,   0.17f,     {b->out, 0},  CE_PRECISION_FLOAT32};
+    cei_attention_args args = {.tokens = tokens,
+                               .sequences = sequences,
+                               .longest = c->length,
+                               .offsets = {b->bias, 0},
+                               .heads = c->heads,
+                               .head_size = c->size,
+                               .scale = 0.17f,
+                               .out = {b->out, 0}};
+    cei_attention_take_qkv(&args, (cei_slice){b->in, 0});
     require(cei_attention(b->stream, &args, &error), &error);
 }
 

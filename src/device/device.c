@@ -19,6 +19,14 @@ static bool holds(const cei_stream *stream, cei_slice slice, size_t rows, size_t
            cei_add_size(slice.offset, bytes, &end) && end <= slice.buffer->bytes;
 }
 
+/* The last row needs no more than its columns. */
+static bool holds_strided(const cei_stream *stream, cei_strided matrix, size_t rows, size_t columns) {
+    size_t whole, floats;
+    if (rows == 0) return holds(stream, matrix.at, 0, columns);
+    return matrix.stride >= columns && cei_mul_size(rows - 1, matrix.stride, &whole) &&
+           cei_add_size(whole, columns, &floats) && holds(stream, matrix.at, 1, floats);
+}
+
 /* Does the weight lie inside its buffer, on this device? The reference device's weights have no buffer: they are bound
  * to memory of its own knowing, and other devices refuse such a weight themselves. */
 static bool lies_on(const cei_device *device, const cei_weight *weight) {
@@ -184,14 +192,15 @@ ce_status cei_linear(cei_stream *stream, const cei_linear_args *args, ce_error *
 }
 
 ce_status cei_attention(cei_stream *stream, const cei_attention_args *args, ce_error *error) {
-    size_t hidden, triple;
-    if (!cei_mul_size(args->heads, args->head_size, &hidden) || !cei_mul_size(hidden, 3, &triple))
-        return bad(error, "attention: too many heads");
+    size_t hidden;
+    if (!cei_mul_size(args->heads, args->head_size, &hidden)) return bad(error, "attention: too many heads");
     if (args->tokens > stream->limits.tokens || args->longest > stream->limits.sequence ||
         args->head_size > stream->limits.head_size || args->sequences >= INT_MAX)
         return bad(error, "attention: over the stream's limits");
-    if (!holds(stream, args->offsets, args->sequences + 1, 1) || !holds(stream, args->qkv, args->tokens, triple) ||
-        !holds(stream, args->out, args->tokens, hidden))
+    const size_t queries = args->first_only ? args->sequences : args->tokens;
+    if (!holds(stream, args->offsets, args->sequences + 1, 1) || !holds_strided(stream, args->q, queries, hidden) ||
+        !holds_strided(stream, args->k, args->tokens, hidden) ||
+        !holds_strided(stream, args->v, args->tokens, hidden) || !holds(stream, args->out, queries, hidden))
         return bad(error, "attention: a matrix outside its buffer");
     return stream->device->table->attention(stream, args, error);
 }

@@ -187,18 +187,35 @@ typedef struct cei_linear_args {
 } cei_linear_args;
 ce_status cei_linear(cei_stream *stream, const cei_linear_args *args, ce_error *error);
 
+/* A float32 matrix whose rows begin stride floats apart: whole, or some columns of a wider one. */
+typedef struct cei_strided {
+    cei_slice at; /* the first row */
+    size_t stride;
+} cei_strided;
+
 /* softmax(scale * Q K^T) V in each head of each sequence of a packed batch (Vaswani et al. 2017): sequence s is the
- * tokens offsets[s] .. offsets[s + 1] - 1, and attends to itself alone. qkv is [tokens, 3 * heads * head_size]: all
- * of a token's queries, then keys, then values. out is [tokens, heads * head_size]. */
+ * tokens offsets[s] .. offsets[s + 1] - 1, and attends to itself alone. k and v are [tokens, heads * head_size]. q and
+ * out have a row for each token or, where only the first token of each sequence is asked for, for each sequence; the
+ * row of a sequence without tokens is then left alone. A query's result is the same either way, to the bit. */
 typedef struct cei_attention_args {
     size_t tokens, sequences, longest;
     cei_slice offsets; /* int32 [sequences + 1], from 0 to tokens */
-    cei_slice qkv;
+    cei_strided q, k, v;
+    bool first_only;
     size_t heads, head_size;
     float scale;
     cei_slice out;
     ce_precision precision; /* the least that products may be taken in: a device may do better */
 } cei_attention_args;
+
+/* Sets q, k and v for qkv [tokens, 3 * heads * head_size]: all of a token's queries, then keys, then values. */
+static inline void cei_attention_take_qkv(cei_attention_args *args, cei_slice qkv) {
+    const size_t hidden = args->heads * args->head_size;
+    cei_strided *const parts[] = {&args->q, &args->k, &args->v};
+    for (size_t i = 0; i < 3; i++)
+        *parts[i] = (cei_strided){{qkv.buffer, qkv.offset + i * hidden * sizeof(float)}, 3 * hidden};
+}
+
 ce_status cei_attention(cei_stream *stream, const cei_attention_args *args, ce_error *error);
 
 /* out[i] = x[rows[i]], [count, columns]. */

@@ -12,9 +12,11 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Indices of one layer's weights in the plan. */
+/* Indices of one layer's weights in the plan. The last layer asks for [CLS] alone: its queries are a product of their
+ * own, over fewer rows than the other's. */
 typedef struct bert_layer {
-    size_t qkv, qkv_bias;                   /* [3 hidden, hidden], [3 hidden] */
+    size_t query, query_bias;               /* [hidden, hidden], [hidden]: of the last layer alone */
+    size_t qkv, qkv_bias;                   /* [3 hidden, hidden], [3 hidden]; of the last layer without queries */
     size_t attention, attention_bias;       /* [hidden, hidden], [hidden] */
     size_t attention_gain, attention_shift; /* [hidden] */
     size_t up, up_bias;                     /* [intermediate, hidden], [intermediate] */
@@ -56,19 +58,20 @@ static size_t declare(declaration *to, cei_role role, size_t columns, size_t row
     return index;
 }
 
-/* Queries, keys and values in one product: three tensors stacked into one weight. */
-static size_t declare_qkv(declaration *to, cei_role role, size_t hidden, size_t layer, const char *kind) {
+/* Count of queries, keys and values, from the part first on, in one product: tensors stacked into one weight. */
+static size_t declare_qkv(declaration *to, cei_role role, size_t hidden, size_t layer, const char *kind, size_t first,
+                          size_t count) {
     static const char *const parts[] = {"query", "key", "value"};
     char text[3][256];
     const char *names[3];
     size_t rows[3] = {hidden, hidden, hidden}, index = 0;
-    for (size_t i = 0; i < 3; i++) {
-        snprintf(text[i], sizeof text[i], "bert.encoder.layer.%zu.attention.self.%s.%s", layer, parts[i], kind);
+    for (size_t i = 0; i < count; i++) {
+        snprintf(text[i], sizeof text[i], "bert.encoder.layer.%zu.attention.self.%s.%s", layer, parts[first + i], kind);
         names[i] = text[i];
     }
     if (to->status == CE_OK)
         to->status =
-            cei_plan_add(to->plan, role, role == CEI_ROLE_VECTOR ? 1 : hidden, 3, names, rows, &index, to->error);
+            cei_plan_add(to->plan, role, role == CEI_ROLE_VECTOR ? 1 : hidden, count, names, rows, &index, to->error);
     return index;
 }
 
@@ -76,8 +79,13 @@ static void declare_layer(declaration *to, const bert_network *net, size_t i, be
     const cei_role matrix = CEI_ROLE_MATRIX, vector = CEI_ROLE_VECTOR;
     size_t hidden = net->hidden, inner = net->intermediate;
     static const char prefix[] = "bert.encoder.layer";
-    layer->qkv = declare_qkv(to, matrix, hidden, i, "weight");
-    layer->qkv_bias = declare_qkv(to, vector, hidden, i, "bias");
+    const size_t alone = i + 1 == net->layer_count; /* parts that are a product of their own */
+    if (alone) {
+        layer->query = declare_qkv(to, matrix, hidden, i, "weight", 0, 1);
+        layer->query_bias = declare_qkv(to, vector, hidden, i, "bias", 0, 1);
+    }
+    layer->qkv = declare_qkv(to, matrix, hidden, i, "weight", alone, 3 - alone);
+    layer->qkv_bias = declare_qkv(to, vector, hidden, i, "bias", alone, 3 - alone);
     layer->attention = declare(to, matrix, hidden, hidden, "%s.%zu.attention.output.dense.weight", prefix, i);
     layer->attention_bias = declare(to, vector, 1, hidden, "%s.%zu.attention.output.dense.bias", prefix, i);
     layer->attention_gain = declare(to, vector, 1, hidden, "%s.%zu.attention.output.LayerNorm.weight", prefix, i);
@@ -220,7 +228,7 @@ static size_t bert_workspace(const cei_network *network, size_t tokens, size_t s
 
 /* ---- forward ------------------------------------------------------------------------------------------------ */
 
-/* One run over a batch. rows shrinks to one a sequence after the last attention: nothing reads the other tokens. */
+/* One run over a batch. rows shrinks to one a sequence in the last layer: nothing reads the other tokens. */
 typedef struct bert_run {
     const bert_network *net;
     const cei_weight *weights;
@@ -275,44 +283,52 @@ static ce_status embed(const bert_run *run) {
     return status == CE_OK ? norm(run, run->at.projected, NULL, net->norm_gain, net->norm_shift) : status;
 }
 
-static ce_status attend(const bert_run *run, const bert_layer *layer) {
+/* What attention takes but for its operands. */
+static cei_attention_args attention_args(const bert_run *run) {
     const cei_batch *batch = run->batch;
+    const size_t size = run->net->base.head_size;
+    return (cei_attention_args){.tokens = batch->tokens,
+                                .sequences = batch->sequences,
+                                .longest = batch->longest,
+                                .offsets = slice(run, run->at.offsets),
+                                .heads = run->net->heads,
+                                .head_size = size,
+                                .scale = 1.0f / sqrtf((float)size),
+                                .out = slice(run, run->at.context),
+                                .precision = run->net->base.precision};
+}
+
+/* context = attention over hidden. */
+static ce_status attend(const bert_run *run, const bert_layer *layer) {
     ce_status status =
-        linear(run, batch->tokens, run->at.hidden, layer->qkv, layer->qkv_bias, CEI_FN_IDENTITY, run->at.wide);
+        linear(run, run->rows, run->at.hidden, layer->qkv, layer->qkv_bias, CEI_FN_IDENTITY, run->at.wide);
     if (status != CE_OK) return status;
-    size_t size = run->net->base.head_size;
-    cei_attention_args args = {batch->tokens,
-                               batch->sequences,
-                               batch->longest,
-                               slice(run, run->at.offsets),
-                               slice(run, run->at.wide),
-                               run->net->heads,
-                               size,
-                               1.0f / sqrtf((float)size),
-                               slice(run, run->at.context),
-                               run->net->base.precision};
+    cei_attention_args args = attention_args(run);
+    cei_attention_take_qkv(&args, slice(run, run->at.wide));
     return cei_attention(run->stream, &args, run->error);
 }
 
-/* to[s] = from[row of the s-th [CLS]]. */
-static ce_status gather_first(const bert_run *run, size_t from, size_t to) {
-    cei_gather_args args = {run->batch->sequences, run->net->hidden, slice(run, from), slice(run, run->at.offsets),
-                            slice(run, to)};
-    return cei_gather(run->stream, &args, run->error);
-}
-
-/* Leaves one row a sequence in context and hidden. projected and pooled are free at this point. */
-static ce_status keep_first(bert_run *run) {
-    ce_status status = gather_first(run, run->at.context, run->at.projected);
-    if (status == CE_OK) status = gather_first(run, run->at.hidden, run->at.pooled);
+/* The same for [CLS] alone: leaves one row a sequence in context and hidden. projected and pooled are free before. */
+static ce_status attend_first(bert_run *run, const bert_layer *layer) {
+    const size_t hidden = run->net->hidden, sequences = run->batch->sequences, before = run->at.hidden;
+    const cei_gather_args gather = {sequences, hidden, slice(run, before), slice(run, run->at.offsets),
+                                    slice(run, run->at.pooled)};
+    ce_status status = cei_gather(run->stream, &gather, run->error);
+    if (status == CE_OK)
+        status = linear(run, run->rows, before, layer->qkv, layer->qkv_bias, CEI_FN_IDENTITY, run->at.wide);
+    if (status == CE_OK)
+        status =
+            linear(run, sequences, run->at.pooled, layer->query, layer->query_bias, CEI_FN_IDENTITY, run->at.projected);
     if (status != CE_OK) return status;
-    size_t context = run->at.context, hidden = run->at.hidden;
-    run->at.context = run->at.projected;
-    run->at.projected = context;
     run->at.hidden = run->at.pooled;
-    run->at.pooled = hidden;
-    run->rows = run->batch->sequences;
-    return CE_OK;
+    run->at.pooled = before;
+    run->rows = sequences;
+    cei_attention_args args = attention_args(run);
+    args.first_only = true;
+    args.q = (cei_strided){slice(run, run->at.projected), hidden};
+    args.k = (cei_strided){slice(run, run->at.wide), 2 * hidden};
+    args.v = (cei_strided){slice(run, run->at.wide + hidden * sizeof(float)), 2 * hidden};
+    return cei_attention(run->stream, &args, run->error);
 }
 
 static ce_status feed_forward(const bert_run *run, const bert_layer *layer) {
@@ -349,8 +365,7 @@ static ce_status bert_forward(const cei_network *network, const cei_weight *weig
     ce_status status = send_batch(&run);
     if (status == CE_OK) status = embed(&run);
     for (size_t i = 0; i < net->layer_count && status == CE_OK; i++) {
-        status = attend(&run, &net->layers[i]);
-        if (status == CE_OK && i + 1 == net->layer_count) status = keep_first(&run);
+        status = i + 1 < net->layer_count ? attend(&run, &net->layers[i]) : attend_first(&run, &net->layers[i]);
         if (status == CE_OK) status = feed_forward(&run, &net->layers[i]);
     }
     if (status == CE_OK) status = classify(&run);

@@ -181,15 +181,47 @@ static size_t longest_of(const attention_case *c) {
     return longest;
 }
 
+/* The first token of each sequence alone, its query in a matrix of another width: what all together gave, to the bit.
+ */
+static void check_first_only(bench *b, const cei_attention_args *args, const attention_case *c, const float *all) {
+    const size_t hidden = c->heads * c->size, stride = hidden + 3;
+    float *q = floats(c->sequences * stride, 1), *found = floats(c->sequences * hidden, 1);
+    for (size_t s = 0; s < c->sequences; s++)
+        if (c->offsets[s] < c->offsets[s + 1])
+            memcpy(q + s * stride, c->qkv + (size_t)c->offsets[s] * 3 * hidden, hidden * sizeof *q);
+    const cei_slice to = put_result(b, c->sequences * hidden);
+    cei_attention_args first = *args;
+    first.first_only = true;
+    first.q = (cei_strided){put(b, q, ((c->sequences - 1) * stride + hidden) * sizeof *q), stride};
+    first.out = to;
+    expect_ok(cei_attention(b->stream, &first, &b->error), &b->error);
+    get_result(b, to, found, c->sequences * hidden);
+    for (size_t s = 0; s < c->sequences; s++) {
+        const bool is_empty = c->offsets[s] == c->offsets[s + 1];
+        const float *wanted = all + (size_t)c->offsets[s] * hidden;
+        for (size_t i = 0; i < hidden && is_empty; i++) assert_true(found[s * hidden + i] == canary);
+        if (!is_empty) expect_same_bits(found + s * hidden, wanted, hidden, "attention of the first token alone");
+    }
+    free(q), free(found);
+}
+
 static void run_attention(const tier *of, unsigned threads, const attention_case *c, float *out) {
     const size_t tokens = (size_t)c->offsets[c->sequences], hidden = c->heads * c->size, longest = longest_of(c);
     bench b = bench_open(of, threads, (cei_stream_limits){tokens, longest, c->size, 3 * hidden});
     const cei_slice offsets = put(&b, c->offsets, (c->sequences + 1) * sizeof *c->offsets);
     const cei_slice qkv = put(&b, c->qkv, tokens * 3 * hidden * sizeof(float)), to = put_result(&b, tokens * hidden);
-    const cei_attention_args args = {tokens,   c->sequences, longest,  offsets, qkv,
-                                     c->heads, c->size,      c->scale, to,      CE_PRECISION_FLOAT32};
+    cei_attention_args args = {.tokens = tokens,
+                               .sequences = c->sequences,
+                               .longest = longest,
+                               .offsets = offsets,
+                               .heads = c->heads,
+                               .head_size = c->size,
+                               .scale = c->scale,
+                               .out = to};
+    cei_attention_take_qkv(&args, qkv);
     expect_ok(cei_attention(b.stream, &args, &b.error), &b.error);
     get_result(&b, to, out, tokens * hidden);
+    check_first_only(&b, &args, c, out);
     bench_close(&b);
 }
 
@@ -378,9 +410,15 @@ typedef struct caller {
 static ce_status call_once(caller *c, cei_stream *stream, cei_buffer *workspace) {
     const cei_slice qkv = {workspace, 0}, mixed = {workspace, SHARED_ROWS * SHARED_OUT * sizeof(float)};
     const cei_linear_args linear = {SHARED_ROWS, c->x, c->weight, NULL, CEI_FN_IDENTITY, qkv};
-    const cei_attention_args attention = {
-        SHARED_ROWS, 2,     SHARED_ROWS,         c->offsets, qkv, SHARED_HEADS, SHARED_IN / SHARED_HEADS,
-        0.2f,        mixed, CE_PRECISION_FLOAT32};
+    cei_attention_args attention = {.tokens = SHARED_ROWS,
+                                    .sequences = 2,
+                                    .longest = SHARED_ROWS,
+                                    .offsets = c->offsets,
+                                    .heads = SHARED_HEADS,
+                                    .head_size = SHARED_IN / SHARED_HEADS,
+                                    .scale = 0.2f,
+                                    .out = mixed};
+    cei_attention_take_qkv(&attention, qkv);
     ce_status status = cei_linear(stream, &linear, &c->error);
     if (status == CE_OK) status = cei_attention(stream, &attention, &c->error);
     if (status == CE_OK) status = cei_read(stream, c->out, mixed, sizeof c->out, &c->error);

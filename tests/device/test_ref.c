@@ -226,16 +226,15 @@ static void test_attention_and_rows(void **state) {
     float qkv[TOKENS * COLUMNS], out[TOKENS * HIDDEN], picked[2 * HIDDEN];
     random_fill(qkv, TOKENS * COLUMNS, 1);
     const cei_slice to = put(&b, out, sizeof out), rows = put(&b, picked, sizeof picked);
-    const cei_attention_args args = {TOKENS,
-                                     3,
-                                     5,
-                                     put(&b, offsets, sizeof offsets),
-                                     put(&b, qkv, sizeof qkv),
-                                     HEADS,
-                                     SIZE,
-                                     0.7f,
-                                     to,
-                                     CE_PRECISION_FLOAT32};
+    cei_attention_args args = {.tokens = TOKENS,
+                               .sequences = 3,
+                               .longest = 5,
+                               .offsets = put(&b, offsets, sizeof offsets),
+                               .heads = HEADS,
+                               .head_size = SIZE,
+                               .scale = 0.7f,
+                               .out = to};
+    cei_attention_take_qkv(&args, put(&b, qkv, sizeof qkv));
     expect_ok(cei_attention(b.stream, &args, &b.error), &b.error);
     const cei_gather_args gather = {2, HIDDEN, to, put(&b, chosen, sizeof chosen), rows};
     expect_ok(cei_gather(b.stream, &gather, &b.error), &b.error);

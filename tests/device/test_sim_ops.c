@@ -199,6 +199,15 @@ static void attend(const float *qkv, size_t first, size_t length, size_t t, size
     }
 }
 
+static cei_attention_args attention_of(size_t tokens, size_t sequences, size_t longest, float scale) {
+    return (cei_attention_args){.tokens = tokens,
+                                .sequences = sequences,
+                                .longest = longest,
+                                .heads = HEADS,
+                                .head_size = SIZE,
+                                .scale = scale};
+}
+
 static void test_attention(void **state) {
     (void)state;
     float qkv[TOKENS * 3 * HIDDEN], out[TOKENS * HIDDEN];
@@ -206,8 +215,10 @@ static void test_attention(void **state) {
     int32_t offsets[4] = {0, 3, 3, TOKENS}; /* the second sequence is empty */
     ce_error error = {0};
     fill(qkv, TOKENS * 3 * HIDDEN, 1);
-    cei_attention_args args = {TOKENS, 3,    3,    send(offsets, sizeof offsets), send(qkv, sizeof qkv),
-                               HEADS,  SIZE, 0.5f, reserve(sizeof out),           CE_PRECISION_FLOAT32};
+    cei_attention_args args = attention_of(TOKENS, 3, 3, 0.5f);
+    args.offsets = send(offsets, sizeof offsets);
+    args.out = reserve(sizeof out);
+    cei_attention_take_qkv(&args, send(qkv, sizeof qkv));
     expect_ok(cei_attention(stream, &args, &error), &error);
     receive(args.out, out, TOKENS * HIDDEN);
     for (size_t s = 0; s < 3; s++)
@@ -216,6 +227,21 @@ static void test_attention(void **state) {
                 attend(qkv, (size_t)offsets[s], (size_t)(offsets[s + 1] - offsets[s]), t, h,
                        wanted + ((size_t)offsets[s] + t) * HIDDEN);
     expect_near(out, wanted, TOKENS * HIDDEN);
+
+    /* The first tokens alone: queries are rows of their own, and that of the empty sequence is left alone. */
+    float first[3 * HIDDEN], found[3 * HIDDEN], canary[HIDDEN];
+    fill(canary, HIDDEN, 1);
+    for (size_t s = 0; s < 3; s++) memcpy(first + s * HIDDEN, qkv + (size_t)(s ? 3 : 0) * 3 * HIDDEN, sizeof canary);
+    memcpy(found + HIDDEN, canary, sizeof canary);
+    cei_attention_args fewer = args;
+    fewer.first_only = true;
+    fewer.q = (cei_strided){send(first, sizeof first), HIDDEN};
+    fewer.out = send(found, sizeof found);
+    expect_ok(cei_attention(stream, &fewer, &error), &error);
+    receive(fewer.out, found, 3 * HIDDEN);
+    assert_memory_equal(found, out, HIDDEN * sizeof *out);
+    assert_memory_equal(found + HIDDEN, canary, sizeof canary);
+    assert_memory_equal(found + 2 * HIDDEN, out + (size_t)3 * HIDDEN, HIDDEN * sizeof *out);
 
     static const int32_t unsound[][4] = {
         {1, 3, 3, TOKENS}, {0, 3, 3, TOKENS + 1}, {0, 4, 3, TOKENS}, {0, 0, 0, TOKENS}};
@@ -255,7 +281,9 @@ static void test_nothing_to_do_is_done(void **state) {
     cei_embed_args embed = {0, at, at, at, &t, &t, &t, x};
     cei_norm_args norm = {0, x, NULL, &v, &v, 1e-12f, x};
     cei_linear_args linear = {0, x, &m, &v, CEI_FN_IDENTITY, x};
-    cei_attention_args attention = {0, 0, 0, at, x, HEADS, SIZE, 1, x, CE_PRECISION_FLOAT32};
+    cei_attention_args attention = attention_of(0, 0, 0, 1);
+    attention.offsets = at, attention.out = x;
+    cei_attention_take_qkv(&attention, (cei_slice){x.buffer, 0});
     expect_ok(cei_embed(stream, &embed, &error), &error);
     expect_ok(cei_norm(stream, &norm, &error), &error);
     expect_ok(cei_linear(stream, &linear, &error), &error);
@@ -426,8 +454,10 @@ static void test_attention_arguments(void **state) {
     (void)state;
     int32_t offsets[3] = {0, 2, 4};
     ce_error error = {0};
-    const cei_attention_args good = {4,     2,    2, send(offsets, sizeof offsets), reserve(4 * 3 * HIDDEN * 4),
-                                     HEADS, SIZE, 1, reserve(4 * HIDDEN * 4),       CE_PRECISION_FLOAT32};
+    cei_attention_args good = attention_of(4, 2, 2, 1);
+    good.offsets = send(offsets, sizeof offsets);
+    good.out = reserve(4 * HIDDEN * 4);
+    cei_attention_take_qkv(&good, reserve(4 * 3 * HIDDEN * 4));
     cei_attention_args args = good;
     expect_ok(cei_attention(stream, &args, &error), &error);
     args = good, args.tokens = limits.tokens + 1, refused(cei_attention(stream, &args, &error));
@@ -435,10 +465,16 @@ static void test_attention_arguments(void **state) {
     args = good, args.head_size = limits.head_size + 1, refused(cei_attention(stream, &args, &error));
     args = good, args.heads = SIZE_MAX / 2, refused(cei_attention(stream, &args, &error));
     args = good, args.sequences = SIZE_MAX, refused(cei_attention(stream, &args, &error));
+    args = good, args.q.stride = HIDDEN - 1, refused(cei_attention(stream, &args, &error));
+    args = good, args.k.stride = SIZE_MAX / 2, refused(cei_attention(stream, &args, &error));
+    args = good, args.v.stride = SPACE / 8, refused(cei_attention(stream, &args, &error));
     for (size_t i = 0; i < 5; i++) {
         args = good, args.offsets = bad_slices_for(12).all[i], refused(cei_attention(stream, &args, &error));
-        args = good, args.qkv = bad_slices_for(4 * 3 * HIDDEN * 4).all[i];
-        refused(cei_attention(stream, &args, &error));
+        cei_strided *const operands[] = {&args.q, &args.k, &args.v};
+        for (size_t o = 0; o < 3; o++) {
+            args = good, operands[o]->at = bad_slices_for((3 * 3 + 1) * HIDDEN * 4).all[i];
+            refused(cei_attention(stream, &args, &error));
+        }
         args = good, args.out = bad_slices_for(4 * HIDDEN * 4).all[i], refused(cei_attention(stream, &args, &error));
     }
     assert_int_equal(cei_sim_count(0).ops[CEI_OP_ATTENTION], 1);

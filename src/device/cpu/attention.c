@@ -26,34 +26,36 @@ size_t cei_cpu_score_floats(size_t length) {
 typedef struct attention_job {
     const cei_cpu_device *device;
     const cei_cpu_stream *stream;
-    const float *qkv; /* [tokens, 3, heads, head_size] */
+    const float *q, *k, *v;
+    size_t q_stride, k_stride, v_stride;
     const int32_t *offsets;
-    float *out; /* [tokens, heads, head_size] */
+    float *out; /* [rows of q, heads, head_size] */
+    bool first_only;
     size_t heads, head_size, parts;
     float scale;
 } attention_job;
 
 /* One head of one sequence, and the worker's memory for it. */
 typedef struct head {
-    const float *q, *k, *v; /* of its first token; rows stride floats apart */
+    const float *q, *k, *v; /* of its first token */
     float *out;
-    size_t length, stride, out_stride;
+    size_t length, asked, out_stride; /* asked: queries */
     float *keys, *values, *queries, *scores, *factors, *partial;
 } head;
 
 static head find_head(const attention_job *job, size_t task, size_t worker) {
     const size_t sequence = task / job->heads, index = task % job->heads, hidden = job->heads * job->head_size;
-    const size_t first = (size_t)job->offsets[sequence];
-    const float *q = job->qkv + first * 3 * hidden + index * job->head_size;
+    const size_t first = (size_t)job->offsets[sequence], length = (size_t)job->offsets[sequence + 1] - first;
+    const size_t row = job->first_only ? sequence : first, column = index * job->head_size;
     const cei_cpu_scratch_plan *plan = &job->stream->plan;
     float *scratch = job->stream->scratch + worker * plan->total;
     return (head){
-        .q = q,
-        .k = q + hidden,
-        .v = q + 2 * hidden,
-        .out = job->out + first * hidden + index * job->head_size,
-        .length = (size_t)job->offsets[sequence + 1] - first,
-        .stride = 3 * hidden,
+        .q = job->q + row * job->q_stride + column,
+        .k = job->k + first * job->k_stride + column,
+        .v = job->v + first * job->v_stride + column,
+        .out = job->out + row * hidden + column,
+        .length = length,
+        .asked = job->first_only && length ? 1 : length,
         .out_stride = hidden,
         .keys = scratch + plan->keys,
         .values = scratch + plan->values,
@@ -69,8 +71,8 @@ static head find_head(const attention_job *job, size_t task, size_t worker) {
 static void pack_keys(const attention_job *job, const head *h) {
     const size_t width = job->device->kernels.panel;
     for (size_t t = 0; t < h->length; t += width)
-        job->device->kernels.pack(h->k + t * h->stride, h->stride, cei_cpu_min(width, h->length - t), job->head_size, 0,
-                                  h->keys + t * job->head_size);
+        job->device->kernels.pack(h->k + t * job->k_stride, job->k_stride, cei_cpu_min(width, h->length - t),
+                                  job->head_size, 0, h->keys + t * job->head_size);
 }
 
 /* Panels of V, [length, width] each, the last one padded with zeros. */
@@ -79,7 +81,7 @@ static void pack_values(const attention_job *job, const head *h) {
     for (size_t c = 0; c < job->head_size; c += width) {
         const size_t columns = cei_cpu_min(width, job->head_size - c);
         float *panel = h->values + c * h->length;
-        job->device->kernels.copy(h->v + c, h->stride, h->length, columns, panel, width);
+        job->device->kernels.copy(h->v + c, job->v_stride, h->length, columns, panel, width);
         if (columns == width) continue;
         for (size_t t = 0; t < h->length; t++)
             memset(panel + t * width + columns, 0, (width - columns) * sizeof(float));
@@ -90,7 +92,7 @@ static void pack_values(const attention_job *job, const head *h) {
 static void score_block(const attention_job *job, const head *h, size_t first, size_t rows) {
     const cei_cpu_kernels *kernels = &job->device->kernels;
     const size_t width = kernels->panel, size = job->head_size, q_stride = cei_cpu_padded(size);
-    kernels->copy(h->q + first * h->stride, h->stride, rows, size, h->queries, q_stride);
+    kernels->copy(h->q + first * job->q_stride, job->q_stride, rows, size, h->queries, q_stride);
     cei_cpu_product product = {
         .rows = rows, .depth = size, .a = h->queries, .a_stride = q_stride, .out_stride = cei_cpu_padded(h->length)};
     for (size_t t = 0; t < h->length; t += width) {
@@ -125,7 +127,7 @@ static void run_head(void *argument, size_t task, size_t worker) {
     const cei_cpu_kernels *kernels = &job->device->kernels;
     const head h = find_head(job, task / job->parts, worker);
     const size_t part = task % job->parts;
-    const size_t begin = h.length * part / job->parts, end = h.length * (part + 1) / job->parts;
+    const size_t begin = h.asked * part / job->parts, end = h.asked * (part + 1) / job->parts;
     if (begin == end) return;
     pack_keys(job, &h);
     pack_values(job, &h);
@@ -144,9 +146,15 @@ ce_status cei_cpu_attention(cei_stream *stream, const cei_attention_args *args, 
     attention_job job = {
         .device = device,
         .stream = cei_cpu_stream_of(stream),
-        .qkv = cei_cpu_at(args->qkv),
+        .q = cei_cpu_at(args->q.at),
+        .k = cei_cpu_at(args->k.at),
+        .v = cei_cpu_at(args->v.at),
+        .q_stride = args->q.stride,
+        .k_stride = args->k.stride,
+        .v_stride = args->v.stride,
         .offsets = cei_cpu_at(args->offsets),
         .out = cei_cpu_at(args->out),
+        .first_only = args->first_only,
         .heads = args->heads,
         .head_size = args->head_size,
         .parts = 1,
@@ -154,12 +162,14 @@ ce_status cei_cpu_attention(cei_stream *stream, const cei_attention_args *args, 
     };
     const size_t tasks = args->sequences * args->heads;
     if (tasks == 0 || args->head_size == 0) return CE_OK;
-    if (device->workers > 1 && tasks < 4 * device->workers) {
+    if (device->workers > 1 && tasks < 4 * device->workers && !args->first_only) {
         const size_t wanted = cei_cpu_divide_up(4 * device->workers, tasks);
         const size_t most = cei_cpu_divide_up(args->longest, FEWEST_QUERIES);
         job.parts = cei_cpu_min(wanted, most ? most : 1);
     }
-    const double work = 4.0 * (double)args->tokens * (double)args->longest * (double)(args->heads * args->head_size);
+    /* A key costs a query two products of head_size, and a few times as much again to be packed. */
+    const double queries = args->first_only ? 4 : (double)args->longest;
+    const double work = 4.0 * (double)args->tokens * queries * (double)(args->heads * args->head_size);
     cei_cpu_run(device, tasks * job.parts, work, run_head, &job);
     return CE_OK;
 }

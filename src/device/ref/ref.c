@@ -308,20 +308,8 @@ static ce_status linear(cei_stream *base, const cei_linear_args *args, ce_error 
 
 static ce_status attention(cei_stream *base, const cei_attention_args *args, ce_error *error) {
     (void)error;
-    ref_stream *stream = (ref_stream *)base;
-    const int32_t *offsets = at(args->offsets);
-    const size_t hidden = args->heads * args->head_size, stride = 3 * hidden;
-    const float *qkv = at(args->qkv);
-    float *out = at(args->out);
-    for (size_t s = 0; s < args->sequences; s++) {
-        const size_t first = (size_t)offsets[s], end = (size_t)offsets[s + 1];
-        const float *keys = qkv + first * stride + hidden;
-        for (size_t t = first; t < end; t++) {
-            for (size_t h = 0; h < hidden; h += args->head_size)
-                cei_ref_attend(qkv + t * stride + h, keys + h, keys + hidden + h, stride, end - first, args->head_size,
-                               args->scale, stream->scores, out + t * hidden + h);
-        }
-    }
+    cei_ref_attention(args, at(args->offsets), at(args->q.at), at(args->k.at), at(args->v.at),
+                      ((ref_stream *)base)->scores, at(args->out));
     return CE_OK;
 }
 

@@ -59,12 +59,14 @@ float cei_ref_function(cei_function function, float value) {
     return value;
 }
 
-void cei_ref_attend(const float *q, const float *k, const float *v, size_t stride, size_t length, size_t size,
-                    float scale, float *scores, float *out) {
+/* One query of one head over length keys and values. */
+static void attend(const cei_attention_args *args, const float *q, const float *k, const float *v, size_t length,
+                   float *scores, float *out) {
+    const size_t size = args->head_size;
     float most = -INFINITY;
     double sum = 0;
     for (size_t t = 0; t < length; t++) {
-        scores[t] = scale * cei_ref_dot(q, k + t * stride, size);
+        scores[t] = args->scale * cei_ref_dot(q, k + t * args->k.stride, size);
         if (scores[t] > most) most = scores[t];
     }
     for (size_t t = 0; t < length; t++) {
@@ -73,7 +75,21 @@ void cei_ref_attend(const float *q, const float *k, const float *v, size_t strid
     }
     for (size_t i = 0; i < size; i++) {
         double mixed = 0;
-        for (size_t t = 0; t < length; t++) mixed += (double)scores[t] * (double)v[t * stride + i];
+        for (size_t t = 0; t < length; t++) mixed += (double)scores[t] * (double)v[t * args->v.stride + i];
         out[i] = (float)(mixed / sum);
+    }
+}
+
+void cei_ref_attention(const cei_attention_args *args, const int32_t *offsets, const float *q, const float *k,
+                       const float *v, float *scores, float *out) {
+    const size_t hidden = args->heads * args->head_size;
+    for (size_t s = 0; s < args->sequences; s++) {
+        const size_t first = (size_t)offsets[s], length = (size_t)offsets[s + 1] - first;
+        const size_t queries = args->first_only && length ? 1 : length, row = args->first_only ? s : first;
+        const float *keys = k + first * args->k.stride, *values = v + first * args->v.stride;
+        for (size_t t = row; t < row + queries; t++) {
+            for (size_t h = 0; h < hidden; h += args->head_size)
+                attend(args, q + t * args->q.stride + h, keys + h, values + h, length, scores, out + t * hidden + h);
+        }
     }
 }

@@ -24,9 +24,8 @@ float cei_ref_dot(const float *a, const float *b, size_t count);
 /* An elementwise function, from the C library's. */
 float cei_ref_function(cei_function function, float x);
 
-/* One query of one head: out [size] = softmax(scale q K^T) V over length keys and values of size columns, whose rows
- * are stride floats apart. scores [length] is scratch memory. */
-void cei_ref_attend(const float *q, const float *k, const float *v, size_t stride, size_t length, size_t size,
-                    float scale, float *scores, float *out);
+/* Attention over operands in this memory; offsets are sound. scores [args->longest] is scratch memory. */
+void cei_ref_attention(const cei_attention_args *args, const int32_t *offsets, const float *q, const float *k,
+                       const float *v, float *scores, float *out);
 
 #endif

@@ -118,22 +118,13 @@ ce_status cei_sim_attention(cei_stream *stream, const cei_attention_args *args, 
     running run;
     ce_status status = begin(&run, stream, CEI_OP_ATTENTION, error);
     if (status != CE_OK) return status;
-    size_t size = args->head_size, hidden = args->heads * size;
     const int32_t *offsets = open_slice(&run, args->offsets);
-    const float *qkv = open_slice(&run, args->qkv);
+    const float *q = open_slice(&run, args->q.at), *k = open_slice(&run, args->k.at), *v = open_slice(&run, args->v.at);
     float *out = open_slice(&run, args->out);
     float *scores = open_slice(&run, (cei_slice){&run.stream->scratch->base, 0});
     if (run.access.failed) return end(&run, NULL, NULL);
     if (!offsets_are_sound(args, offsets)) return end(&run, NULL, "the offsets contradict the number of tokens");
-    for (size_t s = 0; s < args->sequences; s++) {
-        size_t first = (size_t)offsets[s], length = (size_t)(offsets[s + 1] - offsets[s]);
-        for (size_t t = 0; t < length; t++)
-            for (size_t h = 0; h < args->heads; h++) {
-                const float *of_head = qkv + first * 3 * hidden + h * size;
-                cei_ref_attend(of_head + t * 3 * hidden, of_head + hidden, of_head + 2 * hidden, 3 * hidden, length,
-                               size, args->scale, scores, out + (first + t) * hidden + h * size);
-            }
-    }
+    cei_ref_attention(args, offsets, q, k, v, scores, out);
     return end(&run, args->tokens ? out : NULL, NULL);
 }
 
