@@ -283,7 +283,8 @@ static void draw_page_foot(cli_output *output, const cli_bench_job *bench, size_
     size_t used = 0;
     about[0] = '\0';
     if (bench->speed.flops > 0)
-        used += (size_t)snprintf(about, sizeof about, "peak %.1f GFLOP/s", bench->speed.flops * 1e-9);
+        used += (size_t)snprintf(about, sizeof about, "peak %.1f %s", bench->speed.flops * 1e-9,
+                                 cli_bench_rate_unit(bench));
     if (bench->speed.bandwidth > 0)
         used += (size_t)snprintf(about + used, sizeof about - used, ", %.1f GB/s read from memory",
                                  bench->speed.bandwidth * 1e-9);

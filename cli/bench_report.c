@@ -90,7 +90,8 @@ static void show_device(cli_output *output, const cli_bench_job *bench) {
     cli_write_string(output, "\n");
     write_name(output, "peak");
     if (speed->flops > 0)
-        cli_print(output, "%.1f GFLOP/s in products, measured in this run\n", speed->flops * 1e-9);
+        cli_print(output, "%.1f %s in products, measured in this run\n", speed->flops * 1e-9,
+                  cli_bench_rate_unit(bench));
     else
         cli_write_string(output, "not known: this device cannot be measured\n");
     if (speed->bandwidth > 0) {
@@ -102,8 +103,9 @@ static void show_device(cli_output *output, const cli_bench_job *bench) {
 }
 
 static void show_throughput(cli_output *output, const cli_bench_job *bench) {
-    static const column columns[] = {{"tokens a pair", 17}, {"pairs/s", 11}, {"tokens/s", 11},
-                                     {"GFLOP/s", 10},       {"of peak", 9},  {"rounds", 8}};
+    const column columns[] = {{"tokens a pair", 17}, {"pairs/s", 11},
+                              {"tokens/s", 11},      {cli_bench_rate_unit(bench), 10},
+                              {"of peak", 9},        {"rounds", 8}};
     write_head(output, "Throughput");
     write_columns(output, columns, sizeof columns / sizeof *columns);
     for (size_t i = 0; i < bench->throughput_count; i++) {

@@ -126,6 +126,13 @@ def test_tables(run, one):
     assert "\033[1mThroughput" in bench(run, one, "--only", "throughput", "--color", "always").out
 
 
+def test_integers_have_no_floating_point(run, one, tmp_path):
+    for precision, unit, other in (("int8", "GOP/s", "GFLOP/s"), ("bfloat16", "GFLOP/s", "GOP/s")):
+        arguments = ("--only", "throughput", "--precision", precision, "--plot", tmp_path / "a.svg")
+        text = bench(run, one, *arguments).out + " ".join(texts_of((tmp_path / "a.svg").read_text()))
+        assert text.count(unit) >= 3 and other not in text
+
+
 @pytest.mark.parametrize("part, key", [("throughput", "throughput"), ("latency", "latency"),
                                        ("cold-start", "cold_start"), ("memory", "memory")])
 def test_one_part(run, one, part, key):
