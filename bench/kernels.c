@@ -1,8 +1,8 @@
 /* kernels.c - bench_kernels: what the cpu device's operations reach on this machine, beside the multiply-add peak that
  * was measured in the same run.
  *
- *     bench_kernels [--tier c|avx2|avx512] [--repeats N] [--threads 1|2] [--only linear|attention|rows|weights]
- *                   [--precision float32|bfloat16|int8]
+ *     bench_kernels [--tier c|avx2|avx512|neon|dotprod|i8mm] [--repeats N] [--threads 1|2]
+ *                   [--only linear|attention|rows|weights] [--precision float32|bfloat16|int8]
  *
  * Each figure is the best of N repeats, and each repeat measures the peak too: on a shared machine the clock and the
  * neighbours change from second to second. On one thread time is that thread's CPU time, on two it is wall-clock time.
@@ -292,6 +292,21 @@ static void run_all(const options *o, unsigned threads) {
     bench_close(&b);
 }
 
+/* Tiers that are better than the one of that name. */
+static uint64_t disabled_by(const char *tier) {
+    static const struct {
+        const char *name;
+        uint64_t disable;
+    } tiers[] = {{"c", CE_CPU_AVX2 | CE_CPU_NEON},
+                 {"avx2", CE_CPU_AVX512},
+                 {"neon", CE_CPU_NEON_DOTPROD | CE_CPU_NEON_I8MM | CE_CPU_NEON_BF16},
+                 {"dotprod", CE_CPU_NEON_I8MM | CE_CPU_NEON_BF16},
+                 {"i8mm", CE_CPU_NEON_BF16}};
+    for (size_t i = 0; i < sizeof tiers / sizeof *tiers; i++)
+        if (strcmp(tier, tiers[i].name) == 0) return tiers[i].disable;
+    return 0; /* the best */
+}
+
 static options parse_options(int count, char **arguments) {
     options o = {.repeats = 7, .only = ""};
     for (int i = 1; i + 1 < count; i += 2) {
@@ -302,10 +317,7 @@ static options parse_options(int count, char **arguments) {
         if (strcmp(name, "--precision") == 0)
             for (int f = 0; f < CEI_FORMAT_COUNT; f++)
                 if (strcmp(value, cei_format_name((cei_format)f)) == 0) o.format = (cei_format)f;
-        if (strcmp(name, "--tier") == 0)
-            o.disable = strcmp(value, "c") == 0      ? CE_CPU_AVX2 | CE_CPU_NEON
-                        : strcmp(value, "avx2") == 0 ? CE_CPU_AVX512
-                                                     : 0;
+        if (strcmp(name, "--tier") == 0) o.disable = disabled_by(value);
     }
     if (o.threads > MAX_THREADS) o.threads = MAX_THREADS;
     return o;

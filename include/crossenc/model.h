@@ -72,9 +72,9 @@ typedef struct ce_load_options {
     void *log_user;
 } ce_load_options;
 
-/* Instruction-set tiers of the cpu device, for ce_load_options.cpu_disable. The others stand on the first two, and
- * multiply in bfloat16 or int8: without AVX2 there is none, without AVX512 none of AVX-512 or AMX. To use AMX is to ask
- * the system for its registers, which the process then has for good: docs/architecture.md. */
+/* Instruction-set tiers of the cpu device, for ce_load_options.cpu_disable. Those of x86-64: the others stand on the
+ * first two, and multiply in bfloat16 or int8: without AVX2 there is none, without AVX512 none of AVX-512 or AMX. To
+ * use AMX is to ask the system for its registers, which the process then has for good: docs/architecture.md. */
 #define CE_CPU_AVX2 ((uint64_t)1 << 0)
 #define CE_CPU_AVX512 ((uint64_t)1 << 1)
 #define CE_CPU_AVX_VNNI ((uint64_t)1 << 2)    /* int8 */
@@ -82,7 +82,12 @@ typedef struct ce_load_options {
 #define CE_CPU_AVX512_BF16 ((uint64_t)1 << 4) /* bfloat16 */
 #define CE_CPU_AMX_BF16 ((uint64_t)1 << 5)    /* bfloat16 */
 #define CE_CPU_AMX_INT8 ((uint64_t)1 << 6)    /* int8 */
-#define CE_CPU_NEON ((uint64_t)1 << 32)       /* of AArch64, where it is the baseline */
+
+/* Those of 64-bit ARM. The others stand on NEON: without it there is none. */
+#define CE_CPU_NEON ((uint64_t)1 << 32)         /* the baseline there */
+#define CE_CPU_NEON_DOTPROD ((uint64_t)1 << 33) /* int8, by FEAT_DotProd */
+#define CE_CPU_NEON_I8MM ((uint64_t)1 << 34)    /* int8, by FEAT_I8MM */
+#define CE_CPU_NEON_BF16 ((uint64_t)1 << 35)    /* bfloat16, by FEAT_BF16 */
 
 /* Loads a model from a folder as Hugging Face lays it out: config.json, model.safetensors (or
  * model.safetensors.index.json and its shards), tokenizer.json or vocab.txt, and, if there,

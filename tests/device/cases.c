@@ -77,8 +77,10 @@ int guards_teardown(void **state) {
     return 0;
 }
 
+bool is_emulated(void) { return getenv("CE_EMULATED") != NULL; }
+
 void skip_in_emulator(void) {
-    if (!getenv("CE_EMULATED")) return;
+    if (!is_emulated()) return;
     print_message("SKIP: takes minutes in an emulator\n");
     skip();
 }
@@ -90,6 +92,20 @@ tier tiers[TIERS] = {
     {"avx2", CE_CPU_AVX2, CE_CPU_AVX512, NULL},
     {"avx512", CE_CPU_AVX2 | CE_CPU_AVX512, 0, NULL},
     {"neon", CE_CPU_NEON, 0, NULL},
+};
+
+tier low_tiers[LOW_TIERS] = {
+    {"c", 0, CE_CPU_AVX2 | CE_CPU_NEON, NULL},
+    {"avx2", CE_CPU_AVX2, CE_CPU_AVX512 | CE_CPU_AVX_VNNI, NULL},
+    {"avx2 with VNNI", CE_CPU_AVX_VNNI, CE_CPU_AVX512, NULL},
+    {"avx512", CE_CPU_AVX512, CE_CPU_AVX512_VNNI | CE_CPU_AVX512_BF16 | CE_CPU_AMX_BF16 | CE_CPU_AMX_INT8, NULL},
+    {"avx512 with VNNI", CE_CPU_AVX512_VNNI, CE_CPU_AMX_BF16 | CE_CPU_AMX_INT8, NULL},
+    {"avx512 with BF16", CE_CPU_AVX512_BF16, CE_CPU_AMX_BF16 | CE_CPU_AMX_INT8, NULL},
+    {"avx512 with AMX", CE_CPU_AMX_BF16 | CE_CPU_AMX_INT8, 0, NULL},
+    [LOW_NEON] = {"neon", CE_CPU_NEON, CE_CPU_NEON_DOTPROD | CE_CPU_NEON_I8MM | CE_CPU_NEON_BF16, NULL},
+    [LOW_NEON_DOTPROD] = {"neon with dot products", CE_CPU_NEON_DOTPROD, CE_CPU_NEON_I8MM | CE_CPU_NEON_BF16, NULL},
+    [LOW_NEON_I8MM] = {"neon with I8MM", CE_CPU_NEON_I8MM, CE_CPU_NEON_BF16, NULL},
+    [LOW_NEON_BF16] = {"neon with BF16", CE_CPU_NEON_BF16, 0, NULL},
 };
 
 void tier_require(const tier *of) {

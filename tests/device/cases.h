@@ -23,7 +23,10 @@ float *guarded_floats(size_t count, guard_side side); /* random, in [-1, 1] */
 void guards_free(void);                               /* all blocks; also a cmocka teardown's work */
 int guards_teardown(void **state);
 
-/* Skips a test whose operations take minutes where they are emulated (CE_EMULATED, set for foreign processors). */
+/* Do tests run in an emulator (CE_EMULATED, set for foreign processors)? Some sizes are smaller there. */
+bool is_emulated(void);
+
+/* Skips a test whose operations take minutes there. */
 void skip_in_emulator(void);
 
 /* A tier of the cpu device; a test's initial state. */
@@ -36,6 +39,10 @@ typedef struct tier {
 
 enum { TIERS = 4 };
 extern tier tiers[TIERS];
+
+/* Those that differ in their low precisions. */
+enum { LOW_NEON = 7, LOW_NEON_DOTPROD, LOW_NEON_I8MM, LOW_NEON_BF16, LOW_TIERS };
+extern tier low_tiers[LOW_TIERS];
 
 /* The kernels of the test's tier; skips the test, saying why, where the processor lacks it. */
 cei_cpu_kernels tier_kernels(void **state);

@@ -1,5 +1,5 @@
-/* emulated.h - tiers of the cpu device on any processor: their kernels, compiled against the intrinsics in portable C
- * of emulate/immintrin.h. Programs that use them link ce_emulated. */
+/* emulated.h - tiers of the cpu device on any processor of x86-64: their kernels, compiled against the intrinsics in
+ * portable C of emulate/immintrin.h. Programs that use them link ce_emulated. */
 #ifndef CE_TEST_DEVICE_EMULATED_H
 #define CE_TEST_DEVICE_EMULATED_H
 

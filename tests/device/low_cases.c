@@ -307,6 +307,17 @@ static double wanted_of(const product_case *c, size_t r, size_t j, double *bound
     return product + bias;
 }
 
+/* int8: the bits, which are the same in every tier but for the addition of bias, which may have a rounding of its own.
+ */
+static bool is_int8_result(const product_case *c, size_t r, size_t j, float found) {
+    const cei_cpu_low_product *p = &c->low_product;
+    int64_t sum = 0;
+    for (size_t i = 0; i < c->depth; i++) sum += (int64_t)c->a[r * c->depth + i] * (int64_t)c->w[j * c->depth + i];
+    const float factor = c->scales[r].scale * c->columns[j], bias = p->bias ? p->bias[j] : 0;
+    const float product = (float)sum * factor;
+    return found == fmaf((float)sum, factor, bias) || found == product + bias;
+}
+
 static void check_product(product_case *c, size_t columns, bool has_bias) {
     cei_cpu_low_product *p = &c->low_product;
     const guard_side side = some_side();
@@ -324,6 +335,9 @@ static void check_product(product_case *c, size_t columns, bool has_bias) {
         if (!(fabs((double)p->out[i] - wanted) <= bound))
             fail_msg("row %zu of %zu, column %zu of %zu, depth %zu: found %.9g, wanted %.9g within %.3g", r, c->rows, j,
                      columns, c->depth, (double)p->out[i], wanted, bound);
+        if (c->format == CEI_FORMAT_INT8 && j < columns && !is_int8_result(c, r, j, p->out[i]))
+            fail_msg("row %zu, column %zu, depth %zu: %.9g has not the bits of int8", r, j, c->depth,
+                     (double)p->out[i]);
     }
 }
 

@@ -1,22 +1,7 @@
 /* The kernels in bfloat16 and int8 of every tier that the processor has. The checks are in low_cases.c. */
 #include "device/low_cases.h"
 
-#include <crossenc/model.h>
-
 #include <stdio.h>
-
-/* Tiers that differ in their low precisions. */
-static tier low_tiers[] = {
-    {"c", 0, CE_CPU_AVX2 | CE_CPU_NEON, NULL},
-    {"avx2", CE_CPU_AVX2, CE_CPU_AVX512 | CE_CPU_AVX_VNNI, NULL},
-    {"avx2 with VNNI", CE_CPU_AVX_VNNI, CE_CPU_AVX512, NULL},
-    {"avx512", CE_CPU_AVX512, CE_CPU_AVX512_VNNI | CE_CPU_AVX512_BF16 | CE_CPU_AMX_BF16 | CE_CPU_AMX_INT8, NULL},
-    {"avx512 with VNNI", CE_CPU_AVX512_VNNI, CE_CPU_AMX_BF16 | CE_CPU_AMX_INT8, NULL},
-    {"avx512 with BF16", CE_CPU_AVX512_BF16, CE_CPU_AMX_BF16 | CE_CPU_AMX_INT8, NULL},
-    {"avx512 with AMX", CE_CPU_AMX_BF16 | CE_CPU_AMX_INT8, 0, NULL},
-    {"neon", CE_CPU_NEON, 0, NULL},
-};
-enum { LOW_TIERS = sizeof low_tiers / sizeof *low_tiers };
 
 typedef struct low_test {
     tier *of;

@@ -137,10 +137,11 @@ static void test_linear(void **state) {
 /* 301 rows take blocks and threads apart; each row alone must give the same. */
 static void test_linear_bits(void **state) {
     tier_require(*state);
-    static const size_t shapes[][2] = {{384, 1152}, {1536, 200}, {77, 333}};
+    static const size_t shapes[][2] = {{384, 1152}, {1536, 200}, {77, 333}},
+                        few[][2] = {{384, 96}, {1536, 40}, {77, 70}};
     enum { ROWS = 301 };
     for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++) {
-        const size_t in = shapes[s][0], out = shapes[s][1];
+        const size_t *shape = is_emulated() ? few[s] : shapes[s], in = shape[0], out = shape[1];
         float *x = floats(ROWS * in, 1), *weight = floats(in * out, 0.1f), *bias = floats(out, 1);
         float *all = floats(ROWS * out, 1), *again = floats(ROWS * out, 1);
         const linear_case c = {ROWS, in, out, CEI_FN_GELU, x, weight, bias};
@@ -480,7 +481,9 @@ static void test_supports(void **state) {
     assert_string_equal(info.id, "cpu");
     assert_true(info.usable && info.float32);
     assert_true(info.memory_free > 0 && info.memory_free <= info.memory_total);
-    assert_string_equal(info.features, cei_cpu_of(cpu.device)->kernels.features);
+    char features[sizeof info.features];
+    cei_cpu_features(&cei_cpu_of(cpu.device)->kernels, features, sizeof features);
+    assert_string_equal(info.features, features);
     cpu_close(&cpu);
 }
 

@@ -474,16 +474,25 @@ static void test_probe(void **state) {
         name " (neon)", function, NULL, NULL, &tiers[3]                                                \
     }
 
+/* NEON's differ in the layout of panels. */
+#define EVERY_LOW_TIER(name, function)                                                                 \
+    {name " (c)", function, NULL, NULL, &tiers[0]}, {name " (avx2)", function, NULL, NULL, &tiers[1]}, \
+        {name " (avx512)", function, NULL, NULL, &tiers[2]},                                           \
+        {name " (neon)", function, NULL, NULL, &low_tiers[LOW_NEON]},                                  \
+        {name " (neon with dot products)", function, NULL, NULL, &low_tiers[LOW_NEON_DOTPROD]}, {      \
+        name " (neon with I8MM and BF16)", function, NULL, NULL, &low_tiers[LOW_NEON_BF16]             \
+    }
+
 int main(void) {
     cases_seed();
     const struct CMUnitTest tests[] = {
         EVERY_TIER("weights", test_weights),
         EVERY_TIER("checksum sees", test_checksum_sees),
-        EVERY_TIER("low weights", test_low_weights),
-        EVERY_TIER("low weights are small", test_low_weights_are_small),
-        EVERY_TIER("low checksum sees", test_low_checksum_sees),
-        EVERY_TIER("every integer at many scales", test_every_integer_at_many_scales),
-        EVERY_TIER("low sizes overflow", test_low_sizes_overflow),
+        EVERY_LOW_TIER("low weights", test_low_weights),
+        EVERY_LOW_TIER("low weights are small", test_low_weights_are_small),
+        EVERY_LOW_TIER("low checksum sees", test_low_checksum_sees),
+        EVERY_LOW_TIER("every integer at many scales", test_every_integer_at_many_scales),
+        EVERY_LOW_TIER("low sizes overflow", test_low_sizes_overflow),
         {"int8 needs scales", test_int8_needs_scales, NULL, NULL, &tiers[0]},
         {"sizes overflow", test_sizes_overflow, NULL, NULL, &tiers[0]},
         {"no memory", test_no_memory, NULL, NULL, &tiers[0]},

@@ -24,14 +24,20 @@ static target targets[] = {
     {"c", &tiers[0]},
     {"avx2", &tiers[1]},
     {"avx512", &tiers[2]},
-    {"neon", &tiers[3]},
+    {"neon", &low_tiers[LOW_NEON]},
+    {"neon with dot products", &low_tiers[LOW_NEON_DOTPROD]},
+    {"neon with I8MM", &low_tiers[LOW_NEON_I8MM]},
+    {"neon with BF16", &low_tiers[LOW_NEON_BF16]},
+#if defined(__x86_64__)
     {"AVX-512 VNNI and BF16, emulated", &emulated_tiers[1]},
     {"AMX, emulated", &emulated_tiers[2]},
+#endif
 };
 enum { REFERENCE, SIM, TARGETS = sizeof targets / sizeof *targets };
 
-/* Emulated tiers are a hundred times slower than others: some sizes are smaller for them. */
-static bool is_slow(const target *on) { return on->of && on->of->fill; }
+/* Emulated tiers are a hundred times slower than others, and so is everything in an emulator: some sizes are smaller.
+ */
+static bool is_slow(const target *on) { return (on->of && on->of->fill) || is_emulated(); }
 
 static const cei_format formats[] = {CEI_FORMAT_BFLOAT16, CEI_FORMAT_INT8};
 

@@ -1,5 +1,5 @@
 /* features_aarch64.c - what a 64-bit ARM processor can do and what it is called; in the place of features.c there.
- * NEON is the baseline: no bit is asked for it. */
+ * NEON is the baseline: no bit is asked for it. Relies on Linux for the rest; elsewhere there is none. */
 #include "device/cpu/kernels.h"
 
 #include <crossenc/model.h>
@@ -8,7 +8,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-uint64_t cei_cpu_detect(void) { return CE_CPU_NEON; }
+#if defined(__linux__)
+#include <sys/auxv.h>
+#endif
+
+/* Bits of the auxiliary vector (linux/Documentation/arch/arm64/elf_hwcaps.rst). */
+uint64_t cei_cpu_detect(void) {
+    uint64_t found = CE_CPU_NEON;
+#if defined(__linux__)
+    const unsigned long first = getauxval(AT_HWCAP), second = getauxval(AT_HWCAP2);
+    if (first & HWCAP_ASIMDDP) found |= CE_CPU_NEON_DOTPROD;
+    if (second & HWCAP2_I8MM) found |= CE_CPU_NEON_I8MM;
+    if (second & HWCAP2_BF16) found |= CE_CPU_NEON_BF16;
+#endif
+    return found;
+}
 
 void cei_cpu_choose_kernels(uint64_t disable, cei_cpu_kernels *kernels) {
     const uint64_t usable = cei_cpu_detect() & ~disable;
@@ -17,10 +31,17 @@ void cei_cpu_choose_kernels(uint64_t disable, cei_cpu_kernels *kernels) {
     if (!(usable & CE_CPU_NEON)) return;
     cei_cpu_fill_neon(kernels);
     cei_cpu_fill_neon_int8(kernels);
+    if (usable & CE_CPU_NEON_DOTPROD) cei_cpu_fill_neon_dot(kernels);
+    if (usable & CE_CPU_NEON_I8MM) cei_cpu_fill_neon_i8mm(kernels);
+    if (usable & CE_CPU_NEON_BF16) cei_cpu_fill_neon_bf16(kernels);
+    kernels->tiers = usable;
 }
 
+/* The base tier's own, then what the others add, by the names that Linux has for them. */
 void cei_cpu_features(const cei_cpu_kernels *kernels, char *features, size_t size) {
-    snprintf(features, size, "%s", kernels->features);
+    const uint64_t tiers = kernels->tiers;
+    snprintf(features, size, "%s%s%s%s", kernels->features, tiers & CE_CPU_NEON_DOTPROD ? " asimddp" : "",
+             tiers & CE_CPU_NEON_I8MM ? " i8mm" : "", tiers & CE_CPU_NEON_BF16 ? " bf16" : "");
 }
 
 bool cei_cpu_request_amx(void) { return false; }

@@ -165,6 +165,11 @@ void cei_cpu_fill_amx_int8(cei_cpu_kernels *kernels);   /* int8 */
 #elif defined(__aarch64__)
 void cei_cpu_fill_neon(cei_cpu_kernels *kernels);      /* the baseline of AArch64 */
 void cei_cpu_fill_neon_int8(cei_cpu_kernels *kernels); /* int8 products, for its panels */
+
+/* Products in low precision, for the same panels. */
+void cei_cpu_fill_neon_dot(cei_cpu_kernels *kernels);  /* int8 */
+void cei_cpu_fill_neon_i8mm(cei_cpu_kernels *kernels); /* int8 */
+void cei_cpu_fill_neon_bf16(cei_cpu_kernels *kernels); /* bfloat16 */
 #endif
 
 /* The best tiers that processor and operating system allow, without those in disable (CE_CPU_*). Those with tiles

@@ -2,7 +2,7 @@
  *
  * Activations less 128 are int8; pairs of them meet pairs of weights in 16-bit products, which are exact and are added
  * up, neighbour to neighbour, in 32 bits. That is as many multiply-adds an instruction as float32 has: int8 saves
- * memory here, not time. */
+ * memory here, not time, which takes dot products (kernels_neon_dot.c). */
 #include "device/cpu/neon_int8.h"
 
 #define TILES(X) X(1) X(2) X(3) X(4)
@@ -62,10 +62,7 @@ static double peak(size_t rounds) {
         __asm__ volatile("" : "+w"(x)); /* the product is not taken out of the loop */
         UNROLL for (int i = 0; i < CHAINS; i++) v[i] = vpadalq_s16(v[i], vmull_s8(x, x));
     }
-    int32x4_t sum = v[0];
-    UNROLL for (int i = 1; i < CHAINS; i++) sum = veorq_s32(sum, v[i]);
-    volatile int32_t keep = vaddvq_s32(sum);
-    (void)keep;
+    keep_sums(v, CHAINS);
     return 2.0 * 8 * CHAINS * (double)rounds;
 }
 

@@ -4,6 +4,7 @@
 #ifndef CEI_CPU_NEON_H
 #define CEI_CPU_NEON_H
 
+#include "device/cpu/kernels.h"
 #include "device/cpu/loops.h"
 
 #include <arm_neon.h>
@@ -28,6 +29,11 @@ INLINE void store(float *to, size_t count, float32x4_t v) {
     if (count > 0) vst1q_lane_f32(to, v, 0);
     if (count > 1) vst1q_lane_f32(to + 1, v, 1);
     if (count > 2) vst1q_lane_f32(to + 2, v, 2);
+}
+
+/* A prepared row of a product in low precision. */
+INLINE const uint8_t *row_of(const cei_cpu_low_product *p, size_t row) {
+    return (const uint8_t *)p->a + row * p->a_stride;
 }
 
 #endif

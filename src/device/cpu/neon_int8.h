@@ -3,7 +3,6 @@
 #ifndef CEI_CPU_NEON_INT8_H
 #define CEI_CPU_NEON_INT8_H
 
-#include "device/cpu/kernels.h"
 #include "device/cpu/neon.h"
 
 #include <string.h>
@@ -13,10 +12,6 @@ enum { HEAD = PANEL * (sizeof(float) + sizeof(int32_t)) };
 
 /* Bytes of weights from column 0 of the first group on. */
 INLINE const int8_t *values_of(const cei_cpu_low_product *p) { return (const int8_t *)p->panel + HEAD; }
-
-INLINE const uint8_t *row_of(const cei_cpu_low_product *p, size_t row) {
-    return (const uint8_t *)p->a + row * p->a_stride;
-}
 
 /* sum [PANEL] holds the products with activations less offset, of which zero less offset is to be taken away. */
 INLINE void finish_int8(const cei_cpu_low_product *p, size_t row, const int32x4_t sum[PANEL / LANES], int32_t offset) {
@@ -73,6 +68,14 @@ INLINE void prepare_int8(const float *x, size_t x_stride, size_t rows, size_t de
         scales[r] = find_scale(x, depth);
         prepare_row(x, depth, (depth + step - 1) / step * step, (uint8_t *)a + r * a_stride, scales[r]);
     }
+}
+
+/* So that sums of a measurement are computed. */
+INLINE void keep_sums(const int32x4_t *v, const size_t count) {
+    int32x4_t all = v[0];
+    UNROLL for (size_t i = 1; i < count; i++) all = veorq_s32(all, v[i]);
+    volatile int32_t kept = vaddvq_s32(all);
+    (void)kept;
 }
 
 #endif

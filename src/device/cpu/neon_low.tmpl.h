@@ -2,12 +2,13 @@
  * such tiers of AArch64. Contract in kernels.h.
  *
  * Included once by a tier's file, after it has defined
- *     sums                a register of LANES sums
- *     TILE_ROWS           rows of a tile
- *     TILES(X)            X(1) X(2) .. X(TILE_ROWS)
- *     sum_depth           (product, first row, rows, sum): the sums of rows rows, four registers each, over all of
- * depth finish_row          (product, row, sum): makes results of the sums of a row and it defines multiply. Relies on
- * neon.h. */
+ *     sums          a register of LANES sums
+ *     TILE_ROWS     rows of a tile
+ *     TILES(X)      X(1) X(2) .. X(TILE_ROWS)
+ *     sum_depth     (product, first, rows, sum): the sums of rows rows from first on, over all of depth, four registers
+ *                   each; they depend on nothing but the row and depth
+ *     finish_row    (product, row, sum): makes results of the sums of a row
+ * and it defines multiply. Relies on neon.h. */
 
 INLINE void multiply_tile(const cei_cpu_low_product *p, size_t first, const size_t rows) {
     sums sum[TILE_ROWS][PANEL / LANES];
