@@ -73,8 +73,8 @@ def test_old_name_of_the_device(model, caplog):
 @pytest.mark.parametrize("arguments, exception, words", [
     ({"backend": "x"}, ValueError, "Unsupported backend 'x'"), ({"backend": "onnx"}, NotImplementedError, "backend"),
     ({"modules": []}, NotImplementedError, "folder"), ({"num_labels": 0}, ValueError, "num_labels"),
-    ({"num_labels": 3}, ValueError, "3"), ({"num_labels": "a"}, TypeError, ""), ({"max_length": 0}, ValueError, "max"),
-    ({"max_length": -5}, ValueError, "max_length"), ({"max_length": "a"}, TypeError, ""),
+    ({"num_labels": 3}, ValueError, "3"), ({"num_labels": "a"}, TypeError, "str"), ({"max_length": 0}, ValueError, "max"),
+    ({"max_length": -5}, ValueError, "max_length"), ({"max_length": "a"}, TypeError, "str"),
     ({"max_length": 100000}, ValueError, "1024"), ({"max_length": 2**40}, ValueError, "max_length"),
     ({"activation_fn": "sigmoid"}, TypeError, "callable"), ({"threads": -1}, ValueError, "threads"),
     ({"threads": 2**40}, ValueError, "threads"), ({"precision": "float16"}, NotImplementedError, "bfloat16"),
