@@ -38,8 +38,8 @@ bool forward_progress(void *user, uint64_t done, uint64_t total) {
     PyGILState_STATE lock = PyGILState_Ensure();
     bool is_fine = PyErr_CheckSignals() == 0;
     if (is_fine && watch->progress) {
-        PyObject *result = PyObject_CallFunction(watch->progress, "KK", (unsigned long long)done,
-                                                 (unsigned long long)total);
+        PyObject *result =
+            PyObject_CallFunction(watch->progress, "KK", (unsigned long long)done, (unsigned long long)total);
         is_fine = result != NULL;
         Py_XDECREF(result);
     }

@@ -17,16 +17,16 @@ static PyObject *new_exception(PyObject *module, const char *name, const char *d
 int errors_create(module_state *state, PyObject *module) {
     PyObject *both = PyTuple_Pack(2, PyExc_TypeError, PyExc_ValueError);
     if (!both) return -1;
-    state->input_error = new_exception(
-        module, "InputError", "What was given is not what can be scored: pairs of str. A TypeError and a ValueError.",
-        both);
+    state->input_error =
+        new_exception(module, "InputError",
+                      "What was given is not what can be scored: pairs of str. A TypeError and a ValueError.", both);
     Py_DECREF(both);
     state->device_error = new_exception(
         module, "DeviceError",
         "A device is unknown, absent, full, faulty or lost; or what is on it is not what was in the file.",
         PyExc_RuntimeError);
-    state->model_error = new_exception(module, "ModelError",
-                                       "A model's files are malformed, or contradict each other.", PyExc_ValueError);
+    state->model_error = new_exception(module, "ModelError", "A model's files are malformed, or contradict each other.",
+                                       PyExc_ValueError);
     return state->input_error && state->device_error && state->model_error ? 0 : -1;
 }
 

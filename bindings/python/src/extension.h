@@ -47,7 +47,7 @@ typedef struct progress_watch {
 } progress_watch;
 
 void forward_log(void *user, ce_log_level level, const char *message); /* user: a callable (level, message) */
-bool forward_progress(void *user, uint64_t done, uint64_t total); /* user: a progress_watch */
+bool forward_progress(void *user, uint64_t done, uint64_t total);      /* user: a progress_watch */
 
 /* reports.c: the library's structs as dictionaries. */
 PyObject *placement_report(const ce_placement_report *report);

@@ -8,9 +8,8 @@
 #include <unistd.h>
 
 typedef struct model_object {
-    PyObject_HEAD
-    ce_model *model; /* NULL once closed */
-    PyObject *log;   /* must not refer to this object: it is not followed by the garbage collector */
+    PyObject_HEAD ce_model *model; /* NULL once closed */
+    PyObject *log;                 /* must not refer to this object: it is not followed by the garbage collector */
     size_t labels;
     long process; /* that loaded it */
     unsigned long calls;
@@ -24,8 +23,7 @@ static void release(model_object *self) {
     ce_model *model = self->model;
     self->model = NULL;
     if (!model || self->process != (long)getpid()) return;
-    Py_BEGIN_ALLOW_THREADS
-    ce_model_free(model);
+    Py_BEGIN_ALLOW_THREADS ce_model_free(model);
     Py_END_ALLOW_THREADS
 }
 
@@ -78,10 +76,8 @@ static int load(PyObject *object, const char *path, ce_load_options *options) {
     ce_status status;
     options->log = self->log == Py_None ? NULL : forward_log;
     options->log_user = self->log;
-    Py_BEGIN_ALLOW_THREADS
-    status = ce_model_load(path, options, &self->model, &error);
-    Py_END_ALLOW_THREADS
-    if (status != CE_OK) return raise_error(state_of(object), &error), -1;
+    Py_BEGIN_ALLOW_THREADS status = ce_model_load(path, options, &self->model, &error);
+    Py_END_ALLOW_THREADS if (status != CE_OK) return raise_error(state_of(object), &error), -1;
     ce_model_info info = {.size = sizeof info};
     if (ce_model_describe(self->model, &info, &error) != CE_OK) return raise_error(state_of(object), &error), -1;
     self->labels = info.num_labels;
@@ -145,10 +141,8 @@ static PyObject *score(PyObject *object, ce_model *model, const text_pairs *pair
     float *values = (void *)PyByteArray_AsString(scores);
     ce_error error = {0};
     ce_status status;
-    Py_BEGIN_ALLOW_THREADS
-    status = ce_predict(model, pairs->pairs, pairs->count, options, values, &error);
-    Py_END_ALLOW_THREADS
-    if (status == CE_OK && !PyErr_Occurred()) return scores;
+    Py_BEGIN_ALLOW_THREADS status = ce_predict(model, pairs->pairs, pairs->count, options, values, &error);
+    Py_END_ALLOW_THREADS if (status == CE_OK && !PyErr_Occurred()) return scores;
     Py_DECREF(scores);
     /* A progress callback or a signal that stopped the call says more than that it was stopped. */
     return PyErr_Occurred() ? NULL : raise_error(state_of(object), &error);
@@ -192,10 +186,8 @@ static PyObject *model_to(PyObject *object, PyObject *args) {
     if (!model) return NULL;
     ce_error error = {0};
     ce_status status;
-    Py_BEGIN_ALLOW_THREADS
-    status = ce_model_to(model, device, &error);
-    Py_END_ALLOW_THREADS
-    return finish(object, status, &error);
+    Py_BEGIN_ALLOW_THREADS status = ce_model_to(model, device, &error);
+    Py_END_ALLOW_THREADS return finish(object, status, &error);
 }
 
 static PyObject *model_place(PyObject *object, PyObject *none) {
@@ -204,10 +196,8 @@ static PyObject *model_place(PyObject *object, PyObject *none) {
     if (!model) return NULL;
     ce_error error = {0};
     ce_status status;
-    Py_BEGIN_ALLOW_THREADS
-    status = ce_model_place(model, &error);
-    Py_END_ALLOW_THREADS
-    return finish(object, status, &error);
+    Py_BEGIN_ALLOW_THREADS status = ce_model_place(model, &error);
+    Py_END_ALLOW_THREADS return finish(object, status, &error);
 }
 
 static PyObject *model_check(PyObject *object, PyObject *none) {
@@ -217,10 +207,8 @@ static PyObject *model_check(PyObject *object, PyObject *none) {
     ce_error error = {0};
     ce_health health = {.size = sizeof health};
     ce_status status;
-    Py_BEGIN_ALLOW_THREADS
-    status = ce_model_check(model, &health, &error);
-    Py_END_ALLOW_THREADS
-    end(object);
+    Py_BEGIN_ALLOW_THREADS status = ce_model_check(model, &health, &error);
+    Py_END_ALLOW_THREADS end(object);
     return status == CE_OK ? health_report(&health) : raise_error(state_of(object), &error);
 }
 
@@ -263,7 +251,8 @@ static PyType_Slot slots[] = {
     {Py_tp_new, (void *)model_new},
     {Py_tp_dealloc, (void *)model_dealloc},
     {Py_tp_methods, methods},
-    {Py_tp_doc, (void *)(uintptr_t) "Model(path, device, deferred, precision, threads, cpus, max_length, num_labels, log)"},
+    {Py_tp_doc,
+     (void *)(uintptr_t) "Model(path, device, deferred, precision, threads, cpus, max_length, num_labels, log)"},
     {0, NULL}};
 
 static PyType_Spec spec = {

@@ -16,10 +16,9 @@ static PyObject *module_devices(PyObject *module, PyObject *none) {
     ce_device_info *infos = PyMem_Calloc(MAX_DEVICES, sizeof *infos);
     if (!infos) return PyErr_NoMemory();
     ce_status status;
-    Py_BEGIN_ALLOW_THREADS
-    status = ce_devices(infos, MAX_DEVICES, &count, &error);
-    Py_END_ALLOW_THREADS
-    PyObject *list = status == CE_OK ? PyList_New(0) : raise_error(PyModule_GetState(module), &error);
+    Py_BEGIN_ALLOW_THREADS status = ce_devices(infos, MAX_DEVICES, &count, &error);
+    Py_END_ALLOW_THREADS PyObject *list =
+        status == CE_OK ? PyList_New(0) : raise_error(PyModule_GetState(module), &error);
     for (size_t i = 0; list && i < count && i < MAX_DEVICES; i++) {
         PyObject *device = device_description(&infos[i]);
         if (!device || PyList_Append(list, device) < 0) Py_CLEAR(list);

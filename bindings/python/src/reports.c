@@ -9,8 +9,8 @@ static const char *state_name(ce_model_state state) {
 PyObject *placement_report(const ce_placement_report *r) {
     return Py_BuildValue(
         "{s:s,s:s,s:s,s:s,s:s,s:K,s:K,s:K,s:K,s:K,s:I,s:I,s:I,s:N,s:d,s:d,s:N,s:s,s:d,s:d,s:d,s:d,s:d,s:d}", "state",
-        state_name(r->state), "requested", r->requested, "device", r->device, "device_name", r->device_name, "precision",
-        ce_precision_name(r->precision), "generation", (unsigned long long)r->generation, "file_bytes",
+        state_name(r->state), "requested", r->requested, "device", r->device, "device_name", r->device_name,
+        "precision", ce_precision_name(r->precision), "generation", (unsigned long long)r->generation, "file_bytes",
         (unsigned long long)r->file_bytes, "weight_bytes", (unsigned long long)r->weight_bytes, "workspace_bytes",
         (unsigned long long)r->workspace_bytes, "host_bytes", (unsigned long long)r->host_bytes, "tensors",
         (unsigned)r->tensors, "tensors_verified", (unsigned)r->tensors_verified, "tensors_unused",
@@ -41,13 +41,13 @@ static PyObject *labels_of(const ce_model *model, size_t count) {
 PyObject *model_description(const ce_model *model, const ce_model_info *i) {
     PyObject *labels = labels_of(model, i->num_labels);
     if (!labels) return NULL;
-    return Py_BuildValue("{s:s,s:s,s:n,s:n,s:n,s:n,s:n,s:n,s:n,s:n,s:K,s:s,s:s,s:N}", "architecture", i->architecture,
-                         "tokenizer", i->tokenizer, "num_labels", (Py_ssize_t)i->num_labels, "max_length",
-                         (Py_ssize_t)i->max_length, "max_positions", (Py_ssize_t)i->max_positions, "vocab_size",
-                         (Py_ssize_t)i->vocab_size, "hidden_size", (Py_ssize_t)i->hidden_size, "layers",
-                         (Py_ssize_t)i->layers, "heads", (Py_ssize_t)i->heads, "intermediate_size",
-                         (Py_ssize_t)i->intermediate_size, "parameters", (unsigned long long)i->parameters, "activation",
-                         ce_activation_name(i->activation), "weight_dtype", i->weight_dtype, "labels", labels);
+    return Py_BuildValue(
+        "{s:s,s:s,s:n,s:n,s:n,s:n,s:n,s:n,s:n,s:n,s:K,s:s,s:s,s:N}", "architecture", i->architecture, "tokenizer",
+        i->tokenizer, "num_labels", (Py_ssize_t)i->num_labels, "max_length", (Py_ssize_t)i->max_length, "max_positions",
+        (Py_ssize_t)i->max_positions, "vocab_size", (Py_ssize_t)i->vocab_size, "hidden_size",
+        (Py_ssize_t)i->hidden_size, "layers", (Py_ssize_t)i->layers, "heads", (Py_ssize_t)i->heads, "intermediate_size",
+        (Py_ssize_t)i->intermediate_size, "parameters", (unsigned long long)i->parameters, "activation",
+        ce_activation_name(i->activation), "weight_dtype", i->weight_dtype, "labels", labels);
 }
 
 PyObject *device_description(const ce_device_info *i) {
