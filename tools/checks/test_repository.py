@@ -140,7 +140,7 @@ def test_libraries_are_behind_their_layer(header):
     expect_none(wrong)
 
 
-@pytest.mark.parametrize("folder", ["cli", "examples", "include"])
+@pytest.mark.parametrize("folder", ["bindings", "cli", "examples", "include"])
 def test_outsiders_see_public_headers_only(folder):
     wrong = []
     for path in C_FILES:

@@ -1,0 +1,18 @@
+"""Cross-encoders without PyTorch: the CrossEncoder of Sentence Transformers on crossenc's C library.
+
+    from crossenc import CrossEncoder
+    model = CrossEncoder("cross-encoder/ms-marco-MiniLM-L6-v2", device="cpu")
+    model.rank("How many people live in Berlin?", ["Berlin has 3.5 million inhabitants.", "New York is big."])
+"""
+from ._activations import Identity, ReLU, Sigmoid, Softmax, Tanh
+from ._crossenc import DeviceError, InputError, ModelError, version
+from ._devices import Device, DeviceInfo, devices
+from ._models import default_model_path
+from ._placement import Health, Placement
+from .cross_encoder import CrossEncoder
+
+__version__ = version()
+__all__ = [
+    "CrossEncoder", "Device", "DeviceError", "DeviceInfo", "Health", "Identity", "InputError", "ModelError", "Placement",
+    "ReLU", "Sigmoid", "Softmax", "Tanh", "default_model_path", "devices",
+]

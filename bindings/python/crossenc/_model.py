@@ -1,0 +1,213 @@
+"""A model of the library and where it is: what all classes of models share. Knows nothing of pairs or scores.
+
+A PlacedModel holds a handle, an object of the extension. What the library fixes at load (precision, maximal length) is
+changed by loading anew and swapping the handle: calls in flight finish on the old one, which goes with the last of them,
+and after a failure the old one stays."""
+from __future__ import annotations
+
+import os
+import threading
+from typing import Any, TypeVar
+
+from . import _crossenc
+from ._arguments import Options, count, precision_name
+from ._devices import Device, device_name
+from ._log import ModelLog, logger
+from ._models import Config
+from ._placement import Health, Placement
+
+Self = TypeVar("Self", bound="PlacedModel")
+
+_PLACES = ("eager", "deferred")
+# Names of the reference that make no sense here, and what to do instead. Asking for them is an AttributeError.
+_ELSEWHERE = {
+    "model": "there is no model of transformers in it; CrossEncoder itself has to(), device, config and max_seq_length",
+    "transformers_model": "there is no model of transformers in it",
+    "tokenizer": "the tokenizer is the library's; max_seq_length sets the maximal length",
+    "fit": "crossenc does not train: train with Sentence Transformers, and load the folder that it saves",
+    "old_fit": "crossenc does not train: train with Sentence Transformers, and load the folder that it saves",
+    "save": "a model is not changed here: copy its folder, or make one in another precision with `crossenc convert`",
+    "save_pretrained": "a model is not changed here: copy its folder (path), or make one in another precision with "
+                       "`crossenc convert`",
+    "push_to_hub": "a model is not changed here: its folder (path) can be uploaded with `hf upload`",
+    "start_multi_process_pool": "one model uses all cores of the CPU, and any number of threads may call it",
+    "compile": "there is nothing to compile: kernels are chosen for the processor when the model is loaded",
+}
+
+
+class PlacedModel:
+    """Settings, handle and device of a model. Safe in threads."""
+
+    def _open(self, path: str, options: Options, place: str) -> None:
+        if place not in _PLACES:
+            raise ValueError(f'place must be "eager" or "deferred", not {place!r}')
+        self._lock = threading.Lock()
+        self._log = ModelLog()
+        self._path = path
+        self._options = options
+        self._handle = self._load(options, place)
+        self._description: dict[str, Any] = self._handle.describe()
+
+    def _load(self, options: Options, place: str) -> _crossenc.Model:
+        return _crossenc.Model(
+            os.fsencode(self._path), options.device, place == "deferred", options.precision, options.threads, None,
+            options.max_length, options.num_labels, self._log,
+        )
+
+    def _reopen(self, **changes: Any) -> None:
+        """Loads the model with other options, where it is and in the state in which it is, and takes its place."""
+        self._handle.placement()  # refuses a closed model, and a process that was forked, before the lock
+        with self._lock:
+            placement = self.placement
+            options = self._options._replace(device=placement.device)._replace(**changes)
+            handle = self._load(options, "deferred" if placement.state == "deferred" else "eager")
+            self._options, self._handle, self._description = options, handle, handle.describe()
+
+    # ---- where it is
+
+    @property
+    def path(self) -> str:
+        """The folder that the model was loaded from."""
+        return self._path
+
+    @property
+    def placement(self) -> Placement:
+        """Where the model is, how it came there and what was checked."""
+        return Placement(**self._handle.placement())
+
+    @property
+    def device(self) -> Device:
+        """The device that the weights are on; of a deferred model, that they will be placed on."""
+        return Device(self._handle.placement()["device"])
+
+    @property
+    def _target_device(self) -> Device:
+        name = type(self).__name__
+        logger.warning(f"`{name}._target_device` has been deprecated. Please use `{name}.device` instead.")
+        return self.device
+
+    @_target_device.setter
+    def _target_device(self, device: Any) -> None:
+        logger.warning(f"`{type(self).__name__}._target_device` has been deprecated. Please use `to(device)` instead.")
+        self.to(device)
+
+    def to(self: Self, *args: Any, **kwargs: Any) -> Self:
+        """Moves the model to a device, for good, and, if a dtype is given, into that precision: to("cuda"),
+        to(torch.device("cuda", 1)), to("bfloat16"), to("cpu", torch.float32). A move that fails changes nothing."""
+        device, precision = _targets(args, kwargs)
+        if precision is not None and precision != self.placement.precision:
+            self._reopen(precision=precision, **({} if device is None else {"device": device}))
+        elif device is not None:
+            handle = self._handle
+            handle.placement()
+            with self._lock:
+                self._handle.to(device)
+        return self
+
+    def cpu(self: Self) -> Self:
+        return self.to("cpu")
+
+    def cuda(self: Self, device: Any = None) -> Self:
+        return self.to("cuda" if device is None else device)
+
+    def float(self: Self) -> Self:
+        """Into float32, from the model's files."""
+        return self.to(dtype="float32")
+
+    def bfloat16(self: Self) -> Self:
+        """Into bfloat16, from the model's files."""
+        return self.to(dtype="bfloat16")
+
+    def half(self: Self) -> Self:
+        """Refused: crossenc does not compute in float16."""
+        return self.to(dtype="float16")
+
+    def eval(self: Self) -> Self:
+        """Nothing: a model here has no other mode."""
+        return self
+
+    def place(self: Self) -> Self:
+        """Places a deferred or lost model now."""
+        self._handle.place()
+        return self
+
+    def check(self) -> Health:
+        """Runs the known input again and compares the bits with those at placement; raises if they differ."""
+        return Health(**self._handle.check())
+
+    # ---- what it is
+
+    @property
+    def config(self) -> Config:
+        """config.json of the model's folder."""
+        return Config(self._path, self._description["labels"])
+
+    @property
+    def dtype(self) -> str:
+        """The precision that weights are held and multiplied in: "float32", "bfloat16" or "int8"."""
+        return self.placement.precision
+
+    @property
+    def max_seq_length(self) -> int:
+        """Tokens of a pair, special ones included; longer pairs are truncated. Setting it loads the model anew."""
+        return int(self._description["max_length"])
+
+    @max_seq_length.setter
+    def max_seq_length(self, value: int) -> None:
+        if value is None:
+            raise ValueError("max_seq_length must be a positive integer: every model has a limit")
+        self._reopen(max_length=count("max_seq_length", value))
+
+    def get_max_seq_length(self) -> int:
+        return self.max_seq_length
+
+    # ---- how it ends
+
+    def close(self) -> None:
+        """Frees the model, after the calls in flight. Calls that come later are a ValueError."""
+        self._handle.close()
+
+    def __enter__(self: Self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __getattr__(self, name: str) -> Any:
+        alternative = _ELSEWHERE.get(name)
+        why = f": {alternative}" if alternative else ""
+        raise AttributeError(f"crossenc's {type(self).__name__} has no attribute {name!r}{why}")
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What opens the same model again, on the device where it is now."""
+        placement = self.placement
+        state = {name: value for name, value in self.__dict__.items() if name not in ("_lock", "_log", "_handle")}
+        state["_options"] = self._options._replace(device=placement.device)
+        state["_place"] = "deferred" if placement.state == "deferred" else "eager"
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        place = state.pop("_place")
+        self.__dict__.update(state)
+        self._open(state["_path"], state["_options"], place)
+
+
+def _targets(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[str | None, str | None]:
+    """The device and the precision among the arguments of to(), which has those of torch.nn.Module.to."""
+    unknown = set(kwargs) - {"device", "dtype", "non_blocking", "copy", "memory_format"}
+    if unknown:
+        raise TypeError(f"to() got an unexpected keyword argument {sorted(unknown)[0]!r}")
+    device, precision = device_name(kwargs.get("device")), precision_name(kwargs.get("dtype"))
+    for argument in args:
+        if _is_dtype(argument):
+            precision = precision_name(argument)
+        elif not isinstance(argument, bool):  # non_blocking
+            device = device_name(argument)
+    return device, precision
+
+
+def _is_dtype(argument: Any) -> bool:
+    kind = type(argument)
+    if (kind.__module__, kind.__name__) == ("torch", "dtype"):
+        return True
+    return isinstance(argument, str) and argument in ("float32", "float16", "bfloat16", "int8", "float", "half")

@@ -1,0 +1,299 @@
+"""CrossEncoder with the arguments, results and names of Sentence Transformers' class (6.2), on the C library."""
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from . import _activations, _inputs
+from ._arguments import call_arguments, init_arguments, read_options
+from ._log import logger, warn_once
+from ._model import PlacedModel
+from ._models import find_model, saved_prompts
+from ._progress import Progress
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+_BACKENDS = ("torch", "onnx", "openvino")
+
+
+class CrossEncoder(PlacedModel):
+    """Scores pairs of texts that it reads together, on the device that the constructor names.
+
+    model_name_or_path   a folder; or a name (_models.find_model): nothing is downloaded. None is the default model
+    device               "cpu", "cuda", "cuda:1", "auto", a torch.device; None is the best device that works. When the
+                         constructor returns, the weights are there, verified; a device that is not there raises
+                         DeviceError before a file is opened
+    place                "deferred" leaves placing to the first use or to place()
+    precision            "float32" (default), "bfloat16" or "int8"; model_kwargs={"dtype": ...} says the same
+    threads              CPU threads that one call may use; None is all that the process may use
+    num_labels, max_length, activation_fn, prompts, default_prompt_name, cache_folder, revision
+                         as in Sentence Transformers
+    trust_remote_code, local_files_only, token, model_card_data
+                         have no effect: no code of a model is run, and nothing is downloaded or written
+
+    What makes no sense here is refused with a sentence that names the alternative. docs/python.md has the differences.
+    """
+
+    default_huggingface_organization = "cross-encoder"
+    model_type = "CrossEncoder"
+
+    @init_arguments
+    def __init__(
+        self,
+        model_name_or_path: str | PathLike[str] | None = None,
+        *,
+        modules: Any = None,
+        device: Any = None,
+        prompts: dict[str, str] | None = None,
+        default_prompt_name: str | None = None,
+        cache_folder: str | PathLike[str] | None = None,
+        trust_remote_code: bool = False,
+        revision: str | None = None,
+        local_files_only: bool = False,
+        token: bool | str | None = None,
+        model_kwargs: dict[str, Any] | None = None,
+        processor_kwargs: dict[str, Any] | None = None,
+        config_kwargs: dict[str, Any] | None = None,
+        model_card_data: Any = None,
+        backend: str = "torch",
+        num_labels: int | None = None,
+        max_length: int | None = None,
+        activation_fn: Callable[..., Any] | None = None,
+        keep_in_fp32_modules: list[str] | None = None,
+        place: str = "eager",
+        precision: str | None = None,
+        threads: int | None = None,
+    ) -> None:
+        _refuse_what_is_elsewhere(modules, backend, keep_in_fp32_modules)
+        options = read_options(
+            device, precision, num_labels, max_length, threads, model_kwargs, processor_kwargs, config_kwargs
+        )
+        self._activation = _activations.check(activation_fn)
+        self.trust_remote_code = trust_remote_code
+        self.model_card_data = model_card_data
+        path = find_model(model_name_or_path, self.default_huggingface_organization, cache_folder, revision)
+        self._open(path, options, place)
+        if self._activation is None:
+            self._activation = _activations.by_name(self._description["activation"])
+        self._set_prompts(prompts, default_prompt_name)
+
+    def _set_prompts(self, prompts: dict[str, str] | None, default_prompt_name: str | None) -> None:
+        saved, saved_default = saved_prompts(self._path, self.model_type)
+        self.prompts = {**saved, **{key: text or "" for key, text in (prompts or {}).items()}}
+        self.default_prompt_name = saved_default if default_prompt_name is None else default_prompt_name
+        if self.default_prompt_name is not None and self.default_prompt_name not in self.prompts:
+            raise ValueError(
+                f"Default prompt name '{self.default_prompt_name}' not found in the configured prompts dictionary with "
+                f"keys {list(self.prompts)!r}."
+            )
+        if self.default_prompt_name is not None:
+            warn_once(
+                f"Default prompt name is set to '{self.default_prompt_name}'. This prompt applies unless overridden by "
+                "`prompt` or `prompt_name`, including an empty prompt."
+            )
+
+    # ---- scores
+
+    @call_arguments("num_workers")
+    def predict(
+        self,
+        inputs: Any,
+        prompt_name: str | None = None,
+        prompt: str | None = None,
+        batch_size: int = 32,
+        show_progress_bar: bool | None = None,
+        activation_fn: Callable[..., Any] | None = None,
+        apply_softmax: bool | None = False,
+        convert_to_numpy: bool = True,
+        convert_to_tensor: bool = False,
+        device: Any = None,
+        pool: Any = None,
+        chunk_size: int | None = None,
+        processing_kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        """Scores of pairs, in their order: float32 [pairs], or [pairs, labels] for several labels; of one pair, its own.
+
+        inputs               a list of (query, document), an array of them, or one pair
+        prompt, prompt_name  goes before each query
+        batch_size           must be positive, and changes nothing: the library batches by tokens
+        show_progress_bar    None shows it if the logger "crossenc" is at INFO or DEBUG
+        activation_fn        for this call; one that the library has not is called with all logits [pairs, labels]
+        apply_softmax        over the labels, after the activation; of one label it changes nothing
+        convert_to_tensor    a tensor, by importing PyTorch; with neither this nor convert_to_numpy, a list of tensors
+        device               moves the model there first, for good, as to() does
+        """
+        _inputs.check_batch_size(batch_size)
+        if device is not None or pool is not None or processing_kwargs:
+            self._before_call(device, pool, processing_kwargs)
+        pairs, is_single = _inputs.as_pairs(inputs)
+        text = self._resolve_prompt(prompt, prompt_name)
+        if text:
+            pairs = _inputs.with_prompt(pairs, text)
+        scores = self._score(pairs, activation_fn, bool(apply_softmax), show_progress_bar)
+        result = _convert(scores, convert_to_numpy, convert_to_tensor)
+        return result[0] if is_single else result
+
+    @call_arguments("num_workers", "convert_to_numpy", "convert_to_tensor", "apply_softmax")
+    def rank(
+        self,
+        query: str,
+        documents: Any,
+        top_k: int | None = None,
+        return_documents: bool = False,
+        prompt_name: str | None = None,
+        prompt: str | None = None,
+        batch_size: int = 32,
+        show_progress_bar: bool | None = None,
+        activation_fn: Callable[..., Any] | None = None,
+        device: Any = None,
+        pool: Any = None,
+        chunk_size: int | None = None,
+    ) -> list[dict[str, Any]]:
+        """Documents by their score, best first: dictionaries of corpus_id, score and, if asked for, text. Equal scores
+        keep the order of the documents, and scores that are no number come last."""
+        if self.num_labels != 1:
+            raise ValueError(
+                f"{type(self).__name__}.rank() only works for models with num_labels=1. "
+                f"Consider using {type(self).__name__}.predict() with input pairs instead."
+            )
+        documents = _inputs.as_documents(documents)
+        scores = self.predict(
+            [(query, document) for document in documents], prompt_name, prompt, batch_size, show_progress_bar,
+            activation_fn, device=device, pool=pool, chunk_size=chunk_size,
+        )
+        order = np.argsort(-scores, kind="stable").tolist()[:top_k]
+        results: list[dict[str, Any]] = [{"corpus_id": index, "score": float(scores[index])} for index in order]
+        if return_documents:
+            for result in results:
+                result["text"] = documents[result["corpus_id"]]
+        return results
+
+    def _before_call(self, device: Any, pool: Any, processing_kwargs: dict[str, Any] | None) -> None:
+        if pool is not None:
+            raise NotImplementedError("pool: one model uses all cores of the CPU, and any number of threads may call it")
+        if processing_kwargs:
+            raise NotImplementedError("processing_kwargs: set max_seq_length of the model, or load a second one")
+        if device is not None:
+            self.to(device)
+
+    def _resolve_prompt(self, prompt: str | None, prompt_name: str | None) -> str | None:
+        if prompt is not None:
+            if prompt_name is not None:
+                logger.warning(
+                    "Provide either a `prompt`, a `prompt_name`, or neither, but not both. "
+                    "Ignoring the `prompt_name` in favor of `prompt`."
+                )
+            return prompt
+        if prompt_name is None:
+            return None if self.default_prompt_name is None else self.prompts.get(self.default_prompt_name)
+        if prompt_name not in self.prompts:
+            raise ValueError(
+                f"Prompt name '{prompt_name}' not found in the configured prompts dictionary with keys "
+                f"{list(self.prompts)!r}."
+            )
+        return self.prompts[prompt_name]
+
+    def _score(
+        self, pairs: list[Any], activation_fn: Callable[..., Any] | None, softmax: bool, show: bool | None
+    ) -> np.ndarray:
+        function = self._activation if activation_fn is None else _activations.check(activation_fn)
+        native = _activations.native_name(function)
+        if show is None:
+            show = logger.getEffectiveLevel() in (logging.INFO, logging.DEBUG)
+        arguments = (pairs, native or "Identity", softmax and native is not None)
+        if show and pairs:
+            with Progress(len(pairs)) as progress:
+                raw = self._handle.predict(*arguments, progress)
+        else:
+            raw = self._handle.predict(*arguments, None)
+        scores = np.frombuffer(raw, np.float32)
+        labels = self.num_labels
+        if native is not None or not pairs:
+            return scores if labels == 1 else scores.reshape(len(pairs), labels)
+        scores = _activations.apply(function, scores.reshape(len(pairs), labels))
+        if labels == 1 and scores.ndim > 1:
+            scores = scores[..., 0]
+        return _activations.Softmax()(scores) if softmax and scores.ndim > 1 else scores
+
+    # ---- properties
+
+    @property
+    def num_labels(self) -> int:
+        return int(self._description["num_labels"])
+
+    @property
+    def activation_fn(self) -> Callable[..., Any]:
+        """What is applied to logits. Settable."""
+        return self._activation
+
+    @activation_fn.setter
+    def activation_fn(self, function: Callable[..., Any]) -> None:
+        if function is None:
+            raise TypeError("activation_fn must be callable; crossenc.Identity() gives raw logits")
+        self._activation = _activations.check(function)
+
+    @property
+    def default_activation_function(self) -> Callable[..., Any]:
+        _warn_renamed("default_activation_function", "activation_fn")
+        return self.activation_fn
+
+    @property
+    def max_length(self) -> int:
+        _warn_renamed("max_length", "max_seq_length")
+        return self.max_seq_length
+
+    @max_length.setter
+    def max_length(self, value: int) -> None:
+        _warn_renamed("max_length", "max_seq_length")
+        self.max_seq_length = value
+
+    def __repr__(self) -> str:
+        try:
+            where = self.placement
+        except (ValueError, RuntimeError) as error:
+            return f"CrossEncoder({self._path!r}: {error})"
+        return (
+            f"CrossEncoder({self._path!r}, device={where.device!r}, state={where.state!r}, "
+            f"precision={where.precision!r}, num_labels={self.num_labels}, max_seq_length={self.max_seq_length})"
+        )
+
+
+def _warn_renamed(old: str, new: str) -> None:
+    warnings.warn(
+        f"The `{old}` property was renamed and is now deprecated. Please use `{new}` instead.",
+        category=DeprecationWarning, stacklevel=3,
+    )
+
+
+def _refuse_what_is_elsewhere(modules: Any, backend: Any, keep_in_fp32_modules: Any) -> None:
+    if modules is not None:
+        raise NotImplementedError("modules: crossenc loads whole models; give the folder of one")
+    if backend not in _BACKENDS:
+        raise ValueError(f"Unsupported backend '{backend}'. `backend` should be `torch`, `onnx`, or `openvino`.")
+    if backend != "torch":
+        raise NotImplementedError(
+            f"backend={backend!r}: crossenc has its own kernels and needs no other program's; leave backend out"
+        )
+    if keep_in_fp32_modules:
+        raise NotImplementedError(
+            "keep_in_fp32_modules: the classifier is always float32 here; precision=\"float32\" keeps all layers so"
+        )
+
+
+def _convert(scores: np.ndarray, convert_to_numpy: bool, convert_to_tensor: bool) -> Any:
+    if convert_to_tensor or not convert_to_numpy:
+        try:
+            import torch
+        except ImportError as error:
+            raise ImportError(
+                "a tensor was asked for, and PyTorch cannot be imported: leave convert_to_tensor and convert_to_numpy "
+                "out for an array"
+            ) from error
+        tensor = torch.from_numpy(scores)
+        return tensor if convert_to_tensor else list(tensor)
+    return scores if len(scores) else np.array([])
