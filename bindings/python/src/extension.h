@@ -32,8 +32,7 @@ PyObject *raise_error(const module_state *state, const ce_error *error);
 typedef struct text_pairs {
     ce_pair *pairs; /* [count]; point into owned */
     size_t count;
-    PyObject **owned; /* [owned_count] bytes */
-    size_t owned_count;
+    PyObject *owned; /* a list of bytes */
 } text_pairs;
 
 /* Encodes a list of (query, document) in lists or tuples. On success text_pairs_free releases what pairs holds. */

@@ -23,8 +23,9 @@ static void release(model_object *self) {
     ce_model *model = self->model;
     self->model = NULL;
     if (!model || self->process != (long)getpid()) return;
-    Py_BEGIN_ALLOW_THREADS ce_model_free(model);
-    Py_END_ALLOW_THREADS
+    PyThreadState *thread = PyEval_SaveThread();
+    ce_model_free(model);
+    PyEval_RestoreThread(thread);
 }
 
 /* The model for a call, which end() ends; NULL with an exception if there can be none. */
@@ -73,11 +74,12 @@ static int find_activation(const char *name, ce_activation *activation) {
 static int load(PyObject *object, const char *path, ce_load_options *options) {
     model_object *self = self_of(object);
     ce_error error = {0};
-    ce_status status;
     options->log = self->log == Py_None ? NULL : forward_log;
     options->log_user = self->log;
-    Py_BEGIN_ALLOW_THREADS status = ce_model_load(path, options, &self->model, &error);
-    Py_END_ALLOW_THREADS if (status != CE_OK) return raise_error(state_of(object), &error), -1;
+    PyThreadState *thread = PyEval_SaveThread();
+    ce_status status = ce_model_load(path, options, &self->model, &error);
+    PyEval_RestoreThread(thread);
+    if (status != CE_OK) return raise_error(state_of(object), &error), -1;
     ce_model_info info = {.size = sizeof info};
     if (ce_model_describe(self->model, &info, &error) != CE_OK) return raise_error(state_of(object), &error), -1;
     self->labels = info.num_labels;
@@ -129,7 +131,7 @@ static PyObject *model_close(PyObject *object, PyObject *none) {
     model_object *self = self_of(object);
     self->is_closing = true;
     if (self->calls == 0) release(self);
-    Py_RETURN_NONE;
+    return Py_BuildValue(""); /* None */
 }
 
 /* Scores into a new bytearray of float32 [count, labels]. */
@@ -140,9 +142,10 @@ static PyObject *score(PyObject *object, ce_model *model, const text_pairs *pair
     if (!scores) return NULL;
     float *values = (void *)PyByteArray_AsString(scores);
     ce_error error = {0};
-    ce_status status;
-    Py_BEGIN_ALLOW_THREADS status = ce_predict(model, pairs->pairs, pairs->count, options, values, &error);
-    Py_END_ALLOW_THREADS if (status == CE_OK && !PyErr_Occurred()) return scores;
+    PyThreadState *thread = PyEval_SaveThread();
+    ce_status status = ce_predict(model, pairs->pairs, pairs->count, options, values, &error);
+    PyEval_RestoreThread(thread);
+    if (status == CE_OK && !PyErr_Occurred()) return scores;
     Py_DECREF(scores);
     /* A progress callback or a signal that stopped the call says more than that it was stopped. */
     return PyErr_Occurred() ? NULL : raise_error(state_of(object), &error);
@@ -176,7 +179,7 @@ static PyObject *model_predict(PyObject *object, PyObject *args) {
 static PyObject *finish(PyObject *object, ce_status status, const ce_error *error) {
     end(object);
     if (status != CE_OK) return raise_error(state_of(object), error);
-    Py_RETURN_NONE;
+    return Py_BuildValue(""); /* None */
 }
 
 static PyObject *model_to(PyObject *object, PyObject *args) {
@@ -185,9 +188,10 @@ static PyObject *model_to(PyObject *object, PyObject *args) {
     ce_model *model = begin(object);
     if (!model) return NULL;
     ce_error error = {0};
-    ce_status status;
-    Py_BEGIN_ALLOW_THREADS status = ce_model_to(model, device, &error);
-    Py_END_ALLOW_THREADS return finish(object, status, &error);
+    PyThreadState *thread = PyEval_SaveThread();
+    ce_status status = ce_model_to(model, device, &error);
+    PyEval_RestoreThread(thread);
+    return finish(object, status, &error);
 }
 
 static PyObject *model_place(PyObject *object, PyObject *none) {
@@ -195,9 +199,10 @@ static PyObject *model_place(PyObject *object, PyObject *none) {
     ce_model *model = begin(object);
     if (!model) return NULL;
     ce_error error = {0};
-    ce_status status;
-    Py_BEGIN_ALLOW_THREADS status = ce_model_place(model, &error);
-    Py_END_ALLOW_THREADS return finish(object, status, &error);
+    PyThreadState *thread = PyEval_SaveThread();
+    ce_status status = ce_model_place(model, &error);
+    PyEval_RestoreThread(thread);
+    return finish(object, status, &error);
 }
 
 static PyObject *model_check(PyObject *object, PyObject *none) {
@@ -206,9 +211,10 @@ static PyObject *model_check(PyObject *object, PyObject *none) {
     if (!model) return NULL;
     ce_error error = {0};
     ce_health health = {.size = sizeof health};
-    ce_status status;
-    Py_BEGIN_ALLOW_THREADS status = ce_model_check(model, &health, &error);
-    Py_END_ALLOW_THREADS end(object);
+    PyThreadState *thread = PyEval_SaveThread();
+    ce_status status = ce_model_check(model, &health, &error);
+    PyEval_RestoreThread(thread);
+    end(object);
     return status == CE_OK ? health_report(&health) : raise_error(state_of(object), &error);
 }
 

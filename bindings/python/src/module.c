@@ -15,10 +15,10 @@ static PyObject *module_devices(PyObject *module, PyObject *none) {
     size_t count = 0;
     ce_device_info *infos = PyMem_Calloc(MAX_DEVICES, sizeof *infos);
     if (!infos) return PyErr_NoMemory();
-    ce_status status;
-    Py_BEGIN_ALLOW_THREADS status = ce_devices(infos, MAX_DEVICES, &count, &error);
-    Py_END_ALLOW_THREADS PyObject *list =
-        status == CE_OK ? PyList_New(0) : raise_error(PyModule_GetState(module), &error);
+    PyThreadState *thread = PyEval_SaveThread();
+    ce_status status = ce_devices(infos, MAX_DEVICES, &count, &error);
+    PyEval_RestoreThread(thread);
+    PyObject *list = status == CE_OK ? PyList_New(0) : raise_error(PyModule_GetState(module), &error);
     for (size_t i = 0; list && i < count && i < MAX_DEVICES; i++) {
         PyObject *device = device_description(&infos[i]);
         if (!device || PyList_Append(list, device) < 0) Py_CLEAR(list);

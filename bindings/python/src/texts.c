@@ -2,8 +2,6 @@
  * nothing the caller does to its lists matters while the interpreter's lock is given away. */
 #include "extension.h"
 
-enum { MAX_ENCODED = 2 }; /* of a pair: its query and its document */
-
 static bool is_pair(PyObject *item) { return PyList_Check(item) || PyTuple_Check(item); }
 
 /* Borrowed; item is a list or a tuple. */
@@ -35,9 +33,10 @@ static int add_text(const module_state *state, text_pairs *pairs, PyObject *text
                     ce_text *out) {
     PyObject *bytes = PyUnicode_AsUTF8String(text);
     if (!bytes) return not_encodable(state, index, which);
-    pairs->owned[pairs->owned_count++] = bytes;
     *out = (ce_text){PyBytes_AsString(bytes), (size_t)PyBytes_Size(bytes)};
-    return 0;
+    int status = PyList_Append(pairs->owned, bytes);
+    Py_DECREF(bytes);
+    return status;
 }
 
 /* previous is the query of the pair before, whose bytes serve again if it is the same object: the library then sees at
@@ -74,11 +73,9 @@ int text_pairs_create(const module_state *state, PyObject *list, text_pairs *pai
     Py_ssize_t count = PyList_Size(list);
     pairs->count = (size_t)count;
     pairs->pairs = PyMem_Calloc(pairs->count, sizeof *pairs->pairs);
-    pairs->owned = PyMem_Calloc(pairs->count, MAX_ENCODED * sizeof *pairs->owned);
-    if (!pairs->pairs || !pairs->owned) {
-        PyErr_NoMemory();
-        goto fail;
-    }
+    pairs->owned = PyList_New(0);
+    if (!pairs->pairs) PyErr_NoMemory();
+    if (!pairs->pairs || !pairs->owned) goto fail;
     PyObject *previous = NULL;
     for (Py_ssize_t i = 0; i < count; i++) {
         PyObject *item = PyList_GetItem(list, i);
@@ -91,8 +88,7 @@ fail:
 }
 
 void text_pairs_free(text_pairs *pairs) {
-    for (size_t i = 0; i < pairs->owned_count; i++) Py_DECREF(pairs->owned[i]);
-    PyMem_Free(pairs->owned);
+    Py_XDECREF(pairs->owned);
     PyMem_Free(pairs->pairs);
     *pairs = (text_pairs){0};
 }
