@@ -175,11 +175,10 @@ static void run_heads(void *argument, size_t task, size_t worker) {
 static void split_heads(attention_job *job, const cei_attention_args *args) {
     const size_t workers = job->device->workers, wanted = workers > 1 ? 4 * workers : 1;
     job->groups = cei_cpu_min(cei_cpu_divide_up(2 * wanted, args->sequences), args->heads);
+    const size_t tasks = args->sequences * job->groups, queries = args->first_only ? 1 : args->longest;
+    const size_t most = cei_cpu_divide_up(queries, FEWEST_QUERIES);
     job->parts = 1;
-    const size_t tasks = args->sequences * job->groups;
-    if (tasks >= wanted || args->first_only) return;
-    const size_t most = cei_cpu_divide_up(args->longest, FEWEST_QUERIES);
-    job->parts = cei_cpu_min(cei_cpu_divide_up(wanted, tasks), most ? most : 1);
+    while (tasks * job->parts < wanted && job->parts < most) job->parts++;
 }
 
 ce_status cei_cpu_attention(cei_stream *stream, const cei_attention_args *args, ce_error *error) {
