@@ -31,7 +31,7 @@ CMOCKA_END = re.compile(r"\[ *(OK|FAILED|SKIPPED|ERROR) *\] ([^\[]+)$")
 PYTEST_END = re.compile(r"^=+ (.*) in [\d.]+s(?: \([\d:]+\))? =+$")
 PYTEST_COUNT = re.compile(r"(\d+) (passed|failed|skipped|error|errors|xfailed|xpassed)")
 PYTEST_NAMED = re.compile(r"^(FAILED|ERROR) (.+?)(?: - (.*))?$")
-PYTEST_SKIP = re.compile(r"^SKIPPED \[(\d+)\] (.+?:\d+): (.*)$")
+PYTEST_SKIP = re.compile(r"^SKIPPED \[(\d+)\] (\S+?(?::\d+)?): (.*)$")
 PYTEST_OUTCOME = {"passed": PASSED, "xfailed": SKIPPED, "skipped": SKIPPED}
 
 

@@ -29,9 +29,10 @@ SKIP: no model here
 PYTEST = """test_x.py::test_a PASSED [ 50%]
 =========================== short test summary info ============================
 SKIPPED [2] test_x.py:10: not on this machine
+SKIPPED [3] test_x.py: nowhere: today
 FAILED test_x.py::test_b - assert 0
 ERROR test_x.py::test_d - ValueError: x
-========= 1 failed, 3 passed, 2 skipped, 1 error in 0.02s =========
+========= 1 failed, 3 passed, 5 skipped, 1 error in 0.02s =========
 """
 
 
@@ -64,8 +65,9 @@ def test_bad_end_after_good_cases_is_a_failure():
 
 def test_pytest_is_counted():
     cases = summary.cases_of("fail", 0, PYTEST)
-    assert counted(cases) == (3, 2, 2)
+    assert counted(cases) == (3, 2, 5)
     assert ["test_x.py::test_d", "failed", "ValueError: x"] in cases
+    assert cases.count(["test_x.py", "skipped", "nowhere: today"]) == 3
 
 
 @pytest.mark.parametrize("status, output, expected", [
