@@ -1,11 +1,8 @@
-/* features.c - what the processor can do, what it calls itself, and which kernels that gives. Relies on CPUID and XCR0
- * on x86-64, where feature bits and the maker's name decide: hypervisors mask model numbers. */
+/* features.c - what the processor can do, and which kernels that gives. Relies on CPUID and XCR0 on x86-64, where
+ * feature bits and the maker's name decide: hypervisors mask model numbers. */
 #include "device/cpu/kernels.h"
 
 #include <crossenc/model.h>
-
-#include <stdio.h>
-#include <string.h>
 
 #if defined(__x86_64__)
 #include <cpuid.h>
@@ -79,46 +76,10 @@ static bool has_fast_bf16(void) {
     return !(b == signature_INTEL_ebx && c == signature_INTEL_ecx && d == signature_INTEL_edx);
 }
 
-/* The brand string of leaves 0x80000002 to 0x80000004, 16 characters each. */
-static void read_brand(char brand[49]) {
-    unsigned registers[12] = {0};
-    brand[0] = brand[48] = '\0';
-    if ((unsigned)__get_cpuid_max(0x80000000, NULL) < 0x80000004) return;
-    for (unsigned leaf = 0; leaf < 3; leaf++) {
-        unsigned *r = registers + 4 * leaf;
-        __get_cpuid(0x80000002 + leaf, &r[0], &r[1], &r[2], &r[3]);
-    }
-    memcpy(brand, registers, sizeof registers);
-}
-
-void cei_cpu_model_name(char *name, size_t size) {
-    char brand[49];
-    read_brand(brand);
-    const char *start = brand + strspn(brand, " ");
-    size_t length = strlen(start);
-    while (length > 0 && start[length - 1] == ' ') length--;
-    snprintf(name, size, "%.*s", (int)length, start);
-}
-
 #else
 
 uint64_t cei_cpu_detect(void) { return 0; }
 bool cei_cpu_request_amx(void) { return false; }
-
-/* The value of the first line of /proc/cpuinfo or the device tree that names the processor. */
-void cei_cpu_model_name(char *name, size_t size) {
-    if (size == 0) return;
-    name[0] = '\0';
-    FILE *file = fopen("/proc/cpuinfo", "re");
-    if (!file) return;
-    char line[256];
-    while (name[0] == '\0' && fgets(line, sizeof line, file)) {
-        const char *value = strchr(line, ':');
-        if (value && strncmp(line, "model name", 10) == 0)
-            snprintf(name, size, "%.*s", (int)strcspn(value + 2, "\n"), value + 2);
-    }
-    fclose(file);
-}
 
 #endif
 
@@ -153,21 +114,4 @@ void cei_cpu_choose_kernels(uint64_t disable, cei_cpu_kernels *kernels) {
 #else
     (void)usable;
 #endif
-}
-
-/* The base tier's own, then what the others add, by the names that Linux has for them. */
-void cei_cpu_features(const cei_cpu_kernels *kernels, char *features, size_t size) {
-    static const struct {
-        uint64_t tier;
-        const char *name;
-    } names[] = {{CE_CPU_AVX_VNNI, "avx_vnni"},
-                 {CE_CPU_AVX512_VNNI, "avx512_vnni"},
-                 {CE_CPU_AVX512_BF16, "avx512_bf16"},
-                 {CE_CPU_AMX_BF16, "amx_bf16"},
-                 {CE_CPU_AMX_INT8, "amx_int8"}};
-    snprintf(features, size, "%s", kernels->features);
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        const size_t used = strlen(features);
-        if (kernels->tiers & names[i].tier) snprintf(features + used, size - used, " %s", names[i].name);
-    }
 }
