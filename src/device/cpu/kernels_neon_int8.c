@@ -49,11 +49,6 @@ INLINE void finish_row(const cei_cpu_low_product *p, size_t row, const int32x4_t
 
 #include "device/cpu/neon_low.tmpl.h"
 
-static void prepare(const float *x, size_t x_stride, size_t rows, size_t depth, void *a, size_t a_stride,
-                    cei_row_scale *scales) {
-    prepare_int8(x, x_stride, rows, depth, a, a_stride, scales, STEP);
-}
-
 static double peak(size_t rounds) {
     int32x4_t v[CHAINS];
     int8x8_t x = vdup_n_s8(3);
@@ -66,7 +61,6 @@ static double peak(size_t rounds) {
     return 2.0 * 8 * CHAINS * (double)rounds;
 }
 
-void cei_cpu_fill_neon_int8(cei_cpu_kernels *kernels) {
-    kernels->int8 = (cei_cpu_low){
-        .group = GROUP, .step = STEP, .element = 1, .prepare = prepare, .multiply = multiply, .peak = peak};
-}
+#include "device/cpu/neon_int8.tmpl.h"
+
+void cei_cpu_fill_neon_int8(cei_cpu_kernels *kernels) { fill_int8(kernels); }

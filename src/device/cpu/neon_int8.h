@@ -62,14 +62,6 @@ INLINE void prepare_row(const float *x, size_t depth, size_t padded, uint8_t *to
     memset(to + depth, 0, padded - depth);
 }
 
-INLINE void prepare_int8(const float *x, size_t x_stride, size_t rows, size_t depth, void *a, size_t a_stride,
-                         cei_row_scale *scales, size_t step) {
-    for (size_t r = 0; r < rows; r++, x += x_stride) {
-        scales[r] = find_scale(x, depth);
-        prepare_row(x, depth, (depth + step - 1) / step * step, (uint8_t *)a + r * a_stride, scales[r]);
-    }
-}
-
 /* So that sums of a measurement are computed. */
 INLINE void keep_sums(const int32x4_t *v, const size_t count) {
     int32x4_t all = v[0];
