@@ -14,9 +14,6 @@ enum { SCORES = 48 * 1024, FEWEST_ROWS = 14 };
 /* Queries are split over tasks in parts of at least this. */
 enum { FEWEST_QUERIES = 64 };
 
-/* Floats of a cache line. */
-enum { LINE = 64 / sizeof(float) };
-
 static size_t query_block(size_t length) {
     const size_t rows = SCORES / cei_cpu_padded(length);
     return rows < FEWEST_ROWS ? FEWEST_ROWS : rows > 112 ? 112 : rows / FEWEST_ROWS * FEWEST_ROWS;
@@ -76,7 +73,7 @@ static head find_head(const attention_job *job, size_t sequence, size_t index, s
 /* Brings the next head's part of some rows into the second-level cache. */
 static void fetch_rows(const attention_job *job, const float *rows, size_t stride, size_t count) {
     for (size_t r = 0; r < count; r++) {
-        for (size_t i = 0; i < job->head_size; i += LINE)
+        for (size_t i = 0; i < job->head_size; i += CEI_CPU_LINE)
             __builtin_prefetch(rows + r * stride + job->head_size + i, 0, 2);
     }
 }

@@ -18,6 +18,9 @@ typedef struct cei_cpu_buffer {
     uint8_t *data; /* aligned to CEI_BUFFER_ALIGNMENT at least */
 } cei_cpu_buffer;
 
+/* Floats of a cache line. */
+enum { CEI_CPU_LINE = 16 };
+
 /* Scratch memory of one worker, in floats. Every part begins on a cache line. */
 typedef struct cei_cpu_scratch_plan {
     size_t rows;                                   /* a block of activations copied or rounded for a product */

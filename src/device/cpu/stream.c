@@ -7,13 +7,10 @@
 
 #include <string.h>
 
-/* Floats of a cache line; parts of scratch memory begin on one. */
-enum { LINE = 16 };
-
 size_t cei_cpu_padded(size_t columns) {
-    const size_t stride = cei_cpu_divide_up(columns, LINE) * LINE + LINE;
+    const size_t stride = cei_cpu_divide_up(columns, CEI_CPU_LINE) * CEI_CPU_LINE + CEI_CPU_LINE;
     /* A multiple of 4 KiB would map all rows of a tile to the same set of the first-level cache. */
-    return stride % 1024 == 0 ? stride + LINE : stride;
+    return stride % 1024 == 0 ? stride + CEI_CPU_LINE : stride;
 }
 
 /* Overflow anywhere makes the plan unusable: sizes come from config files. */
@@ -25,8 +22,8 @@ typedef struct planner {
 static size_t place(planner *p, size_t a, size_t b) {
     const size_t at = p->total;
     size_t floats, end;
-    p->fits = p->fits && cei_mul_size(a, b, &floats) && cei_add_size(floats, LINE - 1, &floats) &&
-              cei_add_size(at, floats / LINE * LINE, &end);
+    p->fits = p->fits && cei_mul_size(a, b, &floats) && cei_add_size(floats, CEI_CPU_LINE - 1, &floats) &&
+              cei_add_size(at, floats / CEI_CPU_LINE * CEI_CPU_LINE, &end);
     if (p->fits) p->total = end;
     return at;
 }
