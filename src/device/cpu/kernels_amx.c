@@ -16,10 +16,9 @@
 
 #include "device/cpu/bfloat16_avx512.h"
 #include "device/cpu/int8_avx512.h"
+#include "device/cpu/loops.h"
 
 #include <immintrin.h>
-
-#define INLINE static inline __attribute__((always_inline))
 
 /* What has no operands that say so may not be moved across: gcc's tile loads do not tell that they read memory. */
 #define BARRIER() __asm__ volatile("" ::: "memory")

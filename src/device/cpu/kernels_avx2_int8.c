@@ -6,9 +6,9 @@
  * as fast, because both wait for the same multipliers. A panel's bytes become int16 as they are loaded. */
 #include "device/cpu/kernels.h"
 
-#include <immintrin.h>
+#include "device/cpu/loops.h"
 
-#define INLINE static inline __attribute__((always_inline))
+#include <immintrin.h>
 
 /* A tile is TILE_ROWS x 16: 12 accumulators, two registers of weights, one of activations, one product. A panel is one
  * tile wide, or two in the AVX-512 tier, which has panels of 32 columns. */
@@ -19,8 +19,6 @@ static const int32_t lane_masks[2 * LANES] = {-1, -1, -1, -1, -1, -1, -1, -1, 0,
 INLINE __m256i first_lanes(size_t count) {
     return _mm256_loadu_si256((const __m256i *)(const void *)(lane_masks + LANES - (count < LANES ? count : LANES)));
 }
-
-INLINE size_t left(size_t columns, size_t i) { return columns > i ? columns - i : 0; }
 
 /* ---- products ----------------------------------------------------------------------------------------------- */
 

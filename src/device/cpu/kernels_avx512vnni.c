@@ -6,10 +6,10 @@
 #include "device/cpu/kernels.h"
 
 #include "device/cpu/int8_avx512.h"
+#include "device/cpu/loops.h"
 
 #include <immintrin.h>
 
-#define INLINE static inline __attribute__((always_inline))
 #define TILES(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14)
 
 typedef __m512i sums;

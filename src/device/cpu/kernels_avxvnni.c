@@ -5,9 +5,10 @@
  * exactly. Activations keep their zero, which is taken away from the sums. */
 #include "device/cpu/kernels.h"
 
+#include "device/cpu/loops.h"
+
 #include <immintrin.h>
 
-#define INLINE static inline __attribute__((always_inline))
 #define TILES(X) X(1) X(2) X(3) X(4) X(5) X(6)
 
 typedef __m256i sums;
