@@ -19,16 +19,18 @@ from ._placement import Health, Placement
 Self = TypeVar("Self", bound="PlacedModel")
 
 _PLACES = ("eager", "deferred")
+_COPY = ("a model is not changed here: copy its folder (path), or make one in another precision with `crossenc "
+         "convert`")
+_TRAIN = "crossenc does not train: train with Sentence Transformers, and load the folder that it saves"
 # Names of the reference that make no sense here, and what to do instead. Asking for them is an AttributeError.
 _ELSEWHERE = {
     "model": "there is no model of transformers in it; CrossEncoder itself has to(), device, config and max_seq_length",
     "transformers_model": "there is no model of transformers in it",
     "tokenizer": "the tokenizer is the library's; max_seq_length sets the maximal length",
-    "fit": "crossenc does not train: train with Sentence Transformers, and load the folder that it saves",
-    "old_fit": "crossenc does not train: train with Sentence Transformers, and load the folder that it saves",
-    "save": "a model is not changed here: copy its folder, or make one in another precision with `crossenc convert`",
-    "save_pretrained": "a model is not changed here: copy its folder (path), or make one in another precision with "
-                       "`crossenc convert`",
+    "fit": _TRAIN,
+    "old_fit": _TRAIN,
+    "save": _COPY,
+    "save_pretrained": _COPY,
     "push_to_hub": "a model is not changed here: its folder (path) can be uploaded with `hf upload`",
     "start_multi_process_pool": "one model uses all cores of the CPU, and any number of threads may call it",
     "compile": "there is nothing to compile: kernels are chosen for the processor when the model is loaded",
@@ -98,8 +100,7 @@ class PlacedModel:
         if precision is not None and precision != self.placement.precision:
             self._reopen(precision=precision, **({} if device is None else {"device": device}))
         elif device is not None:
-            handle = self._handle
-            handle.placement()
+            self._handle.placement()  # as in _reopen
             with self._lock:
                 self._handle.to(device)
         return self
