@@ -1,4 +1,4 @@
-"""A model of the library and where it is: what all classes of models share. Knows nothing of pairs or scores.
+"""A model of the library and where it is: what all classes of models share. Knows nothing of texts or scores.
 
 A PlacedModel holds a handle, an object of the extension. What the library fixes at load (precision, maximal length) is
 changed by loading anew and swapping the handle: calls in flight finish on the old one, which goes with the last of them,
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import threading
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from . import _crossenc
 from ._arguments import Options, count, precision_name
@@ -19,26 +19,36 @@ from ._placement import Health, Placement
 Self = TypeVar("Self", bound="PlacedModel")
 
 _PLACES = ("eager", "deferred")
+_POOL = "one model uses all cores of the CPU, and any number of threads may call it"
 _COPY = ("a model is not changed here: copy its folder (path), or make one in another precision with `crossenc "
          "convert`")
+_TOKENS = "texts become tokens in the library; SentenceTransformer's encode(output_value=None) has their ids"
+_MODULES = "the modules are the library's; max_seq_length, config and to() are the model's own"
 _TRAIN = "crossenc does not train: train with Sentence Transformers, and load the folder that it saves"
 # Names of the reference that make no sense here, and what to do instead. Asking for them is an AttributeError.
 _ELSEWHERE = {
-    "model": "there is no model of transformers in it; CrossEncoder itself has to(), device, config and max_seq_length",
+    "model": "there is no model of transformers in it; it has to(), device, config and max_seq_length itself",
     "transformers_model": "there is no model of transformers in it",
     "tokenizer": "the tokenizer is the library's; max_seq_length sets the maximal length",
+    "tokenize": _TOKENS,
+    "preprocess": _TOKENS,
+    "_first_module": _MODULES,
+    "_last_module": _MODULES,
     "fit": _TRAIN,
     "old_fit": _TRAIN,
     "save": _COPY,
     "save_pretrained": _COPY,
     "push_to_hub": "a model is not changed here: its folder (path) can be uploaded with `hf upload`",
-    "start_multi_process_pool": "one model uses all cores of the CPU, and any number of threads may call it",
+    "start_multi_process_pool": _POOL,
+    "encode_multi_process": _POOL,
     "compile": "there is nothing to compile: kernels are chosen for the processor when the model is loaded",
 }
 
 
 class PlacedModel:
     """Settings, handle and device of a model. Safe in threads."""
+
+    _kind: ClassVar[type[Any]] = _crossenc.Model  # of the handle
 
     def _open(self, path: str, options: Options, place: str) -> None:
         if place not in _PLACES:
@@ -50,8 +60,8 @@ class PlacedModel:
         self._handle = self._load(options, place)
         self._description: dict[str, Any] = self._handle.describe()
 
-    def _load(self, options: Options, place: str) -> _crossenc.Model:
-        return _crossenc.Model(
+    def _load(self, options: Options, place: str) -> Any:
+        return self._kind(
             os.fsencode(self._path), options.device, place == "deferred", options.precision, options.threads, None,
             options.max_length, options.num_labels, self._log,
         )
@@ -136,12 +146,21 @@ class PlacedModel:
         """Runs the known input again and compares the bits with those at placement; raises if they differ."""
         return Health(**self._handle.check())
 
+    def _before_call(self, device: Any, pool: Any, processing_kwargs: dict[str, Any] | None) -> None:
+        """What calls take as the reference's do, to move the model or to be refused."""
+        if pool is not None:
+            raise NotImplementedError(f"pool: {_POOL}")
+        if processing_kwargs:
+            raise NotImplementedError("processing_kwargs: set max_seq_length of the model, or load a second one")
+        if device is not None:
+            self.to(device)
+
     # ---- what it is
 
     @property
     def config(self) -> Config:
         """config.json of the model's folder."""
-        return Config(self._path, self._description["labels"])
+        return Config(self._path, self._description.get("labels"))
 
     @property
     def dtype(self) -> str:
@@ -150,7 +169,7 @@ class PlacedModel:
 
     @property
     def max_seq_length(self) -> int:
-        """Tokens of a pair, special ones included; longer pairs are truncated. Setting it loads the model anew."""
+        """Tokens of a text or pair, special ones included; longer ones are truncated. Setting it loads the model anew."""
         return int(self._description["max_length"])
 
     @max_seq_length.setter
