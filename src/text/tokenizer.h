@@ -13,6 +13,10 @@ typedef struct cei_tokenizer cei_tokenizer;
 ce_status cei_tokenizer_load(const char *folder, cei_tokenizer **tokenizer, ce_error *error);
 void cei_tokenizer_free(cei_tokenizer *tokenizer); /* NULL is fine */
 
+/* Puts texts into lower case before all else, unless the tokenizer does so already. Call before the tokenizer is
+ * shared. Errors: UNSUPPORTED (its normalizer has no room for another step). */
+ce_status cei_tokenizer_lowercase(cei_tokenizer *tokenizer, ce_error *error);
+
 const char *cei_tokenizer_kind(const cei_tokenizer *tokenizer);       /* "WordPiece" */
 size_t cei_tokenizer_vocab_size(const cei_tokenizer *tokenizer);      /* 1 + the largest id */
 size_t cei_tokenizer_max_length(const cei_tokenizer *tokenizer);      /* model_max_length; SIZE_MAX if none is set */
