@@ -150,8 +150,8 @@ typedef struct ce_placement_report {
     uint32_t tensors_verified; /* of them, those whose checksum was computed on the device and agrees */
     uint32_t tensors_unused;   /* tensors in the files that the model does not read */
     bool self_tested;          /* the known input ran end to end and agrees */
-    double self_test_error;    /* largest deviation of its logits from the reference's,
-                                  |a - b| / (1 + |b|) */
+    double self_test_error;    /* largest deviation of its logits from the reference's, |a - b| / (1 + |b|); of a
+                                  bi-encoder's values, |a - b| / (r + |b|), r the root mean square of the embedding */
     double self_test_bound;    /* the most that is allowed */
     bool fell_back;            /* "auto" passed over a device that failed; see fallback_reason */
     char fallback_reason[256];

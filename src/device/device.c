@@ -78,7 +78,8 @@ ce_status cei_device_measure(cei_device *device, ce_precision precision, bool wi
 }
 
 const char *cei_op_name(cei_op op) {
-    static const char *const names[CEI_OP_COUNT] = {"embed", "norm", "linear", "attention", "gather"};
+    static const char *const names[CEI_OP_COUNT] = {"embed",  "norm", "linear",   "attention",
+                                                    "gather", "pool", "normalize"};
     return (unsigned)op < CEI_OP_COUNT ? names[op] : "unknown";
 }
 
@@ -210,4 +211,19 @@ ce_status cei_gather(cei_stream *stream, const cei_gather_args *args, ce_error *
         !holds(stream, args->out, args->count, args->columns))
         return bad(error, "gather: a matrix outside its buffer");
     return stream->device->table->gather(stream, args, error);
+}
+
+ce_status cei_pool_rows(cei_stream *stream, const cei_pool_args *args, ce_error *error) {
+    if ((unsigned)args->pooling >= CEI_POOL_COUNT) return bad(error, "pool: unknown pooling");
+    if (args->sequences >= INT_MAX || !holds(stream, args->x, args->tokens, args->columns) ||
+        !holds(stream, args->offsets, args->sequences + 1, 1) ||
+        !holds_strided(stream, args->out, args->sequences, args->columns))
+        return bad(error, "pool: a matrix outside its buffer");
+    return stream->device->table->pool(stream, args, error);
+}
+
+ce_status cei_normalize_rows(cei_stream *stream, const cei_normalize_args *args, ce_error *error) {
+    if (!holds(stream, args->x, args->rows, args->columns) || !holds(stream, args->out, args->rows, args->columns))
+        return bad(error, "normalize: a matrix outside its buffer");
+    return stream->device->table->normalize(stream, args, error);
 }

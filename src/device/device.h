@@ -133,7 +133,16 @@ ce_status cei_read(cei_stream *stream, void *to, cei_slice from, size_t bytes, c
  * Rules for all: out may not overlap an input unless said. The result for a row depends on that row's inputs alone,
  * never on the other rows, their number or the threads, to the bit. Errors: DEVICE_*. */
 
-typedef enum cei_op { CEI_OP_EMBED, CEI_OP_NORM, CEI_OP_LINEAR, CEI_OP_ATTENTION, CEI_OP_GATHER, CEI_OP_COUNT } cei_op;
+typedef enum cei_op {
+    CEI_OP_EMBED,
+    CEI_OP_NORM,
+    CEI_OP_LINEAR,
+    CEI_OP_ATTENTION,
+    CEI_OP_GATHER,
+    CEI_OP_POOL,
+    CEI_OP_NORMALIZE,
+    CEI_OP_COUNT
+} cei_op;
 
 const char *cei_op_name(cei_op op);
 
@@ -226,5 +235,35 @@ typedef struct cei_gather_args {
     cei_slice out;
 } cei_gather_args;
 ce_status cei_gather(cei_stream *stream, const cei_gather_args *args, ce_error *error);
+
+/* How the rows x_1 .. x_n of a sequence become one. The first `skipped` of them don't count, though their places do. */
+typedef enum cei_pooling {
+    CEI_POOL_FIRST,     /* the first row that counts; x_1 if none does */
+    CEI_POOL_MAX,       /* the greatest value of each column; -infinity if no row counts */
+    CEI_POOL_MEAN,      /* sum x_i / count of the rows that count, here and below 0 if none does */
+    CEI_POOL_MEAN_SQRT, /* sum x_i / sqrt(count) */
+    CEI_POOL_WEIGHTED,  /* sum i x_i / sum i */
+    CEI_POOL_LAST,      /* x_n */
+    CEI_POOL_COUNT
+} cei_pooling;
+
+/* out[s] = the pooled rows offsets[s] .. offsets[s + 1] - 1 of x [tokens, columns]; zeros for a sequence without rows.
+ */
+typedef struct cei_pool_args {
+    size_t tokens, sequences, columns;
+    cei_slice x;
+    cei_slice offsets; /* int32 [sequences + 1], from 0 to tokens */
+    cei_pooling pooling;
+    size_t skipped; /* rows of each sequence */
+    cei_strided out;
+} cei_pool_args;
+ce_status cei_pool_rows(cei_stream *stream, const cei_pool_args *args, ce_error *error);
+
+/* out[r] = x[r] / max(|x[r]|, 1e-12), |x| the Euclidean norm, [rows, columns]. out may be x. */
+typedef struct cei_normalize_args {
+    size_t rows, columns;
+    cei_slice x, out;
+} cei_normalize_args;
+ce_status cei_normalize_rows(cei_stream *stream, const cei_normalize_args *args, ce_error *error);
 
 #endif

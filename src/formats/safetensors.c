@@ -31,7 +31,7 @@ struct cei_checkpoint {
     char *path;
     shard *shards; /* sorted by name */
     size_t shard_count;
-    cei_tensor *tensors; /* of all shards, sorted by name; the strings are the headers' */
+    cei_tensor *tensors; /* of all shards, sorted by name */
     size_t count;
     uint64_t bytes;
 };
@@ -253,6 +253,56 @@ void cei_checkpoint_close(cei_checkpoint *checkpoint) {
     cei_free(checkpoint->tensors);
     cei_free(checkpoint->path);
     cei_free(checkpoint);
+}
+
+/* ---- adding ------------------------------------------------------------------------------------------------- */
+
+/* Renames the tensors of a shard to FOLDER/NAME. */
+static ce_status rename_tensors(cei_header *header, const char *folder, ce_error *error) {
+    size_t bytes = 1, prefix = strlen(folder) + 1;
+    for (size_t i = 0; i < header->count; i++) bytes += prefix + strlen(header->tensors[i].name) + 1;
+    char *names = cei_alloc(bytes, 1), *at = names;
+    if (!names) return cei_fail_memory(error, folder, bytes);
+    for (size_t i = 0; i < header->count; i++) {
+        const size_t length = prefix + strlen(header->tensors[i].name);
+        snprintf(at, length + 1, "%s/%s", folder, header->tensors[i].name);
+        header->tensors[i].name = at;
+        at += length + 1;
+    }
+    cei_free(header->names);
+    header->names = names;
+    return CE_OK;
+}
+
+/* Takes the shards of another checkpoint, which is left empty. Its tables of tensors are made anew. */
+static ce_status take_shards(cei_checkpoint *checkpoint, cei_checkpoint *other, ce_error *error) {
+    const size_t own = checkpoint->shard_count, total = own + other->shard_count;
+    shard *shards = cei_resize(checkpoint->shards, total, sizeof *shards);
+    if (!shards) return cei_fail_memory(error, other->path, total * sizeof *shards);
+    checkpoint->shards = shards;
+    memcpy(shards + own, other->shards, other->shard_count * sizeof *shards);
+    cei_checkpoint merged = {.path = checkpoint->path, .shards = shards, .shard_count = total};
+    ce_status status = merge_tensors(&merged, error);
+    if (status != CE_OK) {
+        cei_free(merged.tensors);
+        return status;
+    }
+    cei_free(checkpoint->tensors);
+    *checkpoint = merged;
+    other->shard_count = 0;
+    return CE_OK;
+}
+
+ce_status cei_checkpoint_add(cei_checkpoint *checkpoint, const char *root, const char *folder, ce_error *error) {
+    cei_checkpoint *other = NULL;
+    char *path = cei_join_path(root, folder);
+    ce_status status = path ? cei_checkpoint_open(path, &other, error) : cei_fail_memory(error, folder, 0);
+    for (size_t i = 0; status == CE_OK && i < other->shard_count; i++)
+        status = rename_tensors(&other->shards[i].header, folder, error);
+    if (status == CE_OK) status = take_shards(checkpoint, other, error);
+    cei_checkpoint_close(other);
+    cei_free(path);
+    return status;
 }
 
 /* ---- identity ----------------------------------------------------------------------------------------------- */

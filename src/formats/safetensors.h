@@ -32,6 +32,10 @@ typedef struct cei_checkpoint cei_checkpoint;
 ce_status cei_checkpoint_open(const char *folder, cei_checkpoint **checkpoint, ce_error *error);
 void cei_checkpoint_close(cei_checkpoint *checkpoint); /* NULL is fine */
 
+/* Adds the tensors of another folder's checkpoint, each named FOLDER/NAME after the folder's place in the model:
+ * "2_Dense/linear.weight". Errors: those of open. On failure the checkpoint is as before. */
+ce_status cei_checkpoint_add(cei_checkpoint *checkpoint, const char *root, const char *folder, ce_error *error);
+
 /* CE_OK if the files still are what they were at open; IO, naming the file, if one was changed or replaced. */
 ce_status cei_checkpoint_verify(const cei_checkpoint *checkpoint, ce_error *error);
 

@@ -9,19 +9,44 @@
 static const cei_architecture *const architectures[] = {&cei_bert};
 enum { ARCHITECTURES = sizeof architectures / sizeof architectures[0] };
 
-ce_status cei_architecture_find(const cei_config *config, const cei_architecture **architecture, ce_error *error) {
+static bool is_classifier(const cei_config *config, const cei_architecture *candidate) {
+    return *config->architecture ? strcmp(config->architecture, candidate->classifier) == 0
+                                 : strcmp(config->model_type, candidate->model_type) == 0;
+}
+
+static bool is_encoder(const cei_config *config, const cei_architecture *candidate) {
+    return *config->model_type ? strcmp(config->model_type, candidate->model_type) == 0
+                               : strcmp(config->architecture, candidate->encoder) == 0 ||
+                                     strcmp(config->architecture, candidate->classifier) == 0;
+}
+
+static ce_status fail_unknown(const cei_config *config, bool encoder, ce_error *error) {
     char known[256] = "";
+    bool other = false; /* its encoder is known, without the head that is asked for */
     for (size_t i = 0; i < ARCHITECTURES; i++) {
         const cei_architecture *candidate = architectures[i];
-        bool named = strcmp(config->architecture, candidate->name) == 0;
-        if (named || (!*config->architecture && strcmp(config->model_type, candidate->model_type) == 0)) {
-            *architecture = candidate;
-            return CE_OK;
-        }
-        size_t length = strlen(known);
-        snprintf(known + length, sizeof known - length, "%s%s", length ? ", " : "", candidate->name);
+        const size_t length = strlen(known);
+        snprintf(known + length, sizeof known - length, "%s%s", length ? ", " : "",
+                 encoder ? candidate->model_type : candidate->classifier);
+        other = other || (!encoder && strcmp(config->architecture, candidate->encoder) == 0);
     }
     return cei_fail(error, CE_ERR_UNSUPPORTED,
-                    "%s: architecture \"%.64s\" (model_type \"%.64s\") is not supported; supported: %s", config->path,
-                    config->architecture, config->model_type, known);
+                    "%s: architecture \"%.64s\" (model_type \"%.64s\") is not supported; supported: %s%s", config->path,
+                    config->architecture, config->model_type, known,
+                    other ? ". It is an encoder without a classifier: a bi-encoder is loaded with ce_encoder_load "
+                            "(crossenc encode)"
+                          : "");
+}
+
+ce_status cei_architecture_find(const cei_config *config, const cei_architecture **architecture, ce_error *error) {
+    for (size_t i = 0; i < ARCHITECTURES; i++)
+        if (is_classifier(config, *architecture = architectures[i])) return CE_OK;
+    return fail_unknown(config, false, error);
+}
+
+ce_status cei_architecture_find_encoder(const cei_config *config, const cei_architecture **architecture,
+                                        ce_error *error) {
+    for (size_t i = 0; i < ARCHITECTURES; i++)
+        if (is_encoder(config, *architecture = architectures[i])) return CE_OK;
+    return fail_unknown(config, true, error);
 }

@@ -7,45 +7,39 @@
 #define CEI_ARCHITECTURE_H
 
 #include "model/config.h"
-#include "model/plan.h"
-
-/* A packed batch, in host memory: sequence s is tokens offsets[s] .. offsets[s + 1] - 1. */
-typedef struct cei_batch {
-    size_t tokens, sequences, longest;
-    const int32_t *ids, *types, *positions; /* [tokens] */
-    const int32_t *offsets;                 /* [sequences + 1] */
-} cei_batch;
-
-/* What an architecture makes of a config; each has its own, which begins with this. */
-typedef struct cei_network {
-    const struct cei_architecture *architecture;
-    size_t labels;
-    size_t widest;          /* columns of the widest activation */
-    size_t head_size;       /* columns of one attention head */
-    ce_precision precision; /* of attention; set by load */
-} cei_network;
+#include "model/network.h"
 
 typedef struct cei_architecture {
-    const char *name;       /* as in config.json's architectures */
-    const char *model_type; /* as in config.json's model_type */
-    unsigned ops;           /* bit 1 << cei_op for each operation that forward calls */
+    const char *model_type; /* as in config.json's model_type: "bert" */
+    const char *encoder;    /* as in its architectures: the encoder alone, "BertModel" */
+    const char *classifier; /* with its classification head: "BertForSequenceClassification" */
+    unsigned ops;           /* bit 1 << cei_op for each operation that encode calls */
 
-    /* Checks the config and declares the weights. The checkpoint is for names that differ between writers; values are
+    /* Checks the config and declares the encoder's weights. first_only: nothing will read the states of other tokens
+     * than the first, unless a run asks for them. The checkpoint is for names that differ between writers; values are
      * not read. *network is freed by cei_free. Errors: MODEL, UNSUPPORTED, MEMORY. */
-    ce_status (*create)(const cei_config *config, const cei_checkpoint *checkpoint, cei_plan *plan,
+    ce_status (*create)(const cei_config *config, const cei_checkpoint *checkpoint, bool first_only, cei_plan *plan,
                         cei_network **network, ce_error *error);
 
-    /* Bytes of device workspace that forward needs for so many tokens and sequences; 0 on overflow. */
+    /* Declares the weights of its own classification head, and gives it to the network. Errors: as create. */
+    ce_status (*classify)(const cei_config *config, cei_plan *plan, cei_network *network, ce_error *error);
+
+    /* Bytes of device workspace that encode needs for so many tokens and sequences; 0 on overflow. */
     size_t (*workspace)(const cei_network *network, size_t tokens, size_t sequences);
 
-    /* Encodes a batch: logits [sequences, labels] in host memory. weights are those of the plan, on the stream's
-     * device. Errors: DEVICE_*. */
-    ce_status (*forward)(const cei_network *network, const cei_weight *weights, const cei_batch *batch,
-                         cei_stream *stream, cei_buffer *workspace, float *logits, ce_error *error);
+    /* Encodes a batch. *states has its tokens and sequences set, and receives the rest; where the network is first_only
+     * and the run asks for no states, those of the first tokens alone. Errors: DEVICE_*. */
+    ce_status (*encode)(const cei_run *run, cei_states *states, ce_error *error);
 } cei_architecture;
 
-/* The architecture of a config: by architectures[0], else by model_type. Errors: UNSUPPORTED, listing what there is. */
+/* The architecture of a cross-encoder's config: by architectures[0], else by model_type. Errors: UNSUPPORTED, listing
+ * what there is. */
 ce_status cei_architecture_find(const cei_config *config, const cei_architecture **architecture, ce_error *error);
+
+/* The architecture whose encoder a config describes, whatever head it was saved with: by model_type, else by
+ * architectures[0]. Errors: as find. */
+ce_status cei_architecture_find_encoder(const cei_config *config, const cei_architecture **architecture,
+                                        ce_error *error);
 
 extern const cei_architecture cei_bert;
 

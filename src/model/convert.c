@@ -122,7 +122,7 @@ static ce_status write_folder(const cei_convert_source *source, cei_new_folder *
 /* ---- the check of what was written ---------------------------------------------------------------------------- */
 
 static ce_status run_probe(const ce_model *model, const cei_checkpoint *checkpoint, const char *from, ce_error *error) {
-    const size_t count = CEI_PROBE_SEQUENCES * model->blueprint.network->labels;
+    const size_t count = CEI_PROBE_SEQUENCES * model->blueprint.network->head.outputs;
     float *logits = cei_alloc(count, sizeof *logits);
     if (!logits) return cei_fail_memory(error, "the self-test", count * sizeof *logits);
     ce_status status = cei_probe_reference(&model->blueprint, checkpoint, logits, error);

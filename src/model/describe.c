@@ -11,7 +11,7 @@ ce_status ce_model_describe(const ce_model *model, ce_model_info *info, ce_error
     *info = (ce_model_info){
         .size = info->size,
         .path = model->path,
-        .architecture = model->blueprint.network->architecture->name,
+        .architecture = model->blueprint.network->architecture->classifier,
         .tokenizer = cei_tokenizer_kind(model->tokenizer),
         .num_labels = config->num_labels,
         .max_length = model->blueprint.max_length,

@@ -41,17 +41,26 @@ static ce_status check_options(const ce_load_options *options, ce_error *error) 
 
 static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
 
-/* Tokens of a pair: the caller's, else the smaller of the tokenizer's and the model's, as the reference has it. */
+/* Special tokens of what the model reads: a pair, or one text. */
+static size_t specials_of(const ce_model *model) {
+    return model->bi_encoder ? cei_tokenizer_single_specials(model->tokenizer)
+                             : cei_tokenizer_pair_specials(model->tokenizer);
+}
+
+/* Tokens of a sequence: the caller's, else a bi-encoder's own, else the smaller of the tokenizer's and the model's, as
+ * the reference has it. It lets a bi-encoder's own be more than there are positions, and fails at the first long text.
+ */
 static ce_status set_max_length(ce_model *model, size_t asked, ce_error *error) {
     cei_blueprint *blueprint = &model->blueprint;
-    size_t positions = model->config.max_positions, specials = cei_tokenizer_pair_specials(model->tokenizer);
-    size_t length = asked ? asked : smaller(cei_tokenizer_max_length(model->tokenizer), positions);
+    size_t positions = model->config.max_positions, specials = specials_of(model);
+    size_t own = model->modules.max_length ? model->modules.max_length : cei_tokenizer_max_length(model->tokenizer);
+    size_t length = asked ? asked : smaller(own, positions);
     if (length > positions)
         return cei_fail(error, CE_ERR_ARGUMENT, "max_length is %zu, and the model has only %zu positions", length,
                         positions);
     if (length < specials)
-        return cei_fail(error, CE_ERR_ARGUMENT, "max_length is %zu, and the special tokens of a pair alone are %zu",
-                        length, specials);
+        return cei_fail(error, CE_ERR_ARGUMENT, "max_length is %zu, and the special tokens of a %s alone are %zu",
+                        length, model->bi_encoder ? "text" : "pair", specials);
     blueprint->max_length = length;
     return CE_OK;
 }
@@ -63,7 +72,7 @@ static ce_status set_batch(ce_model *model, size_t asked, ce_error *error) {
         return cei_fail(error, CE_ERR_ARGUMENT, "batch_tokens is %zu; the most is %d", tokens, INT32_MAX);
     if (tokens < blueprint->max_length) tokens = blueprint->max_length;
     if (tokens < CEI_PROBE_TOKENS) tokens = CEI_PROBE_TOKENS;
-    size_t shortest = cei_tokenizer_pair_specials(model->tokenizer);
+    size_t shortest = specials_of(model);
     blueprint->batch_tokens = tokens;
     blueprint->batch_sequences = tokens / (shortest ? shortest : 1);
     if (blueprint->batch_sequences < CEI_PROBE_SEQUENCES) blueprint->batch_sequences = CEI_PROBE_SEQUENCES;
@@ -100,46 +109,93 @@ static void list_dtypes(const cei_plan *plan, const cei_checkpoint *checkpoint, 
     }
 }
 
-static ce_status plan_weights(ce_model *model, ce_error *error) {
-    cei_checkpoint *checkpoint = NULL;
+/* The folder of config.json and the tokenizer: to be freed; NULL if there is no memory. */
+static char *transformer_folder(const ce_model *model) {
+    const char *inner = model->bi_encoder ? model->modules.transformer : "";
+    return *inner ? cei_join_path(model->path, inner) : cei_copy_string(model->path, strlen(model->path));
+}
+
+ce_status cei_model_open_weights(const ce_model *model, cei_checkpoint **checkpoint, ce_error *error) {
+    *checkpoint = NULL;
+    char *folder = transformer_folder(model);
+    ce_status status = folder ? cei_checkpoint_open(folder, checkpoint, error) : cei_fail_memory(error, "a model", 0);
+    if (status == CE_OK) status = cei_modules_open(&model->modules, model->path, *checkpoint, error);
+    if (status != CE_OK) {
+        cei_checkpoint_close(*checkpoint);
+        *checkpoint = NULL;
+    }
+    cei_free(folder);
+    return status;
+}
+
+/* Encoder and head, and the weights of both. */
+static ce_status make_network(ce_model *model, const cei_checkpoint *checkpoint, ce_error *error) {
     const cei_architecture *architecture = NULL;
     cei_blueprint *blueprint = &model->blueprint;
-    ce_status status = cei_architecture_find(&model->config, &architecture, error);
-    if (status == CE_OK) status = cei_checkpoint_open(model->path, &checkpoint, error);
+    cei_head head = {0};
+    bool first_only = true; /* as all classification heads of one token are */
+    ce_status status = model->bi_encoder ? cei_architecture_find_encoder(&model->config, &architecture, error)
+                                         : cei_architecture_find(&model->config, &architecture, error);
+    if (status == CE_OK && model->bi_encoder) {
+        head = cei_modules_pool(&model->modules, model->config.hidden_size);
+        first_only = cei_head_reads_first(&head);
+    }
     if (status == CE_OK)
-        status = architecture->create(&model->config, checkpoint, &blueprint->plan, &blueprint->network, error);
+        status =
+            architecture->create(&model->config, checkpoint, first_only, &blueprint->plan, &blueprint->network, error);
+    if (status != CE_OK) return status;
+    if (!model->bi_encoder) return architecture->classify(&model->config, &blueprint->plan, blueprint->network, error);
+    blueprint->network->head = head;
+    return cei_modules_plan(&model->modules, &blueprint->plan, &blueprint->network->head, error);
+}
+
+static ce_status describe_weights(ce_model *model, const cei_checkpoint *checkpoint, ce_error *error) {
+    cei_blueprint *blueprint = &model->blueprint;
+    model->file_bytes = cei_checkpoint_bytes(checkpoint);
+    model->tensors_unused = (uint32_t)cei_plan_unused(&blueprint->plan, checkpoint);
+    list_dtypes(&blueprint->plan, checkpoint, model->weight_dtype, sizeof model->weight_dtype);
+    if (model->tensors_unused)
+        cei_log_line(&blueprint->log, CE_LOG_INFO, "%s: %u tensors are not read", cei_checkpoint_path(checkpoint),
+                     model->tensors_unused);
+    return cei_checkpoint_identify(checkpoint, &model->identity, error);
+}
+
+static ce_status plan_weights(ce_model *model, ce_error *error) {
+    cei_checkpoint *checkpoint = NULL;
+    cei_blueprint *blueprint = &model->blueprint;
+    ce_status status = cei_model_open_weights(model, &checkpoint, error);
+    if (status == CE_OK) status = make_network(model, checkpoint, error);
     if (status == CE_OK) status = cei_plan_check(&blueprint->plan, checkpoint, error);
     if (status == CE_OK) {
         blueprint->network->precision = blueprint->precision;
         cei_plan_round(&blueprint->plan, blueprint->precision);
-    }
-    if (status == CE_OK) status = cei_checkpoint_identify(checkpoint, &model->identity, error);
-    if (status == CE_OK) {
-        model->file_bytes = cei_checkpoint_bytes(checkpoint);
-        model->tensors_unused = (uint32_t)cei_plan_unused(&blueprint->plan, checkpoint);
-        list_dtypes(&blueprint->plan, checkpoint, model->weight_dtype, sizeof model->weight_dtype);
+        blueprint->embeds = model->bi_encoder;
         blueprint->max_positions = model->config.max_positions;
         blueprint->vocab_size = model->config.vocab_size;
         blueprint->type_vocab_size = model->config.type_vocab_size;
-        if (model->tensors_unused)
-            cei_log_line(&blueprint->log, CE_LOG_INFO, "%s: %u tensors are not read by %s",
-                         cei_checkpoint_path(checkpoint), model->tensors_unused, architecture->name);
+        status = describe_weights(model, checkpoint, error);
     }
     cei_checkpoint_close(checkpoint);
     return status;
 }
 
 static ce_status read_files(ce_model *model, const ce_load_options *options, ce_error *error) {
+    char *folder = NULL;
     ce_status status = cei_check_folder(model->path, error);
-    if (status == CE_OK) status = cei_config_load(model->path, &model->blueprint.log, &model->config, error);
+    if (status == CE_OK && model->bi_encoder)
+        status = cei_modules_load(model->path, &model->blueprint.log, &model->modules, error);
+    if (status == CE_OK && !(folder = transformer_folder(model))) status = cei_fail_memory(error, "a model", 0);
+    if (status == CE_OK) status = cei_config_load(folder, &model->blueprint.log, &model->config, error);
     if (status == CE_OK && options->num_labels)
         status = cei_config_set_labels(&model->config, options->num_labels, error);
     if (status == CE_OK) status = plan_weights(model, error);
-    if (status == CE_OK) status = cei_tokenizer_load(model->path, &model->tokenizer, error);
+    if (status == CE_OK) status = cei_tokenizer_load(folder, &model->tokenizer, error);
+    if (status == CE_OK && model->modules.lowercase) status = cei_tokenizer_lowercase(model->tokenizer, error);
     if (status == CE_OK) status = check_vocabulary(model, error);
     if (status == CE_OK) status = set_max_length(model, options->max_length, error);
     if (status == CE_OK) status = set_batch(model, options->batch_tokens, error);
     model->activation = options->activation ? options->activation : model->config.activation;
+    cei_free(folder);
     return status;
 }
 
@@ -207,6 +263,7 @@ void ce_model_free(ce_model *model) {
     cei_pool_free(model->blueprint.pool);
     cei_tokenizer_free(model->tokenizer);
     cei_config_free(&model->config);
+    cei_modules_free(&model->modules);
     cei_plan_free(&model->blueprint.plan);
     cei_free(model->blueprint.network);
     cei_checkpoint_identity_free(model->identity);
@@ -230,24 +287,18 @@ static ce_status make_pool(const ce_load_options *options, cei_pool **pool, ce_e
     return status;
 }
 
-ce_status ce_model_load(const char *path, const ce_load_options *options, ce_model **out, ce_error *error) {
-    static const ce_load_options defaults = {.size = sizeof defaults};
-    if (!out) return cei_fail(error, CE_ERR_ARGUMENT, "ce_model_load: model is NULL");
-    *out = NULL;
-    if (!path) return cei_fail(error, CE_ERR_ARGUMENT, "ce_model_load: path is NULL");
-    if (!options) options = &defaults;
-    ce_status status = check_options(options, error);
-    if (status != CE_OK) return status;
-
+static ce_status load(const char *path, const ce_load_options *options, bool bi_encoder, ce_model **out,
+                      ce_error *error) {
     cei_device_id target;
     double start = cei_now_ms();
-    status = cei_device_resolve(options->device, 0, &target, error);
+    ce_status status = cei_device_resolve(options->device, 0, &target, error);
     double resolve_ms = cei_now_ms() - start;
     if (status != CE_OK) return status;
 
     ce_model *model = NULL;
     status = create(path, options, &model, error);
     if (status == CE_OK) {
+        model->bi_encoder = bi_encoder;
         model->target = target;
         model->resolve_ms = resolve_ms;
         status = read_files(model, options, error);
@@ -260,4 +311,23 @@ ce_status ce_model_load(const char *path, const ce_load_options *options, ce_mod
     }
     *out = model;
     return CE_OK;
+}
+
+ce_status cei_model_load(const char *path, const ce_load_options *options, bool bi_encoder, ce_model **model,
+                         ce_error *error) {
+    static const ce_load_options defaults = {.size = sizeof defaults};
+    *model = NULL;
+    if (!options) options = &defaults;
+    ce_status status = check_options(options, error);
+    if (status == CE_OK && bi_encoder && (options->num_labels || options->activation))
+        status = cei_fail(error, CE_ERR_ARGUMENT, "ce_load_options.%s is set, and a bi-encoder has no labels",
+                          options->num_labels ? "num_labels" : "activation");
+    return status == CE_OK ? load(path, options, bi_encoder, model, error) : status;
+}
+
+ce_status ce_model_load(const char *path, const ce_load_options *options, ce_model **out, ce_error *error) {
+    if (!out) return cei_fail(error, CE_ERR_ARGUMENT, "ce_model_load: model is NULL");
+    *out = NULL;
+    if (!path) return cei_fail(error, CE_ERR_ARGUMENT, "ce_model_load: path is NULL");
+    return cei_model_load(path, options, false, out, error);
 }

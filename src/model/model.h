@@ -5,6 +5,7 @@
 #ifndef CEI_MODEL_H
 #define CEI_MODEL_H
 
+#include "model/modules.h"
 #include "model/placement.h"
 #include "text/tokenizer.h"
 
@@ -15,6 +16,8 @@
 struct ce_model {
     /* Set at load, then constant. */
     char *path;
+    bool bi_encoder;     /* gives embeddings: it was loaded as a ce_encoder */
+    cei_modules modules; /* of a bi-encoder */
     cei_config config;
     cei_tokenizer *tokenizer;
     cei_blueprint blueprint;
@@ -42,6 +45,13 @@ struct ce_model {
     pthread_mutex_t scratch_lock;
     struct cei_scratch *free_scratch;
 };
+
+/* load.c: ce_model_load, and the same for a bi-encoder. *model is left NULL on failure. */
+ce_status cei_model_load(const char *path, const ce_load_options *options, bool bi_encoder, ce_model **model,
+                         ce_error *error);
+
+/* load.c: opens the files of the weights. Errors: those of cei_checkpoint_open. */
+ce_status cei_model_open_weights(const ce_model *model, cei_checkpoint **checkpoint, ce_error *error);
 
 /* The current placement with a reference for the caller; a deferred model is placed first. Errors: those of placing;
  * DEVICE_LOST. */

@@ -96,7 +96,7 @@ static ce_status keep_checksums(ce_model *model, const cei_placement *placement,
 
 /* Opens the model's files if they are those of the load. *checkpoint stays NULL, and error is filled, if not. */
 static void reopen_files(const ce_model *model, cei_checkpoint **checkpoint, ce_error *error) {
-    if (cei_checkpoint_open(model->path, checkpoint, error) != CE_OK) return;
+    if (cei_model_open_weights(model, checkpoint, error) != CE_OK) return;
     if (cei_checkpoint_is(*checkpoint, model->identity)) return;
     cei_fail(error, CE_ERR_IO, "%s has changed since the model was loaded", cei_checkpoint_path(*checkpoint));
     cei_checkpoint_close(*checkpoint);
@@ -192,9 +192,9 @@ ce_status ce_model_to(ce_model *model, const char *device, ce_error *error) {
 
 /* ---- health -------------------------------------------------------------------------------------------------- */
 
-static ce_status compare_probe(const cei_placement *placement, const float *logits, ce_error *error) {
-    size_t bytes = CEI_PROBE_SEQUENCES * placement->blueprint->network->labels * sizeof *logits;
-    if (memcmp(logits, placement->probe_logits, bytes) == 0) return CE_OK;
+static ce_status compare_probe(const cei_placement *placement, const float *values, ce_error *error) {
+    size_t bytes = CEI_PROBE_SEQUENCES * placement->blueprint->network->head.outputs * sizeof *values;
+    if (memcmp(values, placement->probe_values, bytes) == 0) return CE_OK;
     return cei_fail(error, CE_ERR_VERIFY,
                     "the known input gives another result on %s than when the model was placed: its memory or its "
                     "arithmetic is faulty; place the model elsewhere (ce_model_to)",
@@ -202,13 +202,13 @@ static ce_status compare_probe(const cei_placement *placement, const float *logi
 }
 
 static ce_status check_placement(cei_placement *placement, ce_device_info *info, ce_error *error) {
-    size_t labels = placement->blueprint->network->labels;
-    float *logits = cei_alloc_zeroed(CEI_PROBE_SEQUENCES * labels, sizeof *logits);
-    if (!logits) return cei_fail_memory(error, "the health check", 0);
-    ce_status status = cei_probe_run(placement, logits, error);
-    if (status == CE_OK) status = compare_probe(placement, logits, error);
+    size_t outputs = placement->blueprint->network->head.outputs;
+    float *values = cei_alloc_zeroed(CEI_PROBE_SEQUENCES * outputs, sizeof *values);
+    if (!values) return cei_fail_memory(error, "the health check", 0);
+    ce_status status = cei_probe_run(placement, values, error);
+    if (status == CE_OK) status = compare_probe(placement, values, error);
     if (status == CE_OK) status = cei_device_status(placement->device, info, error);
-    cei_free(logits);
+    cei_free(values);
     return status;
 }
 

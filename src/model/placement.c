@@ -24,7 +24,8 @@ struct cei_shared {
 
 static cei_stream_limits context_limits(const cei_blueprint *blueprint) {
     const cei_network *network = blueprint->network;
-    return (cei_stream_limits){blueprint->batch_tokens, blueprint->max_length, network->head_size, network->widest};
+    return (cei_stream_limits){blueprint->batch_tokens, blueprint->max_length, network->head_size,
+                               cei_network_widest(network)};
 }
 
 static void context_free(cei_context *context) {
@@ -41,7 +42,7 @@ static ce_status context_create(cei_placement *placement, cei_context **out, ce_
     cei_context *context = cei_alloc_zeroed(1, sizeof *context);
     if (!context) return cei_fail_memory(error, "a scoring context", sizeof *context);
     cei_stream_limits limits = context_limits(blueprint);
-    size_t bytes = network->architecture->workspace(network, blueprint->batch_tokens, blueprint->batch_sequences);
+    size_t bytes = cei_network_workspace(network, blueprint->batch_tokens, blueprint->batch_sequences);
     ce_status status = bytes ? CE_OK : cei_fail(error, CE_ERR_ARGUMENT, "batch_tokens is too large");
     if (status == CE_OK) status = cei_stream_create(placement->device, &limits, &context->stream, error);
     if (status == CE_OK) status = cei_buffer_create(placement->device, bytes, &context->workspace, error);
@@ -125,7 +126,7 @@ static void placement_free(cei_placement *placement) {
     }
     cei_free(placement->weights);
     cei_free(placement->checksums);
-    cei_free(placement->probe_logits);
+    cei_free(placement->probe_values);
     cei_free(placement);
 }
 
@@ -150,15 +151,15 @@ static ce_status allocate(const cei_blueprint *blueprint, cei_device_id id, cei_
     placement->id = id;
     placement->weights = cei_alloc_zeroed(blueprint->plan.weight_count, sizeof *placement->weights);
     placement->checksums = cei_alloc_zeroed(blueprint->plan.part_count, sizeof *placement->checksums);
-    placement->probe_logits =
-        cei_alloc_zeroed(CEI_PROBE_SEQUENCES * blueprint->network->labels, sizeof *placement->probe_logits);
+    placement->probe_values =
+        cei_alloc_zeroed(CEI_PROBE_SEQUENCES * blueprint->network->head.outputs, sizeof *placement->probe_values);
     placement->shared = cei_alloc_zeroed(1, sizeof *placement->shared);
     if (placement->shared) {
         placement->shared->references = 1;
         pthread_mutex_init(&placement->shared->lock, NULL);
         pthread_cond_init(&placement->shared->returned, NULL);
     }
-    if (!placement->weights || !placement->checksums || !placement->probe_logits || !placement->shared) {
+    if (!placement->weights || !placement->checksums || !placement->probe_values || !placement->shared) {
         placement_free(placement);
         return cei_fail_memory(error, "a placement", 0);
     }
@@ -172,12 +173,11 @@ static ce_status allocate(const cei_blueprint *blueprint, cei_device_id id, cei_
 
 static ce_status check_operations(const cei_placement *placement, ce_error *error) {
     const cei_blueprint *blueprint = placement->blueprint;
-    const cei_architecture *architecture = blueprint->network->architecture;
+    const unsigned ops = cei_network_ops(blueprint->network);
     for (int op = 0; op < CEI_OP_COUNT; op++)
-        if ((architecture->ops >> op & 1) && !cei_device_supports(placement->device, (cei_op)op, blueprint->precision))
-            return cei_fail(error, CE_ERR_UNSUPPORTED, "%s cannot compute \"%s\" in %s, which %s needs",
-                            placement->report.device, cei_op_name((cei_op)op), ce_precision_name(blueprint->precision),
-                            architecture->name);
+        if ((ops >> op & 1) && !cei_device_supports(placement->device, (cei_op)op, blueprint->precision))
+            return cei_fail(error, CE_ERR_UNSUPPORTED, "%s cannot compute \"%s\" in %s, which the model needs",
+                            placement->report.device, cei_op_name((cei_op)op), ce_precision_name(blueprint->precision));
     return CE_OK;
 }
 
@@ -202,7 +202,7 @@ static ce_status check_memory(cei_placement *placement, size_t weight_bytes, ce_
     const cei_blueprint *blueprint = placement->blueprint;
     const cei_network *network = blueprint->network;
     cei_stream_limits limits = context_limits(blueprint);
-    size_t workspace = network->architecture->workspace(network, blueprint->batch_tokens, blueprint->batch_sequences);
+    size_t workspace = cei_network_workspace(network, blueprint->batch_tokens, blueprint->batch_sequences);
     placement->context_bytes = workspace + cei_stream_bytes(placement->device, &limits);
     uint64_t need = (uint64_t)weight_bytes + placement->context_bytes;
     ce_device_info info;
@@ -239,12 +239,13 @@ static ce_status open_device(cei_placement *placement, ce_error *error) {
     return check_operations(placement, error);
 }
 
-/* The logits that the self-test compares with: the portable reference's, or, if the files are gone, those that the
+/* The values that the self-test compares with: the portable reference's, or, if the files are gone, those that the
  * verified placement gave whose weights are taken. */
-static ce_status reference_logits(cei_placement *placement, const cei_source *source, float *logits, ce_error *error) {
+static ce_status reference_values(cei_placement *placement, const cei_source *source, float *values, ce_error *error) {
     const cei_blueprint *blueprint = placement->blueprint;
-    if (source->checkpoint) return cei_probe_reference(blueprint, source->checkpoint, logits, error);
-    memcpy(logits, source->placement->probe_logits, CEI_PROBE_SEQUENCES * blueprint->network->labels * sizeof *logits);
+    if (source->checkpoint) return cei_probe_reference(blueprint, source->checkpoint, values, error);
+    memcpy(values, source->placement->probe_values,
+           CEI_PROBE_SEQUENCES * blueprint->network->head.outputs * sizeof *values);
     return CE_OK;
 }
 
@@ -264,7 +265,7 @@ static ce_status build(cei_placement *placement, const cei_source *source, const
     if (status == CE_OK) status = lay_out_weights(placement, &bytes, error);
     if (status == CE_OK) status = check_memory(placement, bytes, error);
     lap(&since, &report->open_ms);
-    if (status == CE_OK) status = reference_logits(placement, source, reference, error);
+    if (status == CE_OK) status = reference_values(placement, source, reference, error);
     lap(&since, &report->self_test_ms);
     if (status == CE_OK) status = take_memory(placement, bytes, error);
     if (status == CE_OK) status = cei_upload(placement, source, error);
@@ -283,7 +284,7 @@ ce_status cei_placement_create(const cei_blueprint *blueprint, cei_device_id id,
     cei_placement *placement = NULL;
     ce_status status = allocate(blueprint, id, &placement, error);
     if (status != CE_OK) return status;
-    float *reference = cei_alloc_zeroed(CEI_PROBE_SEQUENCES * blueprint->network->labels, sizeof *reference);
+    float *reference = cei_alloc_zeroed(CEI_PROBE_SEQUENCES * blueprint->network->head.outputs, sizeof *reference);
     if (!reference) status = cei_fail_memory(error, "the self-test", 0);
     if (status == CE_OK) status = build(placement, source, expected, reference, error);
     cei_free(reference);
@@ -312,5 +313,5 @@ uint64_t cei_blueprint_weight_bytes(const cei_blueprint *blueprint) {
 
 uint64_t cei_blueprint_workspace_bytes(const cei_blueprint *blueprint) {
     const cei_network *network = blueprint->network;
-    return network->architecture->workspace(network, blueprint->batch_tokens, blueprint->batch_sequences);
+    return cei_network_workspace(network, blueprint->batch_tokens, blueprint->batch_sequences);
 }

@@ -21,6 +21,7 @@ typedef struct cei_blueprint {
     size_t batch_tokens;    /* of one batch; at least max_length */
     size_t batch_sequences; /* of one batch */
     size_t max_positions, vocab_size, type_vocab_size;
+    bool embeds; /* values are embeddings, not logits: they are compared by the size of the whole row */
 } cei_blueprint;
 
 /* The self-test's known input: two short sequences of made-up ids (see selftest.c). */
@@ -41,7 +42,7 @@ struct cei_placement {
     cei_buffer *memory;  /* all weights */
     cei_weight *weights; /* [plan.weight_count], slices of memory */
     uint64_t *checksums; /* [plan.part_count], of the parts' values as float32 */
-    float *probe_logits; /* [CEI_PROBE_SEQUENCES, labels] what the known input gave at placing */
+    float *probe_values; /* [CEI_PROBE_SEQUENCES, outputs] what the known input gave at placing */
     size_t context_bytes;
     ce_placement_report report; /* complete but for state, requested and generation, which are the model's */
     struct cei_shared *shared;  /* reference count and free contexts */
@@ -82,14 +83,14 @@ ce_status cei_upload(cei_placement *placement, const cei_source *source, ce_erro
 /* upload.c: compares the device's checksum of every part with placement->checksums, and those with expected. */
 ce_status cei_verify(cei_placement *placement, const uint64_t *expected, ce_error *error);
 
-/* selftest.c: the known input on the placement's device: logits [CEI_PROBE_SEQUENCES, labels]. */
-ce_status cei_probe_run(cei_placement *placement, float *logits, ce_error *error);
+/* selftest.c: the known input on the placement's device: values [CEI_PROBE_SEQUENCES, outputs]. */
+ce_status cei_probe_run(cei_placement *placement, float *values, ce_error *error);
 
 /* selftest.c: the known input through the portable reference, reading weights from the checkpoint. */
-ce_status cei_probe_reference(const cei_blueprint *blueprint, const cei_checkpoint *checkpoint, float *logits,
+ce_status cei_probe_reference(const cei_blueprint *blueprint, const cei_checkpoint *checkpoint, float *values,
                               ce_error *error);
 
-/* selftest.c: runs the known input on the device, keeps its logits and compares them with the reference's. */
+/* selftest.c: runs the known input on the device, keeps its values and compares them with the reference's. */
 ce_status cei_self_test(cei_placement *placement, const float *reference, ce_error *error);
 
 #endif

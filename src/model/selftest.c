@@ -10,7 +10,7 @@
 #include <math.h>
 #include <string.h>
 
-/* |device - reference| / (1 + |reference|): two float32 computations in different orders differ by about 1e-5 over
+/* |device - reference| / (unit + |reference|): two float32 computations in different orders differ by about 1e-5 over
  * tens of layers; a wrong kernel differs by far more than this. In low precision both compute with the same rounded
  * weights, but an activation on the edge between two steps may be rounded either way, and a device may not round it. */
 static double bound_of(ce_precision precision) {
@@ -51,15 +51,20 @@ static void make_probe(const cei_blueprint *blueprint, probe_input *probe) {
     probe->batch.offsets = probe->offsets;
 }
 
-ce_status cei_probe_run(cei_placement *placement, float *logits, ce_error *error) {
+ce_status cei_probe_run(cei_placement *placement, float *values, ce_error *error) {
     const cei_network *network = placement->blueprint->network;
     probe_input probe;
     make_probe(placement->blueprint, &probe);
     cei_context *context = NULL;
     ce_status status = cei_context_take(placement, &context, error);
     if (status == CE_OK)
-        status = network->architecture->forward(network, placement->weights, &probe.batch, context->stream,
-                                                context->workspace, logits, error);
+        status = cei_network_run(&(cei_run){.network = network,
+                                            .weights = placement->weights,
+                                            .batch = &probe.batch,
+                                            .stream = context->stream,
+                                            .workspace = context->workspace,
+                                            .values = values},
+                                 error);
     cei_context_give(placement, context);
     return status;
 }
@@ -83,23 +88,28 @@ static void release_pages(const cei_plan *plan, const cei_checkpoint *checkpoint
     }
 }
 
-ce_status cei_probe_reference(const cei_blueprint *blueprint, const cei_checkpoint *checkpoint, float *logits,
+ce_status cei_probe_reference(const cei_blueprint *blueprint, const cei_checkpoint *checkpoint, float *values,
                               ce_error *error) {
     const cei_network *network = blueprint->network;
     probe_input probe;
     make_probe(blueprint, &probe);
-    cei_stream_limits limits = {CEI_PROBE_TOKENS, CEI_PROBE_TOKENS, network->head_size, network->widest};
+    cei_stream_limits limits = {CEI_PROBE_TOKENS, CEI_PROBE_TOKENS, network->head_size, cei_network_widest(network)};
     cei_device *device = NULL;
     cei_stream *stream = NULL;
     cei_buffer *workspace = NULL;
-    size_t bytes = network->architecture->workspace(network, CEI_PROBE_TOKENS, CEI_PROBE_SEQUENCES);
+    size_t bytes = cei_network_workspace(network, CEI_PROBE_TOKENS, CEI_PROBE_SEQUENCES);
     ce_status status = cei_ref_open(blueprint->pool, &device, error);
     if (status == CE_OK) status = bind_weights(device, &blueprint->plan, checkpoint, error);
     if (status == CE_OK) status = cei_stream_create(device, &limits, &stream, error);
     if (status == CE_OK) status = cei_buffer_create(device, bytes, &workspace, error);
     if (status == CE_OK)
-        status = network->architecture->forward(network, blueprint->plan.weights, &probe.batch, stream, workspace,
-                                                logits, error);
+        status = cei_network_run(&(cei_run){.network = network,
+                                            .weights = blueprint->plan.weights,
+                                            .batch = &probe.batch,
+                                            .stream = stream,
+                                            .workspace = workspace,
+                                            .values = values},
+                                 error);
     cei_buffer_free(workspace);
     cei_stream_free(stream);
     cei_device_close(device);
@@ -108,23 +118,41 @@ ce_status cei_probe_reference(const cei_blueprint *blueprint, const cei_checkpoi
     return status;
 }
 
-ce_status cei_self_test(cei_placement *placement, const float *reference, ce_error *error) {
-    ce_status status = cei_probe_run(placement, placement->probe_logits, error);
-    if (status != CE_OK) return status;
-    ce_placement_report *report = &placement->report;
-    size_t count = CEI_PROBE_SEQUENCES * placement->blueprint->network->labels;
-    const double bound = bound_of(placement->blueprint->precision);
-    report->self_test_bound = bound;
-    for (size_t i = 0; i < count; i++) {
-        double found = placement->probe_logits[i], wanted = reference[i];
-        double deviation = fabs(found - wanted) / (1 + fabs(wanted));
-        if (!(deviation <= bound)) /* NaN is no agreement either */
+/* What a deviation of a row is measured by: 1 for logits; the root of the mean square for an embedding, whose values
+ * may all be small. */
+static double unit_of(const cei_blueprint *blueprint, const float *row) {
+    const size_t outputs = blueprint->network->head.outputs;
+    double sum = 0;
+    if (!blueprint->embeds) return 1;
+    for (size_t i = 0; i < outputs; i++) sum += (double)row[i] * (double)row[i];
+    return sum > 0 ? sqrt(sum / (double)outputs) : 1;
+}
+
+/* Compares the values of one sequence, and notes the largest deviation. */
+static ce_status compare_row(const cei_blueprint *blueprint, const float *found, const float *wanted,
+                             ce_placement_report *report, ce_error *error) {
+    const double unit = unit_of(blueprint, wanted);
+    for (size_t i = 0; i < blueprint->network->head.outputs; i++) {
+        const double a = found[i], b = wanted[i], deviation = fabs(a - b) / (unit + fabs(b));
+        if (!(deviation <= report->self_test_bound)) /* NaN is no agreement either */
             return cei_fail(error, CE_ERR_VERIFY,
-                            "the self-test failed on %s: a known input gave the logit %.9g, and the portable "
+                            "the self-test failed on %s: a known input gave the %s %.9g, and the portable "
                             "reference %.9g (deviation %.2g, allowed %.2g)",
-                            report->device, found, wanted, deviation, bound);
+                            report->device, blueprint->embeds ? "value" : "logit", a, b, deviation,
+                            report->self_test_bound);
         if (deviation > report->self_test_error) report->self_test_error = deviation;
     }
-    report->self_tested = true;
     return CE_OK;
+}
+
+ce_status cei_self_test(cei_placement *placement, const float *reference, ce_error *error) {
+    const cei_blueprint *blueprint = placement->blueprint;
+    const size_t outputs = blueprint->network->head.outputs;
+    placement->report.self_test_bound = bound_of(blueprint->precision);
+    ce_status status = cei_probe_run(placement, placement->probe_values, error);
+    for (size_t s = 0; s < CEI_PROBE_SEQUENCES && status == CE_OK; s++)
+        status = compare_row(blueprint, placement->probe_values + s * outputs, reference + s * outputs,
+                             &placement->report, error);
+    placement->report.self_tested = status == CE_OK;
+    return status;
 }

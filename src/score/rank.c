@@ -34,7 +34,7 @@ static ce_status check_call(const ce_model *model, const ce_text *documents, siz
     if (!model) return cei_fail(error, CE_ERR_ARGUMENT, "ce_rank: model is NULL");
     if (count && (!documents || !ranked))
         return cei_fail(error, CE_ERR_ARGUMENT, "ce_rank: %s is NULL", documents ? "ranked" : "documents");
-    size_t labels = model->blueprint.network->labels;
+    size_t labels = model->blueprint.network->head.outputs;
     if (labels == 1) return CE_OK;
     return cei_fail(error, CE_ERR_ARGUMENT,
                     "ce_rank needs a model with one label, and %s has %zu; use ce_predict with pairs instead",

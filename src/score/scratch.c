@@ -6,7 +6,7 @@
 
 enum {
     WINDOW_TOKENS = 1 << 19, /* 4 MiB of ids and types */
-    WINDOW_MOST = 1024,      /* pairs: enough to fill batches evenly */
+    WINDOW_MOST = 1024,      /* inputs: enough to fill batches evenly */
     WINDOW_LEAST = 16
 };
 
@@ -20,6 +20,7 @@ static void scratch_free(cei_scratch *scratch) {
     for (size_t i = 0; scratch->texts && i < scratch->lanes; i++) {
         cei_token_buffer_free(&scratch->texts[i].query);
         cei_token_buffer_free(&scratch->texts[i].document);
+        cei_free(scratch->texts[i].joined);
     }
     cei_free(scratch->texts);
     cei_free(scratch->ids);
@@ -31,7 +32,8 @@ static void scratch_free(cei_scratch *scratch) {
     cei_free(scratch->batch_types);
     cei_free(scratch->batch_positions);
     cei_free(scratch->offsets);
-    cei_free(scratch->logits);
+    cei_free(scratch->values);
+    cei_free(scratch->states);
     cei_free(scratch->scores);
     cei_free(scratch->sorted);
     cei_free(scratch->spare);
@@ -68,10 +70,10 @@ static cei_scratch *scratch_create(const ce_model *model) {
     scratch->batch_types = cei_alloc(tokens, sizeof(int32_t));
     scratch->batch_positions = cei_alloc(tokens, sizeof(int32_t));
     scratch->offsets = cei_alloc(sequences + 1, sizeof(int32_t));
-    if (cei_mul_size(sequences, blueprint->network->labels, &values))
-        scratch->logits = cei_alloc(values, sizeof(float));
+    if (cei_mul_size(sequences, blueprint->network->head.outputs, &values))
+        scratch->values = cei_alloc(values, sizeof(float));
     if (scratch->texts && scratch->tally && scratch->batch_ids && scratch->batch_types && scratch->batch_positions &&
-        scratch->offsets && scratch->logits)
+        scratch->offsets && scratch->values)
         return scratch;
     scratch_free(scratch);
     return NULL;
@@ -121,4 +123,12 @@ ce_status cei_scratch_reserve_ranked(cei_scratch *scratch, size_t count, ce_erro
         return cei_fail_memory(error, "ranking", count * sizeof *scratch->sorted);
     scratch->ranked = count;
     return CE_OK;
+}
+
+ce_status cei_scratch_reserve_states(const ce_model *model, cei_scratch *scratch, ce_error *error) {
+    size_t values;
+    if (scratch->states) return CE_OK;
+    if (cei_mul_size(model->blueprint.batch_tokens, model->blueprint.network->hidden, &values))
+        scratch->states = cei_alloc(values, sizeof *scratch->states);
+    return scratch->states ? CE_OK : cei_fail_memory(error, "token embeddings", 0);
 }

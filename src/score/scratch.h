@@ -9,38 +9,44 @@ typedef struct cei_lane_text {
     cei_token_buffer query, document;
     ce_text cached; /* the text whose tokens are in query: pairs of one call often share their query */
     bool has_cached;
+    char *joined; /* a text behind its prompt */
+    size_t joined_capacity;
 } cei_lane_text;
 
-/* Pairs are handled a window at a time, so that memory doesn't grow with the call. */
+/* Inputs (pairs or texts) are handled a window at a time, so that memory doesn't grow with the call. */
 typedef struct cei_scratch {
     struct cei_scratch *next; /* in the model's list */
     size_t lanes;         /* parts of a window that are tokenized at the same time: one for each thread of the pool */
     cei_lane_text *texts; /* [lanes] */
 
-    size_t window;     /* pairs that there is room for */
+    size_t window;     /* inputs that there is room for */
     int32_t *ids;      /* [window, max_length] */
     int32_t *types;    /* [window, max_length] */
-    uint32_t *lengths; /* [window] tokens of a pair */
-    uint32_t *order;   /* [window] pairs, longest first */
+    uint32_t *lengths; /* [window] tokens of an input */
+    uint32_t *order;   /* [window] inputs, longest first */
     uint32_t *tally;   /* [max_length + 2] for sorting by length */
 
     int32_t *batch_ids, *batch_types, *batch_positions; /* [batch_tokens] */
     int32_t *offsets;                                   /* [batch_sequences + 1] */
-    float *logits;                                      /* [batch_sequences, labels] */
+    float *values;                                      /* [batch_sequences, outputs] */
+    float *states;                                      /* [batch_tokens, hidden]; NULL until it is reserved */
 
     size_t ranked;          /* documents that there is room for, below */
     float *scores;          /* [ranked] */
     size_t *sorted, *spare; /* [ranked] */
 } cei_scratch;
 
-/* Lends scratch memory with room for count pairs (at most a window of them). Errors: MEMORY. */
+/* Lends scratch memory with room for count inputs (at most a window of them). Errors: MEMORY. */
 ce_status cei_scratch_take(ce_model *model, size_t count, cei_scratch **scratch, ce_error *error);
 void cei_scratch_give(ce_model *model, cei_scratch *scratch); /* NULL is fine */
 
 /* Makes room for ranking count documents. Errors: MEMORY. */
 ce_status cei_scratch_reserve_ranked(cei_scratch *scratch, size_t count, ce_error *error);
 
-/* The most pairs of one window. */
+/* Makes room for the states of a batch's tokens. Errors: MEMORY. */
+ce_status cei_scratch_reserve_states(const ce_model *model, cei_scratch *scratch, ce_error *error);
+
+/* The most inputs of one window. */
 size_t cei_scratch_window(const ce_model *model);
 
 #endif

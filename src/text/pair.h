@@ -12,7 +12,7 @@ typedef struct cei_pair_item {
     int32_t type_id;
 } cei_pair_item;
 
-/* The items in order; query and document are each there once. */
+/* The items in order; query and document are each there once, or the query alone where one text is encoded. */
 #define CEI_PAIR_MAX_ITEMS 32
 typedef struct cei_pair_template {
     cei_pair_item items[CEI_PAIR_MAX_ITEMS];
@@ -21,6 +21,9 @@ typedef struct cei_pair_template {
 
 /* [CLS] query [SEP] document [SEP], with type 1 from the document on. */
 cei_pair_template cei_pair_bert(int32_t cls, int32_t sep);
+
+/* [CLS] query [SEP]: the template of one text, which has no document. */
+cei_pair_template cei_single_bert(int32_t cls, int32_t sep);
 
 size_t cei_pair_specials(const cei_pair_template *pair);
 size_t cei_pair_types(const cei_pair_template *pair); /* 1 + the largest type id */

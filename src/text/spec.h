@@ -41,8 +41,8 @@ typedef struct cei_tokenizer_spec {
     cei_normalizer normalizer;
     cei_pre_tokenizer_fn pre_tokenize;
     cei_added_list added;
-    cei_pair_template pair;
-    const char *cls, *sep; /* BERT's template of these two replaces pair; NULL for pair as it is */
+    cei_pair_template pair, single;
+    const char *cls, *sep; /* BERT's templates of these two replace pair and single; NULL for both as they are */
     bool with_type_ids;    /* the model is given type ids; else they are all 0 */
     bool left_truncation;  /* tokenizer.json asks for it */
     size_t max_length;

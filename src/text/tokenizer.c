@@ -128,9 +128,35 @@ size_t cei_tokenizer_max_length(const cei_tokenizer *tokenizer) { return tokeniz
 
 size_t cei_tokenizer_pair_specials(const cei_tokenizer *tokenizer) { return cei_pair_specials(&tokenizer->pair); }
 
-size_t cei_tokenizer_type_count(const cei_tokenizer *tokenizer) { return cei_pair_types(&tokenizer->pair); }
+size_t cei_tokenizer_single_specials(const cei_tokenizer *tokenizer) { return cei_pair_specials(&tokenizer->single); }
+
+size_t cei_tokenizer_type_count(const cei_tokenizer *tokenizer) {
+    const size_t pair = cei_pair_types(&tokenizer->pair), single = cei_pair_types(&tokenizer->single);
+    return pair > single ? pair : single;
+}
 
 void cei_tokenizer_join(const cei_tokenizer *tokenizer, const int32_t *query, size_t query_kept,
                         const int32_t *document, size_t document_kept, int32_t *ids, int32_t *type_ids) {
     cei_pair_join(&tokenizer->pair, query, query_kept, document, document_kept, ids, type_ids);
+}
+
+void cei_tokenizer_wrap(const cei_tokenizer *tokenizer, const int32_t *text, size_t kept, int32_t *ids,
+                        int32_t *type_ids) {
+    cei_pair_join(&tokenizer->single, text, kept, NULL, 0, ids, type_ids);
+}
+
+ce_status cei_tokenizer_lowercase(cei_tokenizer *tokenizer, ce_error *error) {
+    cei_normalizer *normalizer = &tokenizer->normalizer;
+    for (size_t i = 0; i < normalizer->count; i++) {
+        const cei_normalizer_step *step = &normalizer->steps[i];
+        if (step->kind == CEI_NORMALIZER_LOWERCASE || (step->kind == CEI_NORMALIZER_BERT && step->bert.lowercase))
+            return CE_OK;
+    }
+    if (normalizer->count == CEI_NORMALIZER_MAX_STEPS)
+        return cei_fail(error, CE_ERR_UNSUPPORTED, "the tokenizer's normalizer has more than %d steps",
+                        CEI_NORMALIZER_MAX_STEPS - 1);
+    memmove(normalizer->steps + 1, normalizer->steps, normalizer->count * sizeof *normalizer->steps);
+    normalizer->steps[0] = (cei_normalizer_step){.kind = CEI_NORMALIZER_LOWERCASE};
+    normalizer->count++;
+    return CE_OK;
 }

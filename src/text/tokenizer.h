@@ -13,12 +13,16 @@ typedef struct cei_tokenizer cei_tokenizer;
 ce_status cei_tokenizer_load(const char *folder, cei_tokenizer **tokenizer, ce_error *error);
 void cei_tokenizer_free(cei_tokenizer *tokenizer); /* NULL is fine */
 
-const char *cei_tokenizer_kind(const cei_tokenizer *tokenizer);     /* "WordPiece" */
-size_t cei_tokenizer_vocab_size(const cei_tokenizer *tokenizer);    /* 1 + the largest id */
-size_t cei_tokenizer_max_length(const cei_tokenizer *tokenizer);    /* model_max_length; SIZE_MAX if none is set */
-size_t cei_tokenizer_pair_specials(const cei_tokenizer *tokenizer); /* special tokens that a pair gets: 3 */
+/* Puts texts into lower case before all else, unless the tokenizer does so already. Call before the tokenizer is
+ * shared. Errors: UNSUPPORTED (its normalizer has no room for another step). */
+ce_status cei_tokenizer_lowercase(cei_tokenizer *tokenizer, ce_error *error);
 
-size_t cei_tokenizer_type_count(const cei_tokenizer *tokenizer); /* 1 + the largest type id in a pair */
+const char *cei_tokenizer_kind(const cei_tokenizer *tokenizer);       /* "WordPiece" */
+size_t cei_tokenizer_vocab_size(const cei_tokenizer *tokenizer);      /* 1 + the largest id */
+size_t cei_tokenizer_max_length(const cei_tokenizer *tokenizer);      /* model_max_length; SIZE_MAX if none is set */
+size_t cei_tokenizer_pair_specials(const cei_tokenizer *tokenizer);   /* special tokens that a pair gets: 3 */
+size_t cei_tokenizer_single_specials(const cei_tokenizer *tokenizer); /* and those that one text gets: 2 */
+size_t cei_tokenizer_type_count(const cei_tokenizer *tokenizer);      /* 1 + the largest type id of a pair or a text */
 
 /* Token ids of one text, without special tokens, and the scratch memory for making them. Zeroed is empty. */
 typedef struct cei_token_buffer {
@@ -44,5 +48,9 @@ void cei_truncate_pair(size_t query_tokens, size_t document_tokens, size_t budge
 /* Writes the pair with its special tokens: query_kept + document_kept + pair_specials ids and as many type ids. */
 void cei_tokenizer_join(const cei_tokenizer *tokenizer, const int32_t *query, size_t query_kept,
                         const int32_t *document, size_t document_kept, int32_t *ids, int32_t *type_ids);
+
+/* Writes one text with its special tokens: kept + single_specials ids and as many type ids. */
+void cei_tokenizer_wrap(const cei_tokenizer *tokenizer, const int32_t *text, size_t kept, int32_t *ids,
+                        int32_t *type_ids);
 
 #endif

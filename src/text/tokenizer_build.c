@@ -1,4 +1,5 @@
-/* tokenizer_build.c - from what the files say to a tokenizer: ids of added tokens, their search tries, the pair. */
+/* tokenizer_build.c - from what the files say to a tokenizer: ids of added tokens, their search tries, the templates.
+ */
 #include "base/error.h"
 #include "text/tokenizer_parts.h"
 
@@ -73,8 +74,22 @@ static ce_status add_all(cei_tokenizer *tokenizer, const cei_tokenizer_spec *spe
     return status;
 }
 
-static ce_status set_pair(cei_tokenizer *tokenizer, const cei_tokenizer_spec *spec, ce_error *error) {
+/* Drops types that the model is not given. */
+static ce_status check_template(const cei_tokenizer *tokenizer, const cei_tokenizer_spec *spec,
+                                cei_pair_template *texts, ce_error *error) {
+    for (size_t i = 0; i < texts->count; i++) {
+        cei_pair_item *item = &texts->items[i];
+        if (!spec->with_type_ids) item->type_id = 0;
+        if (item->kind == CEI_PAIR_SPECIAL && (size_t)item->id >= tokenizer->vocab_size)
+            return cei_fail(error, CE_ERR_FORMAT, "%s: the post_processor uses id %d, which no token has", spec->path,
+                            (int)item->id);
+    }
+    return CE_OK;
+}
+
+static ce_status set_templates(cei_tokenizer *tokenizer, const cei_tokenizer_spec *spec, ce_error *error) {
     tokenizer->pair = spec->pair;
+    tokenizer->single = spec->single;
     if (spec->cls && spec->sep) {
         const cei_added_token *cls = cei_added_tokens_find(&tokenizer->added, spec->cls, strlen(spec->cls));
         const cei_added_token *sep = cei_added_tokens_find(&tokenizer->added, spec->sep, strlen(spec->sep));
@@ -82,15 +97,10 @@ static ce_status set_pair(cei_tokenizer *tokenizer, const cei_tokenizer_spec *sp
             return cei_fail(error, CE_ERR_FORMAT, "%s: there is no token \"%.60s\" or \"%.60s\"", spec->path, spec->cls,
                             spec->sep);
         tokenizer->pair = cei_pair_bert(cls->id, sep->id);
+        tokenizer->single = cei_single_bert(cls->id, sep->id);
     }
-    for (size_t i = 0; i < tokenizer->pair.count; i++) {
-        cei_pair_item *item = &tokenizer->pair.items[i];
-        if (!spec->with_type_ids) item->type_id = 0;
-        if (item->kind == CEI_PAIR_SPECIAL && (size_t)item->id >= tokenizer->vocab_size)
-            return cei_fail(error, CE_ERR_FORMAT, "%s: the post_processor uses id %d, which no token has", spec->path,
-                            (int)item->id);
-    }
-    return CE_OK;
+    ce_status status = check_template(tokenizer, spec, &tokenizer->pair, error);
+    return status == CE_OK ? check_template(tokenizer, spec, &tokenizer->single, error) : status;
 }
 
 ce_status cei_tokenizer_build(cei_tokenizer_spec *spec, cei_tokenizer **tokenizer, ce_error *error) {
@@ -101,7 +111,7 @@ ce_status cei_tokenizer_build(cei_tokenizer_spec *spec, cei_tokenizer **tokenize
     made->max_length = spec->max_length;
     ce_status status = cei_wordpiece_create(&spec->vocabulary, &spec->wordpiece, spec->path, &made->model, error);
     if (status == CE_OK) status = add_all(made, spec, error);
-    if (status == CE_OK) status = set_pair(made, spec, error);
+    if (status == CE_OK) status = set_templates(made, spec, error);
     if (status == CE_OK) {
         *tokenizer = made;
         return CE_OK;

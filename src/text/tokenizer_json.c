@@ -190,69 +190,94 @@ static ce_status read_added_tokens(const json_t *list, cei_tokenizer_spec *spec,
 
 /* ---- post-processor ---- */
 
-static ce_status push_pair_item(cei_tokenizer_spec *spec, cei_pair_item item, ce_error *error) {
-    if (spec->pair.count == CEI_PAIR_MAX_ITEMS)
-        return cei_fail(error, CE_ERR_UNSUPPORTED, "%s: the post_processor's template has more than %d items",
-                        spec->path, CEI_PAIR_MAX_ITEMS);
-    spec->pair.items[spec->pair.count++] = item;
+/* One of a post-processor's templates, being read. */
+typedef struct template_reader {
+    const cei_tokenizer_spec *spec;
+    const json_t *specials;
+    cei_pair_template *to;
+    ce_error *error;
+} template_reader;
+
+static ce_status push_item(const template_reader *in, cei_pair_item item) {
+    if (in->to->count == CEI_PAIR_MAX_ITEMS)
+        return cei_fail(in->error, CE_ERR_UNSUPPORTED, "%s: the post_processor's template has more than %d items",
+                        in->spec->path, CEI_PAIR_MAX_ITEMS);
+    in->to->items[in->to->count++] = item;
     return CE_OK;
 }
 
 /* A special token of the template, which may stand for several ids. */
-static ce_status read_template_special(const json_t *item, const json_t *specials, int32_t type_id,
-                                       cei_tokenizer_spec *spec, ce_error *error) {
-    const char *name = NULL;
-    ce_status status = cei_json_string(item, "id", spec->path, &name, error);
+static ce_status read_template_special(const template_reader *in, const json_t *item, int32_t type_id) {
+    const char *name = NULL, *path = in->spec->path;
+    ce_status status = cei_json_string(item, "id", path, &name, in->error);
     if (status != CE_OK) return status;
-    const json_t *ids = name ? json_object_get(json_object_get(specials, name), "ids") : NULL, *value;
+    const json_t *ids = name ? json_object_get(json_object_get(in->specials, name), "ids") : NULL, *value;
     if (!json_is_array(ids))
-        return cei_fail(error, CE_ERR_FORMAT, "%s: the template's special token \"%.60s\" has no \"ids\"", spec->path,
+        return cei_fail(in->error, CE_ERR_FORMAT, "%s: the template's special token \"%.60s\" has no \"ids\"", path,
                         name ? name : "");
     size_t i;
     json_array_foreach(ids, i, value) {
         cei_pair_item special = {CEI_PAIR_SPECIAL, 0, type_id};
-        status = cei_token_id_read(value, name, spec->path, &special.id, error);
-        if (status == CE_OK) status = push_pair_item(spec, special, error);
+        status = cei_token_id_read(value, name, path, &special.id, in->error);
+        if (status == CE_OK) status = push_item(in, special);
         if (status != CE_OK) break;
     }
     return status;
 }
 
-static ce_status read_template_item(const json_t *item, const json_t *specials, cei_tokenizer_spec *spec,
-                                    ce_error *error) {
+static ce_status read_template_item(const template_reader *in, const json_t *item) {
     const json_t *sequence = json_object_get(item, "Sequence"), *special = json_object_get(item, "SpecialToken");
     const json_t *inner = sequence ? sequence : special;
-    if (!json_is_object(inner)) return malformed(spec, "the template has an item that is not understood", error);
+    if (!json_is_object(inner))
+        return malformed(in->spec, "the template has an item that is not understood", in->error);
     size_t type_id = 0;
-    ce_status status = cei_json_size(inner, "type_id", 0, INT32_MAX, spec->path, &type_id, error);
+    ce_status status = cei_json_size(inner, "type_id", 0, INT32_MAX, in->spec->path, &type_id, in->error);
     if (status != CE_OK) return status;
-    if (special) return read_template_special(special, specials, (int32_t)type_id, spec, error);
+    if (special) return read_template_special(in, special, (int32_t)type_id);
     const char *name = NULL;
-    status = cei_json_string(sequence, "id", spec->path, &name, error);
+    status = cei_json_string(sequence, "id", in->spec->path, &name, in->error);
     if (status != CE_OK) return status;
     if (!name || (strcmp(name, "A") != 0 && strcmp(name, "B") != 0))
-        return malformed(spec, "the template has a \"Sequence\" that is neither \"A\" nor \"B\"", error);
+        return malformed(in->spec, "the template has a \"Sequence\" that is neither \"A\" nor \"B\"", in->error);
     cei_pair_item text = {*name == 'A' ? CEI_PAIR_QUERY : CEI_PAIR_DOCUMENT, 0, (int32_t)type_id};
-    return push_pair_item(spec, text, error);
+    return push_item(in, text);
 }
 
-static ce_status check_texts(const cei_tokenizer_spec *spec, ce_error *error) {
+/* Are A, and B where there are two texts, each there once, and B nowhere else? */
+static bool has_texts(const cei_pair_template *texts, size_t documents) {
     size_t seen[3] = {0};
-    for (size_t i = 0; i < spec->pair.count; i++) seen[spec->pair.items[i].kind]++;
-    if (seen[CEI_PAIR_QUERY] == 1 && seen[CEI_PAIR_DOCUMENT] == 1) return CE_OK;
-    return malformed(spec, "the template for pairs must have \"A\" and \"B\" once each", error);
+    for (size_t i = 0; i < texts->count; i++) seen[texts->items[i].kind]++;
+    return seen[CEI_PAIR_QUERY] == 1 && seen[CEI_PAIR_DOCUMENT] == documents;
+}
+
+static ce_status read_items(const template_reader *in, const json_t *items) {
+    const json_t *item;
+    size_t i;
+    json_array_foreach(items, i, item) {
+        ce_status status = read_template_item(in, item);
+        if (status != CE_OK) return status;
+    }
+    return CE_OK;
+}
+
+/* One of the two templates, named key; documents says how many second texts it has. */
+static ce_status read_texts(const json_t *object, const char *key, size_t documents, cei_tokenizer_spec *spec,
+                            cei_pair_template *to, ce_error *error) {
+    const json_t *items = json_object_get(object, key);
+    if (!json_is_array(items))
+        return cei_fail(error, CE_ERR_FORMAT, "%s: the \"TemplateProcessing\" lacks its array \"%s\"", spec->path, key);
+    const template_reader in = {spec, json_object_get(object, "special_tokens"), to, error};
+    ce_status status = read_items(&in, items);
+    if (status != CE_OK || has_texts(to, documents)) return status;
+    return malformed(spec,
+                     documents ? "the template for pairs must have \"A\" and \"B\" once each"
+                               : "the template for one text must have \"A\" once, and no \"B\"",
+                     error);
 }
 
 static ce_status read_template(const json_t *object, cei_tokenizer_spec *spec, ce_error *error) {
-    const json_t *items = json_object_get(object, "pair"), *specials = json_object_get(object, "special_tokens"), *item;
-    if (!json_is_array(items)) return malformed(spec, "the \"TemplateProcessing\" lacks its array \"pair\"", error);
-    size_t i;
-    ce_status status = CE_OK;
-    json_array_foreach(items, i, item) {
-        status = read_template_item(item, specials, spec, error);
-        if (status != CE_OK) return status;
-    }
-    return check_texts(spec, error);
+    ce_status status = read_texts(object, "pair", 1, spec, &spec->pair, error);
+    return status == CE_OK ? read_texts(object, "single", 0, spec, &spec->single, error) : status;
 }
 
 /* ["[SEP]", 102] */
@@ -267,6 +292,7 @@ static ce_status read_bert_special(const json_t *object, const char *key, const 
 static ce_status read_post_processor(const json_t *object, cei_tokenizer_spec *spec, ce_error *error) {
     if (!object || json_is_null(object)) {
         spec->pair = (cei_pair_template){.items = {{CEI_PAIR_QUERY, 0, 0}, {CEI_PAIR_DOCUMENT, 0, 1}}, .count = 2};
+        spec->single = (cei_pair_template){.items = {{CEI_PAIR_QUERY, 0, 0}}, .count = 1};
         return CE_OK;
     }
     const char *type;
@@ -278,6 +304,7 @@ static ce_status read_post_processor(const json_t *object, cei_tokenizer_spec *s
     status = read_bert_special(object, "cls", spec, &cls, error);
     if (status == CE_OK) status = read_bert_special(object, "sep", spec, &sep, error);
     spec->pair = cei_pair_bert(cls, sep);
+    spec->single = cei_single_bert(cls, sep);
     return status;
 }
 

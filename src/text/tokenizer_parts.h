@@ -12,7 +12,7 @@ struct cei_tokenizer {
     cei_pre_tokenizer_fn pre_tokenize;
     cei_token_model model;
     cei_added_tokens added;
-    cei_pair_template pair;
+    cei_pair_template pair, single; /* of two texts, and of one */
     size_t max_length;
     size_t vocab_size;
 };

@@ -1,6 +1,7 @@
 /* The operations of the cpu device, tier by tier: against double precision, and against themselves on other numbers of
  * threads, alone and in batches, to the bit. */
 #include "device/cases.h"
+#include "device/ref/ref_math.h"
 
 #include <math.h>
 #include <pthread.h>
@@ -317,6 +318,47 @@ static void test_attention_bits(void **state) {
 
 /* ---- rows --------------------------------------------------------------------------------------------------- */
 
+/* Every pooling against the reference's formulas, and on one thread to the bit; the gap between rows stays. */
+static void test_pool_and_normalize(void **state) {
+    tier_require(*state);
+    enum { TOKENS = 900, COLUMNS = 77, SEQUENCES = 5, STRIDE = COLUMNS + 3, SPAN = SEQUENCES * STRIDE };
+    static const int32_t offsets[] = {0, 1, 1, 4, 300, TOKENS};
+    float *x = floats(TOKENS * COLUMNS, 2), out[2][SPAN], wanted[SPAN];
+    for (int pooling = 0; pooling < CEI_POOL_COUNT; pooling++) {
+        for (unsigned lone = 0; lone < 2; lone++) {
+            bench b = bench_open(*state, lone ? 1 : 3, (cei_stream_limits){TOKENS, TOKENS, 1, COLUMNS});
+            memset(out[lone], 0, sizeof out[lone]);
+            const cei_slice to = put(&b, out[lone], sizeof out[lone]), result = put_result(&b, SPAN);
+            const cei_pool_args args = {TOKENS,
+                                        SEQUENCES,
+                                        COLUMNS,
+                                        put(&b, x, TOKENS * COLUMNS * sizeof *x),
+                                        put(&b, offsets, sizeof offsets),
+                                        (cei_pooling)pooling,
+                                        1,
+                                        {to, STRIDE}};
+            expect_ok(cei_pool_rows(b.stream, &args, &b.error), &b.error);
+            const cei_normalize_args normalize = {SEQUENCES, STRIDE, to, result};
+            expect_ok(cei_read(b.stream, wanted, to, sizeof wanted, &b.error), &b.error);
+            memset(out[lone], 0, sizeof out[lone]);
+            cei_ref_pool(&args, offsets, x, out[lone]);
+            for (size_t i = 0; i < SPAN; i++)
+                if (wanted[i] != out[lone][i]) expect_near((double)wanted[i], (double)out[lone][i], 1e-5, "pool", i);
+            memcpy(out[lone], wanted, sizeof wanted);
+            expect_ok(cei_normalize_rows(b.stream, &normalize, &b.error), &b.error);
+            float length[SPAN];
+            get_result(&b, result, length, SPAN);
+            for (size_t s = 0; s < SEQUENCES; s++)
+                cei_ref_normalize_row(wanted + s * STRIDE, STRIDE, wanted + s * STRIDE);
+            for (size_t i = 0; i < SPAN; i++)
+                if (!isnan(wanted[i])) expect_near((double)length[i], (double)wanted[i], 1e-6, "normalize", i);
+            bench_close(&b);
+        }
+        expect_same_bits(out[0], out[1], SPAN, "pool on more threads");
+    }
+    free(x);
+}
+
 static void test_embed_and_gather(void **state) {
     tier_require(*state);
     enum { TOKENS = 700, COLUMNS = 77, WORDS = 50, POSITIONS = 20, TYPES = 2 };
@@ -510,6 +552,7 @@ int main(void) {
                  {"attention over 8192 tokens", test_attention_long},
                  {"bits of attention", test_attention_bits},
                  {"embed and gather", test_embed_and_gather},
+                 {"pool and normalize", test_pool_and_normalize},
                  {"bits of norm", test_norm_bits},
                  {"callers at once", test_callers_at_once},
                  {"supports", test_supports},

@@ -259,6 +259,40 @@ static void test_attention_and_rows(void **state) {
     bench_close(&b);
 }
 
+/* Each pooling of rows 4 to 8, and of a sequence of which all rows are skipped, against sums written out. */
+static void test_pool_and_normalize(void **state) {
+    (void)state;
+    enum { TOKENS = 9, COLUMNS = 5 };
+    static const int32_t offsets[] = {0, 2, 2, 4, TOKENS};
+    float x[TOKENS * COLUMNS], out[4][COLUMNS + 1];
+    bench b = bench_open((cei_stream_limits){TOKENS, TOKENS, 1, COLUMNS});
+    random_fill(x, TOKENS * COLUMNS, 1);
+    const cei_slice to = put(&b, out, sizeof out);
+    cei_pool_args args = {TOKENS,         4, COLUMNS,          put(&b, x, sizeof x), put(&b, offsets, sizeof offsets),
+                          CEI_POOL_FIRST, 2, {to, COLUMNS + 1}};
+    for (int pooling = 0; pooling < CEI_POOL_COUNT; pooling++) {
+        args.pooling = (cei_pooling)pooling;
+        expect_ok(cei_pool_rows(b.stream, &args, &b.error), &b.error);
+        expect_ok(cei_read(b.stream, out, to, sizeof out, &b.error), &b.error);
+        for (size_t c = 0; c < COLUMNS; c++) {
+            const double a = (double)x[6 * COLUMNS + c], m = (double)x[7 * COLUMNS + c], z = (double)x[8 * COLUMNS + c];
+            const double wanted[] = {
+                a, fmax(a, fmax(m, z)), (a + m + z) / 3, (a + m + z) / sqrt(3), (3 * a + 4 * m + 5 * z) / 12, z};
+            const double empty[] = {(double)x[c], -INFINITY, 0, 0, 0, (double)x[COLUMNS + c]};
+            expect_near((double)out[3][c], wanted[pooling], 1e-6, "pool", c);
+            assert_true((double)out[0][c] == empty[pooling]);
+            assert_true(out[1][c] == 0);
+        }
+    }
+    const cei_normalize_args normalize = {1, COLUMNS, args.x, to};
+    expect_ok(cei_normalize_rows(b.stream, &normalize, &b.error), &b.error);
+    expect_ok(cei_read(b.stream, out, to, sizeof out, &b.error), &b.error);
+    double sum = 0;
+    for (size_t c = 0; c < COLUMNS; c++) sum += (double)x[c] * (double)x[c];
+    for (size_t c = 0; c < COLUMNS; c++) expect_near((double)out[0][c], (double)x[c] / sqrt(sum), 1e-7, "normalize", c);
+    bench_close(&b);
+}
+
 /* Embedding reads only the rows that it needs, from where they lie. */
 static void test_embed_from_bound_tables(void **state) {
     (void)state;
@@ -306,6 +340,7 @@ int main(void) {
         cmocka_unit_test_teardown(test_dot, guards_teardown),
         cmocka_unit_test_teardown(test_norm, guards_teardown),
         cmocka_unit_test(test_attention_and_rows),
+        cmocka_unit_test(test_pool_and_normalize),
         cmocka_unit_test(test_embed_from_bound_tables),
     };
     return cmocka_run_group_tests_name("reference device", tests, NULL, NULL);

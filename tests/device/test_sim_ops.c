@@ -497,6 +497,59 @@ static void test_gather_arguments(void **state) {
     assert_int_equal(cei_sim_count(0).ops[CEI_OP_GATHER], 1);
 }
 
+/* The formulas are the reference's, tested there; here: that they are reached, and what is refused. */
+static void test_pool(void **state) {
+    (void)state;
+    float x[TOKENS * HIDDEN], out[2 * HIDDEN];
+    int32_t offsets[3] = {0, 2, TOKENS};
+    ce_error error = {0};
+    fill(x, TOKENS * HIDDEN, 1);
+    const cei_pool_args good = {TOKENS,
+                                2,
+                                HIDDEN,
+                                send(x, sizeof x),
+                                send(offsets, sizeof offsets),
+                                CEI_POOL_LAST,
+                                0,
+                                {reserve(sizeof out), HIDDEN}};
+    cei_pool_args args = good;
+    expect_ok(cei_pool_rows(stream, &args, &error), &error);
+    receive(args.out.at, out, 2 * HIDDEN);
+    assert_memory_equal(out, x + HIDDEN, HIDDEN * sizeof *x);
+    assert_memory_equal(out + HIDDEN, x + (TOKENS - 1) * HIDDEN, HIDDEN * sizeof *x);
+    args = good, args.pooling = CEI_POOL_COUNT, refused(cei_pool_rows(stream, &args, &error));
+    args = good, args.sequences = SIZE_MAX, refused(cei_pool_rows(stream, &args, &error));
+    args = good, args.columns = SIZE_MAX / 2, refused(cei_pool_rows(stream, &args, &error));
+    args = good, args.out.stride = HIDDEN - 1, refused(cei_pool_rows(stream, &args, &error));
+    for (size_t i = 0; i < 5; i++) {
+        args = good, args.x = bad_slices_for(sizeof x).all[i], refused(cei_pool_rows(stream, &args, &error));
+        args = good, args.offsets = bad_slices_for(12).all[i], refused(cei_pool_rows(stream, &args, &error));
+        args = good, args.out.at = bad_slices_for(sizeof out).all[i], refused(cei_pool_rows(stream, &args, &error));
+    }
+    assert_int_equal(cei_sim_count(0).ops[CEI_OP_POOL], 1);
+    offsets[1] = TOKENS + 1;
+    args = good, args.offsets = send(offsets, sizeof offsets);
+    expect_status(cei_pool_rows(stream, &args, &error), CE_ERR_DEVICE_FAULT, &error, "pool");
+}
+
+static void test_normalize(void **state) {
+    (void)state;
+    float x[2 * HIDDEN] = {0}, out[2 * HIDDEN];
+    ce_error error = {0};
+    x[0] = 3, x[1] = 4;
+    const cei_normalize_args good = {2, HIDDEN, send(x, sizeof x), reserve(sizeof out)};
+    cei_normalize_args args = good;
+    expect_ok(cei_normalize_rows(stream, &args, &error), &error);
+    receive(args.out, out, 2 * HIDDEN);
+    assert_true(out[0] == 0.6f && out[1] == 0.8f && out[HIDDEN] == 0);
+    args = good, args.rows = SIZE_MAX / 2, refused(cei_normalize_rows(stream, &args, &error));
+    for (size_t i = 0; i < 5; i++) {
+        args = good, args.x = bad_slices_for(sizeof x).all[i], refused(cei_normalize_rows(stream, &args, &error));
+        args = good, args.out = bad_slices_for(sizeof out).all[i], refused(cei_normalize_rows(stream, &args, &error));
+    }
+    assert_int_equal(cei_sim_count(0).ops[CEI_OP_NORMALIZE], 1);
+}
+
 static void test_names_of_operations(void **state) {
     (void)state;
     assert_string_equal(cei_op_name(CEI_OP_EMBED), "embed");
@@ -523,6 +576,8 @@ int main(void) {
         ops_test(test_linear_arguments),
         ops_test(test_attention_arguments),
         ops_test(test_gather_arguments),
+        ops_test(test_pool),
+        ops_test(test_normalize),
         ops_test(test_names_of_operations),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -253,6 +253,34 @@ static void expect_values(const cei_checkpoint *checkpoint, const char *name, si
     for (size_t i = 0; i < rows * columns; i++) assert_true(out[i] == want[i]);
 }
 
+/* A second folder's tensors get its name before theirs; when one cannot be added, what was there stays. */
+static void another_folder_is_added(void **state) {
+    (void)state;
+    char *folder = test_make_folder(), inner[300];
+    ce_error error = {0};
+    write_tensors(folder, "model.safetensors", (entry[]){{"linear.weight", "F32", "[1, 2]", 8, NULL}}, 1);
+    snprintf(inner, sizeof inner, "%s/2_Dense", folder);
+    assert_int_equal(mkdir(inner, 0777), 0);
+    cei_checkpoint *checkpoint = open_folder(folder);
+    expect_status(cei_checkpoint_add(checkpoint, folder, "2_Dense", &error), CE_ERR_NOT_FOUND, &error, "2_Dense");
+    assert_int_equal(cei_checkpoint_count(checkpoint), 1);
+    write_tensors(inner, "model.safetensors",
+                  (entry[]){{"linear.weight", "F32", "[2]", 8, NULL}, {"linear.bias", "F32", "[1]", 4, NULL}}, 2);
+    expect_ok(cei_checkpoint_add(checkpoint, folder, "2_Dense", &error), &error);
+    assert_int_equal(cei_checkpoint_count(checkpoint), 3);
+    assert_int_equal(cei_checkpoint_bytes(checkpoint), 20);
+    assert_string_equal(cei_checkpoint_at(checkpoint, 0)->name, "2_Dense/linear.bias");
+    assert_int_equal(cei_checkpoint_find(checkpoint, "2_Dense/linear.weight")->rank, 1);
+    assert_int_equal(cei_checkpoint_find(checkpoint, "linear.weight")->rank, 2);
+    expect_ok(cei_checkpoint_verify(checkpoint, &error), &error);
+    expect_status(cei_checkpoint_add(checkpoint, folder, "2_Dense", &error), CE_ERR_FORMAT, &error, "in two");
+    assert_int_equal(cei_checkpoint_count(checkpoint), 3);
+    cei_values values;
+    expect_ok(cei_checkpoint_values(checkpoint, "2_Dense/linear.weight", 1, 2, &values, &error), &error);
+    cei_checkpoint_close(checkpoint);
+    test_remove_folder(folder);
+}
+
 static void tensors_are_read_as_matrices(void **state) {
     (void)state;
     char *folder = make_values();
@@ -390,6 +418,7 @@ int main(void) {
         cmocka_unit_test(shards_make_one_checkpoint),
         cmocka_unit_test(indexes_are_checked),
         cmocka_unit_test(a_tensor_in_two_shards_is_refused),
+        cmocka_unit_test(another_folder_is_added),
         cmocka_unit_test(tensors_are_read_as_matrices),
         cmocka_unit_test(wrong_tensors_are_named),
         cmocka_unit_test(changed_files_are_noticed),

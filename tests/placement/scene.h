@@ -15,6 +15,9 @@
 
 enum { SCENE_PAIRS = 6, SCENE_LABELS = 3, SCENE_SCORES = SCENE_PAIRS * SCENE_LABELS, SCENE_LOG_LINES = 32 };
 
+/* Operations that a cross-encoder calls: the first ones. */
+enum { SCENE_OPS = CEI_OP_GATHER + 1 };
+
 /* The folder of the scene's model, as setup wrote it, and its shape: SCENE_LABELS labels. */
 extern char *scene_folder;
 extern tiny_model scene_shape;

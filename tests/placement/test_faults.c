@@ -162,7 +162,7 @@ static void test_a_corrupted_tensor_is_named(void **state) {
 }
 
 static void sweep_wrong_results(trial *t) {
-    for (int op = 0; op < CEI_OP_COUNT; op++) {
+    for (int op = 0; op < SCENE_OPS; op++) {
         cei_sim_distort(0, (cei_op)op, true);
         expect_fault(t, CE_ERR_VERIFY, "self-test");
         cei_sim_distort(0, (cei_op)op, false);
@@ -176,7 +176,7 @@ static void test_the_self_test_finds_a_wrong_operation(void **state) {
 
 static void sweep_lacking_operations(trial *t) {
     uint64_t uploads = cei_sim_count(0).calls[CEI_SIM_UPLOAD], allocations = cei_sim_count(0).calls[CEI_SIM_ALLOCATE];
-    for (int op = 0; op < CEI_OP_COUNT; op++) {
+    for (int op = 0; op < SCENE_OPS; op++) {
         char name[32];
         snprintf(name, sizeof name, "\"%s\"", cei_op_name((cei_op)op));
         cei_sim_lack_op(0, (cei_op)op, true);

@@ -258,7 +258,7 @@ static void test_a_check_finds_arithmetic_that_went_bad(void **state) {
     (void)state;
     ce_error error = {0};
     ce_model *model = scene_load("sim:0");
-    for (int op = 0; op < CEI_OP_COUNT; op++) {
+    for (int op = 0; op < SCENE_OPS; op++) {
         cei_sim_distort(0, (cei_op)op, true);
         expect_status(ce_model_check(model, NULL, &error), CE_ERR_VERIFY, &error, "sim:0");
         cei_sim_distort(0, (cei_op)op, false);

@@ -68,6 +68,16 @@ static cei_tokenizer *open_case(const json_t *files, const vocabulary_texts *voc
     return tokenizer;
 }
 
+/* ids and types, which are freed, are those of the row, at and after its place. */
+static void expect_sequence(const cei_tokenizer *tokenizer, int32_t *ids, int32_t *types, size_t total,
+                            const json_t *row, size_t place, const char *name) {
+    expect_ids(ids, total, json_array_get(row, place), name, "a sequence");
+    expect_ids(types, total, json_array_get(row, place + 1), name, "a sequence's types");
+    for (size_t i = 0; i < total; i++) assert_true((size_t)types[i] < cei_tokenizer_type_count(tokenizer));
+    free(ids);
+    free(types);
+}
+
 /* [query, document, max_length or 0, ids, type ids] */
 static void check_pair(const cei_tokenizer *tokenizer, const json_t *row, const char *name) {
     cei_token_buffer query = {0}, document = {0};
@@ -81,16 +91,23 @@ static void check_pair(const cei_tokenizer *tokenizer, const json_t *row, const 
     size_t total = query_kept + document_kept + specials;
     int32_t *ids = malloc((total + 1) * sizeof *ids), *types = malloc((total + 1) * sizeof *types);
     cei_tokenizer_join(tokenizer, query.ids, query_kept, document.ids, document_kept, ids, types);
-    expect_ids(ids, total, json_array_get(row, 3), name, "a pair");
-    expect_ids(types, total, json_array_get(row, 4), name, "a pair's types");
-    size_t largest = 0;
-    for (size_t i = 0; i < total; i++)
-        if ((size_t)types[i] > largest) largest = (size_t)types[i];
-    assert_true(largest < cei_tokenizer_type_count(tokenizer));
-    free(ids);
-    free(types);
+    expect_sequence(tokenizer, ids, types, total, row, 3, name);
     cei_token_buffer_free(&query);
     cei_token_buffer_free(&document);
+}
+
+/* [text, max_length or 0, ids, type ids] */
+static void check_single(const cei_tokenizer *tokenizer, const json_t *row, const char *name) {
+    cei_token_buffer text = {0};
+    ce_error error;
+    size_t specials = cei_tokenizer_single_specials(tokenizer);
+    size_t length = (size_t)json_integer_value(json_array_get(row, 1));
+    expect_ok(cei_tokenizer_encode(tokenizer, text_of(json_array_get(row, 0)), CE_UTF8_STRICT, &text, &error), &error);
+    size_t kept = length && text.count > length - specials ? length - specials : text.count, total = kept + specials;
+    int32_t *ids = malloc((total + 1) * sizeof *ids), *types = malloc((total + 1) * sizeof *types);
+    cei_tokenizer_wrap(tokenizer, text.ids, kept, ids, types);
+    expect_sequence(tokenizer, ids, types, total, row, 2, name);
+    cei_token_buffer_free(&text);
 }
 
 static void check_case(const json_t *root, const json_t *entry, const vocabulary_texts *vocab) {
@@ -111,6 +128,7 @@ static void check_case(const json_t *root, const json_t *entry, const vocabulary
             assert_true((size_t)buffer.ids[k] < cei_tokenizer_vocab_size(tokenizer));
     }
     json_array_foreach(golden_get(entry, "pairs"), i, row) check_pair(tokenizer, row, name);
+    json_array_foreach(golden_get(entry, "singles"), i, row) check_single(tokenizer, row, name);
     assert_int_equal(cei_tokenizer_max_length(tokenizer),
                      json_is_null(length) ? SIZE_MAX : (size_t)json_integer_value(length));
     assert_string_equal(cei_tokenizer_kind(tokenizer), "WordPiece");

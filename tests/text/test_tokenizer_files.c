@@ -14,6 +14,8 @@
 #define MODEL(fields) "\"model\":{\"type\":\"WordPiece\",\"unk_token\":\"[UNK]\"," fields "}"
 #define VOCAB "\"vocab\":{\"[UNK]\":0,\"[CLS]\":1,\"[SEP]\":2,\"a\":3,\"##b\":4,\"ab\":5}"
 #define SPLIT "\"pre_tokenizer\":{\"type\":\"BertPreTokenizer\"}"
+#define A "{\"Sequence\":{\"id\":\"A\",\"type_id\":0}}"
+#define B "{\"Sequence\":{\"id\":\"B\",\"type_id\":1}}"
 #define REST "," SPLIT ",\"normalizer\":null"
 #define GOOD "{" MODEL(VOCAB) REST "}"
 
@@ -134,6 +136,11 @@ static void test_broken_tokenizer_json(void **state) {
         {"{" MODEL(VOCAB) REST ",\"post_processor\":{\"type\":\"TemplateProcessing\",\"pair\":["
                                "{\"SpecialToken\":{\"id\":\"[X]\",\"type_id\":0}}],\"special_tokens\":{}}}",
          CE_ERR_FORMAT, "\"[X]\" has no \"ids\""},
+        {"{" MODEL(VOCAB) REST ",\"post_processor\":{\"type\":\"TemplateProcessing\",\"pair\":[" A "," B "]}}",
+         CE_ERR_FORMAT, "\"single\""},
+        {"{" MODEL(VOCAB) REST ",\"post_processor\":{\"type\":\"TemplateProcessing\",\"pair\":[" A "," B
+                               "],\"single\":[" A "," B "]}}",
+         CE_ERR_FORMAT, "for one text must have"},
         {"{" MODEL(VOCAB) REST ",\"post_processor\":{\"type\":\"BertProcessing\",\"cls\":[\"[CLS]\"],"
                                "\"sep\":[\"[SEP]\",2]}}",
          CE_ERR_FORMAT, "\"cls\""},

@@ -306,13 +306,14 @@ def ids_of(tokenizer, text):
     return tokenizer(text, add_special_tokens=False)["input_ids"]
 
 
-def pair_of(tokenizer, query, document, length):
+def encoded_of(tokenizer, texts, length):
+    """Token and type ids of one text, or of two that are joined."""
     if isinstance(tokenizer, Tokenizer):
         tokenizer.enable_truncation(length) if length else tokenizer.no_truncation()
-        encoded = tokenizer.encode(query, document)
+        encoded = tokenizer.encode(*texts)
         return encoded.ids, encoded.type_ids
     more = {"truncation": "longest_first", "max_length": length} if length else {}
-    encoded = tokenizer([query], [document], **more)
+    encoded = tokenizer(*([text] for text in texts), **more)
     ids = encoded["input_ids"][0]
     return ids, encoded["token_type_ids"][0] if "token_type_ids" in encoded else [0] * len(ids)
 
@@ -346,7 +347,8 @@ def folders_golden(shared):
             "max_length": int(limit) if limit < 1e9 else None,
             "ids": [ids_of(tokenizer, text) for text in texts + more],
             "texts": more,
-            "pairs": [[q, d, length, *pair_of(tokenizer, q, d, length)] for q, d in PAIRS for length in (0, 16, 7)],
+            "pairs": [[q, d, n, *encoded_of(tokenizer, (q, d), n)] for q, d in PAIRS for n in (0, 16, 7)],
+            "singles": [[d, n, *encoded_of(tokenizer, (d,), n)] for _, d in PAIRS for n in (0, 16, 7)],
         })
     vocab_json = json.dumps({t: i for i, t in enumerate(vocab)}, ensure_ascii=False, separators=(",", ":"))
     for case in cases:

@@ -76,6 +76,8 @@ static const cei_device_table table = {
     .linear = cei_cpu_linear,
     .attention = cei_cpu_attention,
     .gather = cei_cpu_gather,
+    .pool = cei_cpu_pool,
+    .normalize = cei_cpu_normalize,
 };
 
 /* The one change that the library makes to the state of its process: see docs/architecture.md. */

@@ -1,6 +1,7 @@
-/* ops.c - the operations on rows: embedding, normalization, gathering. */
+/* ops.c - the operations on rows: embedding, normalization, gathering, pooling. */
 #include "device/cpu/cpu.h"
 
+#include <math.h>
 #include <string.h>
 
 /* Below this many simple operations (some microseconds) waking a thread costs more than it saves. */
@@ -131,5 +132,81 @@ ce_status cei_cpu_gather(cei_stream *stream, const cei_gather_args *args, ce_err
     const size_t columns = args->columns;
     for (size_t i = 0; i < args->count; i++)
         memcpy(out + i * columns, x + (size_t)rows[i] * columns, columns * sizeof(float));
+    return CE_OK;
+}
+
+/* ---- pool --------------------------------------------------------------------------------------------------- */
+
+typedef struct pool_job {
+    const cei_pool_args *args;
+    const int32_t *offsets;
+    const float *x;
+    float *out;
+} pool_job;
+
+/* out = the sum of rows [first, rows) of x, the row at place i weighted with i + 1 if the pooling weighs them, divided
+ * by what the pooling divides by. */
+static void pool_sum(const cei_pool_args *args, const float *x, size_t first, size_t rows, float *out) {
+    const size_t columns = args->columns;
+    double weights = 0;
+    memset(out, 0, columns * sizeof *out);
+    for (size_t i = first; i < rows; i++) {
+        const float weight = args->pooling == CEI_POOL_WEIGHTED ? (float)(i + 1) : 1.0f;
+        for (size_t c = 0; c < columns; c++) out[c] += weight * x[i * columns + c];
+        weights += (double)weight;
+    }
+    if (weights == 0) return;
+    const float scale = (float)(1 / (args->pooling == CEI_POOL_MEAN_SQRT ? sqrt(weights) : weights));
+    for (size_t c = 0; c < columns; c++) out[c] *= scale;
+}
+
+static void pool_most(const cei_pool_args *args, const float *x, size_t first, size_t rows, float *out) {
+    for (size_t c = 0; c < args->columns; c++) out[c] = -INFINITY;
+    for (size_t i = first; i < rows; i++)
+        for (size_t c = 0; c < args->columns; c++) {
+            const float value = x[i * args->columns + c];
+            out[c] = value <= out[c] ? out[c] : value; /* a NaN stays */
+        }
+}
+
+static void pool_sequence(void *argument, size_t s, size_t worker) {
+    (void)worker;
+    const pool_job *job = argument;
+    const cei_pool_args *args = job->args;
+    const size_t rows = (size_t)(job->offsets[s + 1] - job->offsets[s]), bytes = args->columns * sizeof(float);
+    const float *x = job->x + (size_t)job->offsets[s] * args->columns;
+    float *out = job->out + s * args->out.stride;
+    if (rows == 0)
+        memset(out, 0, bytes);
+    else if (args->pooling == CEI_POOL_FIRST)
+        memcpy(out, x + (args->skipped < rows ? args->skipped : 0) * args->columns, bytes);
+    else if (args->pooling == CEI_POOL_LAST)
+        memcpy(out, x + (rows - 1) * args->columns, bytes);
+    else
+        (args->pooling == CEI_POOL_MAX ? pool_most : pool_sum)(args, x, args->skipped, rows, out);
+}
+
+ce_status cei_cpu_pool(cei_stream *stream, const cei_pool_args *args, ce_error *error) {
+    (void)error;
+    pool_job job = {args, cei_cpu_at(args->offsets), cei_cpu_at(args->x), cei_cpu_at(args->out.at)};
+    const double work = work_of_an_element * (double)args->tokens * (double)args->columns;
+    if (args->columns) cei_cpu_run(cei_cpu_of(stream->device), args->sequences, work, pool_sequence, &job);
+    return CE_OK;
+}
+
+/* ---- normalize ---------------------------------------------------------------------------------------------- */
+
+/* A row for each sequence: few. No thread is woken for them. */
+ce_status cei_cpu_normalize(cei_stream *stream, const cei_normalize_args *args, ce_error *error) {
+    (void)stream, (void)error;
+    const size_t columns = args->columns;
+    const float *x = cei_cpu_at(args->x);
+    float *out = cei_cpu_at(args->out);
+    for (size_t r = 0; r < args->rows; r++, x += columns, out += columns) {
+        double sum = 0;
+        for (size_t c = 0; c < columns; c++) sum += (double)x[c] * (double)x[c];
+        const double length = sqrt(sum), divisor = length > 1e-12 ? length : 1e-12;
+        for (size_t c = 0; c < columns; c++) out[c] = (float)((double)x[c] / divisor);
+    }
     return CE_OK;
 }

@@ -323,6 +323,21 @@ static ce_status gather(cei_stream *stream, const cei_gather_args *args, ce_erro
     return CE_OK;
 }
 
+static ce_status pool(cei_stream *stream, const cei_pool_args *args, ce_error *error) {
+    (void)stream, (void)error;
+    cei_ref_pool(args, at(args->offsets), at(args->x), at(args->out.at));
+    return CE_OK;
+}
+
+static ce_status normalize(cei_stream *stream, const cei_normalize_args *args, ce_error *error) {
+    (void)stream, (void)error;
+    const float *x = at(args->x);
+    float *out = at(args->out);
+    for (size_t r = 0; r < args->rows; r++)
+        cei_ref_normalize_row(x + r * args->columns, args->columns, out + r * args->columns);
+    return CE_OK;
+}
+
 /* ---- the device --------------------------------------------------------------------------------------------- */
 
 static bool supports(const cei_device *device, cei_op op, ce_precision precision) {
@@ -363,6 +378,8 @@ static const cei_device_table table = {
     .linear = linear,
     .attention = attention,
     .gather = gather,
+    .pool = pool,
+    .normalize = normalize,
 };
 
 ce_status cei_ref_open(cei_pool *pool, cei_device **out, ce_error *error) {

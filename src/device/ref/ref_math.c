@@ -93,3 +93,48 @@ void cei_ref_attention(const cei_attention_args *args, const int32_t *offsets, c
         }
     }
 }
+
+/* What the row at place i of a sequence, counted from 0, weighs in a sum. */
+static double pool_weight(cei_pooling pooling, size_t i) { return pooling == CEI_POOL_WEIGHTED ? (double)i + 1 : 1; }
+
+static float pool_sum(const cei_pool_args *args, const float *x, size_t rows) {
+    double sum = 0, weights = 0;
+    for (size_t i = args->skipped; i < rows; i++) {
+        sum += pool_weight(args->pooling, i) * (double)x[i * args->columns];
+        weights += pool_weight(args->pooling, i);
+    }
+    return (float)(weights == 0 ? 0 : sum / (args->pooling == CEI_POOL_MEAN_SQRT ? sqrt(weights) : weights));
+}
+
+static float pool_most(const cei_pool_args *args, const float *x, size_t rows) {
+    float most = -INFINITY;
+    for (size_t i = args->skipped; i < rows; i++)
+        if (!(x[i * args->columns] <= most)) most = x[i * args->columns]; /* a NaN stays */
+    return most;
+}
+
+/* One column of one sequence of at least one row. */
+static float pool_column(const cei_pool_args *args, const float *x, size_t rows) {
+    const bool none = args->skipped >= rows;
+    switch (args->pooling) {
+    case CEI_POOL_FIRST: return x[none ? 0 : args->skipped * args->columns];
+    case CEI_POOL_LAST: return x[(rows - 1) * args->columns];
+    case CEI_POOL_MAX: return pool_most(args, x, rows);
+    default: return pool_sum(args, x, rows);
+    }
+}
+
+void cei_ref_pool(const cei_pool_args *args, const int32_t *offsets, const float *x, float *out) {
+    for (size_t s = 0; s < args->sequences; s++) {
+        const size_t first = (size_t)offsets[s], rows = (size_t)offsets[s + 1] - first;
+        for (size_t i = 0; i < args->columns; i++)
+            out[s * args->out.stride + i] = rows ? pool_column(args, x + first * args->columns + i, rows) : 0;
+    }
+}
+
+void cei_ref_normalize_row(const float *x, size_t columns, float *out) {
+    double sum = 0;
+    for (size_t i = 0; i < columns; i++) sum += (double)x[i] * (double)x[i];
+    const double length = sqrt(sum);
+    for (size_t i = 0; i < columns; i++) out[i] = (float)((double)x[i] / (length > 1e-12 ? length : 1e-12));
+}

@@ -28,4 +28,10 @@ float cei_ref_function(cei_function function, float x);
 void cei_ref_attention(const cei_attention_args *args, const int32_t *offsets, const float *q, const float *k,
                        const float *v, float *scores, float *out);
 
+/* Pools all sequences of a batch in this memory; offsets are sound, out's rows begin args->out.stride floats apart. */
+void cei_ref_pool(const cei_pool_args *args, const int32_t *offsets, const float *x, float *out);
+
+/* out = x / max(|x|, 1e-12), [columns]; out may be x. */
+void cei_ref_normalize_row(const float *x, size_t columns, float *out);
+
 #endif

@@ -107,10 +107,10 @@ ce_status cei_sim_linear(cei_stream *stream, const cei_linear_args *args, ce_err
 
 /* ---- attention ----------------------------------------------------------------------------------------------- */
 
-static bool offsets_are_sound(const cei_attention_args *args, const int32_t *offsets) {
-    if (offsets[0] != 0 || (size_t)offsets[args->sequences] != args->tokens) return false;
-    for (size_t s = 0; s < args->sequences; s++)
-        if (offsets[s + 1] < offsets[s] || (size_t)(offsets[s + 1] - offsets[s]) > args->longest) return false;
+static bool offsets_are_sound(const int32_t *offsets, size_t sequences, size_t tokens, size_t longest) {
+    if (offsets[0] != 0 || (size_t)offsets[sequences] != tokens) return false;
+    for (size_t s = 0; s < sequences; s++)
+        if (offsets[s + 1] < offsets[s] || (size_t)(offsets[s + 1] - offsets[s]) > longest) return false;
     return true;
 }
 
@@ -123,7 +123,8 @@ ce_status cei_sim_attention(cei_stream *stream, const cei_attention_args *args, 
     float *out = open_slice(&run, args->out);
     float *scores = open_slice(&run, (cei_slice){&run.stream->scratch->base, 0});
     if (run.access.failed) return end(&run, NULL, NULL);
-    if (!offsets_are_sound(args, offsets)) return end(&run, NULL, "the offsets contradict the number of tokens");
+    if (!offsets_are_sound(offsets, args->sequences, args->tokens, args->longest))
+        return end(&run, NULL, "the offsets contradict the number of tokens");
     cei_ref_attention(args, offsets, q, k, v, scores, out);
     return end(&run, args->tokens ? out : NULL, NULL);
 }
@@ -144,4 +145,32 @@ ce_status cei_sim_gather(cei_stream *stream, const cei_gather_args *args, ce_err
     for (size_t i = 0; i < args->count; i++)
         memcpy(out + i * columns, x + (size_t)chosen[i] * columns, columns * sizeof *out);
     return end(&run, args->count ? out : NULL, NULL);
+}
+
+/* ---- pool, normalize ----------------------------------------------------------------------------------------- */
+
+ce_status cei_sim_pool(cei_stream *stream, const cei_pool_args *args, ce_error *error) {
+    running run;
+    ce_status status = begin(&run, stream, CEI_OP_POOL, error);
+    if (status != CE_OK) return status;
+    const int32_t *offsets = open_slice(&run, args->offsets);
+    const float *x = open_slice(&run, args->x);
+    float *out = open_slice(&run, args->out.at);
+    if (run.access.failed) return end(&run, NULL, NULL);
+    if (!offsets_are_sound(offsets, args->sequences, args->tokens, args->tokens))
+        return end(&run, NULL, "the offsets contradict the number of tokens");
+    cei_ref_pool(args, offsets, x, out);
+    return end(&run, args->sequences ? out : NULL, NULL);
+}
+
+ce_status cei_sim_normalize(cei_stream *stream, const cei_normalize_args *args, ce_error *error) {
+    running run;
+    ce_status status = begin(&run, stream, CEI_OP_NORMALIZE, error);
+    if (status != CE_OK) return status;
+    const size_t columns = args->columns;
+    const float *x = open_slice(&run, args->x);
+    float *out = open_slice(&run, args->out);
+    if (run.access.failed) return end(&run, NULL, NULL);
+    for (size_t r = 0; r < args->rows; r++) cei_ref_normalize_row(x + r * columns, columns, out + r * columns);
+    return end(&run, args->rows ? out : NULL, NULL);
 }

@@ -278,6 +278,8 @@ static const cei_device_table table = {
     .linear = cei_sim_linear,
     .attention = cei_sim_attention,
     .gather = cei_sim_gather,
+    .pool = cei_sim_pool,
+    .normalize = cei_sim_normalize,
 };
 
 /* No reason is given where there are no devices: a kind that says nothing is not listed. */

@@ -24,7 +24,7 @@ typedef enum cei_sim_call {
     CEI_SIM_CHECKSUM,
     CEI_SIM_WRITE,
     CEI_SIM_READ,
-    CEI_SIM_OP, /* embed, norm, linear, attention, gather */
+    CEI_SIM_OP, /* an operation: CEI_OP_* */
     CEI_SIM_CALLS
 } cei_sim_call;
 

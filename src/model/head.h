@@ -1,0 +1,72 @@
+/* head.h - what comes after an encoder: pooling of its tokens, then layers on one row a sequence.
+ *
+ * The classification heads of all architectures, and the modules behind a bi-encoder's transformer, are of this form.
+ * Whoever makes a head says what it consists of; it runs by itself. */
+#ifndef CEI_HEAD_H
+#define CEI_HEAD_H
+
+#include "model/plan.h"
+
+enum { CEI_HEAD_LAYERS = 16 };
+
+typedef enum cei_head_kind {
+    CEI_HEAD_DENSE,    /* function(x W^T + bias) */
+    CEI_HEAD_NORM,     /* layer norm */
+    CEI_HEAD_NORMALIZE /* to length 1 */
+} cei_head_kind;
+
+typedef struct cei_head_layer {
+    cei_head_kind kind;
+    size_t weight, bias; /* in the plan; of a norm: its gain and shift */
+    bool has_bias;       /* of a dense layer */
+    cei_function function;
+    float epsilon;
+    size_t columns; /* of its result */
+} cei_head_layer;
+
+typedef struct cei_head {
+    cei_pooling poolings[CEI_POOL_COUNT]; /* their results stand side by side */
+    size_t pooling_count;
+    size_t hidden;        /* columns of a token */
+    bool includes_prompt; /* a prompt's tokens count in pooling */
+    cei_head_layer layers[CEI_HEAD_LAYERS];
+    size_t layer_count;
+    size_t outputs; /* columns of the last result: labels, or dimensions of an embedding */
+    size_t widest;  /* columns of the widest result */
+} cei_head;
+
+/* A head that pools tokens of hidden columns, and no more. */
+cei_head cei_head_pool(size_t hidden, const cei_pooling *poolings, size_t count);
+
+/* Add layers, which read what was there before. bias NULL is none. Dense layers are float32 in every precision: they
+ * cost nothing on one row a sequence, and their error would not average out. Errors: MEMORY, MODEL, UNSUPPORTED (too
+ * many layers). */
+ce_status cei_head_add_dense(cei_head *head, cei_plan *plan, const char *weight, const char *bias, size_t columns,
+                             cei_function function, ce_error *error);
+ce_status cei_head_add_norm(cei_head *head, cei_plan *plan, const char *gain, const char *shift, float epsilon,
+                            ce_error *error);
+ce_status cei_head_add_normalize(cei_head *head, ce_error *error);
+
+/* Does it read nothing but the state of each sequence's first token? */
+bool cei_head_reads_first(const cei_head *head);
+
+/* 1 << cei_op for each operation that it calls. */
+unsigned cei_head_ops(const cei_head *head);
+
+/* Bytes of device workspace for so many sequences; 0 on overflow. */
+size_t cei_head_workspace(const cei_head *head, size_t sequences);
+
+/* What an encoder leaves on the device. */
+typedef struct cei_states {
+    cei_slice at;      /* [tokens, hidden], or [sequences, hidden] of the first tokens alone */
+    cei_slice offsets; /* int32 [sequences + 1] */
+    size_t tokens, sequences;
+    bool first_only;
+} cei_states;
+
+/* Runs the head. skipped is how many tokens of each sequence pooling leaves out; workspace has cei_head_workspace bytes
+ * at its offset; *values receives where the result [sequences, outputs] is. Errors: DEVICE_*. */
+ce_status cei_head_run(const cei_head *head, const cei_weight *weights, const cei_states *states, size_t skipped,
+                       cei_stream *stream, cei_slice workspace, cei_slice *values, ce_error *error);
+
+#endif

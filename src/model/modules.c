@@ -1,0 +1,456 @@
+/* modules.c - reads what Sentence Transformers writes beside a transformer.
+ *
+ * Every module is checked as it is read: of a kind that is known, in a folder of its own inside the model's, working on
+ * the sentence's embedding. Must not look at weights. */
+#include "model/modules.h"
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/json.h"
+#include "base/memory.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const size_t max_file_bytes = (size_t)1 << 20;
+
+enum { MOST_MODULES = 32, MOST_PROMPTS = 1024, MAX_SIZE = 1 << 24 };
+
+/* One file of the folder being read. */
+typedef struct reader {
+    const char *folder;
+    const cei_log *log;
+    cei_modules *to;
+    ce_error *error;
+} reader;
+
+/* A JSON file, if it is there. */
+typedef struct json_file {
+    char *path;
+    json_t *root; /* NULL if it is not there */
+} json_file;
+
+static ce_status open_file(const reader *in, const char *folder, const char *name, json_file *file) {
+    char *inner = cei_join_path(in->folder, folder);
+    *file = (json_file){0};
+    file->path = inner ? cei_join_path(*folder ? inner : in->folder, name) : NULL;
+    cei_free(inner);
+    if (!file->path) return cei_fail_memory(in->error, name, 0);
+    if (!cei_file_exists(file->path)) return CE_OK;
+    return cei_json_load(file->path, max_file_bytes, &file->root, in->error);
+}
+
+static void close_file(json_file *file) {
+    json_decref(file->root);
+    cei_free(file->path);
+}
+
+static ce_status copy_text(const reader *in, const char *text, char **copy) {
+    *copy = cei_copy_string(text, strlen(text));
+    return *copy ? CE_OK : cei_fail_memory(in->error, "a model's settings", 0);
+}
+
+static ce_status unsupported(const reader *in, const json_file *file, const char *what, const char *found) {
+    return cei_fail(in->error, CE_ERR_UNSUPPORTED, "%s: %s \"%.96s\" is not supported", file->path, what, found);
+}
+
+/* object[key] must be absent, null or wanted. */
+static ce_status expect_string(const reader *in, const json_file *file, const char *key, const char *wanted) {
+    const char *found = wanted;
+    ce_status status = cei_json_string(file->root, key, file->path, &found, in->error);
+    return status != CE_OK || strcmp(found, wanted) == 0 ? status : unsupported(in, file, key, found);
+}
+
+/* ---- pooling ------------------------------------------------------------------------------------------------- */
+
+/* The reference's names, now and as booleans of older files, in the order in which those are joined. */
+static const struct pooling_name {
+    const char *name, *old;
+    cei_pooling pooling;
+} poolings[] = {
+    {"cls", "pooling_mode_cls_token", CEI_POOL_FIRST},
+    {"max", "pooling_mode_max_tokens", CEI_POOL_MAX},
+    {"mean", "pooling_mode_mean_tokens", CEI_POOL_MEAN},
+    {"mean_sqrt_len_tokens", "pooling_mode_mean_sqrt_len_tokens", CEI_POOL_MEAN_SQRT},
+    {"weightedmean", "pooling_mode_weightedmean_tokens", CEI_POOL_WEIGHTED},
+    {"lasttoken", "pooling_mode_lasttoken", CEI_POOL_LAST},
+};
+enum { POOLINGS = sizeof poolings / sizeof poolings[0], MEAN = 2 };
+
+static void add_pooling(cei_modules *to, const struct pooling_name *pooling) {
+    const size_t length = strlen(to->pooling);
+    snprintf(to->pooling + length, sizeof to->pooling - length, "%s%s", length ? ", " : "", pooling->name);
+    to->poolings[to->pooling_count++] = pooling->pooling;
+}
+
+static ce_status add_named_pooling(const reader *in, const json_file *file, const json_t *value) {
+    const char *name = json_string_value(value);
+    if (!name)
+        return cei_fail(in->error, CE_ERR_FORMAT,
+                        "%s: \"pooling_mode\" must be a name or an array of names, and has %s", file->path,
+                        cei_json_type(value));
+    if (in->to->pooling_count == CEI_POOL_COUNT)
+        return cei_fail(in->error, CE_ERR_UNSUPPORTED, "%s: more than %d pooling modes", file->path, CEI_POOL_COUNT);
+    for (size_t i = 0; i < POOLINGS; i++) {
+        if (strcmp(name, poolings[i].name) != 0) continue;
+        add_pooling(in->to, &poolings[i]);
+        return CE_OK;
+    }
+    return unsupported(in, file, "pooling_mode", name);
+}
+
+static ce_status read_pooling_names(const reader *in, const json_file *file, const json_t *mode) {
+    if (!json_is_array(mode)) return add_named_pooling(in, file, mode);
+    const json_t *value;
+    size_t i;
+    json_array_foreach(mode, i, value) {
+        ce_status status = add_named_pooling(in, file, value);
+        if (status != CE_OK) return status;
+    }
+    return CE_OK;
+}
+
+static ce_status read_pooling_flags(const reader *in, const json_file *file) {
+    for (size_t i = 0; i < POOLINGS; i++) {
+        bool on = false;
+        ce_status status = cei_json_bool(file->root, poolings[i].old, file->path, &on, in->error);
+        if (status != CE_OK) return status;
+        if (on) add_pooling(in->to, &poolings[i]);
+    }
+    return CE_OK;
+}
+
+static ce_status read_pooling(const reader *in, const char *folder) {
+    json_file file;
+    ce_status status = open_file(in, folder, "config.json", &file);
+    const json_t *mode = json_object_get(file.root, "pooling_mode");
+    if (status == CE_OK && !file.root)
+        status = cei_fail(in->error, CE_ERR_NOT_FOUND, "%s is not there, and modules.json names it", file.path);
+    if (status == CE_OK)
+        status = mode && !json_is_null(mode) ? read_pooling_names(in, &file, mode) : read_pooling_flags(in, &file);
+    if (status == CE_OK)
+        status = cei_json_bool(file.root, "include_prompt", file.path, &in->to->includes_prompt, in->error);
+    if (status == CE_OK && in->to->pooling_count == 0) add_pooling(in->to, &poolings[MEAN]);
+    close_file(&file);
+    return status;
+}
+
+/* ---- layers -------------------------------------------------------------------------------------------------- */
+
+/* Modules of torch.nn that a dense layer may end with. */
+static const struct function_class {
+    const char *name;
+    cei_function function;
+} functions[] = {{"Identity", CEI_FN_IDENTITY}, {"Tanh", CEI_FN_TANH}, {"ReLU", CEI_FN_RELU},
+                 {"GELU", CEI_FN_GELU},         {"SiLU", CEI_FN_SILU}, {"Sigmoid", CEI_FN_SIGMOID}};
+
+static ce_status read_function(const reader *in, const json_file *file, cei_function *function) {
+    const char *path = "torch.nn.modules.activation.Tanh";
+    ce_status status = cei_json_string(file->root, "activation_function", file->path, &path, in->error);
+    if (status != CE_OK) return status;
+    const char *dot = strrchr(path, '.');
+    for (size_t i = 0; dot && strncmp(path, "torch.nn.", 9) == 0 && i < sizeof functions / sizeof functions[0]; i++) {
+        if (strcmp(dot + 1, functions[i].name) != 0) continue;
+        *function = functions[i].function;
+        return CE_OK;
+    }
+    return unsupported(in, file, "activation_function", path);
+}
+
+static ce_status read_dense(const reader *in, const json_file *file, cei_module *layer) {
+    bool residual = false;
+    layer->bias = true;
+    ce_status status = cei_json_size(file->root, "in_features", 1, MAX_SIZE, file->path, &layer->in, in->error);
+    if (status == CE_OK)
+        status = cei_json_size(file->root, "out_features", 1, MAX_SIZE, file->path, &layer->out, in->error);
+    if (status == CE_OK) status = cei_json_bool(file->root, "bias", file->path, &layer->bias, in->error);
+    if (status == CE_OK) status = cei_json_bool(file->root, "use_residual", file->path, &residual, in->error);
+    if (status == CE_OK) status = read_function(in, file, &layer->function);
+    if (status == CE_OK && residual) status = unsupported(in, file, "use_residual", "true");
+    if (status == CE_OK && (!layer->in || !layer->out))
+        status = cei_fail(in->error, CE_ERR_FORMAT, "%s: \"in_features\" or \"out_features\" is missing", file->path);
+    return status;
+}
+
+static ce_status read_layer(const reader *in, cei_head_kind kind, const char *folder) {
+    json_file file;
+    cei_module layer = {.kind = kind};
+    void *layers = in->to->layers;
+    ce_status status = open_file(in, folder, "config.json", &file);
+    if (status == CE_OK && file.root) status = expect_string(in, &file, "module_input_name", "sentence_embedding");
+    if (status == CE_OK && file.root) status = expect_string(in, &file, "module_output_name", "sentence_embedding");
+    if (status == CE_OK && !file.root && kind != CEI_HEAD_NORMALIZE)
+        status = cei_fail(in->error, CE_ERR_NOT_FOUND, "%s is not there, and modules.json names it", file.path);
+    if (status == CE_OK && kind == CEI_HEAD_DENSE) status = read_dense(in, &file, &layer);
+    if (status == CE_OK && kind == CEI_HEAD_NORM)
+        status = cei_json_size(file.root, "dimension", 1, MAX_SIZE, file.path, &layer.in, in->error);
+    if (status == CE_OK) status = copy_text(in, folder, &layer.folder);
+    if (status == CE_OK && !cei_grow(&layers, &in->to->layer_capacity, in->to->layer_count + 1, sizeof layer)) {
+        cei_free(layer.folder);
+        status = cei_fail_memory(in->error, "a model's settings", 0);
+    }
+    in->to->layers = layers;
+    if (status == CE_OK) in->to->layers[in->to->layer_count++] = layer;
+    close_file(&file);
+    return status;
+}
+
+/* ---- the transformer ----------------------------------------------------------------------------------------- */
+
+/* The first of these that is there is read: older versions named the file after the architecture. */
+static const char *const transformer_files[] = {"sentence_bert_config.json",       "sentence_roberta_config.json",
+                                                "sentence_distilbert_config.json", "sentence_camembert_config.json",
+                                                "sentence_albert_config.json",     "sentence_xlm-roberta_config.json",
+                                                "sentence_xlnet_config.json"};
+
+static ce_status read_transformer(const reader *in, const char *folder) {
+    json_file file = {0};
+    ce_status status = CE_OK;
+    for (size_t i = 0; i < sizeof transformer_files / sizeof *transformer_files && status == CE_OK && !file.root; i++) {
+        close_file(&file);
+        status = open_file(in, folder, transformer_files[i], &file);
+    }
+    if (status == CE_OK)
+        status = cei_json_size(file.root, "max_seq_length", 1, MAX_SIZE, file.path, &in->to->max_length, in->error);
+    if (status == CE_OK) status = cei_json_bool(file.root, "do_lower_case", file.path, &in->to->lowercase, in->error);
+    if (status == CE_OK) status = expect_string(in, &file, "transformer_task", "feature-extraction");
+    if (status == CE_OK) status = expect_string(in, &file, "module_output_name", "token_embeddings");
+    close_file(&file);
+    return status;
+}
+
+/* ---- modules.json -------------------------------------------------------------------------------------------- */
+
+typedef enum module_class { TRANSFORMER, POOLING, DENSE, NORM, NORMALIZE, DROPOUT, CLASSES } module_class;
+static const char *const class_names[CLASSES] = {"Transformer", "Pooling",   "Dense",
+                                                 "LayerNorm",   "Normalize", "Dropout"};
+
+/* "sentence_transformers.models.Pooling", or longer in newer files: the last part counts. */
+static ce_status find_class(const reader *in, const json_file *file, const char *type, module_class *class) {
+    static const char package[] = "sentence_transformers.";
+    const char *dot = strrchr(type, '.');
+    for (int i = 0; i < CLASSES; i++) {
+        *class = (module_class)i;
+        if (dot && strncmp(type, package, strlen(package)) == 0 && strcmp(dot + 1, class_names[i]) == 0) return CE_OK;
+    }
+    return unsupported(in, file, "the module", type);
+}
+
+/* A folder's own name, or "" for the model's folder itself. */
+static bool stays_inside(const char *path) {
+    return !strchr(path, '/') && strcmp(path, ".") != 0 && strcmp(path, "..") != 0;
+}
+
+static ce_status read_module(const reader *in, const json_file *file, size_t index, const json_t *module) {
+    const char *type = NULL, *path = NULL;
+    module_class class = TRANSFORMER;
+    ce_status status = cei_json_string(module, "type", file->path, &type, in->error);
+    if (status == CE_OK) status = cei_json_string(module, "path", file->path, &path, in->error);
+    if (status != CE_OK) return status;
+    if (!type || !path)
+        return cei_fail(in->error, CE_ERR_FORMAT, "%s: module %zu lacks its \"type\" or its \"path\"", file->path,
+                        index);
+    if (!stays_inside(path) || (index > 0 && !*path))
+        return cei_fail(in->error, CE_ERR_FORMAT,
+                        "%s: the path of module %zu must be a folder in the model's, and is "
+                        "\"%.96s\"",
+                        file->path, index, path);
+    status = find_class(in, file, type, &class);
+    if (status != CE_OK) return status;
+    const char *wanted = index == 0 ? "Transformer" : index == 1 ? "Pooling" : NULL;
+    if ((wanted && strcmp(class_names[class], wanted) != 0) || (!wanted && class <= POOLING))
+        return cei_fail(in->error, CE_ERR_UNSUPPORTED,
+                        "%s: module %zu is a %s; supported is a Transformer, a Pooling, then layers", file->path, index,
+                        class_names[class]);
+    switch (class) {
+    case TRANSFORMER:
+        status = copy_text(in, path, &in->to->transformer);
+        return status == CE_OK ? read_transformer(in, path) : status;
+    case POOLING: return read_pooling(in, path);
+    case DENSE: return read_layer(in, CEI_HEAD_DENSE, path);
+    case NORM: return read_layer(in, CEI_HEAD_NORM, path);
+    case NORMALIZE: return read_layer(in, CEI_HEAD_NORMALIZE, path);
+    default: return CE_OK; /* a dropout does nothing but in training */
+    }
+}
+
+/* modules.json holds an array, which cei_json_load does not take. */
+static ce_status load_list(const reader *in, json_file *file) {
+    char *data = NULL;
+    size_t size = 0;
+    *file = (json_file){cei_join_path(in->folder, "modules.json"), NULL};
+    if (!file->path) return cei_fail_memory(in->error, in->folder, 0);
+    if (!cei_file_exists(file->path)) return CE_OK;
+    ce_status status = cei_read_file(file->path, max_file_bytes, &data, &size, in->error);
+    if (status == CE_OK) status = cei_json_parse(data, size, file->path, &file->root, in->error);
+    cei_free(data);
+    if (status != CE_OK) return status;
+    if (json_is_array(file->root) && json_array_size(file->root) >= 2 && json_array_size(file->root) <= MOST_MODULES)
+        return CE_OK;
+    return cei_fail(in->error, CE_ERR_FORMAT, "%s must hold an array of 2 to %d modules, and holds %s", file->path,
+                    MOST_MODULES, json_is_array(file->root) ? "another number" : cei_json_type(file->root));
+}
+
+static ce_status read_modules(const reader *in, const json_file *file) {
+    const json_t *module;
+    size_t i;
+    json_array_foreach(file->root, i, module) {
+        if (!json_is_object(module))
+            return cei_fail(in->error, CE_ERR_FORMAT, "%s: module %zu must be an object, and is %s", file->path, i,
+                            cei_json_type(module));
+        ce_status status = read_module(in, file, i, module);
+        if (status != CE_OK) return status;
+    }
+    return CE_OK;
+}
+
+/* A transformer alone. */
+static ce_status read_plain(const reader *in) {
+    add_pooling(in->to, &poolings[MEAN]);
+    ce_status status = copy_text(in, "", &in->to->transformer);
+    return status == CE_OK ? read_transformer(in, "") : status;
+}
+
+/* ---- config_sentence_transformers.json ----------------------------------------------------------------------- */
+
+static ce_status read_prompts(const reader *in, const json_file *file) {
+    const json_t *prompts = json_object_get(file->root, "prompts");
+    if (!prompts || json_is_null(prompts)) return CE_OK;
+    if (!json_is_object(prompts) || json_object_size(prompts) > MOST_PROMPTS)
+        return cei_fail(in->error, CE_ERR_FORMAT, "%s: \"prompts\" must be an object of at most %d texts, and is %s",
+                        file->path, MOST_PROMPTS, json_is_object(prompts) ? "larger" : cei_json_type(prompts));
+    in->to->prompts = cei_alloc_zeroed(json_object_size(prompts), sizeof *in->to->prompts);
+    if (!in->to->prompts) return cei_fail_memory(in->error, "prompts", 0);
+    const char *name;
+    const json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)prompts, name, value) {
+        const char *text = NULL;
+        ce_status status = cei_json_string(prompts, name, file->path, &text, in->error);
+        if (status != CE_OK) return status;
+        if (!text) continue;
+        cei_prompt *prompt = &in->to->prompts[in->to->prompt_count++];
+        status = copy_text(in, name, &prompt->name);
+        if (status == CE_OK) status = copy_text(in, text, &prompt->text);
+        if (status != CE_OK) return status;
+    }
+    return CE_OK;
+}
+
+static ce_status read_default_prompt(const reader *in, const json_file *file) {
+    const char *name = NULL;
+    ce_status status = cei_json_string(file->root, "default_prompt_name", file->path, &name, in->error);
+    if (status != CE_OK || !name) return status;
+    for (size_t i = 0; i < in->to->prompt_count; i++)
+        if (strcmp(in->to->prompts[i].name, name) == 0) return copy_text(in, name, &in->to->default_prompt);
+    return cei_fail(in->error, CE_ERR_MODEL, "%s: the default prompt \"%.96s\" is not among its prompts", file->path,
+                    name);
+}
+
+/* Names that are for other kinds of models are passed over, as in the reference. */
+static ce_status read_similarity(const reader *in, const json_file *file) {
+    const char *name = NULL;
+    ce_status status = cei_json_string(file->root, "similarity_fn_name", file->path, &name, in->error);
+    for (int i = CE_SIMILARITY_COSINE; name && i <= CE_SIMILARITY_MANHATTAN; i++)
+        if (strcmp(name, ce_similarity_name((ce_similarity)i)) == 0) in->to->similarity = (ce_similarity)i;
+    return status;
+}
+
+static ce_status read_settings(const reader *in, const json_file *file) {
+    ce_status status = read_prompts(in, file);
+    if (status == CE_OK) status = read_default_prompt(in, file);
+    if (status == CE_OK) status = read_similarity(in, file);
+    if (status == CE_OK)
+        status = cei_json_size(file->root, "truncate_dim", 1, MAX_SIZE, file->path, &in->to->truncate_dim, in->error);
+    return status;
+}
+
+/* ---- all of it ----------------------------------------------------------------------------------------------- */
+
+static ce_status load(const reader *in, const json_file *list, const json_file *settings) {
+    const char *type = "SentenceTransformer";
+    ce_status status = cei_json_string(settings->root, "model_type", settings->path, &type, in->error);
+    if (status != CE_OK) return status;
+    const bool other = strcmp(type, "SentenceTransformer") != 0;
+    if (list->root && !other) {
+        status = read_modules(in, list);
+        return status == CE_OK ? read_settings(in, settings) : status;
+    }
+    if (list->root)
+        cei_log_line(in->log, CE_LOG_WARNING, "%s was saved as a %.64s: its transformer is taken, with mean pooling",
+                     in->folder, type);
+    else
+        cei_log_line(in->log, CE_LOG_WARNING,
+                     "%s has no modules.json: it is taken for a transformer, with mean pooling", in->folder);
+    return read_plain(in);
+}
+
+ce_status cei_modules_load(const char *folder, const cei_log *log, cei_modules *modules, ce_error *error) {
+    *modules = (cei_modules){.includes_prompt = true};
+    const reader in = {folder, log, modules, error};
+    json_file list = {0}, settings = {0};
+    ce_status status = cei_check_folder(folder, error);
+    if (status == CE_OK) status = load_list(&in, &list);
+    if (status == CE_OK) status = open_file(&in, "", "config_sentence_transformers.json", &settings);
+    if (status == CE_OK) status = load(&in, &list, &settings);
+    close_file(&settings);
+    close_file(&list);
+    if (status != CE_OK) cei_modules_free(modules);
+    return status;
+}
+
+void cei_modules_free(cei_modules *modules) {
+    for (size_t i = 0; i < modules->layer_count; i++) cei_free(modules->layers[i].folder);
+    for (size_t i = 0; i < modules->prompt_count; i++) {
+        cei_free(modules->prompts[i].name);
+        cei_free(modules->prompts[i].text);
+    }
+    cei_free(modules->layers);
+    cei_free(modules->prompts);
+    cei_free(modules->default_prompt);
+    cei_free(modules->transformer);
+    *modules = (cei_modules){0};
+}
+
+/* ---- the head ------------------------------------------------------------------------------------------------ */
+
+ce_status cei_modules_open(const cei_modules *modules, const char *folder, cei_checkpoint *checkpoint,
+                           ce_error *error) {
+    ce_status status = CE_OK;
+    for (size_t i = 0; i < modules->layer_count && status == CE_OK; i++)
+        if (modules->layers[i].kind != CEI_HEAD_NORMALIZE)
+            status = cei_checkpoint_add(checkpoint, folder, modules->layers[i].folder, error);
+    return status;
+}
+
+static ce_status check_width(const cei_module *layer, const cei_head *head, ce_error *error) {
+    if (layer->in == head->outputs) return CE_OK;
+    return cei_fail(error, CE_ERR_MODEL, "%s takes %zu values, and the module before it gives %zu", layer->folder,
+                    layer->in, head->outputs);
+}
+
+static ce_status plan_layer(const cei_module *layer, cei_plan *plan, cei_head *head, ce_error *error) {
+    static const float norm_epsilon = 1e-5f; /* torch.nn.LayerNorm's, which the module does not change */
+    char weight[300], bias[300];
+    const char *kind = layer->kind == CEI_HEAD_DENSE ? "linear" : "norm";
+    if (layer->kind == CEI_HEAD_NORMALIZE) return cei_head_add_normalize(head, error);
+    ce_status status = check_width(layer, head, error);
+    if (status != CE_OK) return status;
+    snprintf(weight, sizeof weight, "%s/%s.weight", layer->folder, kind);
+    snprintf(bias, sizeof bias, "%s/%s.bias", layer->folder, kind);
+    return layer->kind == CEI_HEAD_DENSE
+               ? cei_head_add_dense(head, plan, weight, layer->bias ? bias : NULL, layer->out, layer->function, error)
+               : cei_head_add_norm(head, plan, weight, bias, norm_epsilon, error);
+}
+
+cei_head cei_modules_pool(const cei_modules *modules, size_t hidden) {
+    cei_head head = cei_head_pool(hidden, modules->poolings, modules->pooling_count);
+    head.includes_prompt = modules->includes_prompt;
+    return head;
+}
+
+ce_status cei_modules_plan(const cei_modules *modules, cei_plan *plan, cei_head *head, ce_error *error) {
+    ce_status status = CE_OK;
+    for (size_t i = 0; i < modules->layer_count && status == CE_OK; i++)
+        status = plan_layer(&modules->layers[i], plan, head, error);
+    return status;
+}

@@ -1,0 +1,58 @@
+/* modules.h - what Sentence Transformers writes beside a transformer: modules.json, the modules' own configs, and
+ * config_sentence_transformers.json.
+ *
+ * Knows JSON and the reference's names, old and new; knows nothing of weights or devices. */
+#ifndef CEI_MODULES_H
+#define CEI_MODULES_H
+
+#include "model/head.h"
+
+#include <crossenc/encoder.h>
+
+/* A module behind the pooling. */
+typedef struct cei_module {
+    cei_head_kind kind;
+    char *folder; /* its place in the model's folder: "2_Dense" */
+    size_t in, out;
+    bool bias; /* of a dense layer */
+    cei_function function;
+} cei_module;
+
+typedef struct cei_prompt {
+    char *name, *text;
+} cei_prompt;
+
+typedef struct cei_modules {
+    char *transformer; /* its folder in the model's: "", or "0_Transformer" */
+    cei_pooling poolings[CEI_POOL_COUNT];
+    size_t pooling_count;
+    bool includes_prompt;
+    char pooling[96]; /* their names: "cls, mean" */
+    cei_module *layers;
+    size_t layer_count, layer_capacity;
+    size_t max_length;   /* max_seq_length; 0 if it is not written */
+    bool lowercase;      /* do_lower_case */
+    cei_prompt *prompts; /* in the order of the file */
+    size_t prompt_count;
+    char *default_prompt; /* NULL is none */
+    ce_similarity similarity;
+    size_t truncate_dim; /* 0 if it is not written */
+} cei_modules;
+
+/* Reads the folder of a bi-encoder. One without modules.json is a transformer that gets mean pooling, and so is one
+ * that was saved as another kind of model (a CrossEncoder); both are warned of, as in the reference. Errors: NOT_FOUND,
+ * IO, FORMAT, MODEL (modules that contradict each other), UNSUPPORTED (a module or a setting, by name), MEMORY. */
+ce_status cei_modules_load(const char *folder, const cei_log *log, cei_modules *modules, ce_error *error);
+
+void cei_modules_free(cei_modules *modules); /* zeroed is fine */
+
+/* A head that pools the tokens of an encoder of hidden columns, without the layers. */
+cei_head cei_modules_pool(const cei_modules *modules, size_t hidden);
+
+/* Adds the layers to the head, and their weights to the plan. Errors: MODEL, UNSUPPORTED, MEMORY. */
+ce_status cei_modules_plan(const cei_modules *modules, cei_plan *plan, cei_head *head, ce_error *error);
+
+/* Adds the layers' tensors to the transformer's: "2_Dense/linear.weight". */
+ce_status cei_modules_open(const cei_modules *modules, const char *folder, cei_checkpoint *checkpoint, ce_error *error);
+
+#endif

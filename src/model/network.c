@@ -1,0 +1,38 @@
+/* network.c - runs an encoder, then its head, in one workspace: the encoder's part first. */
+#include "model/network.h"
+
+#include "base/memory.h"
+#include "model/architecture.h"
+
+size_t cei_network_workspace(const cei_network *network, size_t tokens, size_t sequences) {
+    const size_t encoder = network->architecture->workspace(network, tokens, sequences);
+    const size_t head = cei_head_workspace(&network->head, sequences);
+    size_t bytes;
+    return encoder && head && cei_add_size(encoder, head, &bytes) ? bytes : 0;
+}
+
+unsigned cei_network_ops(const cei_network *network) {
+    return network->architecture->ops | cei_head_ops(&network->head);
+}
+
+size_t cei_network_widest(const cei_network *network) {
+    return network->widest > network->head.widest ? network->widest : network->head.widest;
+}
+
+ce_status cei_network_run(const cei_run *run, ce_error *error) {
+    const cei_network *network = run->network;
+    const cei_batch *batch = run->batch;
+    const size_t behind = network->architecture->workspace(network, batch->tokens, batch->sequences);
+    cei_states states = {.tokens = batch->tokens, .sequences = batch->sequences};
+    cei_slice values = {0};
+    ce_status status = network->architecture->encode(run, &states, error);
+    if (status == CE_OK)
+        status = cei_head_run(&network->head, run->weights, &states, batch->prompt, run->stream,
+                              (cei_slice){run->workspace, behind}, &values, error);
+    if (status == CE_OK)
+        status =
+            cei_read(run->stream, run->values, values, batch->sequences * network->head.outputs * sizeof(float), error);
+    if (status == CE_OK && run->states)
+        status = cei_read(run->stream, run->states, states.at, batch->tokens * network->hidden * sizeof(float), error);
+    return status;
+}

@@ -1,0 +1,49 @@
+/* network.h - an encoder and the head behind it: batches in, one row of values a sequence out. */
+#ifndef CEI_NETWORK_H
+#define CEI_NETWORK_H
+
+#include "model/head.h"
+
+/* A packed batch, in host memory: sequence s is tokens offsets[s] .. offsets[s + 1] - 1. */
+typedef struct cei_batch {
+    size_t tokens, sequences, longest;
+    const int32_t *ids, *types, *positions; /* [tokens] */
+    const int32_t *offsets;                 /* [sequences + 1] */
+    size_t prompt;                          /* tokens at the beginning of each sequence that are a prompt's */
+} cei_batch;
+
+/* What an architecture makes of a config; each has its own, which begins with this. */
+typedef struct cei_network {
+    const struct cei_architecture *architecture;
+    size_t hidden;          /* columns of a token's state */
+    size_t widest;          /* columns of the encoder's widest activation */
+    size_t head_size;       /* columns of one attention head */
+    ce_precision precision; /* of attention; set by load */
+    bool first_only;        /* the head reads the first token of each sequence alone */
+    cei_head head;
+} cei_network;
+
+/* One run of a network over a batch. */
+typedef struct cei_run {
+    const cei_network *network;
+    const cei_weight *weights; /* those of the plan, on the stream's device */
+    const cei_batch *batch;
+    cei_stream *stream;
+    cei_buffer *workspace; /* of cei_network_workspace bytes */
+    float *values;         /* [sequences, outputs] in host memory: the result */
+    float *states;         /* [tokens, hidden] in host memory: what the encoder gives; NULL is not asked for */
+} cei_run;
+
+/* Errors: DEVICE_*. */
+ce_status cei_network_run(const cei_run *run, ce_error *error);
+
+/* Bytes of device workspace for so many tokens and sequences; 0 on overflow. */
+size_t cei_network_workspace(const cei_network *network, size_t tokens, size_t sequences);
+
+/* 1 << cei_op for each operation that it calls. */
+unsigned cei_network_ops(const cei_network *network);
+
+/* Columns of the widest activation. */
+size_t cei_network_widest(const cei_network *network);
+
+#endif

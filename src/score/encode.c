@@ -1,0 +1,150 @@
+/* encode.c - embeddings of texts: how a text is tokenized behind its prompt, and what is kept of its embedding. */
+#include "base/error.h"
+#include "base/memory.h"
+#include "model/encoder.h"
+#include "score/job.h"
+
+#include <math.h>
+#include <string.h>
+
+/* What a job of texts knows. */
+typedef struct encoding {
+    const ce_text *texts;
+    const ce_encode_options *options;
+    ce_text prompt;
+    size_t dimension; /* values that are kept */
+    float *embeddings;
+} encoding;
+
+/* ---- tokens -------------------------------------------------------------------------------------------------- */
+
+/* The prompt and the text as one, in the lane's memory. */
+static ce_status join(const encoding *call, ce_text *text, cei_lane_text *lane, ce_error *error) {
+    const ce_text prompt = call->prompt;
+    size_t size;
+    if (prompt.size == 0) return CE_OK;
+    void *block = lane->joined;
+    const bool fits = cei_add_size(prompt.size, text->size, &size) && cei_grow(&block, &lane->joined_capacity, size, 1);
+    lane->joined = block;
+    if (!fits) return cei_fail_memory(error, "a text with its prompt", text->size);
+    memcpy(lane->joined, prompt.data, prompt.size);
+    if (text->size) memcpy(lane->joined + prompt.size, text->data, text->size);
+    *text = (ce_text){lane->joined, size};
+    return CE_OK;
+}
+
+static ce_status tokenize_text(const cei_job *job, size_t index, cei_lane_text *lane, cei_tokens *tokens,
+                               ce_error *error) {
+    const encoding *call = job->call;
+    const cei_tokenizer *tokenizer = job->model->tokenizer;
+    const size_t room = job->model->blueprint.max_length - cei_tokenizer_single_specials(tokenizer);
+    ce_text text = call->texts[index];
+    ce_error found = {0};
+    ce_status status = join(call, &text, lane, &found);
+    if (status == CE_OK) status = cei_tokenizer_encode(tokenizer, text, call->options->utf8, &lane->document, &found);
+    if (status != CE_OK)
+        return cei_fail(error, status, "text %zu%s: %s", index, call->prompt.size ? " behind its prompt" : "",
+                        found.message);
+    const size_t kept = lane->document.count < room ? lane->document.count : room;
+    cei_tokenizer_wrap(tokenizer, lane->document.ids, kept, tokens->ids, tokens->types);
+    tokens->count = kept + cei_tokenizer_single_specials(tokenizer);
+    tokens->removed = lane->document.count - kept;
+    return CE_OK;
+}
+
+/* The tokens of the prompt, which pooling may leave out: as the reference counts them, those of the prompt alone with
+ * its special tokens, but for a closing one. */
+static ce_status count_prompt(const ce_model *model, const encoding *call, size_t *count, ce_error *error) {
+    const size_t specials = cei_tokenizer_single_specials(model->tokenizer);
+    cei_token_buffer buffer = {0};
+    *count = 0;
+    if (call->prompt.size == 0 || model->modules.includes_prompt) return CE_OK;
+    ce_error found = {0};
+    ce_status status = cei_tokenizer_encode(model->tokenizer, call->prompt, call->options->utf8, &buffer, &found);
+    *count = buffer.count + (specials ? specials - 1 : 0);
+    cei_token_buffer_free(&buffer);
+    return status == CE_OK ? CE_OK : cei_fail(error, status, "the prompt: %s", found.message);
+}
+
+/* ---- embeddings ---------------------------------------------------------------------------------------------- */
+
+/* x / max(|x|, 1e-12), as torch.nn.functional.normalize. */
+static void normalize(float *x, size_t count) {
+    double sum = 0;
+    for (size_t i = 0; i < count; i++) sum += (double)x[i] * (double)x[i];
+    const double length = sqrt(sum), divisor = length > 1e-12 ? length : 1e-12;
+    for (size_t i = 0; i < count; i++) x[i] = (float)((double)x[i] / divisor);
+}
+
+static ce_status deliver_embedding(const cei_job *job, const cei_result *result, ce_error *error) {
+    const encoding *call = job->call;
+    if (call->options->normalize) normalize(result->values, call->dimension);
+    if (call->embeddings)
+        memcpy(call->embeddings + result->index * call->dimension, result->values,
+               call->dimension * sizeof *call->embeddings);
+    if (!call->options->each) return CE_OK;
+    const ce_encoded encoded = {result->index, result->tokens, result->ids,
+                                result->types, result->states, result->values};
+    if (call->options->each(call->options->each_user, &encoded)) return CE_OK;
+    return cei_fail(error, CE_ERR_CANCELLED, "cancelled at text %zu", result->index);
+}
+
+/* ---- calls --------------------------------------------------------------------------------------------------- */
+
+static ce_status check_options(const ce_encode_options *given, ce_encode_options *options, ce_error *error) {
+    *options = (ce_encode_options){.size = sizeof *options};
+    if (!given) return CE_OK;
+    ce_status status = cei_check_struct(given->size, sizeof *given, "ce_encode_options", error);
+    if (status == CE_OK && given->utf8 != CE_UTF8_STRICT && given->utf8 != CE_UTF8_REPLACE)
+        status = cei_fail(error, CE_ERR_ARGUMENT, "ce_encode_options.utf8 is %d, which is no ce_utf8_policy",
+                          (int)given->utf8);
+    if (status == CE_OK && given->report)
+        status = cei_check_struct(given->report->size, sizeof *given->report, "ce_encode_report", error);
+    *options = *given;
+    return status;
+}
+
+static ce_text choose_prompt(const ce_encoder *encoder, const ce_encode_options *options) {
+    if (options->prompt) return *options->prompt;
+    return ce_text_of(ce_encoder_prompt(encoder, encoder->model->modules.default_prompt));
+}
+
+static ce_status run(ce_model *model, size_t count, const encoding *call, ce_error *error) {
+    const ce_encode_options *options = call->options;
+    cei_job job = {.model = model,
+                   .unit = "text",
+                   .count = count,
+                   .call = call,
+                   .tokenize = tokenize_text,
+                   .deliver = deliver_embedding,
+                   .wants_states = options->each,
+                   .progress = options->progress,
+                   .progress_user = options->progress_user};
+    cei_scratch *scratch = NULL;
+    ce_status status = count_prompt(model, call, &job.prompt, error);
+    if (status == CE_OK) status = cei_scratch_take(model, count, &scratch, error);
+    if (status == CE_OK && job.wants_states) status = cei_scratch_reserve_states(model, scratch, error);
+    if (status == CE_OK) status = cei_job_run(&job, scratch, error);
+    cei_scratch_give(model, scratch);
+    ce_encode_report *report = options->report;
+    if (report)
+        *report = (ce_encode_report){report->size, status == CE_OK ? count : 0, job.tokens, job.truncated,
+                                     job.first_truncated};
+    return status;
+}
+
+ce_status ce_encode(ce_encoder *encoder, const ce_text *texts, size_t count, const ce_encode_options *given,
+                    float *embeddings, ce_error *error) {
+    if (!encoder) return cei_fail(error, CE_ERR_ARGUMENT, "ce_encode: encoder is NULL");
+    ce_encode_options options;
+    ce_status status = check_options(given, &options, error);
+    if (status != CE_OK) return status;
+    if (count && (!texts || (!embeddings && !options.each)))
+        return cei_fail(error, CE_ERR_ARGUMENT, "ce_encode: %s is NULL", texts ? "embeddings" : "texts");
+    const encoding call = {.texts = texts,
+                           .options = &options,
+                           .prompt = choose_prompt(encoder, &options),
+                           .dimension = cei_encoder_dimension(encoder, options.truncate_dim),
+                           .embeddings = embeddings};
+    return run(encoder->model, count, &call, error);
+}
