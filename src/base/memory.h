@@ -12,6 +12,9 @@
 bool cei_mul_size(size_t a, size_t b, size_t *out);
 bool cei_add_size(size_t a, size_t b, size_t *out);
 
+static inline size_t cei_min_size(size_t a, size_t b) { return a < b ? a : b; }
+static inline size_t cei_max_size(size_t a, size_t b) { return a > b ? a : b; }
+
 /* count * size bytes, zeroed; NULL if there is no memory, or count * size overflows. A count of 0 gives a
  * unique pointer. */
 void *cei_alloc_zeroed(size_t count, size_t size);

@@ -240,7 +240,7 @@ ce_status cei_gather(cei_stream *stream, const cei_gather_args *args, ce_error *
 typedef enum cei_pooling {
     CEI_POOL_FIRST,     /* the first row that counts; x_1 if none does */
     CEI_POOL_MAX,       /* the greatest value of each column; -infinity if no row counts */
-    CEI_POOL_MEAN,      /* sum x_i / count of the rows that count, here and below 0 if none does */
+    CEI_POOL_MEAN,      /* sum x_i / count of the rows that count; here and below, 0 if none does */
     CEI_POOL_MEAN_SQRT, /* sum x_i / sqrt(count) */
     CEI_POOL_WEIGHTED,  /* sum i x_i / sum i */
     CEI_POOL_LAST,      /* x_n */

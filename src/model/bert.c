@@ -157,8 +157,6 @@ static ce_status check_config(const cei_config *config, ce_error *error) {
     return CE_OK;
 }
 
-static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
-
 /* A config that asks for an absurd number of layers must not make us allocate for them: each layer needs a tensor. */
 static ce_status check_layers(const cei_config *config, const cei_checkpoint *checkpoint, ce_error *error) {
     if (config->layers <= cei_checkpoint_count(checkpoint)) return CE_OK;
@@ -186,7 +184,7 @@ static ce_status bert_create(const cei_config *config, const cei_checkpoint *che
     net->base.hidden = config->hidden_size;
     net->base.first_only = first_only;
     net->base.head_size = config->hidden_size / net->heads;
-    net->base.widest = larger(3 * config->hidden_size, net->intermediate);
+    net->base.widest = cei_max_size(3 * config->hidden_size, net->intermediate);
     status = declare_all(config, checkpoint, plan, net, error);
     if (status != CE_OK) {
         cei_free(net);
@@ -228,7 +226,7 @@ static bert_layout lay_out(const bert_network *net, size_t tokens, size_t sequen
     layout.hidden = reserve(&layout, tokens, hidden, &fits);
     layout.context = reserve(&layout, tokens, hidden, &fits);
     layout.projected = reserve(&layout, tokens, hidden, &fits);
-    layout.wide = reserve(&layout, tokens, larger(3 * hidden, net->intermediate), &fits);
+    layout.wide = reserve(&layout, tokens, cei_max_size(3 * hidden, net->intermediate), &fits);
     layout.first = reserve(&layout, net->base.first_only ? sequences : 0, hidden, &fits);
     if (!fits) layout.bytes = 0;
     return layout;

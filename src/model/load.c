@@ -39,8 +39,6 @@ static ce_status check_options(const ce_load_options *options, ce_error *error) 
 
 /* ---- limits -------------------------------------------------------------------------------------------------- */
 
-static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
-
 /* Special tokens of what the model reads: a pair, or one text. */
 static size_t specials_of(const ce_model *model) {
     return model->bi_encoder ? cei_tokenizer_single_specials(model->tokenizer)
@@ -54,7 +52,7 @@ static ce_status set_max_length(ce_model *model, size_t asked, ce_error *error) 
     cei_blueprint *blueprint = &model->blueprint;
     size_t positions = model->config.max_positions, specials = specials_of(model);
     size_t own = model->modules.max_length ? model->modules.max_length : cei_tokenizer_max_length(model->tokenizer);
-    size_t length = asked ? asked : smaller(own, positions);
+    size_t length = asked ? asked : cei_min_size(own, positions);
     if (length > positions)
         return cei_fail(error, CE_ERR_ARGUMENT, "max_length is %zu, and the model has only %zu positions", length,
                         positions);

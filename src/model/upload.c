@@ -38,8 +38,6 @@ typedef struct upload {
     ce_error *error;
 } upload;
 
-static size_t least(size_t a, size_t b) { return a < b ? a : b; }
-
 /* Rows of a block: a multiple of 64, or fewer if the part has fewer. At least one. */
 static size_t rows_of_block(size_t columns) {
     size_t rows = BLOCK_VALUES / (columns ? columns : 1) / ROW_MULTIPLE * ROW_MULTIPLE;
@@ -52,7 +50,7 @@ static size_t staging_values(const cei_plan *plan, size_t *most_rows) {
     *most_rows = 0;
     for (size_t i = 0; i < plan->part_count; i++) {
         size_t columns = cei_part_stream_columns(plan, &plan->parts[i]);
-        size_t rows = least(rows_of_block(columns), cei_part_stream_rows(plan, &plan->parts[i]));
+        size_t rows = cei_min_size(rows_of_block(columns), cei_part_stream_rows(plan, &plan->parts[i]));
         if (rows * columns > most) most = rows * columns;
         if (rows > *most_rows) *most_rows = rows;
     }
@@ -156,7 +154,8 @@ static void send_block(void *argument, size_t task, size_t worker) {
     const shipment *ship = &up->shipments[index];
     const cei_part *part = &plan->parts[index];
     size_t rows = cei_part_stream_rows(plan, part), columns = cei_part_stream_columns(plan, part);
-    size_t row = (task - ship->first_task) * ship->block_rows, count = least(ship->block_rows, rows - row), first;
+    size_t row = (task - ship->first_task) * ship->block_rows, count = cei_min_size(ship->block_rows, rows - row),
+           first;
     ce_error error = {0};
     const float *values;
     cei_checksum sum = {0};

@@ -18,6 +18,11 @@ typedef struct encoding {
 
 /* ---- tokens -------------------------------------------------------------------------------------------------- */
 
+/* The tokens that can be a text's, beside its special ones. */
+static size_t room_of(const ce_model *model) {
+    return model->blueprint.max_length - cei_tokenizer_single_specials(model->tokenizer);
+}
+
 /* The prompt and the text as one, in the lane's memory. */
 static ce_status join(const encoding *call, ce_text *text, cei_lane_text *lane, ce_error *error) {
     const ce_text prompt = call->prompt;
@@ -37,7 +42,6 @@ static ce_status tokenize_text(const cei_job *job, size_t index, cei_lane_text *
                                ce_error *error) {
     const encoding *call = job->call;
     const cei_tokenizer *tokenizer = job->model->tokenizer;
-    const size_t room = job->model->blueprint.max_length - cei_tokenizer_single_specials(tokenizer);
     ce_text text = call->texts[index];
     ce_error found = {0};
     ce_status status = join(call, &text, lane, &found);
@@ -45,15 +49,15 @@ static ce_status tokenize_text(const cei_job *job, size_t index, cei_lane_text *
     if (status != CE_OK)
         return cei_fail(error, status, "text %zu%s: %s", index, call->prompt.size ? " behind its prompt" : "",
                         found.message);
-    const size_t kept = lane->document.count < room ? lane->document.count : room;
+    const size_t kept = cei_min_size(lane->document.count, room_of(job->model));
     cei_tokenizer_wrap(tokenizer, lane->document.ids, kept, tokens->ids, tokens->types);
     tokens->count = kept + cei_tokenizer_single_specials(tokenizer);
     tokens->removed = lane->document.count - kept;
     return CE_OK;
 }
 
-/* The tokens of the prompt, which pooling may leave out: as the reference counts them, those of the prompt alone with
- * its special tokens, but for a closing one. */
+/* The tokens of the prompt, which pooling may leave out: as the reference counts them, those of the prompt alone,
+ * truncated, with its special tokens but for a closing one. */
 static ce_status count_prompt(const ce_model *model, const encoding *call, size_t *count, ce_error *error) {
     const size_t specials = cei_tokenizer_single_specials(model->tokenizer);
     cei_token_buffer buffer = {0};
@@ -61,7 +65,7 @@ static ce_status count_prompt(const ce_model *model, const encoding *call, size_
     if (call->prompt.size == 0 || model->modules.includes_prompt) return CE_OK;
     ce_error found = {0};
     ce_status status = cei_tokenizer_encode(model->tokenizer, call->prompt, call->options->utf8, &buffer, &found);
-    *count = buffer.count + (specials ? specials - 1 : 0);
+    *count = cei_min_size(buffer.count, room_of(model)) + (specials ? specials - 1 : 0);
     cei_token_buffer_free(&buffer);
     return status == CE_OK ? CE_OK : cei_fail(error, status, "the prompt: %s", found.message);
 }

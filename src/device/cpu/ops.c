@@ -176,10 +176,11 @@ static void pool_sequence(void *argument, size_t s, size_t worker) {
     const size_t rows = (size_t)(job->offsets[s + 1] - job->offsets[s]), bytes = args->columns * sizeof(float);
     const float *x = job->x + (size_t)job->offsets[s] * args->columns;
     float *out = job->out + s * args->out.stride;
-    if (rows == 0)
+    const bool none = args->skipped >= rows;
+    if (rows == 0 || (none && args->pooling == CEI_POOL_LAST))
         memset(out, 0, bytes);
     else if (args->pooling == CEI_POOL_FIRST)
-        memcpy(out, x + (args->skipped < rows ? args->skipped : 0) * args->columns, bytes);
+        memcpy(out, x + (none ? 0 : args->skipped) * args->columns, bytes);
     else if (args->pooling == CEI_POOL_LAST)
         memcpy(out, x + (rows - 1) * args->columns, bytes);
     else

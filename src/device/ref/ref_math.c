@@ -118,7 +118,7 @@ static float pool_column(const cei_pool_args *args, const float *x, size_t rows)
     const bool none = args->skipped >= rows;
     switch (args->pooling) {
     case CEI_POOL_FIRST: return x[none ? 0 : args->skipped * args->columns];
-    case CEI_POOL_LAST: return x[(rows - 1) * args->columns];
+    case CEI_POOL_LAST: return none ? 0 : x[(rows - 1) * args->columns];
     case CEI_POOL_MAX: return pool_most(args, x, rows);
     default: return pool_sum(args, x, rows);
     }
