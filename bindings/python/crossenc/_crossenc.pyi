@@ -1,6 +1,9 @@
 """The C extension, as thin as it can be. Private: the package's classes check and translate arguments."""
 from collections.abc import Callable
-from typing import Any, Optional
+from typing import Any, Optional, TypeVar
+
+Self = TypeVar("Self", bound="_Placed")
+Progress = Optional[Callable[[int, int], object]]
 
 class InputError(TypeError, ValueError):
     status: str
@@ -15,9 +18,9 @@ def version() -> str: ...
 def devices() -> list[dict[str, Any]]: ...
 def default_model_path() -> str: ...
 
-class Model:
+class _Placed:
     def __new__(
-        cls,
+        cls: type[Self],
         path: bytes,
         device: Optional[str],
         deferred: bool,
@@ -28,18 +31,23 @@ class Model:
         num_labels: int,
         log: Optional[Callable[[int, str], None]],
         /,
-    ) -> Model: ...
-    def predict(
-        self,
-        pairs: list[Any],
-        activation: Optional[str],
-        apply_softmax: bool,
-        progress: Optional[Callable[[int, int], object]],
-        /,
-    ) -> bytearray: ...
+    ) -> Self: ...
     def to(self, device: str, /) -> None: ...
     def place(self) -> None: ...
     def check(self) -> dict[str, Any]: ...
     def placement(self) -> dict[str, Any]: ...
     def describe(self) -> dict[str, Any]: ...
     def close(self) -> None: ...
+
+class Model(_Placed):
+    def predict(
+        self, pairs: list[Any], activation: Optional[str], apply_softmax: bool, progress: Progress, /
+    ) -> bytearray: ...
+
+class Encoder(_Placed):
+    def encode(
+        self, texts: list[Any], prompt: bytes, dimension: int, normalize: bool, progress: Progress, /
+    ) -> bytearray: ...
+    def encode_rows(
+        self, texts: list[Any], prompt: bytes, dimension: int, normalize: bool, progress: Progress, /
+    ) -> list[tuple[int, bytearray, bytearray, bytearray, bytearray]]: ...
