@@ -169,7 +169,7 @@ class PlacedModel:
 
     @property
     def max_seq_length(self) -> int:
-        """Tokens of a text or pair, special ones included; longer ones are truncated. Setting it loads the model anew."""
+        """Tokens of a text or pair, special ones included; longer ones are cut. Setting it loads the model anew."""
         return int(self._description["max_length"])
 
     @max_seq_length.setter

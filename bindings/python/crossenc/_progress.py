@@ -59,7 +59,9 @@ class Progress:
         self._bar.close()
 
 
-def watched(method: Callable[..., Result], arguments: tuple[Any, ...], total: int, show: bool | None, unit: str) -> Result:
+def watched(
+    method: Callable[..., Result], arguments: tuple[Any, ...], total: int, show: bool | None, unit: str
+) -> Result:
     """Calls a method of the extension, whose last argument is what it tells its progress: a bar, if one is to be shown.
     None shows it where the reference does: if the logger is at INFO or DEBUG."""
     if show is None:
