@@ -40,8 +40,8 @@ def pytest_collection_modifyitems(items):
 
 
 def python_with(*modules):
-    """A Python that has the modules: this one, or the one of tools/python_tools.sh. Skips if neither has."""
-    for python in (sys.executable, str(SOURCE / "build" / "python-tools" / "bin" / "python")):
+    """A Python that has the modules: the one of tools/python_tools.sh, or this one. Skips if neither has."""
+    for python in (str(SOURCE / "build" / "python-tools" / "bin" / "python"), sys.executable):
         code = "; ".join(f"import {name}" for name in modules)
         if os.path.exists(python) and subprocess.run([python, "-c", code], stderr=subprocess.DEVNULL).returncode == 0:
             return python

@@ -1,6 +1,6 @@
 """The C extension, as thin as it can be. Private: the package's classes check and translate arguments."""
 from collections.abc import Callable
-from typing import Any, Optional
+from typing import Any, Optional, final
 
 class InputError(TypeError, ValueError):
     status: str
@@ -15,6 +15,7 @@ def version() -> str: ...
 def devices() -> list[dict[str, Any]]: ...
 def default_model_path() -> str: ...
 
+@final
 class Model:
     def __new__(
         cls,

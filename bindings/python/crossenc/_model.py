@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import threading
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from . import _crossenc
 from ._arguments import Options, count, precision_name
@@ -174,10 +174,11 @@ class PlacedModel:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def __getattr__(self, name: str) -> Any:
-        alternative = _ELSEWHERE.get(name)
-        why = f": {alternative}" if alternative else ""
-        raise AttributeError(f"crossenc's {type(self).__name__} has no attribute {name!r}{why}")
+    if not TYPE_CHECKING:  # which would take every name for one that is there
+        def __getattr__(self, name: str) -> Any:
+            alternative = _ELSEWHERE.get(name)
+            why = f": {alternative}" if alternative else ""
+            raise AttributeError(f"crossenc's {type(self).__name__} has no attribute {name!r}{why}")
 
     def __getstate__(self) -> dict[str, Any]:
         """What opens the same model again, on the device where it is now."""

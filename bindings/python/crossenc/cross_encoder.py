@@ -4,7 +4,7 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
@@ -16,7 +16,15 @@ from ._models import find_model, saved_prompts
 from ._progress import Progress
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from os import PathLike
+    from typing import Literal, Union
+
+    import torch
+    from numpy.typing import NDArray
+
+    Pair = Union[tuple[str, str], list[str]]
+    Pairs = Union[Iterable[Pair], NDArray[Any]]
 
 _BACKENDS = ("torch", "onnx", "openvino")
 
@@ -99,6 +107,52 @@ class CrossEncoder(PlacedModel):
 
     # ---- scores
 
+    # Of one pair it is a score, which type checkers are told is an array, as by the reference.
+    @overload
+    def predict(
+        self, inputs: Pair | Pairs, prompt_name: str | None = ..., prompt: str | None = ..., batch_size: int = ...,
+        show_progress_bar: bool | None = ..., activation_fn: Callable[..., Any] | None = ...,
+        apply_softmax: bool | None = ..., convert_to_numpy: Literal[True] = ...,
+        convert_to_tensor: Literal[False] = ..., device: Any = ..., pool: Any = ..., chunk_size: int | None = ...,
+        processing_kwargs: dict[str, Any] | None = ...,
+    ) -> NDArray[np.float32]: ...
+
+    @overload
+    def predict(
+        self, inputs: Pair | Pairs, prompt_name: str | None = ..., prompt: str | None = ..., batch_size: int = ...,
+        show_progress_bar: bool | None = ..., activation_fn: Callable[..., Any] | None = ...,
+        apply_softmax: bool | None = ..., convert_to_numpy: bool = ..., *,
+        convert_to_tensor: Literal[True], device: Any = ..., pool: Any = ..., chunk_size: int | None = ...,
+        processing_kwargs: dict[str, Any] | None = ...,
+    ) -> torch.Tensor: ...
+
+    @overload
+    def predict(
+        self, inputs: Pair, prompt_name: str | None = ..., prompt: str | None = ..., batch_size: int = ...,
+        show_progress_bar: bool | None = ..., activation_fn: Callable[..., Any] | None = ...,
+        apply_softmax: bool | None = ..., *, convert_to_numpy: Literal[False],
+        convert_to_tensor: Literal[False] = ..., device: Any = ..., pool: Any = ..., chunk_size: int | None = ...,
+        processing_kwargs: dict[str, Any] | None = ...,
+    ) -> torch.Tensor: ...
+
+    @overload
+    def predict(
+        self, inputs: Pairs, prompt_name: str | None = ..., prompt: str | None = ..., batch_size: int = ...,
+        show_progress_bar: bool | None = ..., activation_fn: Callable[..., Any] | None = ...,
+        apply_softmax: bool | None = ..., *, convert_to_numpy: Literal[False],
+        convert_to_tensor: Literal[False] = ..., device: Any = ..., pool: Any = ..., chunk_size: int | None = ...,
+        processing_kwargs: dict[str, Any] | None = ...,
+    ) -> list[torch.Tensor]: ...
+
+    @overload
+    def predict(
+        self, inputs: Pair | Pairs, prompt_name: str | None = ..., prompt: str | None = ..., batch_size: int = ...,
+        show_progress_bar: bool | None = ..., activation_fn: Callable[..., Any] | None = ...,
+        apply_softmax: bool | None = ..., convert_to_numpy: bool = ...,
+        convert_to_tensor: bool = ..., device: Any = ..., pool: Any = ..., chunk_size: int | None = ...,
+        processing_kwargs: dict[str, Any] | None = ...,
+    ) -> NDArray[np.float32] | torch.Tensor | list[torch.Tensor]: ...
+
     @call_arguments("num_workers")
     def predict(
         self,
@@ -142,7 +196,7 @@ class CrossEncoder(PlacedModel):
     def rank(
         self,
         query: str,
-        documents: Any,
+        documents: Iterable[str] | NDArray[Any],
         top_k: int | None = None,
         return_documents: bool = False,
         prompt_name: str | None = None,
@@ -161,16 +215,16 @@ class CrossEncoder(PlacedModel):
                 f"{type(self).__name__}.rank() only works for models with num_labels=1. "
                 f"Consider using {type(self).__name__}.predict() with input pairs instead."
             )
-        documents = _inputs.as_documents(documents)
+        texts = _inputs.as_documents(documents)
         scores = self.predict(
-            [(query, document) for document in documents], prompt_name, prompt, batch_size, show_progress_bar,
+            [(query, text) for text in texts], prompt_name, prompt, batch_size, show_progress_bar,
             activation_fn, device=device, pool=pool, chunk_size=chunk_size,
         )
         order = np.argsort(-scores, kind="stable").tolist()[:top_k]
         results: list[dict[str, Any]] = [{"corpus_id": index, "score": float(scores[index])} for index in order]
         if return_documents:
             for result in results:
-                result["text"] = documents[result["corpus_id"]]
+                result["text"] = texts[result["corpus_id"]]
         return results
 
     def _before_call(self, device: Any, pool: Any, processing_kwargs: dict[str, Any] | None) -> None:
@@ -229,7 +283,8 @@ class CrossEncoder(PlacedModel):
     @property
     def activation_fn(self) -> Callable[..., Any]:
         """What is applied to logits. Settable."""
-        return self._activation
+        function: Callable[..., Any] = self._activation
+        return function
 
     @activation_fn.setter
     def activation_fn(self, function: Callable[..., Any]) -> None:
