@@ -12,14 +12,20 @@ _NOT_SEQUENCES = (str, bytes, bytearray, memoryview, dict, set, frozenset)
 _EXPECTED = "give a list of pairs (query, document) of two str, or one such pair"
 
 
+def is_one_pair(inputs: Any) -> bool:
+    """Whether a list, a tuple or an array is one pair by itself."""
+    if isinstance(inputs, np.ndarray):
+        return inputs.dtype.kind in "UOT" and inputs.size > 0 and inputs.ndim == 1 and isinstance(inputs[0], str)
+    return isinstance(inputs, (list, tuple)) and len(inputs) > 0 and isinstance(inputs[0], str)
+
+
 def as_pairs(inputs: Any) -> tuple[list[Any], bool]:
     """A list of pairs, and whether the caller gave one pair by itself."""
     if isinstance(inputs, np.ndarray):
         return _pairs_of_array(inputs)
-    if isinstance(inputs, (list, tuple)):
-        if inputs and isinstance(inputs[0], str):
-            return [inputs], True
-    elif isinstance(inputs, _NOT_SEQUENCES) or not hasattr(inputs, "__iter__"):
+    if is_one_pair(inputs):
+        return [inputs], True
+    if isinstance(inputs, _NOT_SEQUENCES) or not hasattr(inputs, "__iter__"):
         raise InputError(f"{type(inputs).__name__} is not what can be scored: {_EXPECTED}")
     pairs = inputs if isinstance(inputs, list) else list(inputs)
     if pairs and isinstance(pairs[0], np.ndarray):
@@ -34,7 +40,7 @@ def _pairs_of_array(inputs: np.ndarray) -> tuple[list[Any], bool]:
         return [], False
     if inputs.ndim == 0:
         raise InputError(f"an array without dimensions is not what can be scored: {_EXPECTED}")
-    if inputs.ndim == 1 and isinstance(inputs[0], str):
+    if is_one_pair(inputs):
         return [inputs.tolist()], True
     return inputs.tolist(), False
 

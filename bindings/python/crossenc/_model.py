@@ -32,13 +32,13 @@ _ELSEWHERE = {
     "save": _COPY,
     "save_pretrained": _COPY,
     "push_to_hub": "a model is not changed here: its folder (path) can be uploaded with `hf upload`",
-    "start_multi_process_pool": "one model uses all cores of the CPU, and any number of threads may call it",
-    "compile": "there is nothing to compile: kernels are chosen for the processor when the model is loaded",
 }
 
 
 class PlacedModel:
     """Settings, handle and device of a model. Safe in threads."""
+
+    _config_settings: dict[str, Any] = {}
 
     def _open(self, path: str, options: Options, place: str) -> None:
         if place not in _PLACES:
@@ -127,6 +127,9 @@ class PlacedModel:
         """Nothing: a model here has no other mode."""
         return self
 
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """Nothing: kernels are chosen for the processor when the model is loaded."""
+
     def place(self: Self) -> Self:
         """Places a deferred or lost model now."""
         self._handle.place()
@@ -140,8 +143,8 @@ class PlacedModel:
 
     @property
     def config(self) -> Config:
-        """config.json of the model's folder."""
-        return Config(self._path, self._description["labels"])
+        """config.json of the model's folder, with what the constructor's config_kwargs say."""
+        return Config(self._path, self._description["labels"], self._config_settings)
 
     @property
     def dtype(self) -> str:

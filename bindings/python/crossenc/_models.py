@@ -95,8 +95,11 @@ def saved_prompts(folder: str, model_type: str) -> tuple[dict[str, str], str | N
 class Config:
     """config.json, its keys as attributes, with the labels as the library sees them. Changing it changes no score."""
 
-    def __init__(self, folder: str, labels: list[str]) -> None:
+    classifier_dropout: Any = None
+
+    def __init__(self, folder: str, labels: list[str], settings: dict[str, Any]) -> None:
         self.__dict__.update(read_json(folder, "config.json"))
+        self.__dict__.update(settings)
         self.num_labels = len(labels)
         self.id2label = dict(enumerate(labels))
         self.label2id = {label: index for index, label in enumerate(labels)}

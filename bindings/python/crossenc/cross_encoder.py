@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from . import _activations, _inputs
-from ._arguments import call_arguments, init_arguments, read_options
+from . import _activations, _inputs, _pools
+from ._arguments import call_arguments, config_settings, init_arguments, read_options
 from ._log import logger, warn_once
 from ._model import PlacedModel
+from ._model_card import ModelCardData
 from ._models import find_model, saved_prompts
 from ._progress import Progress
 
@@ -83,8 +84,9 @@ class CrossEncoder(PlacedModel):
         )
         self._activation = _activations.check(activation_fn)
         self.trust_remote_code = trust_remote_code
-        self.model_card_data = model_card_data
+        self.model_card_data = ModelCardData() if model_card_data is None else model_card_data
         path = find_model(model_name_or_path, self.default_huggingface_organization, cache_folder, revision)
+        self._config_settings = config_settings(config_kwargs)
         self._open(path, options, place)
         if self._activation is None:
             self._activation = _activations.by_name(self._description["activation"])
@@ -179,11 +181,12 @@ class CrossEncoder(PlacedModel):
         activation_fn        for this call; one that the library has not is called with all logits [pairs, labels]
         apply_softmax        over the labels, after the activation; of one label it changes nothing
         convert_to_tensor    a tensor, by importing PyTorch; with neither this nor convert_to_numpy, a list of tensors
-        device               moves the model there first, for good, as to() does
+        device               moves the model there first, for good, as to() does; a list must name one device
+        pool, chunk_size     checked, and change nothing (start_multi_process_pool)
         """
         _inputs.check_batch_size(batch_size)
         if device is not None or pool is not None or processing_kwargs:
-            self._before_call(device, pool, processing_kwargs)
+            self._before_call(device, pool, chunk_size, processing_kwargs)
         pairs, is_single = _inputs.as_pairs(inputs)
         text = self._resolve_prompt(prompt, prompt_name)
         if text:
@@ -227,12 +230,17 @@ class CrossEncoder(PlacedModel):
                 result["text"] = texts[result["corpus_id"]]
         return results
 
-    def _before_call(self, device: Any, pool: Any, processing_kwargs: dict[str, Any] | None) -> None:
-        if pool is not None:
-            raise NotImplementedError("pool: one model uses all cores of the CPU, and any number of threads may call it")
+    def _before_call(
+        self, device: Any, pool: Any, chunk_size: int | None, processing_kwargs: dict[str, Any] | None
+    ) -> None:
         if processing_kwargs:
             raise NotImplementedError("processing_kwargs: set max_seq_length of the model, or load a second one")
-        if device is not None:
+        if pool is not None:
+            _pools.check(pool, chunk_size)
+        elif isinstance(device, (list, tuple)):
+            _pools.check_chunk_size(chunk_size)
+            self.to(_pools.one_device(device))
+        elif device is not None:
             self.to(device)
 
     def _resolve_prompt(self, prompt: str | None, prompt_name: str | None) -> str | None:
@@ -274,7 +282,31 @@ class CrossEncoder(PlacedModel):
             scores = scores[..., 0]
         return _activations.Softmax()(scores) if softmax and scores.ndim > 1 else scores
 
+    def is_singular_input(self, inputs: Any) -> bool:
+        """Whether predict takes the inputs for one pair."""
+        return _inputs.is_one_pair(inputs)
+
+    def start_multi_process_pool(self, target_devices: list[Any] | None = None) -> dict[str, Any]:
+        """Nothing is started: one model uses all cores, and any number of threads may call it. Takes a list that names
+        one device, as often as it likes, and moves the model there; predict and rank take what it returns."""
+        if target_devices is not None:
+            self.to(_pools.one_device(target_devices))
+        return _pools.new_pool()
+
+    @staticmethod
+    def stop_multi_process_pool(pool: dict[str, Any]) -> None:
+        """Nothing: no process was started."""
+
+    def evaluate(self, evaluator: Callable[..., Any], output_path: str | None = None) -> Any:
+        """What the evaluator says of this model: any callable, and Sentence Transformers' evaluators in particular."""
+        return evaluator(self, output_path)
+
     # ---- properties
+
+    @property
+    def model(self) -> CrossEncoder:
+        """The object itself, for programs that say model.model.to(...), .eval(), .device or .config."""
+        return self
 
     @property
     def num_labels(self) -> int:
