@@ -85,6 +85,15 @@ def native_name(function: Callable[..., Any]) -> str | None:
     return kind.__name__ if getattr(function, "dim", None) in (None, 1, -1) else None
 
 
+def path_of(function: Callable[..., Any]) -> str:
+    """How a model's files name the function: PyTorch's path of those that the library has, else that of its class."""
+    name = native_name(function)
+    if name is not None:
+        return f"{_TORCH_MODULES[0 if name == 'Identity' else 1]}.{name}"
+    kind = function if isinstance(function, type) else type(function)
+    return f"{kind.__module__}.{kind.__name__}"
+
+
 def check(function: Any) -> Any:
     if function is not None and not callable(function):
         raise TypeError(f"activation_fn must be callable, such as crossenc.Sigmoid(), not {function!r}")

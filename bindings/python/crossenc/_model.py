@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from . import _crossenc
+from . import _crossenc, _save
 from ._arguments import Options, count, precision_name
 from ._devices import Device, device_name
 from ._log import ModelLog, logger
@@ -51,6 +52,7 @@ class PlacedModel:
         self._description: dict[str, Any] = self._handle.describe()
 
     def _load(self, options: Options, place: str) -> _crossenc.Model:
+        self._stamp = _save.stamp(self._path)
         return _crossenc.Model(
             os.fsencode(self._path), options.device, place == "deferred", options.precision, options.threads, None,
             options.max_length, options.num_labels, self._log,
@@ -138,6 +140,21 @@ class PlacedModel:
     def check(self) -> Health:
         """Runs the known input again and compares the bits with those at placement; raises if they differ."""
         return Health(**self._handle.check())
+
+    # ---- its folder
+
+    def _saved_precision(self) -> str:
+        """What weights are written in so that the same precision at load gives the same bits: float32, which has exactly
+        what the files had, and which other programs read. A model that is int8 in its files stays so."""
+        is_int8 = self.placement.precision == "int8" and "I8" in self._description["weight_dtype"]
+        return "int8" if is_int8 else "float32"
+
+    def _write_folder(self, path: str, precision: str, add_settings: Callable[[str], None]) -> None:
+        if _save.stamp(self._path) != self._stamp:
+            raise OSError(f"files in {self._path} have changed since the model was loaded: load it anew to save it")
+        _save.write_folder(path, self._path, precision, self._options.threads, self._log, add_settings)
+        if os.path.samefile(path, self._path):
+            self._stamp = _save.stamp(self._path)
 
     # ---- what it is
 

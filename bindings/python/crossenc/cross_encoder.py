@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, overload
@@ -15,6 +16,7 @@ from ._model import PlacedModel
 from ._model_card import ModelCardData
 from ._models import find_model, saved_prompts
 from ._progress import Progress
+from ._settings import Settings, write_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -43,7 +45,7 @@ class CrossEncoder(PlacedModel):
     num_labels, max_length, activation_fn, prompts, default_prompt_name, cache_folder, revision
                          as in Sentence Transformers
     trust_remote_code, local_files_only, token, model_card_data
-                         have no effect: no code of a model is run, and nothing is downloaded or written
+                         have no effect: no code of a model is run, and nothing is downloaded
 
     What makes no sense here is refused with a sentence that names the alternative. docs/python.md has the differences.
     """
@@ -300,6 +302,54 @@ class CrossEncoder(PlacedModel):
     def evaluate(self, evaluator: Callable[..., Any], output_path: str | None = None) -> Any:
         """What the evaluator says of this model: any callable, and Sentence Transformers' evaluators in particular."""
         return evaluator(self, output_path)
+
+    # ---- files
+
+    def save_pretrained(
+        self,
+        path: str | PathLike[str] | None,
+        model_name: str | None = None,
+        create_model_card: bool = True,
+        train_datasets: list[str] | None = None,
+        safe_serialization: bool = True,
+    ) -> None:
+        """Writes the model as a folder that crossenc and Sentence Transformers load, with the same scores: weights in
+        float32, the tokenizer, and the settings as they are now (max_seq_length, activation_fn, prompts). Of precision
+        it keeps that of the model's files if that is int8, which crossenc alone reads.
+
+        path                 appears whole or not at all. In a folder that is there, files of a model are replaced and
+                             others stay; it may be the model's own. None does nothing
+        model_name           goes into the card where that leaves the name open
+        create_model_card    writes README.md: the model's own, or one of a few lines
+        train_datasets, safe_serialization
+                             have no effect, as in the reference: weights are safetensors
+        """
+        if path is None:
+            return
+        self._handle.placement()  # refuses a closed model, and a process that was forked
+        self._set_model_id(model_name)
+        settings = self._settings(create_model_card)
+        self._write_folder(os.fsdecode(path), self._saved_precision(), lambda folder: write_settings(folder, settings))
+
+    def save(self, path: str | PathLike[str] | None = None, *args: Any, **kwargs: Any) -> None:
+        """save_pretrained."""
+        self.save_pretrained(path, *args, **kwargs)
+
+    def _settings(self, card: bool) -> Settings:
+        activation = _activations.path_of(self._activation)
+        if _activations.native_name(self._activation) is None:
+            logger.warning(
+                f"activation_fn {activation} is saved by its name alone, and what loads the folder has the default in "
+                "its place: give it to the constructor again"
+            )
+        return Settings(
+            activation, self.prompts, self.default_prompt_name, self.max_seq_length, self._config_settings, card,
+            getattr(self.model_card_data, "model_id", None), self.num_labels,
+        )
+
+    def _set_model_id(self, name: str | None) -> None:
+        if name and not os.path.exists(name) and not getattr(self.model_card_data, "model_id", None):
+            self.model_card_data.model_id = name
 
     # ---- properties
 

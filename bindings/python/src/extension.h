@@ -55,6 +55,7 @@ PyObject *model_description(const ce_model *model, const ce_model_info *info);
 PyObject *device_description(const ce_device_info *info);
 
 /* model.c */
+int find_precision(const char *name, ce_precision *precision); /* NULL is the default */
 PyObject *model_type_create(PyObject *module);
 
 #endif
