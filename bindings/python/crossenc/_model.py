@@ -144,8 +144,8 @@ class PlacedModel:
     # ---- its folder
 
     def _saved_precision(self) -> str:
-        """What weights are written in so that the same precision at load gives the same bits: float32, which has exactly
-        what the files had, and which other programs read. A model that is int8 in its files stays so."""
+        """What weights are written in so that the same precision at load gives the same bits: float32, which has
+        exactly what the files had, and which other programs read. A model that is int8 in its files stays so."""
         is_int8 = self.placement.precision == "int8" and "I8" in self._description["weight_dtype"]
         return "int8" if is_int8 else "float32"
 
