@@ -7,6 +7,7 @@
 cli_status cli_rank(const cli_settings *settings, cli_error *error);
 cli_status cli_rerank(const cli_settings *settings, cli_error *error); /* rank with --run */
 cli_status cli_predict(const cli_settings *settings, cli_error *error);
+cli_status cli_encode(const cli_settings *settings, cli_error *error);
 cli_status cli_eval(const cli_settings *settings, cli_error *error);
 cli_status cli_bench(const cli_settings *settings, cli_error *error);
 cli_status cli_devices(const cli_settings *settings, cli_error *error);

@@ -51,6 +51,28 @@ static const help_text texts[] = {
      "  crossenc predict --logits pairs.tsv > logits.txt\n"
      "  # Probabilities of the labels of a model for entailment\n"
      "  crossenc predict --model nli-model --softmax --json pairs.jsonl\n"},
+    {CLI_ENCODE, "crossenc encode [OPTION]... --model DIR|NAME [FILE]",
+     "Encodes texts with a bi-encoder: reads one a line from FILE or standard input, and writes an embedding for\n"
+     "each, in the same order.",
+     "Texts\n"
+     "  lines    one a line (standard input, unless --format says otherwise)\n"
+     "  tsv      id<TAB>text\n"
+     "  jsonl    \"text\" or {\"_id\": \"...\", \"title\": \"...\", \"text\": \"...\"}; id and title may be missing\n"
+     "\n"
+     "Results\n"
+     "  jsonl    {\"embedding\":[0.01,...]}, with \"id\" before it if texts have ids\n"
+     "  npy      an array of NumPy with a row for each text: float32, int8 or uint8; into a file (--output)\n"
+     "\n"
+     "Types\n"
+     "  int8 and uint8 spread the range of each value over all texts of the run to 256 steps, so embeddings of two\n"
+     "  runs don't compare; all are held in memory for it. binary and ubinary keep a bit of each value, whether it\n"
+     "  is above 0, eight to a number.\n",
+     "  # A file of texts, into an array for NumPy\n"
+     "  crossenc encode --model my-encoder -o abstracts.npy abstracts.txt\n"
+     "  # Questions, with the prompt that the model has for them\n"
+     "  crossenc encode --model my-encoder --prompt-name query < abstracts.txt > questions.jsonl\n"
+     "  # A collection with ids; 16 values of each embedding, of length 1\n"
+     "  crossenc encode --model my-encoder --truncate-dim 16 --normalize corpus.jsonl\n"},
     {CLI_EVAL, "crossenc eval [OPTION]... --corpus FILE --queries FILE --qrels FILE --run FILE",
      "Re-ranks a first-stage run and measures it against judgements: nDCG, MRR, MAP and recall, with the\n"
      "numbers of trec_eval, beside those of the first stage.",
@@ -122,10 +144,12 @@ static void write_section(cli_output *output, const char *title, const char *tex
 }
 
 static const char general[] =
-    "crossenc scores pairs of a query and a document with a cross-encoder, and ranks documents by it.\n";
+    "crossenc scores pairs of a query and a document with a cross-encoder, ranks documents by it, and encodes texts\n"
+    "with a bi-encoder.\n";
 
 static const char commands[] = "  rank       rank documents for a query, or re-rank a run\n"
                                "  predict    score pairs of texts\n"
+                               "  encode     embeddings of texts, by a bi-encoder\n"
                                "  eval       measure a re-ranked run: nDCG, MRR, MAP, recall\n"
                                "  bench      measure throughput, latency, cold start and memory\n"
                                "  devices    list devices: what is usable, and why not\n"

@@ -21,13 +21,10 @@ typedef struct command {
 } command;
 
 static const command commands[] = {
-    {"rank", CLI_RANK, cli_rank},
-    {"predict", CLI_PREDICT, cli_predict},
-    {"eval", CLI_EVAL, cli_eval},
-    {"bench", CLI_BENCH, cli_bench},
-    {"devices", CLI_DEVICES, cli_devices},
-    {"inspect", CLI_INSPECT, cli_inspect},
-    {"tokenize", CLI_TOKENIZE, cli_tokenize},
+    {"rank", CLI_RANK, cli_rank},          {"predict", CLI_PREDICT, cli_predict},
+    {"encode", CLI_ENCODE, cli_encode},    {"eval", CLI_EVAL, cli_eval},
+    {"bench", CLI_BENCH, cli_bench},       {"devices", CLI_DEVICES, cli_devices},
+    {"inspect", CLI_INSPECT, cli_inspect}, {"tokenize", CLI_TOKENIZE, cli_tokenize},
     {"convert", CLI_CONVERT, cli_convert},
 };
 

@@ -2,6 +2,7 @@
  * behind other arguments and unambiguous beginnings of names. */
 #include "options.h"
 
+#include "encode.h"
 #include "output.h"
 #include "records.h"
 
@@ -38,15 +39,20 @@ static const char *const precisions[] = {"default", "float32", "bfloat16", "int8
 static const char *const policies[] = {"strict", "replace", NULL};
 static const char *const formats[] = {"auto", "lines", "tsv", "jsonl", NULL};
 static const char *const parts[] = {"all", "throughput", "latency", "cold-start", "memory", NULL};
+static const char *const types[] = {"float32", "int8", "uint8", "binary", "ubinary", NULL};
+static const char *const embedding_formats[] = {"auto", "jsonl", "npy", NULL};
 static const char *const colors[] = {"auto", "always", "never", NULL};
 
 #define FIELD(name) offsetof(cli_settings, name)
 
 static const option_row rows[] = {
-    {"Model", 'm', "model", "DIR|NAME", CLI_WITH_MODEL, TYPE_STRING, FIELD(model), 0, NULL,
+    {"Model", 'm', "model", "DIR|NAME", CLI_WITH_CROSS_ENCODER, TYPE_STRING, FIELD(model), 0, NULL,
      "model folder as Hugging Face lays it out, or the name of one in a folder of\n"
      "CROSSENC_MODELS or beside the default model (default: the one that comes\n"
      "with crossenc, or CROSSENC_DEFAULT_MODEL)"},
+    {NULL, 'm', "model", "DIR|NAME", CLI_ENCODE, TYPE_STRING, FIELD(model), 0, NULL,
+     "folder of a bi-encoder as Sentence Transformers lays it out, or the name of one\n"
+     "in a folder of CROSSENC_MODELS; must be given, for none comes with crossenc"},
     {NULL, 'd', "device", "DEVICE", CLI_WITH_MODEL, TYPE_STRING, FIELD(device), 0, NULL,
      "where to run: auto, cpu, cuda, cuda:N, opencl, opencl:N (default: auto);\n"
      "'crossenc devices' says what is there"},
@@ -55,7 +61,8 @@ static const option_row rows[] = {
     {NULL, 0, "cpus", "LIST", CLI_WITH_MODEL, TYPE_STRING, FIELD(cpus), 0, NULL,
      "CPUs to bind threads to, as in 0-3,8 (default: none); gives --threads its default"},
     {NULL, 0, "max-length", "N", CLI_WITH_MODEL, TYPE_COUNT, FIELD(max_length), 0, NULL,
-     "tokens of a pair; longer ones are truncated (default: 0, the model's limit)"},
+     "tokens of a pair or a text; longer ones are truncated (default: 0, the model's\n"
+     "limit)"},
     {NULL, 0, "precision", "NAME", CLI_WITH_MODEL, TYPE_CHOICE, FIELD(precision), 0, precisions,
      "float32 (the default), bfloat16 or int8: how weights are held and multiplied;\n"
      "the lower ones are smaller and faster, and their scores differ a little"},
@@ -65,8 +72,8 @@ static const option_row rows[] = {
      "replace a model folder that is there already"},
     {NULL, 0, "batch-tokens", "N", CLI_WITH_MODEL, TYPE_COUNT, FIELD(batch_tokens), 0, NULL,
      "tokens encoded together (default: 0, a good value); scores don't depend on it"},
-    {NULL, 0, "deferred", NULL, CLI_SCORING, TYPE_FLAG, FIELD(deferred), 0, NULL,
-     "place the model on the device at the first pair, not at the start"},
+    {NULL, 0, "deferred", NULL, CLI_SCORING | CLI_ENCODE, TYPE_FLAG, FIELD(deferred), 0, NULL,
+     "place the model on the device at the first input, not at the start"},
     {NULL, 0, "place", NULL, CLI_INSPECT, TYPE_FLAG, FIELD(place), 0, NULL,
      "place the model, and show what was verified and how long it took; without\n"
      "it the plan is shown and no device memory is taken"},
@@ -88,9 +95,21 @@ static const option_row rows[] = {
      "measure the first N queries of the run only, for a quick look (default:\n"
      "0, all)"},
 
+    {"Embeddings", 0, "prompt", "TEXT", CLI_ENCODE, TYPE_STRING, FIELD(prompt), 0, NULL,
+     "put TEXT before each text, as it is (default: the model's default prompt, if\n"
+     "it has one; \"\" is none)"},
+    {NULL, 0, "prompt-name", "NAME", CLI_ENCODE, TYPE_STRING, FIELD(prompt_name), 0, NULL,
+     "put the model's prompt of that name before each text, as query or document"},
+    {NULL, 0, "truncate-dim", "N", CLI_ENCODE, TYPE_COUNT, FIELD(truncate_dim), 0, NULL,
+     "keep the first N values of each embedding (default: 0, what the model says)"},
+    {NULL, 0, "normalize", NULL, CLI_ENCODE, TYPE_FLAG, FIELD(normalize), 0, NULL,
+     "scale embeddings to length 1, after --truncate-dim"},
+    {NULL, 0, "type", "NAME", CLI_ENCODE, TYPE_CHOICE, FIELD(type), 0, types,
+     "float32 (the default), int8, uint8, binary or ubinary: how values are written"},
+
     {"Input", 'D', "documents", "FILE", CLI_RANK, TYPE_STRING, FIELD(documents), 0, NULL,
      "read documents from FILE; - is standard input"},
-    {NULL, 'f', "format", "NAME", CLI_RANK | CLI_PREDICT, TYPE_CHOICE, FIELD(format), 0, formats,
+    {NULL, 'f', "format", "NAME", CLI_RANK | CLI_PREDICT | CLI_ENCODE, TYPE_CHOICE, FIELD(format), 0, formats,
      "lines, tsv or jsonl (default: auto, by the ending of the file's name)"},
     {NULL, 'r', "run", "FILE", CLI_RANK | CLI_EVAL, TYPE_STRING, FIELD(run), 0, NULL,
      "first-stage run in TREC's format; needs --corpus and --queries"},
@@ -101,7 +120,7 @@ static const option_row rows[] = {
     {NULL, 'j', "qrels", "FILE", CLI_EVAL, TYPE_STRING, FIELD(qrels), 0, NULL,
      "judgements: query, document, relevance (BEIR), or query, 0, document,\n"
      "relevance (TREC)"},
-    {NULL, 0, "utf8", "NAME", CLI_SCORING | CLI_TOKENIZE, TYPE_CHOICE, FIELD(utf8), 0, policies,
+    {NULL, 0, "utf8", "NAME", CLI_SCORING | CLI_TOKENIZE | CLI_ENCODE, TYPE_CHOICE, FIELD(utf8), 0, policies,
      "bytes that are not UTF-8: strict (an error, the default) or replace (U+FFFD)"},
 
     {"Measuring", 0, "only", "PART", CLI_BENCH, TYPE_CHOICE, FIELD(only), 0, parts,
@@ -112,7 +131,9 @@ static const option_row rows[] = {
     {NULL, 0, "quick", NULL, CLI_BENCH, TYPE_FLAG, FIELD(quick), 0, NULL, "--seconds 5: rough figures"},
 
     {"Output", 0, "json", NULL, CLI_ALL, TYPE_FLAG, FIELD(json), 0, NULL, "JSON, for programs"},
-    {NULL, 'o', "output", "FILE", CLI_RANK | CLI_PREDICT, TYPE_STRING, FIELD(output), 0, NULL,
+    {NULL, 0, "to", "NAME", CLI_ENCODE, TYPE_CHOICE, FIELD(to), 0, embedding_formats,
+     "jsonl or npy (default: auto, by the ending of --output)"},
+    {NULL, 'o', "output", "FILE", CLI_RANK | CLI_PREDICT | CLI_ENCODE, TYPE_STRING, FIELD(output), 0, NULL,
      "write results to FILE, which appears whole or, after an error, not at all"},
     {NULL, 'o', "save-run", "FILE", CLI_EVAL, TYPE_STRING, FIELD(save_run), 0, NULL, "write the re-ranked run to FILE"},
     {NULL, 'p', "plot", "FILE", CLI_BENCH, TYPE_STRING, FIELD(plot), 0, NULL,
@@ -217,6 +238,12 @@ static cli_status check(const cli_settings *settings, cli_error *error) {
     }
     if (settings->quiet && settings->verbose) {
         return cli_fail(error, CLI_USAGE, "--quiet and --verbose contradict each other; give one of them");
+    }
+    if (settings->prompt && settings->prompt_name) {
+        return cli_fail(error, CLI_USAGE, "--prompt and --prompt-name both say what comes first; give one of them");
+    }
+    if (settings->json && settings->to == CLI_TO_NPY) {
+        return cli_fail(error, CLI_USAGE, "--json asks for JSON, and --to for npy; give one of them");
     }
     if (settings->tag && (!*settings->tag || settings->tag[strcspn(settings->tag, " \t\r\n")])) {
         return cli_fail(error, CLI_USAGE, "--tag is \"%s\"; a run's tag is one word without spaces", settings->tag);

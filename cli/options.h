@@ -15,8 +15,10 @@ enum {
     CLI_TOKENIZE = 32,
     CLI_CONVERT = 64,
     CLI_BENCH = 128,
+    CLI_ENCODE = 256,
     CLI_SCORING = CLI_RANK | CLI_PREDICT | CLI_EVAL,
-    CLI_WITH_MODEL = CLI_SCORING | CLI_INSPECT | CLI_TOKENIZE | CLI_BENCH,
+    CLI_WITH_CROSS_ENCODER = CLI_SCORING | CLI_INSPECT | CLI_TOKENIZE | CLI_BENCH,
+    CLI_WITH_MODEL = CLI_WITH_CROSS_ENCODER | CLI_ENCODE,
     CLI_ALL = CLI_WITH_MODEL | CLI_DEVICES | CLI_CONVERT
 };
 
@@ -30,6 +32,11 @@ typedef struct cli_settings {
     int format; /* cli_format */
     int color;  /* cli_color */
     size_t top_k, top, cutoff, max_queries, seconds;
+    const char *prompt, *prompt_name;
+    size_t truncate_dim;
+    bool normalize;
+    int type; /* ce_embedding_type */
+    int to;   /* cli_embedding_format */
     const char *plot;
     int only; /* cli_bench_part */
     bool quick, json, quiet, verbose, help;

@@ -174,6 +174,19 @@ cli_status cli_output_flush(cli_output *output, cli_error *error) {
     return fail_to_write(output, output->failure, error);
 }
 
+cli_status cli_output_patch(cli_output *output, const char *data, size_t size, size_t offset, cli_error *error) {
+    cli_status status = cli_output_flush(output, error);
+    while (status == CLI_OK && size > 0) {
+        ssize_t written = pwrite(output->fd, data, size, (off_t)offset);
+        if (written < 0 && errno == EINTR) continue;
+        if (written < 0) return fail_to_write(output, errno, error);
+        data += written;
+        size -= (size_t)written;
+        offset += (size_t)written;
+    }
+    return status;
+}
+
 cli_status cli_output_commit(cli_output *output, cli_error *error) {
     cli_status status = cli_output_flush(output, error);
     if (status != CLI_OK || !output->temporary) return status;

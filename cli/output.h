@@ -35,6 +35,9 @@ void cli_write(cli_output *output, const char *data, size_t size);
 void cli_write_string(cli_output *output, const char *string);
 void cli_print(cli_output *output, const char *format, ...) CE_PRINTF(2, 3);
 
+/* Replaces bytes that were written before, in a file that appears whole. Errors: those of flush. */
+cli_status cli_output_patch(cli_output *output, const char *data, size_t size, size_t offset, cli_error *error);
+
 /* Hands everything to the system. Errors: OUTPUT, PIPE. */
 cli_status cli_output_flush(cli_output *output, cli_error *error);
 

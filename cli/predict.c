@@ -1,8 +1,5 @@
-/* predict.c - crossenc predict: pairs in, scores out, in the same order.
- *
- * Pairs are read and scored in chunks, and each chunk's scores are written before the next one is read: memory stays
- * bounded, and what was scored before a bad line is not lost. A chunk ends early when the next pair would have to be
- * waited for, so that another program can hold a conversation through pipes. */
+/* predict.c - crossenc predict: pairs in, scores out, in the same order, in chunks. */
+#include "chunks.h"
 #include "commands.h"
 #include "format.h"
 #include "records.h"
@@ -53,21 +50,11 @@ static cli_status open_all(predict_job *job, cli_error *error) {
     return job->scores ? CLI_OK : cli_fail_memory(error);
 }
 
-/* Reads a chunk of pairs. After a bad line *count tells how many came before it. */
-static cli_status take_chunk(predict_job *job, size_t *count, bool *more, cli_error *error) {
-    size_t bytes = 0;
-    cli_status status = CLI_OK;
-    for (*count = 0; *count < CLI_CHUNK_PAIRS && bytes < CLI_CHUNK_BYTES; ++*count) {
-        if (*count > 0 && !cli_reader_is_ready(&job->reader)) break;
-        ce_text line;
-        ce_pair *pair = &job->pairs[*count];
-        status = cli_reader_next(&job->reader, &line, more, error);
-        if (status == CLI_OK && *more) {
-            status = cli_parse_pair(job->format, line, &job->reader, &job->arena, pair, error);
-        }
-        if (status != CLI_OK || !*more) break;
-        bytes += pair->query.size + pair->document.size;
-    }
+static cli_status parse_line(void *argument, ce_text line, size_t index, size_t *bytes, cli_error *error) {
+    predict_job *job = argument;
+    ce_pair *pair = &job->pairs[index];
+    cli_status status = cli_parse_pair(job->format, line, &job->reader, &job->arena, pair, error);
+    if (status == CLI_OK) *bytes = pair->query.size + pair->document.size;
     return status;
 }
 
@@ -97,31 +84,14 @@ static void write_scores(predict_job *job, const float *scores) {
     cli_write_string(output, "\n");
 }
 
-static cli_status score_chunk(predict_job *job, size_t count, cli_error *error) {
-    double end = cli_reader_fraction(&job->reader);
-    job->scorer.fraction_begin = end < 0 ? -1 : job->scorer.fraction_end > 0 ? job->scorer.fraction_end : 0;
-    job->scorer.fraction_end = end;
+static cli_status score_chunk(void *argument, size_t count, cli_error *error) {
+    predict_job *job = argument;
     cli_status status = cli_scorer_score(&job->scorer, job->pairs, count, job->scores, error);
     if (status != CLI_OK) return status;
     if (job->output.is_terminal) cli_progress_clear(&job->scorer.progress);
     for (size_t i = 0; i < count; i++) write_scores(job, job->scores + i * job->labels);
     cli_arena_reset(&job->arena);
     return cli_output_flush(&job->output, error);
-}
-
-static cli_status score_all(predict_job *job, cli_error *error) {
-    cli_status status = CLI_OK;
-    for (bool more = true; more && status == CLI_OK;) {
-        cli_error write_error = {{0}};
-        size_t count = 0;
-        status = take_chunk(job, &count, &more, error);
-        cli_status scored = count > 0 ? score_chunk(job, count, &write_error) : CLI_OK;
-        if (scored == CLI_OK) continue;
-        /* Came first: what the reader had to say is about lines that nobody asked for any more. */
-        *error = write_error;
-        status = scored;
-    }
-    return status;
 }
 
 static void note(predict_job *job) {
@@ -136,7 +106,8 @@ cli_status cli_predict(const cli_settings *settings, cli_error *error) {
     job->settings = settings;
     cli_status status = open_all(job, error);
     if (status == CLI_OK) {
-        status = score_all(job, error);
+        const cli_chunks chunks = {&job->reader, &job->scorer, job, parse_line, score_chunk};
+        status = cli_chunks_run(&chunks, error);
         if (status == CLI_OK) status = cli_output_commit(&job->output, error);
         note(job);
     }

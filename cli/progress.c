@@ -38,6 +38,7 @@ void cli_progress_begin(cli_progress *progress, const cli_settings *settings, co
     progress->is_color = cli_color_wanted((cli_color)settings->color, STDERR_FILENO);
     progress->is_unicode = is_utf8_terminal();
     progress->width = cli_terminal_width(STDERR_FILENO);
+    progress->unit = "pairs";
 }
 
 static const char *format_time(double seconds, char *buffer, size_t size) {
@@ -62,17 +63,18 @@ static void draw_bar(const cli_progress *progress, size_t columns, double fracti
 }
 
 /* The words behind the bar, at most size bytes. */
-static size_t describe(uint64_t done, double fraction, double seconds, bool in_bytes, char *text, size_t size) {
+static size_t describe(const cli_progress *progress, uint64_t done, double fraction, double seconds, char *text,
+                       size_t size) {
     char count[CLI_NUMBER_SIZE], left[32], rate[CLI_NUMBER_SIZE];
     double per_second = seconds > 0 ? (double)done / seconds : 0;
     size_t used = 0;
     if (fraction >= 0) used = (size_t)snprintf(text, size, "%3.0f %%  ", 100 * fraction);
     const uint64_t speed = (uint64_t)(per_second + 0.5);
-    if (in_bytes)
+    if (progress->in_bytes)
         used += (size_t)snprintf(text + used, size - used, "%s  %s/s", cli_format_bytes(done, count),
                                  cli_format_bytes(speed, rate));
     else
-        used += (size_t)snprintf(text + used, size - used, "%s pairs  %s/s", cli_format_count(done, count),
+        used += (size_t)snprintf(text + used, size - used, "%s %s  %s/s", cli_format_count(done, count), progress->unit,
                                  cli_format_count(speed, rate));
     if (fraction > 0) {
         double remaining = seconds * (1 - fraction) / fraction;
@@ -83,7 +85,7 @@ static size_t describe(uint64_t done, double fraction, double seconds, bool in_b
 
 static void draw(cli_progress *progress, uint64_t done, double fraction, double seconds) {
     char text[160];
-    size_t used = describe(done, fraction, seconds, progress->in_bytes, text, sizeof text);
+    size_t used = describe(progress, done, fraction, seconds, text, sizeof text);
     size_t needed = strlen(progress->what) + 2 + used + 2;
     size_t room = progress->width > needed ? progress->width - needed : 0;
     fprintf(stderr, "\r%s  ", progress->what);

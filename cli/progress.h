@@ -10,10 +10,10 @@ typedef struct cli_progress {
     bool is_color;
     bool is_unicode;
     bool is_drawn; /* there is a line to wipe */
-    bool in_bytes; /* the units are bytes, and not pairs */
+    bool in_bytes; /* the units are bytes, and not those named by unit */
     size_t width;
-    double begun, drawn; /* seconds */
-    const char *what;
+    double begun, drawn;     /* seconds */
+    const char *what, *unit; /* "pairs", unless another is set */
 } cli_progress;
 
 /* what is the work's name, such as "scoring". The clock starts now. */

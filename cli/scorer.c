@@ -80,21 +80,61 @@ static ce_load_options load_options(cli_scorer *scorer, ce_place_mode mode) {
     return options;
 }
 
+/* What comes before loading: path receives the model's folder. */
+static cli_status begin_open(cli_scorer *scorer, const cli_settings *settings, char path[PATH_MAX], cli_error *error) {
+    *scorer = (cli_scorer){.settings = settings, .is_loading = true, .fraction_begin = -1, .fraction_end = -1};
+    return cli_find_model(settings->model, path, PATH_MAX, error);
+}
+
+static cli_status end_open(cli_scorer *scorer, ce_status loaded, const ce_error *why, const char *work,
+                           cli_error *error) {
+    if (loaded != CE_OK) return cli_fail_load(error, loaded, why);
+    scorer->is_loading = false;
+    cli_progress_begin(&scorer->progress, scorer->settings, work);
+    return CLI_OK;
+}
+
 cli_status cli_scorer_open(cli_scorer *scorer, const cli_settings *settings, ce_place_mode mode, cli_error *error) {
     char path[PATH_MAX];
     ce_error why = {0};
-    *scorer = (cli_scorer){.settings = settings, .is_loading = true, .fraction_begin = -1, .fraction_end = -1};
-    cli_status status = cli_find_model(settings->model, path, sizeof path, error);
+    cli_status status = begin_open(scorer, settings, path, error);
     if (status != CLI_OK) return status;
     ce_load_options options = load_options(scorer, mode);
     ce_status loaded = ce_model_load(path, &options, &scorer->model, &why);
-    if (loaded != CE_OK) return cli_fail_load(error, loaded, &why);
     scorer->info.size = sizeof scorer->info;
-    loaded = ce_model_describe(scorer->model, &scorer->info, &why);
-    if (loaded != CE_OK) return cli_fail_load(error, loaded, &why);
-    scorer->is_loading = false;
-    cli_progress_begin(&scorer->progress, settings, "scoring");
-    return CLI_OK;
+    if (loaded == CE_OK) loaded = ce_model_describe(scorer->model, &scorer->info, &why);
+    return end_open(scorer, loaded, &why, "scoring", error);
+}
+
+/* The prompt that --prompt-name names must be there. */
+static cli_status check_prompt(const cli_scorer *scorer, cli_error *error) {
+    const char *name = scorer->settings->prompt_name, *known = NULL;
+    if (!name || ce_encoder_prompt(scorer->encoder, name)) return CLI_OK;
+    char names[512] = "";
+    for (size_t i = 0; ce_encoder_prompt_at(scorer->encoder, i, &known, NULL); i++) {
+        size_t used = strlen(names);
+        snprintf(names + used, sizeof names - used, "%s%s", i ? ", " : "", known);
+    }
+    return cli_fail(error, CLI_USAGE, "the model has no prompt \"%.80s\"; it has %s", name, *names ? names : "none");
+}
+
+cli_status cli_scorer_open_encoder(cli_scorer *scorer, const cli_settings *settings, cli_error *error) {
+    char path[PATH_MAX];
+    ce_error why = {0};
+    if (!settings->model) {
+        *scorer = (cli_scorer){0};
+        return cli_fail(error, CLI_USAGE,
+                        "--model is missing: no bi-encoder comes with crossenc, so one must be named");
+    }
+    cli_status status = begin_open(scorer, settings, path, error);
+    if (status != CLI_OK) return status;
+    ce_load_options options = load_options(scorer, CE_PLACE_EAGER);
+    ce_status loaded = ce_encoder_load(path, &options, &scorer->encoder, &why);
+    scorer->encoder_info.size = sizeof scorer->encoder_info;
+    if (loaded == CE_OK) loaded = ce_encoder_describe(scorer->encoder, &scorer->encoder_info, &why);
+    status = end_open(scorer, loaded, &why, "encoding", error);
+    scorer->progress.unit = "texts";
+    return status == CLI_OK ? check_prompt(scorer, error) : status;
 }
 
 static bool on_progress(void *user, uint64_t done, uint64_t total) {
@@ -108,6 +148,21 @@ static bool on_progress(void *user, uint64_t done, uint64_t total) {
     return true;
 }
 
+/* Takes the figures of a call of count inputs that began at begun. */
+static cli_status end_call(cli_scorer *scorer, ce_status status, const ce_error *why, double begun, size_t count,
+                           uint64_t tokens, uint64_t truncated, uint64_t first, cli_error *error) {
+    scorer->seconds += cli_now() - begun;
+    if (status != CE_OK) {
+        cli_progress_clear(&scorer->progress);
+        return cli_fail_call(error, status, why);
+    }
+    if (truncated && !scorer->truncated) scorer->first_truncated = scorer->pairs + first;
+    scorer->truncated += truncated;
+    scorer->tokens += tokens;
+    scorer->pairs += count;
+    return CLI_OK;
+}
+
 cli_status cli_scorer_score(cli_scorer *scorer, const ce_pair *pairs, size_t count, float *scores, cli_error *error) {
     ce_error why = {0};
     ce_score_report report = {.size = sizeof report};
@@ -117,16 +172,25 @@ cli_status cli_scorer_score(cli_scorer *scorer, const ce_pair *pairs, size_t cou
     options.progress_user = scorer;
     double begun = cli_now();
     ce_status status = ce_predict(scorer->model, pairs, count, &options, scores, &why);
-    scorer->seconds += cli_now() - begun;
-    if (status != CE_OK) {
-        cli_progress_clear(&scorer->progress);
-        return cli_fail_call(error, status, &why);
-    }
-    if (report.truncated && !scorer->truncated) scorer->first_truncated = scorer->pairs + report.first_truncated;
-    scorer->truncated += report.truncated;
-    scorer->tokens += report.tokens;
-    scorer->pairs += count;
-    return CLI_OK;
+    return end_call(scorer, status, &why, begun, count, report.tokens, report.truncated, report.first_truncated, error);
+}
+
+cli_status cli_scorer_encode(cli_scorer *scorer, const ce_text *texts, size_t count, float *embeddings,
+                             cli_error *error) {
+    const cli_settings *settings = scorer->settings;
+    ce_error why = {0};
+    ce_encode_report report = {.size = sizeof report};
+    ce_encode_options options = {.size = sizeof options, .report = &report, .progress = on_progress};
+    ce_text prompt = ce_text_of(settings->prompt_name ? ce_encoder_prompt(scorer->encoder, settings->prompt_name)
+                                                      : settings->prompt);
+    if (settings->prompt_name || settings->prompt) options.prompt = &prompt;
+    options.truncate_dim = settings->truncate_dim;
+    options.normalize = settings->normalize;
+    options.utf8 = (ce_utf8_policy)settings->utf8;
+    options.progress_user = scorer;
+    double begun = cli_now();
+    ce_status status = ce_encode(scorer->encoder, texts, count, &options, embeddings, &why);
+    return end_call(scorer, status, &why, begun, count, report.tokens, report.truncated, report.first_truncated, error);
 }
 
 void cli_scorer_note_truncation(cli_scorer *scorer, const char *first) {
@@ -134,17 +198,20 @@ void cli_scorer_note_truncation(cli_scorer *scorer, const char *first) {
     if (!scorer->truncated || scorer->settings->quiet) return;
     cli_progress_clear(&scorer->progress);
     bool is_color = scorer->progress.is_color;
-    fprintf(stderr, "%scrossenc: note:%s %s of %s pairs %s truncated to %zu tokens; first: %s\n",
+    fprintf(stderr, "%scrossenc: note:%s %s of %s %s %s truncated to %zu tokens; first: %s\n",
             is_color ? CLI_YELLOW : "", is_color ? CLI_RESET : "", cli_format_count(scorer->truncated, truncated),
-            cli_format_count(scorer->pairs, pairs), scorer->truncated == 1 ? "was" : "were", scorer->info.max_length,
-            first);
+            cli_format_count(scorer->pairs, pairs), scorer->encoder ? "texts" : "pairs",
+            scorer->truncated == 1 ? "was" : "were",
+            scorer->encoder ? scorer->encoder_info.max_length : scorer->info.max_length, first);
 }
 
 void cli_scorer_note_speed(cli_scorer *scorer, const char *what) {
     char pairs[CLI_NUMBER_SIZE];
     ce_placement_report report = {.size = sizeof report};
     const cli_progress *progress = &scorer->progress;
-    if (!progress->is_on || ce_model_placement(scorer->model, &report, NULL) != CE_OK) return;
+    ce_status status = scorer->encoder ? ce_encoder_placement(scorer->encoder, &report, NULL)
+                                       : ce_model_placement(scorer->model, &report, NULL);
+    if (!progress->is_on || status != CE_OK) return;
     cli_progress_clear(&scorer->progress);
     fprintf(stderr, "%s%s %s%s in %.2f s (%.0f/s) on %s%s\n", progress->is_color ? CLI_DIM : "",
             cli_format_count(scorer->pairs, pairs), what, scorer->pairs == 1 ? "" : "s", scorer->seconds,
@@ -163,5 +230,6 @@ cli_status cli_scorer_need_one_label(const cli_scorer *scorer, const char *comma
 void cli_scorer_close(cli_scorer *scorer) {
     cli_progress_clear(&scorer->progress);
     ce_model_free(scorer->model);
+    ce_encoder_free(scorer->encoder);
     *scorer = (cli_scorer){0};
 }

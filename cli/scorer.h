@@ -5,9 +5,11 @@
 #include "options.h"
 #include "progress.h"
 
+#include <crossenc/encoder.h>
 #include <crossenc/score.h>
 
-/* Pairs that are scored in one call: enough to sort by length and keep every thread busy, little enough to hold. */
+/* Pairs or texts that are worked on in one call: enough to sort by length and keep every thread busy, little enough to
+ * hold. */
 enum { CLI_CHUNK_PAIRS = 4096 };
 #define CLI_CHUNK_BYTES ((size_t)16 << 20)
 
@@ -16,8 +18,10 @@ typedef struct cli_scorer {
     const cli_settings *settings;
     ce_model *model;
     ce_model_info info;
+    ce_encoder *encoder; /* in place of model: of crossenc encode */
+    ce_encoder_info encoder_info;
     cli_progress progress;
-    uint64_t pairs, tokens;
+    uint64_t pairs, tokens;              /* with an encoder: texts, and their tokens */
     uint64_t truncated, first_truncated; /* pairs that lost tokens; the first of them, counted from 0 */
     double seconds;                      /* spent scoring */
     double fraction_begin, fraction_end; /* of the whole work: where the next call begins and ends; negative: unknown */
@@ -30,6 +34,13 @@ cli_status cli_find_model(const char *name, char *path, size_t size, cli_error *
 /* Loads the model of the settings, which must outlive the scorer. mode overrides --deferred if it is DEFERRED.
  * Errors: MODEL, DEVICE, USAGE, FAILED. */
 cli_status cli_scorer_open(cli_scorer *scorer, const cli_settings *settings, ce_place_mode mode, cli_error *error);
+
+/* The same for a bi-encoder, which must be named. */
+cli_status cli_scorer_open_encoder(cli_scorer *scorer, const cli_settings *settings, cli_error *error);
+
+/* Encodes count texts behind the prompt of the settings into embeddings [count, encoder_dimension]. */
+cli_status cli_scorer_encode(cli_scorer *scorer, const ce_text *texts, size_t count, float *embeddings,
+                             cli_error *error);
 
 /* Scores count pairs into scores [count, num_labels]. */
 cli_status cli_scorer_score(cli_scorer *scorer, const ce_pair *pairs, size_t count, float *scores, cli_error *error);

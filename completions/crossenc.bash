@@ -12,6 +12,8 @@ _crossenc_options() {
     case $1 in
     rank) echo "$model $scores $run $format -k:TEXT --top-k:TEXT -D:FILE --documents:FILE" ;;
     predict) echo "$model $scores $format --softmax -o:FILE" ;;
+    encode) echo "$model $format -o:FILE --deferred --utf8:strict,replace --prompt:TEXT --prompt-name:TEXT
+        --truncate-dim:TEXT --normalize --type:float32,int8,uint8,binary,ubinary --to:auto,jsonl,npy" ;;
     eval) echo "$model $scores $run -j:FILE --qrels:FILE -k:TEXT --k:TEXT --max-queries:TEXT --save-run:FILE" ;;
     devices) echo "--json --color:auto,always,never -h --help" ;;
     bench) echo "$model --only:all,throughput,latency,cold-start,memory --seconds:TEXT --quick -p:FILE --plot:FILE" ;;
@@ -40,7 +42,7 @@ _crossenc_value() {
 
 _crossenc() {
     local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} command=${COMP_WORDS[1]} option
-    local commands='rank predict eval bench devices inspect tokenize convert help'
+    local commands='rank predict encode eval bench devices inspect tokenize convert help'
     COMPREPLY=()
     if ((COMP_CWORD == 1)); then
         mapfile -t COMPREPLY < <(compgen -W "$commands --help --version" -- "$current")
@@ -62,7 +64,7 @@ _crossenc() {
         local names=
         for option in $(_crossenc_options "$command"); do names+=" ${option%%:*}"; done
         mapfile -t COMPREPLY < <(compgen -W "$names" -- "$current")
-    elif [[ $command == predict ]]; then
+    elif [[ $command == predict || $command == encode ]]; then
         _crossenc_value FILE "$current"
     elif [[ $command == convert ]]; then
         _crossenc_value DIR "$current"

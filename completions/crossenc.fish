@@ -1,14 +1,14 @@
 # fish completion of crossenc.
 
-set -l commands rank predict eval bench devices inspect tokenize convert help
-set -l model '__fish_seen_subcommand_from rank predict eval bench inspect tokenize'
+set -l commands rank predict encode eval bench devices inspect tokenize convert help
+set -l model '__fish_seen_subcommand_from rank predict encode eval bench inspect tokenize'
 set -l scoring '__fish_seen_subcommand_from rank predict eval'
 set -l runs '__fish_seen_subcommand_from rank eval'
-set -l input '__fish_seen_subcommand_from rank predict'
+set -l input '__fish_seen_subcommand_from rank predict encode'
 set -l bench '__fish_seen_subcommand_from bench'
-set -l texts '__fish_seen_subcommand_from rank predict eval tokenize'
-set -l all '__fish_seen_subcommand_from rank predict eval bench devices inspect tokenize convert'
-set -l most '__fish_seen_subcommand_from rank predict eval bench inspect tokenize convert'
+set -l texts '__fish_seen_subcommand_from rank predict encode eval tokenize'
+set -l all '__fish_seen_subcommand_from rank predict encode eval bench devices inspect tokenize convert'
+set -l most '__fish_seen_subcommand_from rank predict encode eval bench inspect tokenize convert'
 
 function __crossenc_devices
     echo auto
@@ -20,6 +20,7 @@ complete -c crossenc -n "not __fish_seen_subcommand_from $commands" -l version -
 complete -c crossenc -n "not __fish_seen_subcommand_from $commands" -l help -s h -d 'Help'
 complete -c crossenc -n "not __fish_seen_subcommand_from $commands" -a rank -d 'Rank documents for a query'
 complete -c crossenc -n "not __fish_seen_subcommand_from $commands" -a predict -d 'Score pairs of texts'
+complete -c crossenc -n "not __fish_seen_subcommand_from $commands" -a encode -d 'Embeddings of texts'
 complete -c crossenc -n "not __fish_seen_subcommand_from $commands" -a eval -d 'Measure a re-ranked run'
 complete -c crossenc -n "not __fish_seen_subcommand_from $commands" -a bench -d 'Measure how fast a model is'
 complete -c crossenc -n "not __fish_seen_subcommand_from $commands" -a devices -d 'List devices'
@@ -27,7 +28,7 @@ complete -c crossenc -n "not __fish_seen_subcommand_from $commands" -a inspect -
 complete -c crossenc -n "not __fish_seen_subcommand_from $commands" -a tokenize -d 'Show the token ids of a pair'
 complete -c crossenc -n "not __fish_seen_subcommand_from $commands" -a convert -d 'Write a model in another precision'
 complete -c crossenc -n "not __fish_seen_subcommand_from $commands" -a help -d 'Show help'
-complete -c crossenc -n '__fish_seen_subcommand_from help' -a 'rank predict eval bench devices inspect tokenize convert'
+complete -c crossenc -n '__fish_seen_subcommand_from help' -a 'rank predict encode eval bench devices inspect tokenize convert'
 
 complete -c crossenc -n $model -s m -l model -xa '(__fish_complete_directories)' -d 'Model folder or name'
 complete -c crossenc -n $model -s d -l device -xa '(__crossenc_devices)' -d 'Where to run'
@@ -40,7 +41,7 @@ complete -c crossenc -n $most -s Q -l quiet -d 'No progress, notes and warnings'
 complete -c crossenc -n $most -s v -l verbose -d 'The log of the library'
 complete -c crossenc -n '__fish_seen_subcommand_from convert' -l force -d 'Replace a model folder'
 complete -c crossenc -n '__fish_seen_subcommand_from convert' -xa '(__fish_complete_directories)'
-complete -c crossenc -n $scoring -l deferred -d 'Place the model at the first pair'
+complete -c crossenc -n '__fish_seen_subcommand_from rank predict encode eval' -l deferred -d 'Place the model at the first input'
 complete -c crossenc -n '__fish_seen_subcommand_from inspect' -l place -d 'Place the model and show what was verified'
 
 complete -c crossenc -n $scoring -s a -l activation -xa 'default identity sigmoid tanh relu softmax' -d 'Applied to the logits'
@@ -70,4 +71,12 @@ complete -c crossenc -n $all -s h -l help -d 'Help'
 complete -c crossenc -n $input -s o -l output -rF -d 'Write results to a file'
 complete -c crossenc -n '__fish_seen_subcommand_from eval' -s o -l save-run -rF -d 'Write the re-ranked run'
 complete -c crossenc -n $runs -l tag -x -d 'Last column of the run that is written'
-complete -c crossenc -n '__fish_seen_subcommand_from predict' -F
+complete -c crossenc -n '__fish_seen_subcommand_from predict encode' -F
+
+set -l encode '__fish_seen_subcommand_from encode'
+complete -c crossenc -n $encode -l prompt -x -d 'Text to put before each text'
+complete -c crossenc -n $encode -l prompt-name -x -d 'Prompt of the model to put before each text'
+complete -c crossenc -n $encode -l truncate-dim -x -d 'Values to keep'
+complete -c crossenc -n $encode -l normalize -d 'Scale embeddings to length 1'
+complete -c crossenc -n $encode -l type -xa 'float32 int8 uint8 binary ubinary' -d 'How values are written'
+complete -c crossenc -n $encode -l to -xa 'auto jsonl npy' -d 'Form of the output'

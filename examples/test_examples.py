@@ -53,3 +53,17 @@ def test_threads():
     assert (status, complaints) == (0, "")
     assert output.count("in each of 4 threads") == 3
     assert "1 of 3 pairs were cut" in output and "pair 2" in output
+
+
+def test_encode():
+    """On a small random bi-encoder, whose neighbours mean nothing, and on a trained one where it is at hand."""
+    source = pathlib.Path(os.environ["CE_SOURCE"])
+    status, output, complaints = run("encode", source / "tests" / "data" / "golden" / "encoders" / "mean")
+    assert (status, complaints) == (0, "") and len(output.splitlines()) == 4
+    assert run("encode")[0] == 2
+    status, _, complaints = run("encode", "/no/such/model")
+    assert status == 1 and "CE_ERR_NOT_FOUND" in complaints
+    trained = source.parent / "shared" / "models" / "all-MiniLM-L6-v2"
+    if trained.exists():
+        lines = run("encode", trained)[1].splitlines()
+        assert "Berlin has a population" in lines[1] and "banana" in lines[3]

@@ -158,11 +158,11 @@ ce_status cei_embed(cei_stream *stream, const cei_embed_args *args, ce_error *er
     size_t tokens = args->tokens;
     if (tokens > stream->limits.tokens) return bad(error, "embed: more tokens than the stream's limit");
     if (!holds(stream, args->ids, tokens, 1) || !holds(stream, args->positions, tokens, 1) ||
-        !holds(stream, args->types, tokens, 1))
+        (args->type && !holds(stream, args->types, tokens, 1)))
         return bad(error, "embed: indices outside their buffer");
     size_t columns = args->word ? args->word->columns : 0;
     if (!is_table(stream, args->word, columns) || !is_table(stream, args->position, columns) ||
-        !is_table(stream, args->type, columns))
+        (args->type && !is_table(stream, args->type, columns)))
         return bad(error, "embed: tables of unequal columns");
     if (columns > stream->limits.columns) return bad(error, "embed: wider than the stream's limit");
     if (!holds(stream, args->out, tokens, columns)) return bad(error, "embed: out outside its buffer");

@@ -167,7 +167,7 @@ typedef enum cei_function {
 typedef struct cei_embed_args {
     size_t tokens;
     cei_slice ids, positions, types;          /* int32 [tokens], each a valid row */
-    const cei_weight *word, *position, *type; /* tables of equal columns */
+    const cei_weight *word, *position, *type; /* tables of equal columns; type NULL is none, and types is not read */
     cei_slice out;
 } cei_embed_args;
 ce_status cei_embed(cei_stream *stream, const cei_embed_args *args, ce_error *error);

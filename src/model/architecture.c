@@ -6,7 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
-static const cei_architecture *const architectures[] = {&cei_bert};
+static const cei_architecture *const architectures[] = {&cei_bert,        &cei_electra,   &cei_roberta,
+                                                        &cei_xlm_roberta, &cei_camembert, &cei_distilbert};
 enum { ARCHITECTURES = sizeof architectures / sizeof architectures[0] };
 
 static bool is_classifier(const cei_config *config, const cei_architecture *candidate) {
@@ -21,7 +22,7 @@ static bool is_encoder(const cei_config *config, const cei_architecture *candida
 }
 
 static ce_status fail_unknown(const cei_config *config, bool encoder, ce_error *error) {
-    char known[256] = "";
+    char known[512] = "";
     bool other = false; /* its encoder is known, without the head that is asked for */
     for (size_t i = 0; i < ARCHITECTURES; i++) {
         const cei_architecture *candidate = architectures[i];

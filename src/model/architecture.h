@@ -41,6 +41,6 @@ ce_status cei_architecture_find(const cei_config *config, const cei_architecture
 ce_status cei_architecture_find_encoder(const cei_config *config, const cei_architecture **architecture,
                                         ce_error *error);
 
-extern const cei_architecture cei_bert;
+extern const cei_architecture cei_bert, cei_electra, cei_roberta, cei_xlm_roberta, cei_camembert, cei_distilbert;
 
 #endif

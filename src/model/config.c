@@ -51,9 +51,10 @@ static const struct function_name {
 };
 enum { FUNCTIONS = sizeof functions / sizeof functions[0] };
 
-static ce_status read_hidden_act(const reader *in, cei_function *function) {
-    const char *name = "gelu";
-    ce_status status = cei_json_string(in->root, "hidden_act", in->path, &name, in->error);
+/* DistilBERT calls it "activation". */
+static ce_status read_hidden_act(const reader *in, const char *model_type, cei_function *function) {
+    const char *name = "gelu", *key = strcmp(model_type, "distilbert") == 0 ? "activation" : "hidden_act";
+    ce_status status = cei_json_string(in->root, key, in->path, &name, in->error);
     if (status != CE_OK) return status;
     char known[256] = "";
     for (size_t i = 0; i < FUNCTIONS; i++) {
@@ -64,7 +65,7 @@ static ce_status read_hidden_act(const reader *in, cei_function *function) {
         size_t used = strlen(known);
         snprintf(known + used, sizeof known - used, "%s%s", i ? ", " : "", functions[i].name);
     }
-    return cei_fail(in->error, CE_ERR_UNSUPPORTED, "%s: hidden_act \"%.64s\" is not supported; supported: %s", in->path,
+    return cei_fail(in->error, CE_ERR_UNSUPPORTED, "%s: %s \"%.64s\" is not supported; supported: %s", in->path, key,
                     name, known);
 }
 
@@ -264,10 +265,17 @@ static ce_status read_sizes(const reader *in, cei_config *config) {
         {"num_hidden_layers", 1, &config->layers},
         {"num_attention_heads", 1, &config->heads},
         {"intermediate_size", 1, &config->intermediate_size},
+        {"n_layers", 1, &config->layers}, /* DistilBERT's names */
+        {"n_heads", 1, &config->heads},
+        {"dim", 1, &config->hidden_size},
+        {"hidden_dim", 1, &config->intermediate_size},
+        {"embedding_size", 1, &config->embedding_size},
+        {"pad_token_id", 0, &config->pad_token_id},
         {"max_position_embeddings", 1, &config->max_positions},
         {"type_vocab_size", 0, &config->type_vocab_size},
     };
     ce_status status = CE_OK;
+    config->pad_token_id = CEI_NO_TOKEN;
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0] && status == CE_OK; i++)
         status = cei_json_size(in->root, sizes[i].key, sizes[i].min, MAX_SIZE, in->path, sizes[i].value, in->error);
     return status;
@@ -289,7 +297,7 @@ static ce_status read_config(const reader *in, cei_config *config) {
     if (status == CE_OK) status = cei_json_bool(in->root, "is_decoder", in->path, &config->is_decoder, in->error);
     if (status == CE_OK) status = read_sizes(in, config);
     if (status == CE_OK) status = read_layer_norm_eps(in, &config->layer_norm_eps);
-    if (status == CE_OK) status = read_hidden_act(in, &config->hidden_act);
+    if (status == CE_OK) status = read_hidden_act(in, config->model_type, &config->hidden_act);
     if (status == CE_OK) status = read_labels(in, config);
     if (status == CE_OK && config->activation == CE_ACTIVATION_DEFAULT)
         status = choose_activation(in, &config->activation);

@@ -9,11 +9,15 @@
 
 #include <crossenc/model.h>
 
+enum { CEI_NO_TOKEN = 1 << 30 };
+
 typedef struct cei_config {
     char *path;         /* of config.json, for messages */
     char *architecture; /* architectures[0], or "" */
     char *model_type;   /* "bert", or "" */
     size_t vocab_size, hidden_size, layers, heads, intermediate_size;
+    size_t embedding_size;    /* ELECTRA's; 0 if absent */
+    size_t pad_token_id;      /* CEI_NO_TOKEN if absent or null */
     size_t max_positions;     /* max_position_embeddings; 0 if absent, as for the five above */
     size_t type_vocab_size;   /* may also be written as 0 */
     double layer_norm_eps;    /* 1e-12 if absent */

@@ -4,6 +4,8 @@
 #include "base/error.h"
 #include "base/memory.h"
 
+#include <stdio.h>
+
 /* ---- making -------------------------------------------------------------------------------------------------- */
 
 cei_head cei_head_pool(size_t hidden, const cei_pooling *poolings, size_t count) {
@@ -47,6 +49,21 @@ ce_status cei_head_add_norm(cei_head *head, cei_plan *plan, const char *gain, co
 
 ce_status cei_head_add_normalize(cei_head *head, ce_error *error) {
     return add(head, (cei_head_layer){.kind = CEI_HEAD_NORMALIZE, .columns = head->outputs}, error);
+}
+
+static ce_status add_named(cei_head *head, cei_plan *plan, const char *name, size_t columns, cei_function function,
+                           ce_error *error) {
+    char weight[128], bias[128];
+    snprintf(weight, sizeof weight, "%s.weight", name);
+    snprintf(bias, sizeof bias, "%s.bias", name);
+    return cei_head_add_dense(head, plan, weight, bias, columns, function, error);
+}
+
+ce_status cei_head_classify(cei_head *head, cei_plan *plan, size_t hidden, const cei_two_dense *names, size_t labels,
+                            ce_error *error) {
+    *head = cei_head_pool(hidden, &(cei_pooling){CEI_POOL_FIRST}, 1);
+    ce_status status = add_named(head, plan, names->first, hidden, names->function, error);
+    return status == CE_OK ? add_named(head, plan, names->second, labels, CEI_FN_IDENTITY, error) : status;
 }
 
 /* ---- asking -------------------------------------------------------------------------------------------------- */

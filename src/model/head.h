@@ -47,6 +47,17 @@ ce_status cei_head_add_norm(cei_head *head, cei_plan *plan, const char *gain, co
                             ce_error *error);
 ce_status cei_head_add_normalize(cei_head *head, ce_error *error);
 
+/* The head of most classifiers: over the first token, a dense layer with a function, and one to the labels. Names are
+ * those of tensors without ".weight" and ".bias". Errors: as add. */
+typedef struct cei_two_dense {
+    const char *first;
+    cei_function function;
+    const char *second;
+} cei_two_dense;
+
+ce_status cei_head_classify(cei_head *head, cei_plan *plan, size_t hidden, const cei_two_dense *names, size_t labels,
+                            ce_error *error);
+
 /* Does it read nothing but the state of each sequence's first token? */
 bool cei_head_reads_first(const cei_head *head);
 

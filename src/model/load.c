@@ -50,7 +50,7 @@ static size_t specials_of(const ce_model *model) {
  */
 static ce_status set_max_length(ce_model *model, size_t asked, ce_error *error) {
     cei_blueprint *blueprint = &model->blueprint;
-    size_t positions = model->config.max_positions, specials = specials_of(model);
+    size_t positions = blueprint->network->positions, specials = specials_of(model);
     size_t own = model->modules.max_length ? model->modules.max_length : cei_tokenizer_max_length(model->tokenizer);
     size_t length = asked ? asked : cei_min_size(own, positions);
     if (length > positions)
@@ -85,10 +85,11 @@ static ce_status check_vocabulary(const ce_model *model, ce_error *error) {
     if (tokens > rows)
         return cei_fail(error, CE_ERR_MODEL, "%s: the tokenizer has ids up to %zu, and the model's vocab_size is %zu",
                         model->path, tokens - 1, rows);
-    if (cei_tokenizer_type_count(model->tokenizer) > model->config.type_vocab_size)
+    const size_t types = model->blueprint.network->types;
+    if (types && cei_tokenizer_type_count(model->tokenizer) > types)
         return cei_fail(error, CE_ERR_MODEL,
                         "%s: the tokenizer tells %zu token types apart, and the model's type_vocab_size is %zu",
-                        model->path, cei_tokenizer_type_count(model->tokenizer), model->config.type_vocab_size);
+                        model->path, cei_tokenizer_type_count(model->tokenizer), types);
     return CE_OK;
 }
 
@@ -142,6 +143,7 @@ static ce_status make_network(ce_model *model, const cei_checkpoint *checkpoint,
         status =
             architecture->create(&model->config, checkpoint, first_only, &blueprint->plan, &blueprint->network, error);
     if (status != CE_OK) return status;
+    blueprint->network->architecture = architecture;
     if (!model->bi_encoder) return architecture->classify(&model->config, &blueprint->plan, blueprint->network, error);
     blueprint->network->head = head;
     return cei_modules_plan(&model->modules, &blueprint->plan, &blueprint->network->head, error);
@@ -168,9 +170,9 @@ static ce_status plan_weights(ce_model *model, ce_error *error) {
         blueprint->network->precision = blueprint->precision;
         cei_plan_round(&blueprint->plan, blueprint->precision);
         blueprint->embeds = model->bi_encoder;
-        blueprint->max_positions = model->config.max_positions;
+        blueprint->max_positions = blueprint->network->positions;
         blueprint->vocab_size = model->config.vocab_size;
-        blueprint->type_vocab_size = model->config.type_vocab_size;
+        blueprint->type_vocab_size = blueprint->network->types;
         status = describe_weights(model, checkpoint, error);
     }
     cei_checkpoint_close(checkpoint);

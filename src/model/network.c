@@ -36,3 +36,9 @@ ce_status cei_network_run(const cei_run *run, ce_error *error) {
         status = cei_read(run->stream, run->states, states.at, batch->tokens * network->hidden * sizeof(float), error);
     return status;
 }
+
+void cei_network_positions(const cei_network *network, const int32_t *ids, size_t length, int32_t *positions) {
+    const int32_t padding = network->padding_id;
+    int32_t next = padding + 1;
+    for (size_t i = 0; i < length; i++) positions[i] = padding >= 0 && ids[i] == padding ? padding : next++;
+}

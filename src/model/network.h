@@ -19,6 +19,9 @@ typedef struct cei_network {
     size_t widest;          /* columns of the encoder's widest activation */
     size_t head_size;       /* columns of one attention head */
     ce_precision precision; /* of attention; set by load */
+    size_t types;           /* token types that there are embeddings of; 0 if it reads none */
+    size_t positions;       /* that a sequence may have */
+    int32_t padding_id;     /* where positions begin behind it; -1 where they begin at 0 */
     bool first_only;        /* the head reads the first token of each sequence alone */
     cei_head head;
 } cei_network;
@@ -36,6 +39,10 @@ typedef struct cei_run {
 
 /* Errors: DEVICE_*. */
 ce_status cei_network_run(const cei_run *run, ce_error *error);
+
+/* The positions of a sequence's tokens, [length]. Where they begin behind the padding token's id, a padding token that
+ * stands in a text has that position and is not counted, as in the reference. */
+void cei_network_positions(const cei_network *network, const int32_t *ids, size_t length, int32_t *positions);
 
 /* Bytes of device workspace for so many tokens and sequences; 0 on overflow. */
 size_t cei_network_workspace(const cei_network *network, size_t tokens, size_t sequences);

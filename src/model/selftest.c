@@ -38,8 +38,9 @@ static void make_probe(const cei_blueprint *blueprint, probe_input *probe) {
             uint32_t spread = (uint32_t)(token + 1) * UINT32_C(2654435761);
             probe->ids[token] = (int32_t)(spread % blueprint->vocab_size);
             probe->types[token] = blueprint->type_vocab_size > 1 && i > length / 2;
-            probe->positions[token] = (int32_t)i;
         }
+        cei_network_positions(blueprint->network, probe->ids + token - length, length,
+                              probe->positions + token - length);
         probe->offsets[s + 1] = (int32_t)token;
         if (length > probe->batch.longest) probe->batch.longest = length;
     }

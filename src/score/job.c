@@ -92,7 +92,7 @@ static cei_batch pack_batch(const window *w, size_t first) {
         size_t from = slot * blueprint->max_length;
         memcpy(scratch->batch_ids + batch.tokens, scratch->ids + from, length * sizeof(int32_t));
         memcpy(scratch->batch_types + batch.tokens, scratch->types + from, length * sizeof(int32_t));
-        for (size_t i = 0; i < length; i++) scratch->batch_positions[batch.tokens + i] = (int32_t)i;
+        cei_network_positions(blueprint->network, scratch->ids + from, length, scratch->batch_positions + batch.tokens);
         if (length > batch.longest) batch.longest = length;
         batch.tokens += length;
         scratch->offsets[++batch.sequences] = (int32_t)batch.tokens;

@@ -50,11 +50,12 @@ static ce_status run_line(void *user, ce_error *error) {
     return status_of(status, &why, error);
 }
 
-static char model[4096], run_file[4096], corpus[4096], queries[4096], qrels[4096], pairs[4096], broken[4096],
-    output[4096];
+static char model[4096], encoder[4096], run_file[4096], corpus[4096], queries[4096], qrels[4096], pairs[4096],
+    broken[4096], output[4096];
 
 static void try_line(int id, cli_status (*run)(const cli_settings *, cli_error *), const char *const *words) {
-    command_line line = {id, run, {"--model", model, "--threads", "1", "--quiet"}};
+    const char *const of_id = id == CLI_ENCODE ? encoder : model;
+    command_line line = {id, run, {"--model", of_id, "--threads", "1", "--quiet"}};
     size_t count = id == CLI_DEVICES ? 0 : 5;
     for (; *words; words++) line.words[count++] = *words;
     line.words[count] = NULL;
@@ -79,6 +80,12 @@ static void test_rerank(void **state) {
 static void test_predict(void **state) {
     (void)state;
     TRY(CLI_PREDICT, cli_predict, "--json", pairs);
+}
+
+static void test_encode(void **state) {
+    (void)state;
+    TRY(CLI_ENCODE, cli_encode, "--prompt-name", "query", "--format", "lines", pairs);
+    TRY(CLI_ENCODE, cli_encode, "--type", "int8", "--truncate-dim", "3", pairs);
 }
 
 static void test_eval(void **state) {
@@ -138,6 +145,7 @@ static int make_files(void **state) {
     char *folder = test_make_folder();
     *state = folder;
     snprintf(model, sizeof model, "%s", test_data("golden/models/long-1024"));
+    snprintf(encoder, sizeof encoder, "%s", test_data("golden/encoders/mean"));
     snprintf(run_file, sizeof run_file, "%s", test_data("cli/ties/run.trec"));
     snprintf(corpus, sizeof corpus, "%s", test_data("cli/ties/corpus.jsonl"));
     snprintf(queries, sizeof queries, "%s", test_data("cli/ties/queries.jsonl"));
@@ -159,9 +167,9 @@ static int remove_files(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rank),    cmocka_unit_test(test_rerank),      cmocka_unit_test(test_predict),
-        cmocka_unit_test(test_eval),    cmocka_unit_test(test_bench),       cmocka_unit_test(test_others),
-        cmocka_unit_test(test_convert), cmocka_unit_test(test_output_file),
+        cmocka_unit_test(test_rank),   cmocka_unit_test(test_rerank),  cmocka_unit_test(test_predict),
+        cmocka_unit_test(test_encode), cmocka_unit_test(test_eval),    cmocka_unit_test(test_bench),
+        cmocka_unit_test(test_others), cmocka_unit_test(test_convert), cmocka_unit_test(test_output_file),
     };
     return cmocka_run_group_tests(tests, make_files, remove_files);
 }

@@ -9,7 +9,7 @@ import pytest
 
 from conftest import COMMAND, DATA, ENVIRONMENT, SOURCE, run_command
 
-COMMANDS = ["rank", "predict", "eval", "bench", "devices", "inspect", "tokenize", "convert"]
+COMMANDS = ["rank", "predict", "encode", "eval", "bench", "devices", "inspect", "tokenize", "convert"]
 MAN = SOURCE / "docs" / "man" / "crossenc.1"
 
 
@@ -147,6 +147,7 @@ def test_examples_of_the_help_are_right(tmp_path, real, ties):
     (tmp_path / "abstracts.txt").write_text("heat\nflow\n")
     for name, model in (("nli-model", "three-labels"), ("my-model", "long-1024")):
         os.symlink(DATA / "golden" / "models" / model, tmp_path / name)
+    os.symlink(DATA / "golden" / "encoders" / "mean", tmp_path / "my-encoder")
     examples = [line.strip() for command in COMMANDS for line in help_of(command).split("\nExamples\n")[1].splitlines()
                 if re.match(r"  (crossenc|printf)", line)]
     assert len(examples) >= 17

@@ -1,4 +1,4 @@
-/* test_golden.c - small random BERTs against the reference's results in tests/data/golden.
+/* test_golden.c - small random models of BERT and its kin against the reference's results in tests/data/golden.
  *
  * For each model: labels, limits and activation; token ids and type ids of every pair, truncation included; logits,
  * scores and softmax within the bound; the same bits in a batch and alone; the reference's order of documents. */
@@ -253,6 +253,11 @@ int main(void) {
         MODEL("cased-tanh"),
         MODEL("int8"),
         MODEL("sharded-old-names"),
+        MODEL("electra-narrow"),
+        MODEL("electra-wide"),
+        MODEL("distilbert"),
+        MODEL("roberta-wordpiece"),
+        MODEL("xlm-roberta-wordpiece"),
         LOW("three-labels", BFLOAT16, 0.2),
         LOW("sigmoid-gelu-new", BFLOAT16, 0.2),
         LOW("relu-f16", BFLOAT16, 0.2),
@@ -271,6 +276,16 @@ int main(void) {
         LOW("cased-tanh", INT8, 0.2),
         LOW("int8", INT8, 0.03),
         LOW("sharded-old-names", INT8, 0.3),
+        LOW("electra-narrow", BFLOAT16, 0.2),
+        LOW("electra-wide", BFLOAT16, 0.2),
+        LOW("distilbert", BFLOAT16, 0.2),
+        LOW("roberta-wordpiece", BFLOAT16, 0.2),
+        LOW("xlm-roberta-wordpiece", BFLOAT16, 0.2),
+        LOW("electra-narrow", INT8, 0.4),
+        LOW("electra-wide", INT8, 0.8),
+        LOW("distilbert", INT8, 0.4),
+        LOW("roberta-wordpiece", INT8, 0.4),
+        LOW("xlm-roberta-wordpiece", INT8, 0.4),
     };
     return cmocka_run_group_tests_name("golden", tests, NULL, NULL);
 }

@@ -1,6 +1,7 @@
 """What all tests of the package share: models, pairs, and why the tests cannot run if they cannot."""
 import os
 import pathlib
+import subprocess
 import sys
 
 import pytest
@@ -36,6 +37,15 @@ def pytest_collection_modifyitems(items):
     if MISSING:
         for item in items:
             item.add_marker(pytest.mark.skip(reason=MISSING))
+
+
+def python_with(*modules):
+    """A Python that has the modules: the one of tools/python_tools.sh, or this one. Skips if neither has."""
+    for python in (str(SOURCE / "build" / "python-tools" / "bin" / "python"), sys.executable):
+        code = "; ".join(f"import {name}" for name in modules)
+        if os.path.exists(python) and subprocess.run([python, "-c", code], stderr=subprocess.DEVNULL).returncode == 0:
+            return python
+    return pytest.skip(f"no Python with {' and '.join(modules)} (tools/python_tools.sh installs them)")
 
 
 @pytest.fixture

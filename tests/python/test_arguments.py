@@ -117,7 +117,7 @@ def test_prompts(package, one, pairs):
 
 
 @pytest.mark.parametrize("arguments, words", [
-    ({"pool": {}}, "pool"), ({"device": ["cpu", "cpu"]}, "one device"),
+    ({"device": ["cpu", "cuda:0"]}, "one device"), ({"device": []}, "one device"),
     ({"processing_kwargs": {"text": {"max_length": 3}}}, "max_seq_length"),
 ])
 def test_what_predict_refuses(model, pairs, arguments, words):
@@ -125,8 +125,38 @@ def test_what_predict_refuses(model, pairs, arguments, words):
         model.predict(pairs, **arguments)
 
 
-@pytest.mark.parametrize("name", ["fit", "save_pretrained", "tokenizer", "model", "start_multi_process_pool"])
+@pytest.mark.parametrize("name", ["fit", "push_to_hub", "tokenizer", "transformers_model"])
 def test_what_is_elsewhere_says_where(model, name):
     assert not hasattr(model, name)
     with pytest.raises(AttributeError, match=f"{name!r}: "):
         getattr(model, name)
+
+
+def test_pools_are_the_model_itself(model, pairs):
+    expected = model.predict(pairs).tolist()
+    for devices in (None, ["cpu"], ["cpu"] * 4):
+        pool = model.start_multi_process_pool(devices)
+        assert model.predict(pairs, pool=pool, chunk_size=3).tolist() == expected
+        assert model.rank("q", ["a", "b"], pool=pool) == model.rank("q", ["a", "b"])
+        model.stop_multi_process_pool(pool)
+    assert model.predict(pairs, device=["cpu", "cpu"]).tolist() == expected
+    assert model.rank("q", ["a"], device=["cpu", "cpu"]) == model.rank("q", ["a"])
+    for wish in ({"pool": pool}, {"device": ["cpu"]}):
+        with pytest.raises(ValueError, match="chunk_size must be a positive integer, got 0"):
+            model.predict(pairs, chunk_size=0, **wish)
+    with pytest.raises(TypeError, match="start_multi_process_pool"):
+        model.predict(pairs, pool={})
+    with pytest.raises(NotImplementedError, match="one device"):
+        model.start_multi_process_pool(["cpu", "cuda:0"])
+
+
+def test_what_programs_of_the_reference_ask(package, one, model):
+    assert model.is_singular_input(("a", "b")) and not model.is_singular_input([("a", "b")])
+    assert not model.is_singular_input([]) and not model.is_singular_input(())
+    assert model.compile(dynamic=True) is None and model.model is model and model.model.eval().device == "cpu"
+    model.model_card_data.generate_widget_examples = False
+    model.model_card_data.set_evaluation_metrics(None, {}, 0, 0)
+    assert model.evaluate(lambda given, path: (given is model, path), "out") == (True, "out")
+    assert model.config.classifier_dropout is None
+    for arguments in ({"classifier_dropout": 0.25}, {"config_kwargs": {"classifier_dropout": 0.25}}):
+        assert package.CrossEncoder(one, **arguments).config.classifier_dropout == 0.25

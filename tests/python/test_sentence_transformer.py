@@ -195,7 +195,7 @@ def test_strange_texts(model):
 
 
 @pytest.mark.parametrize("arguments, exception, words", [
-    ({"pool": {}}, NotImplementedError, "pool"), ({"device": ["cpu", "cpu"]}, NotImplementedError, "one device"),
+    ({"pool": {}}, TypeError, "pool"), ({"device": ["cpu", "cuda"]}, NotImplementedError, "one device"),
     ({"processing_kwargs": {"text": {}}}, NotImplementedError, "max_seq_length"),
     ({"nonsense": 1}, ValueError, "nonsense"),
     ({"precision": "int4"}, ValueError, "int4"), ({"truncate_dim": 0}, ValueError, "truncate_dim"),
@@ -414,11 +414,22 @@ def test_max_seq_length(package, folder, model):
             model.max_seq_length = wrong
 
 
-@pytest.mark.parametrize("name", ["tokenizer", "model", "fit", "tokenize", "start_multi_process_pool",
-                                  "encode_multi_process", "_first_module"])
+@pytest.mark.parametrize("name", ["tokenizer", "model", "fit", "save_pretrained", "tokenize", "encode_multi_process",
+                                  "_first_module"])
 def test_what_is_elsewhere_says_where(model, name):
     with pytest.raises(AttributeError, match=f"{name!r}: "):
         getattr(model, name)
+
+
+def test_what_programs_of_the_reference_ask(model):
+    pool = model.start_multi_process_pool(["cpu", "cpu"])
+    expected = model.encode(TEXTS).tolist()
+    assert model.encode(TEXTS, pool=pool, chunk_size=2).tolist() == expected
+    assert model.encode(TEXTS, device=["cpu"]).tolist() == expected
+    model.stop_multi_process_pool(pool)
+    assert model.is_singular_input("a") and not model.is_singular_input(["a"])
+    assert model.evaluate(lambda evaluated, path: (evaluated is model, path), "out") == (True, "out")
+    model.model_card_data.set_evaluation_metrics(None, {})
 
 
 def test_close(package, folder):

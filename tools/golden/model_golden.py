@@ -7,6 +7,7 @@ Results are in float32, one pair at a time, so that padding has no part in them.
 the script stops if the reference itself is not within 2e-5 of that: such a case would prove nothing at 1e-4.
 """
 
+import inspect
 import json
 import random
 import sys
@@ -87,7 +88,9 @@ def condition(model, pairs, results):
     """Largest |float32 - float64| / (1 + |float64|) of the logits."""
     worst, network = 0.0, model.model.double()
     for pair, got in zip(pairs, results):
-        encoded = {"input_ids": torch.tensor([got["ids"]]), "token_type_ids": torch.tensor([got["type_ids"]])}
+        encoded = {"input_ids": torch.tensor([got["ids"]])}
+        if "token_type_ids" in inspect.signature(network.forward).parameters:
+            encoded["token_type_ids"] = torch.tensor([got["type_ids"]])
         with torch.inference_mode():
             exact = network(**encoded).logits[0].numpy()
         worst = max(worst, float(np.max(np.abs(exact - got["logits"]) / (1 + np.abs(exact)))))

@@ -1,4 +1,4 @@
-"""Small random BERT folders that cover what trained models do not.
+"""Small random folders of BERT and its kin that cover what trained models do not.
 
 Each is a whole Hugging Face folder of some tens of kilobytes. Weights come from numpy's PCG64 with a seed a model, wide
 enough that logits differ by several units between texts and that a wrong operation shows.
@@ -9,7 +9,7 @@ import json
 import numpy as np
 import torch
 from tokenizers import Tokenizer
-from transformers import BertConfig, BertForSequenceClassification, BertTokenizer
+from transformers import AutoConfig, AutoModelForSequenceClassification, BertTokenizer
 
 import checkpoint
 
@@ -47,7 +47,10 @@ BASE = {
 IDENTITY = "torch.nn.modules.linear.Identity"
 SIGMOID = "torch.nn.modules.activation.Sigmoid"
 
-# name -> what differs. labels: id2label is written for them; extra: other fields of config.json; store: dtype of the
+DISTILBERT = {"hidden_size": "dim", "num_hidden_layers": "n_layers", "num_attention_heads": "n_heads",
+              "intermediate_size": "hidden_dim", "hidden_act": "activation"}  # fmt: skip
+
+# name -> what differs. kind: model_type and class of another architecture than BERT; keys: other names of config fields. labels: id2label is written for them; extra: other fields of config.json; store: dtype of the
 # weights; tokenizer: the files; limit: model_max_length; embedding: spread of the embeddings, small where the first
 # norm's epsilon is to matter.
 MODELS = {
@@ -100,11 +103,40 @@ MODELS = {
         "config": {"hidden_size": 20, "num_attention_heads": 2, "intermediate_size": 31, "num_hidden_layers": 3},
         "labels": None, "store": "sharded", "tokenizer": "json", "limit": 60,
     },
+    "electra-narrow": {
+        "kind": ("electra", "ElectraForSequenceClassification"),
+        "config": {"hidden_size": 32, "embedding_size": 20, "num_hidden_layers": 3},
+        "extra": {"sentence_transformers": {"activation_fn": IDENTITY}},
+        "labels": ["LABEL_0"], "tokenizer": "json", "limit": 64,
+    },
+    "electra-wide": {
+        "kind": ("electra", "ElectraForSequenceClassification"),
+        "config": {"hidden_size": 24, "embedding_size": 24, "num_hidden_layers": 1, "hidden_act": "relu"},
+        "labels": ["no", "yes", "perhaps"], "store": "F16", "tokenizer": "vocab", "limit": 48,
+    },
+    "distilbert": {
+        "kind": ("distilbert", "DistilBertForSequenceClassification"), "keys": DISTILBERT,
+        "config": {"hidden_size": 30, "num_attention_heads": 5, "hidden_act": "relu"},
+        "extra": {"sentence_transformers": {"activation_fn": IDENTITY}},
+        "labels": ["LABEL_0"], "tokenizer": "json", "limit": 64, "no_types": True,
+    },
+    "roberta-wordpiece": {
+        "kind": ("roberta", "RobertaForSequenceClassification"),
+        "config": {"hidden_size": 28, "max_position_embeddings": 80, "type_vocab_size": 1, "layer_norm_eps": 1e-5},
+        "labels": ["LABEL_0"], "tokenizer": "json", "limit": 79, "no_types": True,
+    },
+    "xlm-roberta-wordpiece": {
+        "kind": ("xlm-roberta", "XLMRobertaForSequenceClassification"),
+        "config": {"hidden_size": 22, "num_attention_heads": 2, "max_position_embeddings": 120, "type_vocab_size": 1,
+                   "num_hidden_layers": 1},
+        "extra": {"sentence_transformers": {"activation_fn": IDENTITY}}, "cased": True,
+        "labels": ["LABEL_0"], "store": "BF16", "tokenizer": "vocab", "limit": 50, "no_types": True,
+    },
 }  # fmt: skip
 
 
 def random_weight(name, shape, embedding, rng):
-    if "LayerNorm.weight" in name:
+    if name.endswith(("LayerNorm.weight", "layer_norm.weight")):
         return rng.normal(1.0, 0.3, shape)
     if name == "bert.pooler.dense.bias":
         return rng.normal(0.0, 1.0, shape)
@@ -112,15 +144,16 @@ def random_weight(name, shape, embedding, rng):
         return rng.normal(0.0, 0.4, shape)
     if "embeddings" in name:
         return rng.normal(0.0, embedding, shape)
-    if name == "classifier.weight":
+    if name in ("classifier.weight", "classifier.out_proj.weight"):
         return rng.normal(0.0, 3.0, shape)
     return rng.normal(0.0, 1.6 / np.sqrt(shape[-1]), shape)
 
 
 def weights(config, embedding, seed):
     rng = np.random.Generator(np.random.PCG64(seed))
+    settings = AutoConfig.for_model(**{"model_type": "bert", **config})
     with torch.device("meta"):
-        model = BertForSequenceClassification(BertConfig(**config))
+        model = AutoModelForSequenceClassification.from_config(settings)
     shapes = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     return {name: random_weight(name, shapes[name], embedding, rng).astype(np.float32) for name in sorted(shapes)}
 
@@ -182,12 +215,16 @@ def make(folder, name, seed):
     config = {**BASE, **spec.get("config", {}), "vocab_size": len(vocabulary)}
     labels = spec["labels"]
     count = len(labels) if labels else 2  # without id2label the reference has two labels
-    written = {"architectures": ["BertForSequenceClassification"], "model_type": "bert", **config}
+    model_type, name = spec.get("kind", ("bert", "BertForSequenceClassification"))
+    config = {spec.get("keys", {}).get(key, key): value for key, value in config.items()}
+    if model_type == "distilbert":  # which has neither
+        config = {key: value for key, value in config.items() if key not in ("type_vocab_size", "layer_norm_eps")}
+    written = {"architectures": [name], "model_type": model_type, **config}
     written.update({"pad_token_id": vocabulary.index("[PAD]"), **spec.get("extra", {})})
     if labels:
         written["id2label"] = {str(i): label for i, label in enumerate(labels)}
         written["label2id"] = {label: i for i, label in enumerate(labels)}
     (folder / "config.json").write_text(json.dumps(written, indent=2) + "\n")
-    arrays = weights({**config, "num_labels": count}, spec.get("embedding", 1.0), seed)
+    arrays = weights({**written, "num_labels": count}, spec.get("embedding", 1.0), seed)
     store(folder, arrays, spec.get("store", "F32"))
     write_tokenizer(folder, spec, vocabulary)

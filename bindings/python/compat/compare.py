@@ -11,6 +11,7 @@ import json
 import os
 import pathlib
 import sys
+import tempfile
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 
@@ -70,7 +71,18 @@ def compare(folder, pairs):
         are_close &= same and np.allclose(found, theirs, rtol=RELATIVE, atol=ABSOLUTE)
         print(f"{folder.name}: {name}: {len(found)} scores, largest difference {np.abs(found - theirs).max():.2e}"
               f"{'' if same else ', and other shapes or types'}")
-    return are_close
+    return are_close & compare_saved(folder, ours, pairs[:50])
+
+
+def compare_saved(folder, ours, pairs):
+    """The folder that crossenc saves: its own bits again, and the reference's scores."""
+    with tempfile.TemporaryDirectory() as saved:
+        ours.save_pretrained(saved)
+        again = crossenc.CrossEncoder(saved, device="cpu").predict(pairs)
+        theirs = sentence_transformers.CrossEncoder(saved, device="cpu").predict(pairs)
+    found = ours.predict(pairs)
+    print(f"{folder.name}: saved: {len(found)} scores, largest difference {np.abs(found - theirs).max():.2e}")
+    return np.array_equal(again, found) and np.allclose(found, theirs, rtol=RELATIVE, atol=ABSOLUTE)
 
 
 def main():

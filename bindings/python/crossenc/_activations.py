@@ -18,9 +18,10 @@ class _Activation:
 
     def __call__(self, scores: Any) -> np.ndarray:
         with np.errstate(over="ignore"):
-            return self._compute(np.asarray(scores, np.float64)).astype(np.float32)
+            computed: np.ndarray = self._compute(np.asarray(scores, np.float64))
+        return computed.astype(np.float32)
 
-    def _compute(self, x: np.ndarray) -> np.ndarray:
+    def _compute(self, x: np.ndarray) -> Any:
         raise NotImplementedError
 
     def __repr__(self) -> str:
@@ -36,33 +37,33 @@ class _Activation:
 class Identity(_Activation):
     """Raw logits."""
 
-    def _compute(self, x: np.ndarray) -> np.ndarray:
+    def _compute(self, x: np.ndarray) -> Any:
         return x
 
 
 class Sigmoid(_Activation):
     """1 / (1 + exp(-x))"""
 
-    def _compute(self, x: np.ndarray) -> np.ndarray:
+    def _compute(self, x: np.ndarray) -> Any:
         return 1.0 / (1.0 + np.exp(-x))
 
 
 class Tanh(_Activation):
-    def _compute(self, x: np.ndarray) -> np.ndarray:
+    def _compute(self, x: np.ndarray) -> Any:
         return np.tanh(x)
 
 
 class ReLU(_Activation):
     """max(x, 0)"""
 
-    def _compute(self, x: np.ndarray) -> np.ndarray:
+    def _compute(self, x: np.ndarray) -> Any:
         return np.maximum(x, 0.0)
 
 
 class Softmax(_Activation):
     """exp(x_i) / sum_j exp(x_j) over the labels of each pair."""
 
-    def _compute(self, x: np.ndarray) -> np.ndarray:
+    def _compute(self, x: np.ndarray) -> Any:
         powers = np.exp(x - x.max(axis=-1, keepdims=True))
         return powers / powers.sum(axis=-1, keepdims=True)
 
@@ -83,6 +84,15 @@ def native_name(function: Callable[..., Any]) -> str | None:
         return None
     # Over another dimension than the labels' it is another function.
     return kind.__name__ if getattr(function, "dim", None) in (None, 1, -1) else None
+
+
+def path_of(function: Callable[..., Any]) -> str:
+    """How a model's files name the function: PyTorch's path of those that the library has, else that of its class."""
+    name = native_name(function)
+    if name is not None:
+        return f"{_TORCH_MODULES[0 if name == 'Identity' else 1]}.{name}"
+    kind = function if isinstance(function, type) else type(function)
+    return f"{kind.__module__}.{kind.__name__}"
 
 
 def check(function: Any) -> Any:

@@ -67,6 +67,7 @@ def init_arguments(function: F) -> F:
         _rename(kwargs, _INIT_RENAMED, f"{name} ")
         if "classifier_dropout" in kwargs:
             dropout = kwargs.pop("classifier_dropout")
+            kwargs["config_kwargs"] = {"classifier_dropout": dropout, **(kwargs.get("config_kwargs") or {})}
             logger.warning(
                 f"The {name} `classifier_dropout` argument is deprecated. "
                 f"Please use `config_kwargs={{'classifier_dropout': {dropout}}}` instead."
@@ -158,6 +159,11 @@ def count(name: str, value: Any) -> int:
     if isinstance(value, bool) or not 0 < number < 2**31:
         raise ValueError(f"{name} must be a positive integer, got {value!r}")
     return number
+
+
+def config_settings(config_kwargs: dict[str, Any] | None) -> dict[str, Any]:
+    """What of config_kwargs is a setting of config.json that scores don't depend on."""
+    return {name: value for name, value in (config_kwargs or {}).items() if "dropout" in name}
 
 
 def _refuse(name: str, given: dict[str, Any], known: set[str], alternative: str) -> None:

@@ -1,9 +1,9 @@
 """The C extension, as thin as it can be. Private: the package's classes check and translate arguments."""
 from collections.abc import Callable
-from typing import Any, Optional, TypeVar
+from typing import Any, Optional, TypeVar, final
 
-Self = TypeVar("Self", bound="_Placed")
-Progress = Optional[Callable[[int, int], object]]
+_Self = TypeVar("_Self", bound="_Placed")
+_Progress = Optional[Callable[[int, int], object]]
 
 class InputError(TypeError, ValueError):
     status: str
@@ -17,10 +17,13 @@ class DeviceError(RuntimeError):
 def version() -> str: ...
 def devices() -> list[dict[str, Any]]: ...
 def default_model_path() -> str: ...
+def convert(
+    path: bytes, to: bytes, precision: Optional[str], threads: int, log: Optional[Callable[[int, str], None]], /
+) -> None: ...
 
 class _Placed:
     def __new__(
-        cls: type[Self],
+        cls: type[_Self],
         path: bytes,
         device: Optional[str],
         deferred: bool,
@@ -31,7 +34,7 @@ class _Placed:
         num_labels: int,
         log: Optional[Callable[[int, str], None]],
         /,
-    ) -> Self: ...
+    ) -> _Self: ...
     def to(self, device: str, /) -> None: ...
     def place(self) -> None: ...
     def check(self) -> dict[str, Any]: ...
@@ -39,15 +42,17 @@ class _Placed:
     def describe(self) -> dict[str, Any]: ...
     def close(self) -> None: ...
 
+@final
 class Model(_Placed):
     def predict(
-        self, pairs: list[Any], activation: Optional[str], apply_softmax: bool, progress: Progress, /
+        self, pairs: list[Any], activation: Optional[str], apply_softmax: bool, progress: _Progress, /
     ) -> bytearray: ...
 
+@final
 class Encoder(_Placed):
     def encode(
-        self, texts: list[Any], prompt: bytes, dimension: int, normalize: bool, progress: Progress, /
+        self, texts: list[Any], prompt: bytes, dimension: int, normalize: bool, progress: _Progress, /
     ) -> bytearray: ...
     def encode_rows(
-        self, texts: list[Any], prompt: bytes, dimension: int, normalize: bool, progress: Progress, /
+        self, texts: list[Any], prompt: bytes, dimension: int, normalize: bool, progress: _Progress, /
     ) -> list[tuple[int, bytearray, bytearray, bytearray, bytearray]]: ...

@@ -23,11 +23,18 @@ def as_texts(inputs: Any) -> tuple[list[Any], bool]:
     return _listed(inputs, "encoded", _TEXTS), False
 
 
+def is_one_pair(inputs: Any) -> bool:
+    """Whether a list, a tuple or an array is one pair by itself."""
+    if isinstance(inputs, np.ndarray):
+        return inputs.dtype.kind in "UOT" and inputs.size > 0 and inputs.ndim == 1 and isinstance(inputs[0], str)
+    return isinstance(inputs, (list, tuple)) and len(inputs) > 0 and isinstance(inputs[0], str)
+
+
 def as_pairs(inputs: Any) -> tuple[list[Any], bool]:
     """A list of pairs, and whether the caller gave one pair by itself."""
     if isinstance(inputs, np.ndarray):
         return _pairs_of_array(inputs)
-    if isinstance(inputs, (list, tuple)) and inputs and isinstance(inputs[0], str):
+    if is_one_pair(inputs):
         return [inputs], True
     pairs = _listed(inputs, "scored", _PAIRS)
     if pairs and isinstance(pairs[0], np.ndarray):
@@ -53,7 +60,7 @@ def _pairs_of_array(inputs: np.ndarray) -> tuple[list[Any], bool]:
     _check_array(inputs, "scored", _PAIRS)
     if inputs.size == 0:
         return [], False
-    if inputs.ndim == 1 and isinstance(inputs[0], str):
+    if is_one_pair(inputs):
         return [inputs.tolist()], True
     return inputs.tolist(), False
 

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import os
 import threading
-from typing import Any, ClassVar, TypeVar
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from . import _crossenc
+from . import _crossenc, _pools, _save
 from ._arguments import Options, count, precision_name
 from ._devices import Device, device_name
 from ._log import ModelLog, logger
@@ -19,7 +20,6 @@ from ._placement import Health, Placement
 Self = TypeVar("Self", bound="PlacedModel")
 
 _PLACES = ("eager", "deferred")
-_POOL = "one model uses all cores of the CPU, and any number of threads may call it"
 _COPY = ("a model is not changed here: copy its folder (path), or make one in another precision with `crossenc "
          "convert`")
 _TOKENS = "texts become tokens in the library; SentenceTransformer's encode(output_value=None) has their ids"
@@ -34,14 +34,12 @@ _ELSEWHERE = {
     "preprocess": _TOKENS,
     "_first_module": _MODULES,
     "_last_module": _MODULES,
+    "encode_multi_process": "encode takes a pool, and needs none: one model uses all cores of the CPU",
     "fit": _TRAIN,
     "old_fit": _TRAIN,
     "save": _COPY,
     "save_pretrained": _COPY,
     "push_to_hub": "a model is not changed here: its folder (path) can be uploaded with `hf upload`",
-    "start_multi_process_pool": _POOL,
-    "encode_multi_process": _POOL,
-    "compile": "there is nothing to compile: kernels are chosen for the processor when the model is loaded",
 }
 
 
@@ -49,6 +47,7 @@ class PlacedModel:
     """Settings, handle and device of a model. Safe in threads."""
 
     _kind: ClassVar[type[Any]] = _crossenc.Model  # of the handle
+    _config_settings: dict[str, Any] = {}
 
     def _open(self, path: str, options: Options, place: str) -> None:
         if place not in _PLACES:
@@ -61,6 +60,7 @@ class PlacedModel:
         self._description: dict[str, Any] = self._handle.describe()
 
     def _load(self, options: Options, place: str) -> Any:
+        self._stamp = _save.stamp(self._path)
         return self._kind(
             os.fsencode(self._path), options.device, place == "deferred", options.precision, options.threads, None,
             options.max_length, options.num_labels, self._log,
@@ -137,6 +137,9 @@ class PlacedModel:
         """Nothing: a model here has no other mode."""
         return self
 
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """Nothing: kernels are chosen for the processor when the model is loaded."""
+
     def place(self: Self) -> Self:
         """Places a deferred or lost model now."""
         self._handle.place()
@@ -146,21 +149,56 @@ class PlacedModel:
         """Runs the known input again and compares the bits with those at placement; raises if they differ."""
         return Health(**self._handle.check())
 
-    def _before_call(self, device: Any, pool: Any, processing_kwargs: dict[str, Any] | None) -> None:
-        """What calls take as the reference's do, to move the model or to be refused."""
-        if pool is not None:
-            raise NotImplementedError(f"pool: {_POOL}")
+    def _before_call(
+        self, device: Any, pool: Any, chunk_size: int | None, processing_kwargs: dict[str, Any] | None
+    ) -> None:
+        """What calls take as the reference's do, to move the model, to be checked or to be refused."""
         if processing_kwargs:
             raise NotImplementedError("processing_kwargs: set max_seq_length of the model, or load a second one")
-        if device is not None:
+        if pool is not None:
+            _pools.check(pool, chunk_size)
+        elif isinstance(device, (list, tuple)):
+            _pools.check_chunk_size(chunk_size)
+            self.to(_pools.one_device(device))
+        elif device is not None:
             self.to(device)
+
+    def start_multi_process_pool(self, target_devices: list[Any] | None = None) -> dict[str, Any]:
+        """Nothing is started: one model uses all cores, and any number of threads may call it. Takes a list that names
+        one device, as often as it likes, and moves the model there; the model's calls take what it returns."""
+        if target_devices is not None:
+            self.to(_pools.one_device(target_devices))
+        return _pools.new_pool()
+
+    @staticmethod
+    def stop_multi_process_pool(pool: dict[str, Any]) -> None:
+        """Nothing: no process was started."""
+
+    def evaluate(self, evaluator: Callable[..., Any], output_path: str | None = None) -> Any:
+        """What the evaluator says of this model: any callable, and Sentence Transformers' evaluators in particular."""
+        return evaluator(self, output_path)
+
+    # ---- its folder
+
+    def _saved_precision(self) -> str:
+        """What weights are written in so that the same precision at load gives the same bits: float32, which has
+        exactly what the files had, and which other programs read. A model that is int8 in its files stays so."""
+        is_int8 = self.placement.precision == "int8" and "I8" in self._description["weight_dtype"]
+        return "int8" if is_int8 else "float32"
+
+    def _write_folder(self, path: str, precision: str, add_settings: Callable[[str], None]) -> None:
+        if _save.stamp(self._path) != self._stamp:
+            raise OSError(f"files in {self._path} have changed since the model was loaded: load it anew to save it")
+        _save.write_folder(path, self._path, precision, self._options.threads, self._log, add_settings)
+        if os.path.samefile(path, self._path):
+            self._stamp = _save.stamp(self._path)
 
     # ---- what it is
 
     @property
     def config(self) -> Config:
-        """config.json of the model's folder."""
-        return Config(self._path, self._description.get("labels"))
+        """config.json of the model's folder, with what the constructor's config_kwargs say."""
+        return Config(self._path, self._description.get("labels"), self._config_settings)
 
     @property
     def dtype(self) -> str:
@@ -193,10 +231,11 @@ class PlacedModel:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def __getattr__(self, name: str) -> Any:
-        alternative = _ELSEWHERE.get(name)
-        why = f": {alternative}" if alternative else ""
-        raise AttributeError(f"crossenc's {type(self).__name__} has no attribute {name!r}{why}")
+    if not TYPE_CHECKING:  # which would take every name for one that is there
+        def __getattr__(self, name: str) -> Any:
+            alternative = _ELSEWHERE.get(name)
+            why = f": {alternative}" if alternative else ""
+            raise AttributeError(f"crossenc's {type(self).__name__} has no attribute {name!r}{why}")
 
     def __getstate__(self) -> dict[str, Any]:
         """What opens the same model again, on the device where it is now."""

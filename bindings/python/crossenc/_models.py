@@ -4,7 +4,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import _crossenc
 
@@ -27,7 +27,7 @@ def find_model(name: Any, organization: str, cache_folder: Any = None, revision:
         return default_model_path()
     name = os.fsdecode(os.fspath(name))
     if os.path.isdir(name):
-        return os.path.abspath(name)
+        return str(os.path.abspath(name))
     if os.path.isfile(name):
         raise NotADirectoryError(f"{name} is a file: give the folder that has the model's config.json")
     if name and name.count("/") <= 1 and not os.path.isabs(name):
@@ -112,12 +112,18 @@ class Config:
     """config.json, its keys as attributes, with a classifier's labels as the library sees them. Changing it changes no
     result."""
 
-    def __init__(self, folder: str, labels: list[str] | None = None) -> None:
+    classifier_dropout: Any = None
+
+    def __init__(self, folder: str, labels: list[str] | None, settings: dict[str, Any]) -> None:
         self.__dict__.update(read_json(transformer_folder(folder), "config.json"))
+        self.__dict__.update(settings)
         if labels is not None:
             self.num_labels = len(labels)
             self.id2label = dict(enumerate(labels))
             self.label2id = {label: index for index, label in enumerate(labels)}
+
+    if TYPE_CHECKING:
+        def __getattr__(self, name: str) -> Any: ...
 
     def to_dict(self) -> dict[str, Any]:
         return dict(self.__dict__)

@@ -1,7 +1,7 @@
 """Types for type checkers alone: what the methods that encode take and return."""
 from typing import Any, Literal, Optional, Protocol, TypedDict, Union, overload
 
-import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 from typing_extensions import Unpack
 
@@ -48,7 +48,7 @@ class Encode(Protocol):
         chunk_size: Optional[int] = ...,
         processing_kwargs: Optional[dict[str, Any]] = ...,
         task: Optional[str] = ...,
-    ) -> np.ndarray: ...
+    ) -> NDArray[Any]: ...
     @overload
     def __call__(
         self, inputs: Any, *, convert_to_tensor: Literal[True], convert_to_numpy: bool = ..., **options: Unpack[_Common]

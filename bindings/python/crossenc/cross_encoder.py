@@ -1,21 +1,33 @@
 """CrossEncoder with the arguments, results and names of Sentence Transformers' class (6.2), on the C library."""
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
 from . import _activations, _crossenc, _inputs, _tensors
-from ._arguments import call_arguments, init_arguments, read_options, refuse_modules_and_backends
+from ._arguments import call_arguments, config_settings, init_arguments, read_options, refuse_modules_and_backends
+from ._log import logger
 from ._model import PlacedModel
+from ._model_card import ModelCardData
 from ._models import find_model, saved_prompts
 from ._progress import watched
 from ._prompts import Prompted
+from ._settings import Settings, write_settings
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from os import PathLike
+    from typing import Literal, Union
+
+    import torch
+    from numpy.typing import NDArray
+
+    Pair = Union[tuple[str, str], list[str]]
+    Pairs = Union[Iterable[Pair], NDArray[Any]]
 
 
 class CrossEncoder(Prompted, PlacedModel):
@@ -31,7 +43,7 @@ class CrossEncoder(Prompted, PlacedModel):
     num_labels, max_length, activation_fn, prompts, default_prompt_name, cache_folder, revision
                          as in Sentence Transformers
     trust_remote_code, local_files_only, token, model_card_data
-                         have no effect: no code of a model is run, and nothing is downloaded or written
+                         have no effect: no code of a model is run, and nothing is downloaded
 
     What makes no sense here is refused with a sentence that names the alternative. docs/python.md has the differences.
     """
@@ -74,14 +86,61 @@ class CrossEncoder(Prompted, PlacedModel):
         )
         self._activation = _activations.check(activation_fn)
         self.trust_remote_code = trust_remote_code
-        self.model_card_data = model_card_data
+        self.model_card_data = ModelCardData() if model_card_data is None else model_card_data
         path = find_model(model_name_or_path, self.default_huggingface_organization, cache_folder, revision)
+        self._config_settings = config_settings(config_kwargs)
         self._open(path, options, place)
         if self._activation is None:
             self._activation = _activations.by_name(self._description["activation"])
         self._set_prompts(prompts, default_prompt_name, *saved_prompts(path, self.model_type))
 
     # ---- scores
+
+    # Of one pair it is a score, which type checkers are told is an array, as by the reference.
+    @overload
+    def predict(
+        self, inputs: Pair | Pairs, prompt_name: str | None = ..., prompt: str | None = ..., batch_size: int = ...,
+        show_progress_bar: bool | None = ..., activation_fn: Callable[..., Any] | None = ...,
+        apply_softmax: bool | None = ..., convert_to_numpy: Literal[True] = ...,
+        convert_to_tensor: Literal[False] = ..., device: Any = ..., pool: Any = ..., chunk_size: int | None = ...,
+        processing_kwargs: dict[str, Any] | None = ...,
+    ) -> NDArray[np.float32]: ...
+
+    @overload
+    def predict(
+        self, inputs: Pair | Pairs, prompt_name: str | None = ..., prompt: str | None = ..., batch_size: int = ...,
+        show_progress_bar: bool | None = ..., activation_fn: Callable[..., Any] | None = ...,
+        apply_softmax: bool | None = ..., convert_to_numpy: bool = ..., *,
+        convert_to_tensor: Literal[True], device: Any = ..., pool: Any = ..., chunk_size: int | None = ...,
+        processing_kwargs: dict[str, Any] | None = ...,
+    ) -> torch.Tensor: ...
+
+    @overload
+    def predict(
+        self, inputs: Pair, prompt_name: str | None = ..., prompt: str | None = ..., batch_size: int = ...,
+        show_progress_bar: bool | None = ..., activation_fn: Callable[..., Any] | None = ...,
+        apply_softmax: bool | None = ..., *, convert_to_numpy: Literal[False],
+        convert_to_tensor: Literal[False] = ..., device: Any = ..., pool: Any = ..., chunk_size: int | None = ...,
+        processing_kwargs: dict[str, Any] | None = ...,
+    ) -> torch.Tensor: ...
+
+    @overload
+    def predict(
+        self, inputs: Pairs, prompt_name: str | None = ..., prompt: str | None = ..., batch_size: int = ...,
+        show_progress_bar: bool | None = ..., activation_fn: Callable[..., Any] | None = ...,
+        apply_softmax: bool | None = ..., *, convert_to_numpy: Literal[False],
+        convert_to_tensor: Literal[False] = ..., device: Any = ..., pool: Any = ..., chunk_size: int | None = ...,
+        processing_kwargs: dict[str, Any] | None = ...,
+    ) -> list[torch.Tensor]: ...
+
+    @overload
+    def predict(
+        self, inputs: Pair | Pairs, prompt_name: str | None = ..., prompt: str | None = ..., batch_size: int = ...,
+        show_progress_bar: bool | None = ..., activation_fn: Callable[..., Any] | None = ...,
+        apply_softmax: bool | None = ..., convert_to_numpy: bool = ...,
+        convert_to_tensor: bool = ..., device: Any = ..., pool: Any = ..., chunk_size: int | None = ...,
+        processing_kwargs: dict[str, Any] | None = ...,
+    ) -> NDArray[np.float32] | torch.Tensor | list[torch.Tensor]: ...
 
     @call_arguments("num_workers")
     def predict(
@@ -109,11 +168,12 @@ class CrossEncoder(Prompted, PlacedModel):
         activation_fn        for this call; one that the library has not is called with all logits [pairs, labels]
         apply_softmax        over the labels, after the activation; of one label it changes nothing
         convert_to_tensor    a tensor, by importing PyTorch; with neither this nor convert_to_numpy, a list of tensors
-        device               moves the model there first, for good, as to() does
+        device               moves the model there first, for good, as to() does; a list must name one device
+        pool, chunk_size     checked, and change nothing (start_multi_process_pool)
         """
         _inputs.check_batch_size(batch_size)
         if device is not None or pool is not None or processing_kwargs:
-            self._before_call(device, pool, processing_kwargs)
+            self._before_call(device, pool, chunk_size, processing_kwargs)
         pairs, is_single = _inputs.as_pairs(inputs)
         text = self._resolve_prompt(prompt, prompt_name)
         if text:
@@ -126,7 +186,7 @@ class CrossEncoder(Prompted, PlacedModel):
     def rank(
         self,
         query: str,
-        documents: Any,
+        documents: Iterable[str] | NDArray[Any],
         top_k: int | None = None,
         return_documents: bool = False,
         prompt_name: str | None = None,
@@ -145,16 +205,16 @@ class CrossEncoder(Prompted, PlacedModel):
                 f"{type(self).__name__}.rank() only works for models with num_labels=1. "
                 f"Consider using {type(self).__name__}.predict() with input pairs instead."
             )
-        documents = _inputs.as_documents(documents)
+        texts = _inputs.as_documents(documents)
         scores = self.predict(
-            [(query, document) for document in documents], prompt_name, prompt, batch_size, show_progress_bar,
+            [(query, text) for text in texts], prompt_name, prompt, batch_size, show_progress_bar,
             activation_fn, device=device, pool=pool, chunk_size=chunk_size,
         )
         order = np.argsort(-scores, kind="stable").tolist()[:top_k]
         results: list[dict[str, Any]] = [{"corpus_id": index, "score": float(scores[index])} for index in order]
         if return_documents:
             for result in results:
-                result["text"] = documents[result["corpus_id"]]
+                result["text"] = texts[result["corpus_id"]]
         return results
 
     def _score(
@@ -172,7 +232,64 @@ class CrossEncoder(Prompted, PlacedModel):
             scores = scores[..., 0]
         return _activations.Softmax()(scores) if softmax and scores.ndim > 1 else scores
 
+    def is_singular_input(self, inputs: Any) -> bool:
+        """Whether predict takes the inputs for one pair."""
+        return _inputs.is_one_pair(inputs)
+
+    # ---- files
+
+    def save_pretrained(
+        self,
+        path: str | PathLike[str] | None,
+        model_name: str | None = None,
+        create_model_card: bool = True,
+        train_datasets: list[str] | None = None,
+        safe_serialization: bool = True,
+    ) -> None:
+        """Writes the model as a folder that crossenc and Sentence Transformers load, with the same scores: weights in
+        float32, the tokenizer, and the settings as they are now (max_seq_length, activation_fn, prompts). Of precision
+        it keeps that of the model's files if that is int8, which crossenc alone reads.
+
+        path                 appears whole or not at all. In a folder that is there, files of a model are replaced and
+                             others stay; it may be the model's own. None does nothing
+        model_name           goes into the card where that leaves the name open
+        create_model_card    writes README.md: the model's own, or one of a few lines
+        train_datasets, safe_serialization
+                             have no effect, as in the reference: weights are safetensors
+        """
+        if path is None:
+            return
+        self._handle.placement()  # refuses a closed model, and a process that was forked
+        self._set_model_id(model_name)
+        settings = self._settings(create_model_card)
+        self._write_folder(os.fsdecode(path), self._saved_precision(), lambda folder: write_settings(folder, settings))
+
+    def save(self, path: str | PathLike[str] | None = None, *args: Any, **kwargs: Any) -> None:
+        """save_pretrained."""
+        self.save_pretrained(path, *args, **kwargs)
+
+    def _settings(self, card: bool) -> Settings:
+        activation = _activations.path_of(self._activation)
+        if _activations.native_name(self._activation) is None:
+            logger.warning(
+                f"activation_fn {activation} is saved by its name alone, and what loads the folder has the default in "
+                "its place: give it to the constructor again"
+            )
+        return Settings(
+            activation, self.prompts, self.default_prompt_name, self.max_seq_length, self._config_settings, card,
+            getattr(self.model_card_data, "model_id", None), self.num_labels,
+        )
+
+    def _set_model_id(self, name: str | None) -> None:
+        if name and not os.path.exists(name) and not getattr(self.model_card_data, "model_id", None):
+            self.model_card_data.model_id = name
+
     # ---- properties
+
+    @property
+    def model(self) -> CrossEncoder:
+        """The object itself, for programs that say model.model.to(...), .eval(), .device or .config."""
+        return self
 
     @property
     def num_labels(self) -> int:
@@ -181,7 +298,8 @@ class CrossEncoder(Prompted, PlacedModel):
     @property
     def activation_fn(self) -> Callable[..., Any]:
         """What is applied to logits. Settable."""
-        return self._activation
+        function: Callable[..., Any] = self._activation
+        return function
 
     @activation_fn.setter
     def activation_fn(self, function: Callable[..., Any]) -> None:

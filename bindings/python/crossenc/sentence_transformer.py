@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import _crossenc, _inputs, _tensors
-from ._arguments import count, read_options, refuse_modules_and_backends, renamed_arguments
+from ._arguments import config_settings, count, read_options, refuse_modules_and_backends, renamed_arguments
 from ._model import PlacedModel
+from ._model_card import ModelCardData
 from ._models import find_model
 from ._progress import watched
 from ._prompts import Prompted
@@ -84,10 +85,9 @@ class SentenceTransformer(Prompted, PlacedModel):
         self.similarity_fn_name = similarity_fn_name
         self.truncate_dim = truncate_dim
         self.trust_remote_code = trust_remote_code
-        self.model_card_data = model_card_data
-        options = read_options(
-            device, precision, None, None, threads, model_kwargs, processor_kwargs, config_kwargs
-        )
+        self.model_card_data = ModelCardData() if model_card_data is None else model_card_data
+        self._config_settings = config_settings(config_kwargs)
+        options = read_options(device, precision, None, None, threads, model_kwargs, processor_kwargs, config_kwargs)
         path = find_model(model_name_or_path, self.default_huggingface_organization, cache_folder, revision)
         self._open(path, options, place)
         self._take_over(prompts, default_prompt_name)
@@ -136,7 +136,8 @@ class SentenceTransformer(Prompted, PlacedModel):
                               program has imported PyTorch or asks for tensors, else as arrays
         precision             "int8", "uint8", "binary", "ubinary": as quantize_embeddings makes of the result
         convert_to_tensor     a tensor, by importing PyTorch; with neither this nor convert_to_numpy, a list of tensors
-        device                moves the model there first, for good, as to() does
+        device                moves the model there first, for good, as to() does; a list must name one device
+        pool, chunk_size      checked, and change nothing (start_multi_process_pool)
         normalize_embeddings  scales each embedding to length 1, after truncation
         truncate_dim          keeps the first values alone; None is the model's
         """
@@ -145,7 +146,7 @@ class SentenceTransformer(Prompted, PlacedModel):
         texts, is_single = _inputs.as_texts(inputs)
         text = _inputs.prompt_bytes(self._resolve_prompt(prompt, prompt_name))
         dimension = count("truncate_dim", truncate_dim) or self.truncate_dim or self._description["dimension"]
-        self._before_call(device, pool, processing_kwargs)
+        self._before_call(device, pool, chunk_size, processing_kwargs)
         if output_value == _EMBEDDING:
             arguments = (texts, text, dimension, bool(normalize_embeddings))
             raw = watched(self._handle.encode, arguments, len(texts), show_progress_bar, "text")
@@ -187,6 +188,10 @@ class SentenceTransformer(Prompted, PlacedModel):
         if prompt_name is None and prompt is None:
             prompt_name = next((name for name in ("document", "passage", "corpus") if name in self.prompts), None)
         return self.encode(inputs, prompt_name, prompt, *args, **kwargs)
+
+    def is_singular_input(self, inputs: Any) -> bool:
+        """Whether encode takes the inputs for one text."""
+        return isinstance(inputs, str)
 
     # ---- how alike they are
 

@@ -62,6 +62,8 @@ PyObject *encoder_description(const ce_encoder *encoder, const ce_encoder_info *
 PyObject *device_description(const ce_device_info *info);
 
 /* placed.c: what Model and Encoder share. */
+int find_precision(const char *name, ce_precision *precision); /* NULL is the default */
+
 typedef struct placed_object {
     PyObject_HEAD ce_model *model; /* one of these two; neither once closed */
     ce_encoder *encoder;

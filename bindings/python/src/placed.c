@@ -50,7 +50,7 @@ PyObject *placed_end(PyObject *object, ce_status status, const ce_error *error, 
     return result;
 }
 
-static int find_precision(const char *name, ce_precision *precision) {
+int find_precision(const char *name, ce_precision *precision) {
     for (int i = CE_PRECISION_DEFAULT; name && ce_precision_name((ce_precision)i); i++)
         if (strcmp(name, ce_precision_name((ce_precision)i)) == 0) return *precision = (ce_precision)i, 0;
     if (!name) return *precision = CE_PRECISION_DEFAULT, 0;

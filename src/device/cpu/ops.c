@@ -53,10 +53,12 @@ static void embed_rows(void *argument, size_t task, size_t worker) {
     const size_t end = cei_cpu_min((task + 1) * step, job->tokens);
     /* Where a table is not float32, its row is widened into a third of what linear layers have for rows. */
     float *wide = job->stream->scratch + worker * job->stream->plan.total + job->stream->plan.rows;
+    if (!job->type) memset(wide + columns, 0, columns * sizeof *wide);
     for (size_t t = task * step; t < end; t++)
         job->kernels->embed(
             cei_cpu_table_row(job->kernels, job->word, (size_t)job->ids[t], wide),
-            cei_cpu_table_row(job->kernels, job->type, (size_t)job->types[t], wide + columns),
+            job->type ? cei_cpu_table_row(job->kernels, job->type, (size_t)job->types[t], wide + columns)
+                      : wide + columns,
             cei_cpu_table_row(job->kernels, job->position, (size_t)job->positions[t], wide + 2 * columns), columns,
             job->out + t * columns);
 }
@@ -64,7 +66,7 @@ static void embed_rows(void *argument, size_t task, size_t worker) {
 ce_status cei_cpu_embed(cei_stream *stream, const cei_embed_args *args, ce_error *error) {
     ce_status status = cei_cpu_check_placed(args->word, error);
     if (status == CE_OK) status = cei_cpu_check_placed(args->position, error);
-    if (status == CE_OK) status = cei_cpu_check_placed(args->type, error);
+    if (status == CE_OK && args->type) status = cei_cpu_check_placed(args->type, error);
     if (status != CE_OK) return status;
     const cei_cpu_device *device = cei_cpu_of(stream->device);
     embed_job job = {
@@ -75,7 +77,7 @@ ce_status cei_cpu_embed(cei_stream *stream, const cei_embed_args *args, ce_error
         .type = args->type,
         .ids = cei_cpu_at(args->ids),
         .positions = cei_cpu_at(args->positions),
-        .types = cei_cpu_at(args->types),
+        .types = args->type ? cei_cpu_at(args->types) : NULL,
         .tokens = args->tokens,
         .columns = args->word->columns,
         .out = cei_cpu_at(args->out),

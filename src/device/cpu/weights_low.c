@@ -168,7 +168,8 @@ static void to_halves(const float *from, size_t count, uint16_t *to) {
     }
 }
 
-static void widen(const low_job *job, const low_row *row, size_t k, size_t count, float *to) {
+/* Values [k, k + count) of a row as float32; returns the sum of the integers of an int8 row. */
+static int32_t widen(const low_job *job, const low_row *row, size_t k, size_t count, float *to) {
     union {
         uint16_t halves[CHUNK];
         int8_t integers[CHUNK];
@@ -177,9 +178,24 @@ static void widen(const low_job *job, const low_row *row, size_t k, size_t count
     gather(row, k, count, value_size(job->at.format), held.bytes);
     if (!row->scale) { /* bfloat16 */
         job->kernels->widen(held.halves, count, to);
-        return;
+        return 0;
     }
-    for (size_t i = 0; i < count; i++) to[i] = *row->scale * (float)held.integers[i];
+    int32_t sum = 0;
+    for (size_t i = 0; i < count; i++) {
+        to[i] = *row->scale * (float)held.integers[i];
+        sum += held.integers[i];
+    }
+    return sum;
+}
+
+/* Are the values behind the last column zeros, as products take them to be? */
+static bool has_clear_padding(const low_job *job, const low_row *row) {
+    const size_t columns = job->weight->columns, bytes = (job->at.depth - columns) * value_size(job->at.format);
+    uint8_t padding[CEI_CPU_MAX_STEP * sizeof(uint16_t)], any = 0;
+    if (!job->at.width) return true;
+    gather(row, columns, job->at.depth - columns, value_size(job->at.format), padding);
+    for (size_t i = 0; i < bytes; i++) any |= padding[i];
+    return any == 0;
 }
 
 /* ---- tasks: a panel, or so many rows of a table -------------------------------------------------------------- */
@@ -255,11 +271,13 @@ static void read_rows(void *argument, size_t task, size_t worker) {
     for (size_t index = range.first; index < range.end; index++) {
         const low_row row = find_row(job, index);
         for (size_t k = 0; k < columns; k += CHUNK)
-            widen(job, &row, k, cei_cpu_min(CHUNK, columns - k), job->to + (index - job->first) * columns + k);
+            (void)widen(job, &row, k, cei_cpu_min(CHUNK, columns - k), job->to + (index - job->first) * columns + k);
         if (row.scale) job->to_scales[index - job->first] = *row.scale;
     }
 }
 
+/* What products read beside the values, the sum of a row's integers and its padding, is proved with them: where it is
+ * not what the values make it, the checksum is another. */
 static void sum_rows(void *argument, size_t task, size_t worker) {
     (void)worker;
     low_job *job = argument;
@@ -268,12 +286,14 @@ static void sum_rows(void *argument, size_t task, size_t worker) {
     cei_checksum sum = {.count = (uint64_t)(range.first - job->first) * columns};
     for (size_t index = range.first; index < range.end; index++) {
         const low_row row = find_row(job, index);
+        int32_t integers = 0;
         for (size_t k = 0; k < columns; k += CHUNK) {
             float values[CHUNK];
             const size_t count = cei_cpu_min(CHUNK, columns - k);
-            widen(job, &row, k, count, values);
+            integers += widen(job, &row, k, count, values);
             cei_checksum_add(&sum, values, count);
         }
+        if ((row.sum && *row.sum != integers) || !has_clear_padding(job, &row)) sum.a++;
     }
     atomic_fetch_add_explicit(&job->a, sum.a, memory_order_relaxed);
     atomic_fetch_add_explicit(&job->b, sum.b, memory_order_relaxed);
@@ -307,6 +327,6 @@ const float *cei_cpu_table_row(const cei_cpu_kernels *kernels, const cei_weight 
         .kernels = kernels, .weight = table, .at = cei_cpu_low_lay_out(kernels, table), .data = cei_cpu_at(table->at)};
     const low_row at = find_row(&job, row);
     for (size_t k = 0; k < table->columns; k += CHUNK)
-        widen(&job, &at, k, cei_cpu_min(CHUNK, table->columns - k), scratch + k);
+        (void)widen(&job, &at, k, cei_cpu_min(CHUNK, table->columns - k), scratch + k);
     return scratch;
 }

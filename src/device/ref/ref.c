@@ -236,10 +236,11 @@ static ce_status embed(cei_stream *base, const cei_embed_args *args, ce_error *e
     const int32_t *ids = at(args->ids), *positions = at(args->positions), *types = at(args->types);
     const size_t columns = args->word->columns;
     float *out = at(args->out);
-    reader word = open_reader(base, args->word, stream->row), type = open_reader(base, args->type, stream->second),
+    reader word = open_reader(base, args->word, stream->row), type = {0},
            position = open_reader(base, args->position, stream->third);
+    if (args->type) type = open_reader(base, args->type, stream->second);
     for (size_t t = 0; t < args->tokens; t++)
-        cei_ref_embed_row(read_row(&word, (size_t)ids[t]), read_row(&type, (size_t)types[t]),
+        cei_ref_embed_row(read_row(&word, (size_t)ids[t]), args->type ? read_row(&type, (size_t)types[t]) : NULL,
                           read_row(&position, (size_t)positions[t]), columns, out + t * columns);
     return CE_OK;
 }

@@ -4,7 +4,7 @@
 #include <math.h>
 
 void cei_ref_embed_row(const float *word, const float *type, const float *position, size_t columns, float *out) {
-    for (size_t i = 0; i < columns; i++) out[i] = (word[i] + type[i]) + position[i];
+    for (size_t i = 0; i < columns; i++) out[i] = (type ? word[i] + type[i] : word[i]) + position[i];
 }
 
 void cei_ref_norm_row(const float *x, const float *residual, const float *gain, const float *bias, size_t columns,

@@ -7,7 +7,7 @@
 
 #include "device/device.h"
 
-/* out = (word + type) + position, [columns] each. */
+/* out = (word + type) + position, [columns] each; type may be NULL. */
 void cei_ref_embed_row(const float *word, const float *type, const float *position, size_t columns, float *out);
 
 /* out = gain (v - mean(v)) / sqrt(var(v) + epsilon) + bias, v = x + residual; residual may be NULL, out may be x or

@@ -51,16 +51,16 @@ ce_status cei_sim_embed(cei_stream *stream, const cei_embed_args *args, ce_error
     if (status != CE_OK) return status;
     size_t tokens = args->tokens, columns = args->word->columns;
     const int32_t *ids = open_slice(&run, args->ids), *positions = open_slice(&run, args->positions);
-    const int32_t *types = open_slice(&run, args->types);
+    const int32_t *types = args->type ? open_slice(&run, args->types) : NULL;
     const float *word = open_weight(&run, args->word), *position = open_weight(&run, args->position);
-    const float *type = open_weight(&run, args->type);
+    const float *type = args->type ? open_weight(&run, args->type) : NULL;
     float *out = open_slice(&run, args->out);
     if (run.access.failed) return end(&run, NULL, NULL);
     if (!rows_exist(ids, tokens, args->word->rows) || !rows_exist(positions, tokens, args->position->rows) ||
-        !rows_exist(types, tokens, args->type->rows))
+        (types && !rows_exist(types, tokens, args->type->rows)))
         return end(&run, NULL, "an index is outside its table");
     for (size_t t = 0; t < tokens; t++)
-        cei_ref_embed_row(word + (size_t)ids[t] * columns, type + (size_t)types[t] * columns,
+        cei_ref_embed_row(word + (size_t)ids[t] * columns, type ? type + (size_t)types[t] * columns : NULL,
                           position + (size_t)positions[t] * columns, columns, out + t * columns);
     return end(&run, tokens ? out : NULL, NULL);
 }

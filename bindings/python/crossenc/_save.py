@@ -1,0 +1,121 @@
+"""Writing a model's folder: the whole of it or nothing. The library writes and checks weights and copies what belongs
+to a model (ce_convert) into a hidden folder, settings are added there, and only then it takes its name.
+
+A folder that is there already is written into, as by the reference: files of a model are replaced, or removed if the
+new model has none of that name, and all others stay. The hidden folder is inside it then, on the same file system, so
+that nothing is left to do but to rename; if that fails, the old files are put back."""
+from __future__ import annotations
+
+import errno
+import json
+import os
+import re
+from collections.abc import Callable
+from typing import Any
+
+from . import _crossenc
+
+# What a loader would take for a part of the new model if it stayed beside it.
+_MODEL_FILE = re.compile(
+    r"config\.json|model(-\d+-of-\d+)?\.safetensors|model\.safetensors\.index\.json|tokenizer\.json|"
+    r"tokenizer_config\.json|vocab\.(txt|json)|special_tokens_map\.json|added_tokens\.json|merges\.txt|"
+    r"sentencepiece\.bpe\.model|spiece\.model|modules\.json|config_sentence_transformers\.json|"
+    r"sentence_bert_config\.json"
+)
+_PEOPLES_FILE = re.compile(r"(LICENSE|NOTICE)(\.\w+)?")
+
+
+def stamp(folder: str) -> list[tuple[str, int, int, int]]:
+    """Changes when a file that the model was read from does. Says nothing of files that can't be seen: that is the
+    library's."""
+    found = []
+    try:
+        for entry in os.scandir(folder):
+            if _MODEL_FILE.fullmatch(entry.name):
+                status = entry.stat()
+                found.append((entry.name, status.st_ino, status.st_size, status.st_mtime_ns))
+    except OSError:
+        return []
+    return sorted(found)
+
+
+def write_json(folder: str, name: str, content: Any) -> None:
+    write_text(folder, name, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
+def write_text(folder: str, name: str, text: str) -> None:
+    with open(os.path.join(folder, name), "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def write_folder(
+    path: str, source: str, precision: str, threads: int, log: Callable[[int, str], None],
+    add_settings: Callable[[str], None],
+) -> None:
+    """Makes the folder path of the model in the folder source; add_settings is called with the new one before it has
+    its name."""
+    import tempfile  # here, as it takes longer to import than the rest of the package
+
+    target = os.path.abspath(path)
+    is_there = os.path.isdir(target)
+    if not is_there and os.path.lexists(target):
+        raise FileExistsError(errno.EEXIST, "a model is a folder, and this is none", path)
+    parent = target if is_there else os.path.dirname(target)
+    os.makedirs(parent, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".crossenc-", dir=parent) as work:
+        new = os.path.join(work, "new")
+        _crossenc.convert(os.fsencode(source), os.fsencode(new), precision, threads, log)
+        add_settings(new)
+        if is_there:
+            _replace_files(new, target, os.path.join(work, "old"))
+        else:
+            os.rename(new, target)
+        _sync(parent)
+
+
+def _replace_files(new: str, target: str, old: str) -> None:
+    there = set(os.listdir(target))
+    names = [name for name in sorted(os.listdir(new)) if name not in there or not _PEOPLES_FILE.fullmatch(name)]
+    stale = [name for name in sorted(there) if name not in names and _MODEL_FILE.fullmatch(name)]
+    _keep([name for name in (*names, *stale) if name in there], target, old)
+    try:
+        for name in names:
+            os.replace(os.path.join(new, name), os.path.join(target, name))
+        for name in stale:
+            os.remove(os.path.join(target, name))
+    except BaseException:
+        _put_back(old, target, [name for name in names if name not in there])
+        raise
+
+
+def _keep(names: list[str], target: str, old: str) -> None:
+    """Second names for files that are about to be replaced; copies where the file system has no links."""
+    import shutil  # as tempfile
+
+    os.mkdir(old)
+    for name in names:
+        path = os.path.join(target, name)
+        if os.path.isdir(path) and not os.path.islink(path):
+            raise IsADirectoryError(errno.EISDIR, "a folder is where a file of the model would be", path)
+        try:
+            os.link(path, os.path.join(old, name), follow_symlinks=False)
+        except OSError:
+            shutil.copy2(path, os.path.join(old, name), follow_symlinks=False)
+
+
+def _put_back(old: str, target: str, added: list[str]) -> None:
+    for name in os.listdir(old):
+        os.replace(os.path.join(old, name), os.path.join(target, name))
+    for name in added:
+        if os.path.lexists(os.path.join(target, name)):
+            os.remove(os.path.join(target, name))
+
+
+def _sync(folder: str) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

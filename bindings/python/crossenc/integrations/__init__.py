@@ -1,0 +1,1 @@
+"""Adapters for LangChain, LlamaIndex and Haystack, a module each that imports its framework. This one has no imports."""
