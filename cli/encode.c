@@ -86,7 +86,7 @@ static cli_status open_all(encode_job *job, cli_error *error) {
     job->dimension = asked ? (asked < whole ? asked : whole) : own;
     job->capacity = CLI_CHUNK_PAIRS;
     job->embeddings = reallocarray(NULL, job->dimension, CLI_CHUNK_PAIRS * sizeof *job->embeddings);
-    job->row = malloc(job->dimension * sizeof(float));
+    job->row = malloc(ce_embedding_bytes(CE_EMBEDDING_FLOAT32, job->dimension));
     return job->embeddings && job->row ? CLI_OK : cli_fail_memory(error);
 }
 

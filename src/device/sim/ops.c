@@ -60,7 +60,7 @@ ce_status cei_sim_embed(cei_stream *stream, const cei_embed_args *args, ce_error
         (types && !rows_exist(types, tokens, args->type->rows)))
         return end(&run, NULL, "an index is outside its table");
     for (size_t t = 0; t < tokens; t++)
-        cei_ref_embed_row(word + (size_t)ids[t] * columns, type ? type + (size_t)types[t] * columns : NULL,
+        cei_ref_embed_row(word + (size_t)ids[t] * columns, type && types ? type + (size_t)types[t] * columns : NULL,
                           position + (size_t)positions[t] * columns, columns, out + t * columns);
     return end(&run, tokens ? out : NULL, NULL);
 }
