@@ -432,6 +432,16 @@ def test_what_programs_of_the_reference_ask(model):
     model.model_card_data.set_evaluation_metrics(None, {})
 
 
+def test_classes_with_an_encode_of_their_own(package, folder):
+    class Own(package.SentenceTransformer):
+        def encode(self, inputs, **arguments):
+            return inputs, arguments["prompt_name"], arguments["task"], arguments.get("batch_size")
+    model = Own(folder, place="deferred")
+    assert model.encode_query("a", batch_size=3) == ("a", "query", "query", 3)
+    assert model.encode_document(sentences=["a"]) == (["a"], "document", "document", None)
+    assert model.get_model_kwargs() == []
+
+
 def test_close(package, folder):
     with package.SentenceTransformer(folder) as model:
         assert "device='cpu'" in repr(model)

@@ -49,6 +49,7 @@ class SentenceTransformer(Prompted, PlacedModel):
 
     default_huggingface_organization = "sentence-transformers"
     model_type = "SentenceTransformer"
+    SUPPORTED_SIMILARITY_FN_NAMES = tuple(SimilarityFunction.possible_values())
     _kind = _crossenc.Encoder
     _handle: _crossenc.Encoder
 
@@ -178,7 +179,7 @@ class SentenceTransformer(Prompted, PlacedModel):
         """As encode, with the prompt named "query" unless another one is asked for."""
         if prompt_name is None and prompt is None and "query" in self.prompts:
             prompt_name = "query"
-        return self.encode(inputs, prompt_name, prompt, *args, **kwargs)
+        return self._encode_by_names(inputs, prompt_name, prompt, args, {"task": "query", **kwargs})
 
     @_encoding
     def encode_document(
@@ -187,11 +188,23 @@ class SentenceTransformer(Prompted, PlacedModel):
         """As encode, with the prompt named "document", "passage" or "corpus" unless another one is asked for."""
         if prompt_name is None and prompt is None:
             prompt_name = next((name for name in ("document", "passage", "corpus") if name in self.prompts), None)
-        return self.encode(inputs, prompt_name, prompt, *args, **kwargs)
+        return self._encode_by_names(inputs, prompt_name, prompt, args, {"task": "document", **kwargs})
+
+    def _encode_by_names(
+        self, inputs: Any, prompt_name: str | None, prompt: str | None, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        """As the reference calls encode, for classes that have their own."""
+        if args:
+            return self.encode(inputs, prompt_name, prompt, *args, **kwargs)
+        return self.encode(inputs=inputs, prompt_name=prompt_name, prompt=prompt, **kwargs)
 
     def is_singular_input(self, inputs: Any) -> bool:
         """Whether encode takes the inputs for one text."""
         return isinstance(inputs, str)
+
+    def get_model_kwargs(self) -> list[str]:
+        """More arguments that encode takes for this model: none."""
+        return []
 
     # ---- how alike they are
 
@@ -212,7 +225,7 @@ class SentenceTransformer(Prompted, PlacedModel):
     @similarity_fn_name.setter
     def similarity_fn_name(self, value: str | SimilarityFunction | None) -> None:
         name = getattr(value, "value", value)
-        known = tuple(SimilarityFunction.possible_values())
+        known = self.SUPPORTED_SIMILARITY_FN_NAMES
         if name is not None and name not in known:
             raise ValueError(f"{type(self).__name__} only supports similarity_fn_name in {known}, got {name!r}.")
         self._similarity_fn_name: str | None = name
@@ -306,7 +319,10 @@ def _check_tokens(token: Any, use_auth_token: Any) -> None:
 def _check_wishes(name: str, kwargs: dict[str, Any], output_value: Any, precision: Any) -> None:
     unknown = sorted(set(kwargs) - {"task"})  # which chooses among modules of the reference that are not here
     if unknown:
-        raise ValueError(f"{name}.encode() has keyword arguments that this model does not use: {unknown}.")
+        raise ValueError(
+            f"{name}.encode() has been called with additional keyword arguments that this model does not use: "
+            f"{unknown}. As per {name}.get_model_kwargs(), this model does not accept any additional keyword arguments."
+        )
     if precision is not None and precision not in PRECISIONS:
         raise ValueError(f"Precision {precision!r} is not supported, must be one of {PRECISIONS}")
     if output_value not in (_EMBEDDING, _TOKENS, None):
