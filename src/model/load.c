@@ -81,15 +81,17 @@ static ce_status set_batch(ce_model *model, size_t asked, ce_error *error) {
 
 /* Every id that the tokenizer can give must have a row in the embedding tables. */
 static ce_status check_vocabulary(const ce_model *model, ce_error *error) {
+    size_t types =
+        model->bi_encoder ? cei_tokenizer_single_types(model->tokenizer) : cei_tokenizer_pair_types(model->tokenizer);
     size_t tokens = cei_tokenizer_vocab_size(model->tokenizer), rows = model->config.vocab_size;
     if (tokens > rows)
         return cei_fail(error, CE_ERR_MODEL, "%s: the tokenizer has ids up to %zu, and the model's vocab_size is %zu",
                         model->path, tokens - 1, rows);
-    const size_t types = model->blueprint.network->types;
-    if (types && cei_tokenizer_type_count(model->tokenizer) > types)
+    const size_t rows_of_types = model->blueprint.network->types;
+    if (rows_of_types && types > rows_of_types)
         return cei_fail(error, CE_ERR_MODEL,
                         "%s: the tokenizer tells %zu token types apart, and the model's type_vocab_size is %zu",
-                        model->path, cei_tokenizer_type_count(model->tokenizer), types);
+                        model->path, types, rows_of_types);
     return CE_OK;
 }
 
