@@ -13,11 +13,12 @@ typedef struct cei_architecture {
     const char *model_type; /* as in config.json's model_type: "bert" */
     const char *encoder;    /* as in its architectures: the encoder alone, "BertModel" */
     const char *classifier; /* with its classification head: "BertForSequenceClassification" */
-    unsigned ops;           /* bit 1 << cei_op for each operation that encode calls */
+    unsigned ops;           /* bit 1 << cei_op for each operation that encode calls, but for GATHER of first tokens */
 
-    /* Checks the config and declares the encoder's weights. first_only: nothing will read the states of other tokens
-     * than the first, unless a run asks for them. The checkpoint is for names that differ between writers; values are
-     * not read. *network is freed by cei_free. Errors: MODEL, UNSUPPORTED, MEMORY. */
+    /* Checks the config and declares the encoder's weights. first_only: every sequence will have a token, and nothing
+     * will read the states of others than the first, unless a run asks for them. The checkpoint is for names that
+     * differ between writers; values are not read. *network is freed by cei_free. Errors: MODEL, UNSUPPORTED, MEMORY.
+     */
     ce_status (*create)(const cei_config *config, const cei_checkpoint *checkpoint, bool first_only, cei_plan *plan,
                         cei_network **network, ce_error *error);
 

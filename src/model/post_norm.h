@@ -39,7 +39,6 @@ size_t cei_post_norm_workspace(const cei_network *network, size_t tokens, size_t
 ce_status cei_post_norm_encode(const cei_run *run, cei_states *states, ce_error *error);
 
 /* The operations that encode calls, for cei_architecture's ops. */
-#define CEI_POST_NORM_OPS \
-    (1u << CEI_OP_EMBED | 1u << CEI_OP_NORM | 1u << CEI_OP_LINEAR | 1u << CEI_OP_ATTENTION | 1u << CEI_OP_GATHER)
+#define CEI_POST_NORM_OPS (1u << CEI_OP_EMBED | 1u << CEI_OP_NORM | 1u << CEI_OP_LINEAR | 1u << CEI_OP_ATTENTION)
 
 #endif
