@@ -134,12 +134,12 @@ static ce_status make_network(ce_model *model, const cei_checkpoint *checkpoint,
     const cei_architecture *architecture = NULL;
     cei_blueprint *blueprint = &model->blueprint;
     cei_head head = {0};
-    bool first_only = true; /* as all classification heads of one token are */
+    bool first_only = specials_of(model) > 0; /* else a text without tokens has no first one */
     ce_status status = model->bi_encoder ? cei_architecture_find_encoder(&model->config, &architecture, error)
                                          : cei_architecture_find(&model->config, &architecture, error);
     if (status == CE_OK && model->bi_encoder) {
         head = cei_modules_pool(&model->modules, model->config.hidden_size);
-        first_only = cei_head_reads_first(&head);
+        first_only = first_only && cei_head_reads_first(&head);
     }
     if (status == CE_OK)
         status =
@@ -190,8 +190,8 @@ static ce_status read_files(ce_model *model, const ce_load_options *options, ce_
     if (status == CE_OK) status = cei_config_load(folder, &model->blueprint.log, &model->config, error);
     if (status == CE_OK && options->num_labels)
         status = cei_config_set_labels(&model->config, options->num_labels, error);
-    if (status == CE_OK) status = plan_weights(model, error);
     if (status == CE_OK) status = cei_tokenizer_load(folder, &model->tokenizer, error);
+    if (status == CE_OK) status = plan_weights(model, error);
     if (status == CE_OK && model->modules.lowercase) status = cei_tokenizer_lowercase(model->tokenizer, error);
     if (status == CE_OK) status = check_vocabulary(model, error);
     if (status == CE_OK) status = set_max_length(model, options->max_length, error);
