@@ -31,8 +31,9 @@ CE_API const char *ce_similarity_name(ce_similarity similarity);
 
 /* Loads the folder of a bi-encoder and places it.
  *
- * path     a folder as Sentence Transformers saves it (modules.json and what it names), or a transformer alone, which
- *          gets mean pooling, as in the reference, and a warning
+ * path     a folder as Sentence Transformers saves it (modules.json and what it names), or a transformer alone, or one
+ *          that was saved as another kind of model (a CrossEncoder): both get mean pooling, as in the reference, and a
+ *          warning
  * options  as for ce_model_load; NULL is all defaults. num_labels and activation must be 0. max_length 0 is the
  *          folder's max_seq_length, else the smaller of the tokenizer's and the model's
  * encoder  receives the encoder; NULL on failure
