@@ -56,9 +56,12 @@ static ce_status set_max_length(ce_model *model, size_t asked, ce_error *error) 
     if (length > positions)
         return cei_fail(error, CE_ERR_ARGUMENT, "max_length is %zu, and the model has only %zu positions", length,
                         positions);
-    if (length < specials)
+    if (length < specials && asked)
         return cei_fail(error, CE_ERR_ARGUMENT, "max_length is %zu, and the special tokens of a %s alone are %zu",
                         length, model->bi_encoder ? "text" : "pair", specials);
+    if (length < specials)
+        return cei_fail(error, CE_ERR_MODEL, "%s: its limit is %zu tokens, and the special ones of a %s alone are %zu",
+                        model->path, length, model->bi_encoder ? "text" : "pair", specials);
     blueprint->max_length = length;
     return CE_OK;
 }

@@ -498,6 +498,9 @@ static void test_weights_of_layers(void **state) {
     write_encoder(6);
     write_text("2_Dense/config.json", "{\"in_features\": 32, \"out_features\": 6, \"bias\": false}");
     expect_load(CE_OK, NULL); /* the bias is there and not read */
+    write_text("sentence_bert_config.json", "{\"max_seq_length\": 1}");
+    expect_load(CE_ERR_MODEL, "its limit is 1 tokens"); /* which the caller did not ask for */
+    write_text("sentence_bert_config.json", "{}");
     snprintf(path, sizeof path, "%s/2_Dense/model.safetensors", folder);
     assert_int_equal(remove(path), 0);
     expect_load(CE_ERR_NOT_FOUND, "2_Dense");
