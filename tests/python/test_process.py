@@ -113,7 +113,7 @@ def test_an_exception_in_the_progress_bar_stops_the_call(model, pairs, monkeypat
 
         def close(self):
             pass
-    monkeypatch.setattr("crossenc._progress.open_bar", lambda total: Broken())
+    monkeypatch.setattr("crossenc._progress.open_bar", lambda total, unit: Broken())
     with pytest.raises(ZeroDivisionError):
         model.predict(pairs, show_progress_bar=True)
     assert model.predict(pairs).shape == (len(pairs),)

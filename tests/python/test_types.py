@@ -15,10 +15,12 @@ from typing_extensions import assert_type
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from crossenc import CrossEncoder, Device, DeviceInfo, Health, Placement, Sigmoid, default_model_path, devices
+from crossenc import (CrossEncoder, Device, DeviceInfo, Health, Placement, SentenceTransformer, Sigmoid,
+                      default_model_path, devices)
 Scores = NDArray[np.float32]
 pair, flag = ("query", "document"), bool(input())
 model = CrossEncoder("folder", device="cpu", num_labels=1, max_length=512, activation_fn=Sigmoid(), place="deferred")
+encoder = SentenceTransformer("folder", device="cpu", similarity_fn_name="dot", truncate_dim=64, precision="int8")
 """
 # An expression, and the type that it has.
 TYPES = [
@@ -46,6 +48,15 @@ TYPES = [
     ("model.num_labels", "int"),
     ("model.config.hidden_size", "Any"),
     ("model.activation_fn", "Callable[..., Any]"),
+    ("encoder.encode('text')", "NDArray[Any]"),
+    ("encoder.encode(['text'], 'query', None, 8, precision='int8')", "NDArray[Any]"),
+    ("encoder.encode_query(['text'], normalize_embeddings=True)", "NDArray[Any]"),
+    ("encoder.encode_document(['text'], convert_to_tensor=True)", "torch.Tensor"),
+    ("encoder.encode('text', output_value=None)", "dict[str, Any]"),
+    ("encoder.encode(['text'], convert_to_tensor=flag)", "Any"),
+    ("encoder.to('cpu').place()", "SentenceTransformer"),
+    ("encoder.get_embedding_dimension()", "int"),
+    ("encoder.similarity_fn_name", "str"),
     ("devices()", "list[DeviceInfo]"),
     ("default_model_path()", "str"),
 ]
@@ -53,6 +64,7 @@ TYPES = [
 WRONG = [
     "model.predict([pair], nonsense=1)", "model.predict(3)", "model.predict('text')", "model.rank('query', [3])",
     "model.rank(1, ['document'])", "model.nonsense", "model.fit()", "CrossEncoder(3)", "CrossEncoder(max_length='a')",
+    "encoder.encode('text', nonsense=1)", "encoder.encode('text', precision='int4')", "encoder.fit()",
 ]
 
 

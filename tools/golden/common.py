@@ -40,6 +40,20 @@ def encode(model, query, document, **options):
     return {name: rows[0] for name, rows in encoded.items()}
 
 
+def call(method, arguments, names):
+    """method(arguments), which are as Python writes them, so that tests can say them again."""
+    return eval(f"method({arguments})", {"np": np, "method": method, **names})
+
+
+def raised(method, arguments, names):
+    """The name of the exception; there must be one."""
+    try:
+        call(method, arguments, names)
+    except Exception as error:
+        return type(error).__name__
+    raise SystemExit(f"the reference takes {arguments}")
+
+
 def logits(model, pair):
     """Logits of one pair alone, so that no padding is in it: float32 [labels]."""
     out = model.predict([pair], batch_size=1, activation_fn=torch.nn.Identity(), show_progress_bar=False)

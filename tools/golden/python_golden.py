@@ -8,7 +8,7 @@ Writes tests/data/python/calls.json, which tests/python compares with the packag
 """
 import json
 
-from common import ROOT, reference, versions
+from common import ROOT, call, raised, reference, versions
 
 import numpy as np
 import torch
@@ -45,10 +45,7 @@ WRONG = ["inputs=None", "inputs=5", "inputs=[None]", "inputs=[5]", "inputs=[()]"
          "inputs=pairs, batch_size=None", "inputs=pairs, activation_fn='x'", "inputs=pairs, prompt_name='x'"]
 
 
-def call(method, arguments):
-    names = {"np": np, "pairs": PAIRS, "pair": PAIRS[0], "query": QUERY, "documents": DOCUMENTS,
-             "activations": ACTIVATIONS, "method": method}
-    return eval(f"method({arguments})", names)  # the arguments above
+NAMES = {"pairs": PAIRS, "pair": PAIRS[0], "query": QUERY, "documents": DOCUMENTS, "activations": ACTIVATIONS}
 
 
 def returned(result):
@@ -58,20 +55,12 @@ def returned(result):
     return {"type": type(result).__name__, "ranking": result}
 
 
-def raised(method, arguments):
-    try:
-        call(method, arguments)
-    except Exception as error:
-        return type(error).__name__
-    raise SystemExit(f"the reference takes {arguments}")
-
-
 def cases(folder):
     model = reference(folder)
-    results = {"predict": [{"arguments": a} | returned(call(model.predict, a)) for a in PREDICT]}
-    results["raises"] = [{"arguments": a, "exception": raised(model.predict, a)} for a in WRONG]
+    results = {"predict": [{"arguments": a} | returned(call(model.predict, a, NAMES)) for a in PREDICT]}
+    results["raises"] = [{"arguments": a, "exception": raised(model.predict, a, NAMES)} for a in WRONG]
     if model.num_labels == 1:
-        results["rank"] = [{"arguments": a} | returned(call(model.rank, a)) for a in RANK]
+        results["rank"] = [{"arguments": a} | returned(call(model.rank, a, NAMES)) for a in RANK]
     results["properties"] = {"num_labels": model.num_labels, "max_seq_length": model.max_seq_length,
                              "activation_fn": repr(model.activation_fn), "device": str(model.device)}
     return results

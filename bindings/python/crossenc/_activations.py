@@ -2,11 +2,12 @@
 other callable, applied here. PyTorch is never imported."""
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+
+from . import _tensors
 
 NATIVE = ("Identity", "Sigmoid", "Tanh", "ReLU", "Softmax")
 _TORCH_MODULES = ("torch.nn.modules.linear", "torch.nn.modules.activation")
@@ -103,11 +104,8 @@ def check(function: Any) -> Any:
 def apply(function: Callable[..., Any], logits: np.ndarray) -> np.ndarray:
     """Calls the function with all logits [pairs, labels]: as a tensor if the program has imported PyTorch, which is what
     the function was written for then, else as an array."""
-    to_tensor = getattr(sys.modules.get("torch"), "from_numpy", None)
-    result = function(to_tensor(logits) if to_tensor else logits)
-    if hasattr(result, "detach"):
-        result = result.detach().cpu().float().numpy()
-    scores = np.asarray(result, np.float32)
+    result = function(_tensors.from_array(logits) if _tensors.is_loaded() else logits)
+    scores = np.asarray(_tensors.to_array(result) if _tensors.is_tensor(result) else result, np.float32)
     if scores.ndim == 0 or len(scores) != len(logits):
         raise ValueError(f"activation_fn made {scores.shape} of the logits' {logits.shape}: it must keep the pairs")
     return scores

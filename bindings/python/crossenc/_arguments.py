@@ -23,6 +23,7 @@ _INIT_RENAMED = {
     "default_activation_function": "activation_fn",
 }
 _CALL_RENAMED = {"sentences": "inputs", "activation_fct": "activation_fn"}
+_BACKENDS = ("torch", "onnx", "openvino")
 
 # Of the dictionaries: what has no effect on scores here, and is let pass.
 _MODEL_KWARGS_WITHOUT_EFFECT = {
@@ -76,26 +77,51 @@ def init_arguments(function: F) -> F:
     return wrapper  # type: ignore[return-value]
 
 
+def renamed_arguments(**names: str) -> Callable[[F], F]:
+    """Takes a function's arguments under their old names: old="new"."""
+
+    def decorator(function: F) -> F:
+        @functools.wraps(function)
+        def wrapper(*args: Any, **kwargs: Any) -> Any:
+            if kwargs:
+                _rename(kwargs, names, "")
+            return function(*args, **kwargs)
+
+        return wrapper  # type: ignore[return-value]
+
+    return decorator
+
+
 def call_arguments(*without_effect: str) -> Callable[[F], F]:
     """Takes a method's arguments under their old names, and drops those that the reference drops."""
 
     def decorator(function: F) -> F:
+        @renamed_arguments(**_CALL_RENAMED)
         @functools.wraps(function)
         def wrapper(self: Any, *args: Any, **kwargs: Any) -> Any:
-            if kwargs:
-                _rename(kwargs, _CALL_RENAMED, "")
-                for name in without_effect:
-                    if name in kwargs:
-                        del kwargs[name]
-                        warn_once(
-                            f"The {type(self).__name__}.{function.__name__} `{name}` argument is deprecated and has no "
-                            "effect. It will be removed in a future version."
-                        )
+            for name in without_effect:
+                if name in kwargs:
+                    del kwargs[name]
+                    warn_once(
+                        f"The {type(self).__name__}.{function.__name__} `{name}` argument is deprecated and has no "
+                        "effect. It will be removed in a future version."
+                    )
             return function(self, *args, **kwargs)
 
         return wrapper  # type: ignore[return-value]
 
     return decorator
+
+
+def refuse_modules_and_backends(modules: Any, backend: Any) -> None:
+    if modules is not None:
+        raise NotImplementedError("modules: crossenc loads whole models; give the folder of one")
+    if backend not in _BACKENDS:
+        raise ValueError(f"Unsupported backend '{backend}'. `backend` should be `torch`, `onnx`, or `openvino`.")
+    if backend != "torch":
+        raise NotImplementedError(
+            f"backend={backend!r}: crossenc has its own kernels and needs no other program's; leave backend out"
+        )
 
 
 class Options(NamedTuple):

@@ -1,6 +1,9 @@
 """The C extension, as thin as it can be. Private: the package's classes check and translate arguments."""
 from collections.abc import Callable
-from typing import Any, Optional, final
+from typing import Any, Optional, TypeVar, final
+
+_Self = TypeVar("_Self", bound="_Placed")
+_Progress = Optional[Callable[[int, int], object]]
 
 class InputError(TypeError, ValueError):
     status: str
@@ -18,10 +21,9 @@ def convert(
     path: bytes, to: bytes, precision: Optional[str], threads: int, log: Optional[Callable[[int, str], None]], /
 ) -> None: ...
 
-@final
-class Model:
+class _Placed:
     def __new__(
-        cls,
+        cls: type[_Self],
         path: bytes,
         device: Optional[str],
         deferred: bool,
@@ -32,18 +34,25 @@ class Model:
         num_labels: int,
         log: Optional[Callable[[int, str], None]],
         /,
-    ) -> Model: ...
-    def predict(
-        self,
-        pairs: list[Any],
-        activation: Optional[str],
-        apply_softmax: bool,
-        progress: Optional[Callable[[int, int], object]],
-        /,
-    ) -> bytearray: ...
+    ) -> _Self: ...
     def to(self, device: str, /) -> None: ...
     def place(self) -> None: ...
     def check(self) -> dict[str, Any]: ...
     def placement(self) -> dict[str, Any]: ...
     def describe(self) -> dict[str, Any]: ...
     def close(self) -> None: ...
+
+@final
+class Model(_Placed):
+    def predict(
+        self, pairs: list[Any], activation: Optional[str], apply_softmax: bool, progress: _Progress, /
+    ) -> bytearray: ...
+
+@final
+class Encoder(_Placed):
+    def encode(
+        self, texts: list[Any], prompt: bytes, dimension: int, normalize: bool, progress: _Progress, /
+    ) -> bytearray: ...
+    def encode_rows(
+        self, texts: list[Any], prompt: bytes, dimension: int, normalize: bool, progress: _Progress, /
+    ) -> list[tuple[int, bytearray, bytearray, bytearray, bytearray]]: ...

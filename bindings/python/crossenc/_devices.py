@@ -61,7 +61,7 @@ def device_name(device: Any) -> str | None:
         return f"cuda:{device}"
     if isinstance(device, (list, tuple)):
         raise NotImplementedError(
-            "a model is on one device: give one, and load one CrossEncoder a device for several. On the CPU one model "
+            "a model is on one device: give one, and load one model a device for several. On the CPU one model "
             "uses all cores already"
         )
     kind, index = getattr(device, "type", None), getattr(device, "index", None)

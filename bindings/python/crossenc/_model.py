@@ -1,4 +1,4 @@
-"""A model of the library and where it is: what all classes of models share. Knows nothing of pairs or scores.
+"""A model of the library and where it is: what all classes of models share. Knows nothing of texts or scores.
 
 A PlacedModel holds a handle, an object of the extension. What the library fixes at load (precision, maximal length) is
 changed by loading anew and swapping the handle: calls in flight finish on the old one, which goes with the last of them,
@@ -8,9 +8,9 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from . import _crossenc, _save
+from . import _crossenc, _pools, _save
 from ._arguments import Options, count, precision_name
 from ._devices import Device, device_name
 from ._log import ModelLog, logger
@@ -22,12 +22,19 @@ Self = TypeVar("Self", bound="PlacedModel")
 _PLACES = ("eager", "deferred")
 _COPY = ("a model is not changed here: copy its folder (path), or make one in another precision with `crossenc "
          "convert`")
+_TOKENS = "texts become tokens in the library; SentenceTransformer's encode(output_value=None) has their ids"
+_MODULES = "the modules are the library's; max_seq_length, config and to() are the model's own"
 _TRAIN = "crossenc does not train: train with Sentence Transformers, and load the folder that it saves"
 # Names of the reference that make no sense here, and what to do instead. Asking for them is an AttributeError.
 _ELSEWHERE = {
-    "model": "there is no model of transformers in it; CrossEncoder itself has to(), device, config and max_seq_length",
+    "model": "there is no model of transformers in it; it has to(), device, config and max_seq_length itself",
     "transformers_model": "there is no model of transformers in it",
     "tokenizer": "the tokenizer is the library's; max_seq_length sets the maximal length",
+    "tokenize": _TOKENS,
+    "preprocess": _TOKENS,
+    "_first_module": _MODULES,
+    "_last_module": _MODULES,
+    "encode_multi_process": "encode takes a pool, and needs none: one model uses all cores of the CPU",
     "fit": _TRAIN,
     "old_fit": _TRAIN,
     "save": _COPY,
@@ -39,6 +46,7 @@ _ELSEWHERE = {
 class PlacedModel:
     """Settings, handle and device of a model. Safe in threads."""
 
+    _kind: ClassVar[type[Any]] = _crossenc.Model  # of the handle
     _config_settings: dict[str, Any] = {}
 
     def _open(self, path: str, options: Options, place: str) -> None:
@@ -51,9 +59,9 @@ class PlacedModel:
         self._handle = self._load(options, place)
         self._description: dict[str, Any] = self._handle.describe()
 
-    def _load(self, options: Options, place: str) -> _crossenc.Model:
+    def _load(self, options: Options, place: str) -> Any:
         self._stamp = _save.stamp(self._path)
-        return _crossenc.Model(
+        return self._kind(
             os.fsencode(self._path), options.device, place == "deferred", options.precision, options.threads, None,
             options.max_length, options.num_labels, self._log,
         )
@@ -141,6 +149,35 @@ class PlacedModel:
         """Runs the known input again and compares the bits with those at placement; raises if they differ."""
         return Health(**self._handle.check())
 
+    def _before_call(
+        self, device: Any, pool: Any, chunk_size: int | None, processing_kwargs: dict[str, Any] | None
+    ) -> None:
+        """What calls take as the reference's do, to move the model, to be checked or to be refused."""
+        if processing_kwargs:
+            raise NotImplementedError("processing_kwargs: set max_seq_length of the model, or load a second one")
+        if pool is not None:
+            _pools.check(pool, chunk_size)
+        elif isinstance(device, (list, tuple)):
+            _pools.check_chunk_size(chunk_size)
+            self.to(_pools.one_device(device))
+        elif device is not None:
+            self.to(device)
+
+    def start_multi_process_pool(self, target_devices: list[Any] | None = None) -> dict[str, Any]:
+        """Nothing is started: one model uses all cores, and any number of threads may call it. Takes a list that names
+        one device, as often as it likes, and moves the model there; the model's calls take what it returns."""
+        if target_devices is not None:
+            self.to(_pools.one_device(target_devices))
+        return _pools.new_pool()
+
+    @staticmethod
+    def stop_multi_process_pool(pool: dict[str, Any]) -> None:
+        """Nothing: no process was started."""
+
+    def evaluate(self, evaluator: Callable[..., Any], output_path: str | None = None) -> Any:
+        """What the evaluator says of this model: any callable, and Sentence Transformers' evaluators in particular."""
+        return evaluator(self, output_path)
+
     # ---- its folder
 
     def _saved_precision(self) -> str:
@@ -161,7 +198,7 @@ class PlacedModel:
     @property
     def config(self) -> Config:
         """config.json of the model's folder, with what the constructor's config_kwargs say."""
-        return Config(self._path, self._description["labels"], self._config_settings)
+        return Config(self._path, self._description.get("labels"), self._config_settings)
 
     @property
     def dtype(self) -> str:
@@ -170,7 +207,7 @@ class PlacedModel:
 
     @property
     def max_seq_length(self) -> int:
-        """Tokens of a pair, special ones included; longer pairs are truncated. Setting it loads the model anew."""
+        """Tokens of a text or pair, special ones included; longer ones are cut. Setting it loads the model anew."""
         return int(self._description["max_length"])
 
     @max_seq_length.setter

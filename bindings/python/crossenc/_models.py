@@ -21,7 +21,8 @@ def default_model_path() -> str:
 
 def find_model(name: Any, organization: str, cache_folder: Any = None, revision: str | None = None) -> str:
     """The folder of a model: the name itself; that name in a folder of CROSSENC_MODELS or beside the default model; or
-    in the cache of the Hugging Face hub, where names without an organization are the given one's."""
+    in the cache of the Hugging Face hub, where names without an organization are the given one's, else nobody's, as
+    bert-base-uncased is."""
     if name is None:
         return default_model_path()
     name = os.fsdecode(os.fspath(name))
@@ -31,7 +32,7 @@ def find_model(name: Any, organization: str, cache_folder: Any = None, revision:
         raise NotADirectoryError(f"{name} is a file: give the folder that has the model's config.json")
     if name and name.count("/") <= 1 and not os.path.isabs(name):
         for folder in _candidates(name, organization, cache_folder, revision):
-            if os.path.isfile(os.path.join(folder, "config.json")):
+            if any(os.path.isfile(os.path.join(folder, file)) for file in ("config.json", "modules.json")):
                 return os.path.abspath(folder)
     raise FileNotFoundError(
         f"there is no model {name!r}: no such folder, none of that name in CROSSENC_MODELS, beside the default model or "
@@ -49,7 +50,11 @@ def _candidates(name: str, organization: str, cache_folder: Any, revision: str |
             yield os.path.join(os.path.dirname(default_model_path()), name)
         except FileNotFoundError:
             pass
-        name = f"{organization}/{name}"
+        yield from _cached(f"{organization}/{name}", cache_folder, revision)
+    yield from _cached(name, cache_folder, revision)
+
+
+def _cached(name: str, cache_folder: Any, revision: str | None) -> Iterator[str]:
     repository = os.path.join(_hub_cache(cache_folder), "models--" + name.replace("/", "--"))
     try:
         with open(os.path.join(repository, "refs", revision or "main"), encoding="utf-8") as file:
@@ -71,14 +76,25 @@ def _hub_cache(cache_folder: Any) -> str:
     return os.path.join(home, "hub")
 
 
-def read_json(folder: str, name: str) -> dict[str, Any]:
-    """An object in a model's file; empty if there is none, for the library has read and checked what matters."""
+def _read(folder: str, name: str) -> Any:
     try:
         with open(os.path.join(folder, name), encoding="utf-8") as file:
-            content = json.load(file)
+            return json.load(file)
     except (OSError, ValueError):
-        return {}
+        return None
+
+
+def read_json(folder: str, name: str) -> dict[str, Any]:
+    """An object in a model's file; empty if there is none, for the library has read and checked what matters."""
+    content = _read(folder, name)
     return content if isinstance(content, dict) else {}
+
+
+def transformer_folder(folder: str) -> str:
+    """The folder of config.json: that of a model's first module, which older models have apart."""
+    modules = _read(folder, "modules.json")
+    first = modules[0] if isinstance(modules, list) and modules else None
+    return os.path.join(folder, str(first.get("path") or "")) if isinstance(first, dict) else folder
 
 
 def saved_prompts(folder: str, model_type: str) -> tuple[dict[str, str], str | None]:
@@ -93,16 +109,18 @@ def saved_prompts(folder: str, model_type: str) -> tuple[dict[str, str], str | N
 
 
 class Config:
-    """config.json, its keys as attributes, with the labels as the library sees them. Changing it changes no score."""
+    """config.json, its keys as attributes, with a classifier's labels as the library sees them. Changing it changes no
+    result."""
 
     classifier_dropout: Any = None
 
-    def __init__(self, folder: str, labels: list[str], settings: dict[str, Any]) -> None:
-        self.__dict__.update(read_json(folder, "config.json"))
+    def __init__(self, folder: str, labels: list[str] | None, settings: dict[str, Any]) -> None:
+        self.__dict__.update(read_json(transformer_folder(folder), "config.json"))
         self.__dict__.update(settings)
-        self.num_labels = len(labels)
-        self.id2label = dict(enumerate(labels))
-        self.label2id = {label: index for index, label in enumerate(labels)}
+        if labels is not None:
+            self.num_labels = len(labels)
+            self.id2label = dict(enumerate(labels))
+            self.label2id = {label: index for index, label in enumerate(labels)}
 
     if TYPE_CHECKING:
         def __getattr__(self, name: str) -> Any: ...

@@ -12,7 +12,7 @@ def one_device(devices: Any) -> str | None:
     names = {device_name(device) for device in devices}
     if len(names) != 1:
         raise NotImplementedError(
-            f"a model is on one device, and {list(devices)!r} is not one: load one CrossEncoder a device for several. "
+            f"a model is on one device, and {list(devices)!r} is not one: load one model a device for several. "
             "On the CPU one model uses all cores already"
         )
     return names.pop()

@@ -1,7 +1,6 @@
 """CrossEncoder with the arguments, results and names of Sentence Transformers' class (6.2), on the C library."""
 from __future__ import annotations
 
-import logging
 import os
 import warnings
 from collections.abc import Callable
@@ -9,13 +8,14 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from . import _activations, _inputs, _pools
-from ._arguments import call_arguments, config_settings, init_arguments, read_options
-from ._log import logger, warn_once
+from . import _activations, _crossenc, _inputs, _tensors
+from ._arguments import call_arguments, config_settings, init_arguments, read_options, refuse_modules_and_backends
+from ._log import logger
 from ._model import PlacedModel
 from ._model_card import ModelCardData
 from ._models import find_model, saved_prompts
-from ._progress import Progress
+from ._progress import watched
+from ._prompts import Prompted
 from ._settings import Settings, write_settings
 
 if TYPE_CHECKING:
@@ -29,10 +29,8 @@ if TYPE_CHECKING:
     Pair = Union[tuple[str, str], list[str]]
     Pairs = Union[Iterable[Pair], NDArray[Any]]
 
-_BACKENDS = ("torch", "onnx", "openvino")
 
-
-class CrossEncoder(PlacedModel):
+class CrossEncoder(Prompted, PlacedModel):
     """Scores pairs of texts that it reads together, on the device that the constructor names.
 
     model_name_or_path   a folder; or a name (_models.find_model): nothing is downloaded. None is the default model
@@ -52,6 +50,7 @@ class CrossEncoder(PlacedModel):
 
     default_huggingface_organization = "cross-encoder"
     model_type = "CrossEncoder"
+    _handle: _crossenc.Model
 
     @init_arguments
     def __init__(
@@ -80,7 +79,8 @@ class CrossEncoder(PlacedModel):
         precision: str | None = None,
         threads: int | None = None,
     ) -> None:
-        _refuse_what_is_elsewhere(modules, backend, keep_in_fp32_modules)
+        refuse_modules_and_backends(modules, backend)
+        _refuse_other_precisions(keep_in_fp32_modules)
         options = read_options(
             device, precision, num_labels, max_length, threads, model_kwargs, processor_kwargs, config_kwargs
         )
@@ -92,22 +92,7 @@ class CrossEncoder(PlacedModel):
         self._open(path, options, place)
         if self._activation is None:
             self._activation = _activations.by_name(self._description["activation"])
-        self._set_prompts(prompts, default_prompt_name)
-
-    def _set_prompts(self, prompts: dict[str, str] | None, default_prompt_name: str | None) -> None:
-        saved, saved_default = saved_prompts(self._path, self.model_type)
-        self.prompts = {**saved, **{key: text or "" for key, text in (prompts or {}).items()}}
-        self.default_prompt_name = saved_default if default_prompt_name is None else default_prompt_name
-        if self.default_prompt_name is not None and self.default_prompt_name not in self.prompts:
-            raise ValueError(
-                f"Default prompt name '{self.default_prompt_name}' not found in the configured prompts dictionary with "
-                f"keys {list(self.prompts)!r}."
-            )
-        if self.default_prompt_name is not None:
-            warn_once(
-                f"Default prompt name is set to '{self.default_prompt_name}'. This prompt applies unless overridden by "
-                "`prompt` or `prompt_name`, including an empty prompt."
-            )
+        self._set_prompts(prompts, default_prompt_name, *saved_prompts(path, self.model_type))
 
     # ---- scores
 
@@ -194,7 +179,7 @@ class CrossEncoder(PlacedModel):
         if text:
             pairs = _inputs.with_prompt(pairs, text)
         scores = self._score(pairs, activation_fn, bool(apply_softmax), show_progress_bar)
-        result = _convert(scores, convert_to_numpy, convert_to_tensor)
+        result = _tensors.convert(scores, convert_to_numpy, convert_to_tensor)
         return result[0] if is_single else result
 
     @call_arguments("num_workers", "convert_to_numpy", "convert_to_tensor", "apply_softmax")
@@ -232,50 +217,13 @@ class CrossEncoder(PlacedModel):
                 result["text"] = texts[result["corpus_id"]]
         return results
 
-    def _before_call(
-        self, device: Any, pool: Any, chunk_size: int | None, processing_kwargs: dict[str, Any] | None
-    ) -> None:
-        if processing_kwargs:
-            raise NotImplementedError("processing_kwargs: set max_seq_length of the model, or load a second one")
-        if pool is not None:
-            _pools.check(pool, chunk_size)
-        elif isinstance(device, (list, tuple)):
-            _pools.check_chunk_size(chunk_size)
-            self.to(_pools.one_device(device))
-        elif device is not None:
-            self.to(device)
-
-    def _resolve_prompt(self, prompt: str | None, prompt_name: str | None) -> str | None:
-        if prompt is not None:
-            if prompt_name is not None:
-                logger.warning(
-                    "Provide either a `prompt`, a `prompt_name`, or neither, but not both. "
-                    "Ignoring the `prompt_name` in favor of `prompt`."
-                )
-            return prompt
-        if prompt_name is None:
-            return None if self.default_prompt_name is None else self.prompts.get(self.default_prompt_name)
-        if prompt_name not in self.prompts:
-            raise ValueError(
-                f"Prompt name '{prompt_name}' not found in the configured prompts dictionary with keys "
-                f"{list(self.prompts)!r}."
-            )
-        return self.prompts[prompt_name]
-
     def _score(
         self, pairs: list[Any], activation_fn: Callable[..., Any] | None, softmax: bool, show: bool | None
     ) -> np.ndarray:
         function = self._activation if activation_fn is None else _activations.check(activation_fn)
         native = _activations.native_name(function)
-        if show is None:
-            show = logger.getEffectiveLevel() in (logging.INFO, logging.DEBUG)
         arguments = (pairs, native or "Identity", softmax and native is not None)
-        if show and pairs:
-            with Progress(len(pairs)) as progress:
-                raw = self._handle.predict(*arguments, progress)
-        else:
-            raw = self._handle.predict(*arguments, None)
-        scores = np.frombuffer(raw, np.float32)
+        scores = np.frombuffer(watched(self._handle.predict, arguments, len(pairs), show, "pair"), np.float32)
         labels = self.num_labels
         if native is not None or not pairs:
             return scores if labels == 1 else scores.reshape(len(pairs), labels)
@@ -287,21 +235,6 @@ class CrossEncoder(PlacedModel):
     def is_singular_input(self, inputs: Any) -> bool:
         """Whether predict takes the inputs for one pair."""
         return _inputs.is_one_pair(inputs)
-
-    def start_multi_process_pool(self, target_devices: list[Any] | None = None) -> dict[str, Any]:
-        """Nothing is started: one model uses all cores, and any number of threads may call it. Takes a list that names
-        one device, as often as it likes, and moves the model there; predict and rank take what it returns."""
-        if target_devices is not None:
-            self.to(_pools.one_device(target_devices))
-        return _pools.new_pool()
-
-    @staticmethod
-    def stop_multi_process_pool(pool: dict[str, Any]) -> None:
-        """Nothing: no process was started."""
-
-    def evaluate(self, evaluator: Callable[..., Any], output_path: str | None = None) -> Any:
-        """What the evaluator says of this model: any callable, and Sentence Transformers' evaluators in particular."""
-        return evaluator(self, output_path)
 
     # ---- files
 
@@ -407,30 +340,8 @@ def _warn_renamed(old: str, new: str) -> None:
     )
 
 
-def _refuse_what_is_elsewhere(modules: Any, backend: Any, keep_in_fp32_modules: Any) -> None:
-    if modules is not None:
-        raise NotImplementedError("modules: crossenc loads whole models; give the folder of one")
-    if backend not in _BACKENDS:
-        raise ValueError(f"Unsupported backend '{backend}'. `backend` should be `torch`, `onnx`, or `openvino`.")
-    if backend != "torch":
-        raise NotImplementedError(
-            f"backend={backend!r}: crossenc has its own kernels and needs no other program's; leave backend out"
-        )
+def _refuse_other_precisions(keep_in_fp32_modules: Any) -> None:
     if keep_in_fp32_modules:
         raise NotImplementedError(
             "keep_in_fp32_modules: the classifier is always float32 here; precision=\"float32\" keeps all layers so"
         )
-
-
-def _convert(scores: np.ndarray, convert_to_numpy: bool, convert_to_tensor: bool) -> Any:
-    if convert_to_tensor or not convert_to_numpy:
-        try:
-            import torch
-        except ImportError as error:
-            raise ImportError(
-                "a tensor was asked for, and PyTorch cannot be imported: leave convert_to_tensor and convert_to_numpy "
-                "out for an array"
-            ) from error
-        tensor = torch.from_numpy(scores)
-        return tensor if convert_to_tensor else list(tensor)
-    return scores if len(scores) else np.array([])

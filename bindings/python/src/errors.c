@@ -17,9 +17,9 @@ static PyObject *new_exception(PyObject *module, const char *name, const char *d
 int errors_create(module_state *state, PyObject *module) {
     PyObject *both = PyTuple_Pack(2, PyExc_TypeError, PyExc_ValueError);
     if (!both) return -1;
-    state->input_error =
-        new_exception(module, "InputError",
-                      "What was given is not what can be scored: pairs of str. A TypeError and a ValueError.", both);
+    state->input_error = new_exception(
+        module, "InputError",
+        "What was given is not what can be read: str, or pairs of them. A TypeError and a ValueError.", both);
     Py_DECREF(both);
     state->device_error = new_exception(
         module, "DeviceError",

@@ -1,4 +1,5 @@
-/* module.c - the extension module _crossenc: its functions, its exceptions, and the type Model (model.c).
+/* module.c - the extension module _crossenc: its functions, its exceptions, and the types Model (model.c) and Encoder
+ * (encoder.c).
  * Private to the package crossenc, whose Python files check arguments and have the documentation. */
 #include "extension.h"
 
@@ -65,20 +66,28 @@ static PyMethodDef functions[] = {
     {"convert", module_convert, METH_VARARGS, "convert(path, to, precision, threads, log): ce_convert."},
     {NULL, NULL, 0, NULL}};
 
+/* Adds what the state holds to the module, which takes a reference of its own. */
+static int add_type(PyObject *module, const char *name, PyObject *type) {
+    if (!type) return -1;
+    Py_INCREF(type);
+    if (PyModule_AddObject(module, name, type) == 0) return 0;
+    Py_DECREF(type);
+    return -1;
+}
+
 static int module_exec(PyObject *module) {
     module_state *state = PyModule_GetState(module);
     if (errors_create(state, module) < 0) return -1;
     state->model_type = model_type_create(module);
-    if (!state->model_type) return -1;
-    Py_INCREF(state->model_type);
-    if (PyModule_AddObject(module, "Model", state->model_type) == 0) return 0;
-    Py_DECREF(state->model_type);
-    return -1;
+    if (add_type(module, "Model", state->model_type) < 0) return -1;
+    state->encoder_type = encoder_type_create(module);
+    return add_type(module, "Encoder", state->encoder_type);
 }
 
 static int module_traverse(PyObject *module, visitproc visit, void *arg) {
     module_state *state = PyModule_GetState(module);
     Py_VISIT(state->model_type);
+    Py_VISIT(state->encoder_type);
     Py_VISIT(state->device_error);
     Py_VISIT(state->model_error);
     Py_VISIT(state->input_error);
@@ -88,6 +97,7 @@ static int module_traverse(PyObject *module, visitproc visit, void *arg) {
 static int module_clear(PyObject *module) {
     module_state *state = PyModule_GetState(module);
     Py_CLEAR(state->model_type);
+    Py_CLEAR(state->encoder_type);
     Py_CLEAR(state->device_error);
     Py_CLEAR(state->model_error);
     Py_CLEAR(state->input_error);

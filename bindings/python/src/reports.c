@@ -26,13 +26,16 @@ PyObject *health_report(const ce_health *h) {
                          (unsigned long long)h->memory_total);
 }
 
-/* The names of the labels; "replace", as a config may hold any bytes. */
+/* A str; "replace", as a config may hold any bytes. NULL gives an empty one. */
+static PyObject *string_of(const char *text) {
+    if (!text) text = "";
+    return PyUnicode_DecodeUTF8(text, (Py_ssize_t)strlen(text), "replace");
+}
+
 static PyObject *labels_of(const ce_model *model, size_t count) {
     PyObject *labels = PyList_New((Py_ssize_t)count);
     for (size_t i = 0; labels && i < count; i++) {
-        const char *name = ce_model_label(model, i);
-        if (!name) name = "";
-        PyObject *label = PyUnicode_DecodeUTF8(name, (Py_ssize_t)strlen(name), "replace");
+        PyObject *label = string_of(ce_model_label(model, i));
         if (!label || PyList_SetItem(labels, (Py_ssize_t)i, label) < 0) Py_CLEAR(labels);
     }
     return labels;
@@ -48,6 +51,34 @@ PyObject *model_description(const ce_model *model, const ce_model_info *i) {
         (Py_ssize_t)i->hidden_size, "layers", (Py_ssize_t)i->layers, "heads", (Py_ssize_t)i->heads, "intermediate_size",
         (Py_ssize_t)i->intermediate_size, "parameters", (unsigned long long)i->parameters, "activation",
         ce_activation_name(i->activation), "weight_dtype", i->weight_dtype, "labels", labels);
+}
+
+/* The named prompts, in their order. */
+static PyObject *prompts_of(const ce_encoder *encoder) {
+    const char *name, *text;
+    PyObject *prompts = PyDict_New();
+    for (size_t i = 0; prompts && ce_encoder_prompt_at(encoder, i, &name, &text); i++) {
+        PyObject *key = string_of(name), *value = string_of(text);
+        if (!key || !value || PyDict_SetItem(prompts, key, value) < 0) Py_CLEAR(prompts);
+        Py_XDECREF(key);
+        Py_XDECREF(value);
+    }
+    return prompts;
+}
+
+PyObject *encoder_description(const ce_encoder *encoder, const ce_encoder_info *i) {
+    PyObject *prompts = prompts_of(encoder);
+    if (!prompts) return NULL;
+    const char *similarity = i->similarity == CE_SIMILARITY_DEFAULT ? NULL : ce_similarity_name(i->similarity);
+    return Py_BuildValue(
+        "{s:s,s:s,s:s,s:s,s:n,s:n,s:n,s:n,s:n,s:n,s:n,s:n,s:n,s:K,s:N,s:N,s:z,s:N,s:N}", "architecture",
+        i->architecture, "tokenizer", i->tokenizer, "pooling", i->pooling, "weight_dtype", i->weight_dtype, "dimension",
+        (Py_ssize_t)i->dimension, "truncate_dim", (Py_ssize_t)i->truncate_dim, "max_length", (Py_ssize_t)i->max_length,
+        "max_positions", (Py_ssize_t)i->max_positions, "vocab_size", (Py_ssize_t)i->vocab_size, "hidden_size",
+        (Py_ssize_t)i->hidden_size, "layers", (Py_ssize_t)i->layers, "heads", (Py_ssize_t)i->heads, "intermediate_size",
+        (Py_ssize_t)i->intermediate_size, "parameters", (unsigned long long)i->parameters, "normalized",
+        PyBool_FromLong(i->normalized), "include_prompt", PyBool_FromLong(i->include_prompt), "similarity", similarity,
+        "default_prompt", i->default_prompt ? string_of(i->default_prompt) : Py_BuildValue(""), "prompts", prompts);
 }
 
 PyObject *device_description(const ce_device_info *i) {

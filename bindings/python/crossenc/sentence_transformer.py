@@ -1,0 +1,321 @@
+"""SentenceTransformer with the arguments, results and names of Sentence Transformers' class (6.2), on the C library."""
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from . import _crossenc, _inputs, _tensors
+from ._arguments import config_settings, count, read_options, refuse_modules_and_backends, renamed_arguments
+from ._model import PlacedModel
+from ._model_card import ModelCardData
+from ._models import find_model
+from ._progress import watched
+from ._prompts import Prompted
+from ._quantization import PRECISIONS, quantize_embeddings
+from ._similarity import SimilarityFunction
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+    from ._typing import Encode
+
+_EMBEDDING, _TOKENS = "sentence_embedding", "token_embeddings"
+
+
+def _encoding(function: Callable[..., Any]) -> Encode:
+    """A method that encodes: it takes old names of arguments, and is typed by what it is asked to return."""
+    return renamed_arguments(sentences="inputs")(function)
+
+
+class SentenceTransformer(Prompted, PlacedModel):
+    """Makes embeddings of texts, on the device that the constructor names.
+
+    model_name_or_path   a folder; or a name (_models.find_model): nothing is downloaded
+    device, place, threads
+                         as for CrossEncoder: when the constructor returns, the weights are there, verified
+    precision            "float32" (default), "bfloat16" or "int8": what the model computes in. model_kwargs={"dtype":
+                         ...} says the same; encode's precision is another matter
+    prompts, default_prompt_name, similarity_fn_name, truncate_dim, cache_folder, revision
+                         as in Sentence Transformers; what is not given is what the model's files say
+    trust_remote_code, local_files_only, token, model_card_data
+                         have no effect: no code of a model is run, and nothing is downloaded or written
+
+    What makes no sense here is refused with a sentence that names the alternative. docs/python.md has the differences.
+    """
+
+    default_huggingface_organization = "sentence-transformers"
+    model_type = "SentenceTransformer"
+    _kind = _crossenc.Encoder
+    _handle: _crossenc.Encoder
+
+    @renamed_arguments(tokenizer_kwargs="processor_kwargs")
+    def __init__(
+        self,
+        model_name_or_path: str | PathLike[str] | None = None,
+        *,
+        modules: Any = None,
+        device: Any = None,
+        prompts: dict[str, str] | None = None,
+        default_prompt_name: str | None = None,
+        cache_folder: str | PathLike[str] | None = None,
+        trust_remote_code: bool = False,
+        revision: str | None = None,
+        local_files_only: bool = False,
+        token: bool | str | None = None,
+        use_auth_token: bool | str | None = None,
+        model_kwargs: dict[str, Any] | None = None,
+        processor_kwargs: dict[str, Any] | None = None,
+        config_kwargs: dict[str, Any] | None = None,
+        model_card_data: Any = None,
+        backend: str = "torch",
+        similarity_fn_name: str | SimilarityFunction | None = None,
+        truncate_dim: int | None = None,
+        place: str = "eager",
+        precision: str | None = None,
+        threads: int | None = None,
+    ) -> None:
+        refuse_modules_and_backends(modules, backend)
+        _check_tokens(token, use_auth_token)
+        if model_name_or_path is None:
+            raise ValueError("there is no default SentenceTransformer: give the folder of one, or its name")
+        self.similarity_fn_name = similarity_fn_name
+        self.truncate_dim = truncate_dim
+        self.trust_remote_code = trust_remote_code
+        self.model_card_data = ModelCardData() if model_card_data is None else model_card_data
+        self._config_settings = config_settings(config_kwargs)
+        options = read_options(device, precision, None, None, threads, model_kwargs, processor_kwargs, config_kwargs)
+        path = find_model(model_name_or_path, self.default_huggingface_organization, cache_folder, revision)
+        self._open(path, options, place)
+        self._take_over(prompts, default_prompt_name)
+
+    def _take_over(self, prompts: dict[str, str] | None, default_prompt_name: str | None) -> None:
+        """What the model's files say, where the caller did not."""
+        saved = self._description
+        # Every model of the reference has these two, which keeps encode_query from the default prompt.
+        known = {"query": "", "document": "", **saved["prompts"]}
+        self._set_prompts(prompts, default_prompt_name, known, saved["default_prompt"])
+        if self._similarity_fn_name is None:
+            self.similarity_fn_name = saved["similarity"]
+        if self.truncate_dim is None and saved["truncate_dim"] < saved["dimension"]:
+            self.truncate_dim = saved["truncate_dim"]
+
+    # ---- embeddings
+
+    @_encoding
+    def encode(
+        self,
+        inputs: Any,
+        prompt_name: str | None = None,
+        prompt: str | None = None,
+        batch_size: int = 32,
+        show_progress_bar: bool | None = None,
+        output_value: str | None = _EMBEDDING,
+        precision: str | None = "float32",
+        convert_to_numpy: bool = True,
+        convert_to_tensor: bool = False,
+        device: Any = None,
+        normalize_embeddings: bool = False,
+        truncate_dim: int | None = None,
+        pool: Any = None,
+        chunk_size: int | None = None,
+        processing_kwargs: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Embeddings of texts, in their order: float32 [texts, dimension]; of one str, its own.
+
+        inputs                a list of str, an array of them, what can be iterated over, or one str
+        prompt, prompt_name   goes before each text
+        batch_size            must be positive, and changes nothing: the library batches by tokens
+        show_progress_bar     None shows it if the logger "crossenc" is at INFO or DEBUG
+        output_value          "token_embeddings": of each text what the transformer gave, [tokens, hidden size]; None:
+                              of each text a dictionary with that, the ids and the embedding. Both as tensors if the
+                              program has imported PyTorch or asks for tensors, else as arrays
+        precision             "int8", "uint8", "binary", "ubinary": as quantize_embeddings makes of the result
+        convert_to_tensor     a tensor, by importing PyTorch; with neither this nor convert_to_numpy, a list of tensors
+        device                moves the model there first, for good, as to() does; a list must name one device
+        pool, chunk_size      checked, and change nothing (start_multi_process_pool)
+        normalize_embeddings  scales each embedding to length 1, after truncation
+        truncate_dim          keeps the first values alone; None is the model's
+        """
+        _inputs.check_batch_size(batch_size)
+        _check_wishes(type(self).__name__, kwargs, output_value, precision)
+        texts, is_single = _inputs.as_texts(inputs)
+        text = _inputs.prompt_bytes(self._resolve_prompt(prompt, prompt_name))
+        dimension = count("truncate_dim", truncate_dim) or self.truncate_dim or self._description["dimension"]
+        self._before_call(device, pool, chunk_size, processing_kwargs)
+        if output_value == _EMBEDDING:
+            arguments = (texts, text, dimension, bool(normalize_embeddings))
+            raw = watched(self._handle.encode, arguments, len(texts), show_progress_bar, "text")
+            result = _tensors.convert(_embeddings(raw, len(texts), precision), convert_to_numpy, convert_to_tensor)
+        else:
+            arguments = (texts, text, dimension, False)
+            rows = watched(self._handle.encode_rows, arguments, len(texts), show_progress_bar, "text")
+            are_tensors = convert_to_tensor or not convert_to_numpy or _tensors.is_loaded()
+            result = self._unpack(rows, output_value, precision, are_tensors)
+        return result[0] if is_single else result
+
+    def _unpack(
+        self, rows: list[tuple[Any, ...]], output_value: str | None, precision: str | None, are_tensors: bool
+    ) -> list[Any]:
+        """Rows of encode_rows, in the order of the texts, as the tokens' embeddings or as dictionaries."""
+        hidden = self._description["hidden_size"]
+        items = [_features(row, hidden) for row in sorted(rows)]
+        if output_value == _TOKENS and precision not in (None, "float32"):
+            smaller: list[Any] = quantize_embeddings([item[_TOKENS] for item in items], str(precision))
+            return smaller
+        if are_tensors:
+            items = [{name: _tensors.from_array(array) for name, array in item.items()} for item in items]
+        return items if output_value is None else [item[_TOKENS] for item in items]
+
+    @_encoding
+    def encode_query(
+        self, inputs: Any, prompt_name: str | None = None, prompt: str | None = None, *args: Any, **kwargs: Any
+    ) -> Any:
+        """As encode, with the prompt named "query" unless another one is asked for."""
+        if prompt_name is None and prompt is None and "query" in self.prompts:
+            prompt_name = "query"
+        return self.encode(inputs, prompt_name, prompt, *args, **kwargs)
+
+    @_encoding
+    def encode_document(
+        self, inputs: Any, prompt_name: str | None = None, prompt: str | None = None, *args: Any, **kwargs: Any
+    ) -> Any:
+        """As encode, with the prompt named "document", "passage" or "corpus" unless another one is asked for."""
+        if prompt_name is None and prompt is None:
+            prompt_name = next((name for name in ("document", "passage", "corpus") if name in self.prompts), None)
+        return self.encode(inputs, prompt_name, prompt, *args, **kwargs)
+
+    def is_singular_input(self, inputs: Any) -> bool:
+        """Whether encode takes the inputs for one text."""
+        return isinstance(inputs, str)
+
+    # ---- how alike they are
+
+    def similarity(self, embeddings1: Any, embeddings2: Any) -> Any:
+        """How alike all of two sets of embeddings are, by similarity_fn_name: [first, second]. A tensor if tensors were
+        given or the program has imported PyTorch, else an array."""
+        return SimilarityFunction.to_similarity_fn(self.similarity_fn_name)(embeddings1, embeddings2)
+
+    def similarity_pairwise(self, embeddings1: Any, embeddings2: Any) -> Any:
+        """How alike embeddings1[i] and embeddings2[i] are: [embeddings]; else as similarity."""
+        return SimilarityFunction.to_similarity_pairwise_fn(self.similarity_fn_name)(embeddings1, embeddings2)
+
+    @property
+    def similarity_fn_name(self) -> str:
+        """"cosine", "dot", "euclidean" or "manhattan". Settable; None is "cosine"."""
+        return self._similarity_fn_name or "cosine"
+
+    @similarity_fn_name.setter
+    def similarity_fn_name(self, value: str | SimilarityFunction | None) -> None:
+        name = getattr(value, "value", value)
+        known = tuple(SimilarityFunction.possible_values())
+        if name is not None and name not in known:
+            raise ValueError(f"{type(self).__name__} only supports similarity_fn_name in {known}, got {name!r}.")
+        self._similarity_fn_name: str | None = name
+
+    # ---- properties
+
+    @property
+    def truncate_dim(self) -> int | None:
+        """How many values of an embedding are kept; None is all. Settable."""
+        return self._truncate_dim
+
+    @truncate_dim.setter
+    def truncate_dim(self, value: int | None) -> None:
+        self._truncate_dim = count("truncate_dim", value) or None
+
+    @contextmanager
+    def truncate_embeddings(self, truncate_dim: int | None) -> Iterator[None]:
+        """Within the with block, embeddings keep so many values."""
+        before = self.truncate_dim
+        self.truncate_dim = truncate_dim
+        try:
+            yield
+        finally:
+            self.truncate_dim = before
+
+    def truncate_sentence_embeddings(self, truncate_dim: int | None) -> Any:
+        _warn_renamed("truncate_sentence_embeddings", "truncate_embeddings")
+        return self.truncate_embeddings(truncate_dim)
+
+    def get_embedding_dimension(self) -> int:
+        """Values of an embedding that encode returns."""
+        dimension = int(self._description["dimension"])
+        return dimension if self.truncate_dim is None else min(dimension, self.truncate_dim)
+
+    def get_sentence_embedding_dimension(self) -> int:
+        _warn_renamed("get_sentence_embedding_dimension", "get_embedding_dimension")
+        return self.get_embedding_dimension()
+
+    def set_pooling_include_prompt(self, include_prompt: bool) -> None:
+        """Whether the tokens of a prompt count in pooling, which is for the model's files to say."""
+        if bool(include_prompt) != self._description["include_prompt"]:
+            raise NotImplementedError(
+                f"include_prompt is {not include_prompt} in this model: copy its folder (path), and write "
+                f'"include_prompt": {str(bool(include_prompt)).lower()} into the config.json of its pooling'
+            )
+
+    def __repr__(self) -> str:
+        try:
+            where = self.placement
+        except (ValueError, RuntimeError) as error:
+            return f"SentenceTransformer({self._path!r}: {error})"
+        return (
+            f"SentenceTransformer({self._path!r}, device={where.device!r}, state={where.state!r}, "
+            f"precision={where.precision!r}, dimension={self.get_embedding_dimension()}, "
+            f"max_seq_length={self.max_seq_length})"
+        )
+
+
+def _embeddings(raw: bytearray, texts: int, precision: str | None) -> np.ndarray:
+    values = np.frombuffer(raw, np.float32)
+    if texts == 0 or precision in (None, "float32"):
+        return values.reshape(texts, -1) if texts else values
+    smaller: np.ndarray = quantize_embeddings(values.reshape(texts, -1), str(precision))
+    return smaller
+
+
+def _features(row: tuple[Any, ...], hidden: int) -> dict[str, np.ndarray]:
+    """What the reference's modules have of a text in the end."""
+    _, ids, type_ids, tokens, embedding = row
+    ids = np.frombuffer(ids, np.int32).astype(np.int64)
+    return {
+        "input_ids": ids,
+        "token_type_ids": np.frombuffer(type_ids, np.int32).astype(np.int64),
+        "attention_mask": np.ones_like(ids),
+        _TOKENS: np.frombuffer(tokens, np.float32).reshape(len(ids), hidden),
+        _EMBEDDING: np.frombuffer(embedding, np.float32),
+    }
+
+
+def _check_tokens(token: Any, use_auth_token: Any) -> None:
+    if use_auth_token is None:
+        return
+    warnings.warn(
+        "The `use_auth_token` argument is deprecated and has no effect, as `token` has none: nothing is downloaded.",
+        category=FutureWarning, stacklevel=4,
+    )
+    if token is not None:
+        raise ValueError("Both `token` and `use_auth_token` are specified. Please only specify the `token` argument.")
+
+
+def _check_wishes(name: str, kwargs: dict[str, Any], output_value: Any, precision: Any) -> None:
+    unknown = sorted(set(kwargs) - {"task"})  # which chooses among modules of the reference that are not here
+    if unknown:
+        raise ValueError(f"{name}.encode() has keyword arguments that this model does not use: {unknown}.")
+    if precision is not None and precision not in PRECISIONS:
+        raise ValueError(f"Precision {precision!r} is not supported, must be one of {PRECISIONS}")
+    if output_value not in (_EMBEDDING, _TOKENS, None):
+        raise ValueError(f"output_value {output_value!r} is none of {_EMBEDDING!r}, {_TOKENS!r} and None")
+    if output_value is None and precision not in (None, "float32"):
+        raise ValueError(f"precision={precision!r} is for embeddings: with output_value=None everything is float32")
+
+
+def _warn_renamed(old: str, new: str) -> None:
+    warnings.warn(
+        f"The `{old}` method has been renamed to `{new}`.", category=FutureWarning, stacklevel=3,
+    )
