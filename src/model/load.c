@@ -145,13 +145,15 @@ static ce_status make_network(ce_model *model, const cei_checkpoint *checkpoint,
         first_only = first_only && cei_head_reads_first(&head);
     }
     if (status == CE_OK)
-        status =
-            architecture->create(&model->config, checkpoint, first_only, &blueprint->plan, &blueprint->network, error);
+        status = architecture->create(architecture, &model->config, checkpoint, first_only, &blueprint->plan,
+                                      &blueprint->network, error);
     if (status != CE_OK) return status;
-    blueprint->network->architecture = architecture;
-    if (!model->bi_encoder) return architecture->classify(&model->config, &blueprint->plan, blueprint->network, error);
-    blueprint->network->head = head;
-    return cei_modules_plan(&model->modules, &blueprint->plan, &blueprint->network->head, error);
+    cei_network *network = blueprint->network;
+    if (!model->bi_encoder)
+        return cei_head_classify(&network->head, &blueprint->plan, network->hidden, &architecture->head,
+                                 model->config.num_labels, error);
+    network->head = head;
+    return cei_modules_plan(&model->modules, &blueprint->plan, &network->head, error);
 }
 
 static ce_status describe_weights(ce_model *model, const cei_checkpoint *checkpoint, ce_error *error) {
