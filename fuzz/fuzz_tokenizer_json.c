@@ -20,7 +20,7 @@ static void use(const cei_tokenizer *tokenizer) {
     cei_tokenizer_join(tokenizer, buffer.ids, kept, buffer.ids, kept, ids, types);
     for (size_t i = 0; i < total; i++) {
         fuzz_require(ids[i] >= 0 && (size_t)ids[i] < cei_tokenizer_vocab_size(tokenizer));
-        fuzz_require(types[i] >= 0 && (size_t)types[i] < cei_tokenizer_type_count(tokenizer));
+        fuzz_require(types[i] >= 0 && (size_t)types[i] < cei_tokenizer_pair_types(tokenizer));
     }
     cei_token_buffer_free(&buffer);
 }

@@ -31,8 +31,9 @@ CE_API const char *ce_similarity_name(ce_similarity similarity);
 
 /* Loads the folder of a bi-encoder and places it.
  *
- * path     a folder as Sentence Transformers saves it (modules.json and what it names), or a transformer alone, which
- *          gets mean pooling, as in the reference, and a warning
+ * path     a folder as Sentence Transformers saves it (modules.json and what it names), or a transformer alone, or one
+ *          that was saved as another kind of model (a CrossEncoder): both get mean pooling, as in the reference, and a
+ *          warning
  * options  as for ce_model_load; NULL is all defaults. num_labels and activation must be 0. max_length 0 is the
  *          folder's max_seq_length, else the smaller of the tokenizer's and the model's
  * encoder  receives the encoder; NULL on failure
@@ -126,9 +127,10 @@ typedef struct ce_encode_options {
  * embeddings  [count, dimension], row-major, in input order, where dimension is truncate_dim or the encoder's,
  * whichever is less; may be NULL if options->each is set. On failure its content is unspecified
  *
- * Texts longer than max_length lose tokens at the end, and are counted in the report; the first call that cuts some is
- * also logged. An embedding of zeros stays one when it is normalized, as in the reference.
- * Errors: CE_ERR_ARGUMENT, CE_ERR_TEXT, CE_ERR_MEMORY, CE_ERR_CANCELLED, CE_ERR_DEVICE_*. Thread-safe. */
+ * Texts longer than max_length lose tokens at the end, and are counted in the report; the first one of a call is also
+ * logged. An embedding of zeros stays one when it is normalized, as in the reference.
+ * Errors: CE_ERR_ARGUMENT, CE_ERR_TEXT, CE_ERR_MEMORY, CE_ERR_CANCELLED, CE_ERR_DEVICE_*; of a deferred encoder also
+ * those of placing it. Thread-safe. */
 CE_API ce_status ce_encode(ce_encoder *encoder, const ce_text *texts, size_t count, const ce_encode_options *options,
                            float *embeddings, ce_error *error);
 

@@ -13,16 +13,16 @@ typedef struct cei_architecture {
     const char *model_type; /* as in config.json's model_type: "bert" */
     const char *encoder;    /* as in its architectures: the encoder alone, "BertModel" */
     const char *classifier; /* with its classification head: "BertForSequenceClassification" */
-    unsigned ops;           /* bit 1 << cei_op for each operation that encode calls */
+    unsigned ops;           /* bit 1 << cei_op for each operation that encode calls, but for GATHER of first tokens */
+    cei_two_dense head;     /* its classification head */
+    const void *form;       /* what its create has to know beside the config */
 
-    /* Checks the config and declares the encoder's weights. first_only: nothing will read the states of other tokens
-     * than the first, unless a run asks for them. The checkpoint is for names that differ between writers; values are
-     * not read. *network is freed by cei_free. Errors: MODEL, UNSUPPORTED, MEMORY. */
-    ce_status (*create)(const cei_config *config, const cei_checkpoint *checkpoint, bool first_only, cei_plan *plan,
-                        cei_network **network, ce_error *error);
-
-    /* Declares the weights of its own classification head, and gives it to the network. Errors: as create. */
-    ce_status (*classify)(const cei_config *config, cei_plan *plan, cei_network *network, ce_error *error);
+    /* Checks the config and declares the encoder's weights. first_only: every sequence will have a token, and nothing
+     * will read the states of others than the first, unless a run asks for them. The checkpoint is for names that
+     * differ between writers; values are not read. *network is freed by cei_free. Errors: MODEL, UNSUPPORTED, MEMORY.
+     */
+    ce_status (*create)(const struct cei_architecture *self, const cei_config *config, const cei_checkpoint *checkpoint,
+                        bool first_only, cei_plan *plan, cei_network **network, ce_error *error);
 
     /* Bytes of device workspace that encode needs for so many tokens and sequences; 0 on overflow. */
     size_t (*workspace)(const cei_network *network, size_t tokens, size_t sequences);

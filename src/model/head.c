@@ -72,10 +72,10 @@ bool cei_head_reads_first(const cei_head *head) {
     return head->pooling_count == 1 && head->poolings[0] == CEI_POOL_FIRST && head->includes_prompt;
 }
 
-unsigned cei_head_ops(const cei_head *head) {
+unsigned cei_head_ops(const cei_head *head, bool first_only) {
     static const cei_op ops[] = {
         [CEI_HEAD_DENSE] = CEI_OP_LINEAR, [CEI_HEAD_NORM] = CEI_OP_NORM, [CEI_HEAD_NORMALIZE] = CEI_OP_NORMALIZE};
-    unsigned all = cei_head_reads_first(head) ? 0 : 1u << CEI_OP_POOL;
+    unsigned all = 1u << (first_only ? CEI_OP_GATHER : CEI_OP_POOL);
     for (size_t i = 0; i < head->layer_count; i++) all |= 1u << ops[head->layers[i].kind];
     return all;
 }
@@ -115,6 +115,14 @@ static ce_status pool(const cei_head *head, const cei_states *states, size_t ski
     return status;
 }
 
+/* The first tokens, taken as an encoder takes them that leaves no others: a network has one way to them, which the
+ * device has been asked for and which the self-test has run. */
+static ce_status gather(const cei_head *head, const cei_states *states, cei_stream *stream, cei_slice to,
+                        ce_error *error) {
+    const cei_gather_args args = {states->sequences, head->hidden, states->at, states->offsets, to};
+    return cei_gather(stream, &args, error);
+}
+
 static ce_status run_layer(const cei_head_layer *layer, const cei_weight *weights, size_t rows, cei_stream *stream,
                            cei_slice x, cei_slice out, ce_error *error) {
     const cei_weight *weight = &weights[layer->weight], *bias = &weights[layer->bias];
@@ -141,7 +149,8 @@ ce_status cei_head_run(const cei_head *head, const cei_weight *weights, const ce
     ce_status status = CE_OK;
     *values = states->at;
     if (!states->first_only) {
-        status = pool(head, states, skipped, stream, out, error);
+        status =
+            states->gather ? gather(head, states, stream, out, error) : pool(head, states, skipped, stream, out, error);
         *values = out;
         out = next;
         next = *values;

@@ -61,8 +61,8 @@ ce_status cei_head_classify(cei_head *head, cei_plan *plan, size_t hidden, const
 /* Does it read nothing but the state of each sequence's first token? */
 bool cei_head_reads_first(const cei_head *head);
 
-/* 1 << cei_op for each operation that it calls. */
-unsigned cei_head_ops(const cei_head *head);
+/* 1 << cei_op for each operation that it calls in a network that is first_only, or is not. */
+unsigned cei_head_ops(const cei_head *head, bool first_only);
 
 /* Bytes of device workspace for so many sequences; 0 on overflow. */
 size_t cei_head_workspace(const cei_head *head, size_t sequences);
@@ -72,7 +72,8 @@ typedef struct cei_states {
     cei_slice at;      /* [tokens, hidden], or [sequences, hidden] of the first tokens alone */
     cei_slice offsets; /* int32 [sequences + 1] */
     size_t tokens, sequences;
-    bool first_only;
+    bool first_only; /* of the first tokens alone */
+    bool gather;     /* of all, and the head reads the first ones alone */
 } cei_states;
 
 /* Runs the head. skipped is how many tokens of each sequence pooling leaves out; workspace has cei_head_workspace bytes

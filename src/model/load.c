@@ -56,9 +56,12 @@ static ce_status set_max_length(ce_model *model, size_t asked, ce_error *error) 
     if (length > positions)
         return cei_fail(error, CE_ERR_ARGUMENT, "max_length is %zu, and the model has only %zu positions", length,
                         positions);
-    if (length < specials)
+    if (length < specials && asked)
         return cei_fail(error, CE_ERR_ARGUMENT, "max_length is %zu, and the special tokens of a %s alone are %zu",
                         length, model->bi_encoder ? "text" : "pair", specials);
+    if (length < specials)
+        return cei_fail(error, CE_ERR_MODEL, "%s: its limit is %zu tokens, and the special ones of a %s alone are %zu",
+                        model->path, length, model->bi_encoder ? "text" : "pair", specials);
     blueprint->max_length = length;
     return CE_OK;
 }
@@ -81,15 +84,17 @@ static ce_status set_batch(ce_model *model, size_t asked, ce_error *error) {
 
 /* Every id that the tokenizer can give must have a row in the embedding tables. */
 static ce_status check_vocabulary(const ce_model *model, ce_error *error) {
+    size_t types =
+        model->bi_encoder ? cei_tokenizer_single_types(model->tokenizer) : cei_tokenizer_pair_types(model->tokenizer);
     size_t tokens = cei_tokenizer_vocab_size(model->tokenizer), rows = model->config.vocab_size;
     if (tokens > rows)
         return cei_fail(error, CE_ERR_MODEL, "%s: the tokenizer has ids up to %zu, and the model's vocab_size is %zu",
                         model->path, tokens - 1, rows);
-    const size_t types = model->blueprint.network->types;
-    if (types && cei_tokenizer_type_count(model->tokenizer) > types)
+    const size_t rows_of_types = model->blueprint.network->types;
+    if (rows_of_types && types > rows_of_types)
         return cei_fail(error, CE_ERR_MODEL,
                         "%s: the tokenizer tells %zu token types apart, and the model's type_vocab_size is %zu",
-                        model->path, cei_tokenizer_type_count(model->tokenizer), types);
+                        model->path, types, rows_of_types);
     return CE_OK;
 }
 
@@ -132,21 +137,23 @@ static ce_status make_network(ce_model *model, const cei_checkpoint *checkpoint,
     const cei_architecture *architecture = NULL;
     cei_blueprint *blueprint = &model->blueprint;
     cei_head head = {0};
-    bool first_only = true; /* as all classification heads of one token are */
+    bool first_only = specials_of(model) > 0; /* else a text without tokens has no first one */
     ce_status status = model->bi_encoder ? cei_architecture_find_encoder(&model->config, &architecture, error)
                                          : cei_architecture_find(&model->config, &architecture, error);
     if (status == CE_OK && model->bi_encoder) {
         head = cei_modules_pool(&model->modules, model->config.hidden_size);
-        first_only = cei_head_reads_first(&head);
+        first_only = first_only && cei_head_reads_first(&head);
     }
     if (status == CE_OK)
-        status =
-            architecture->create(&model->config, checkpoint, first_only, &blueprint->plan, &blueprint->network, error);
+        status = architecture->create(architecture, &model->config, checkpoint, first_only, &blueprint->plan,
+                                      &blueprint->network, error);
     if (status != CE_OK) return status;
-    blueprint->network->architecture = architecture;
-    if (!model->bi_encoder) return architecture->classify(&model->config, &blueprint->plan, blueprint->network, error);
-    blueprint->network->head = head;
-    return cei_modules_plan(&model->modules, &blueprint->plan, &blueprint->network->head, error);
+    cei_network *network = blueprint->network;
+    if (!model->bi_encoder)
+        return cei_head_classify(&network->head, &blueprint->plan, network->hidden, &architecture->head,
+                                 model->config.num_labels, error);
+    network->head = head;
+    return cei_modules_plan(&model->modules, &blueprint->plan, &network->head, error);
 }
 
 static ce_status describe_weights(ce_model *model, const cei_checkpoint *checkpoint, ce_error *error) {
@@ -188,8 +195,8 @@ static ce_status read_files(ce_model *model, const ce_load_options *options, ce_
     if (status == CE_OK) status = cei_config_load(folder, &model->blueprint.log, &model->config, error);
     if (status == CE_OK && options->num_labels)
         status = cei_config_set_labels(&model->config, options->num_labels, error);
-    if (status == CE_OK) status = plan_weights(model, error);
     if (status == CE_OK) status = cei_tokenizer_load(folder, &model->tokenizer, error);
+    if (status == CE_OK) status = plan_weights(model, error);
     if (status == CE_OK && model->modules.lowercase) status = cei_tokenizer_lowercase(model->tokenizer, error);
     if (status == CE_OK) status = check_vocabulary(model, error);
     if (status == CE_OK) status = set_max_length(model, options->max_length, error);

@@ -101,6 +101,8 @@ static ce_status add_named_pooling(const reader *in, const json_file *file, cons
 
 static ce_status read_pooling_names(const reader *in, const json_file *file, const json_t *mode) {
     if (!json_is_array(mode)) return add_named_pooling(in, file, mode);
+    if (json_array_size(mode) == 0)
+        return cei_fail(in->error, CE_ERR_FORMAT, "%s: \"pooling_mode\" names no mode", file->path);
     const json_t *value;
     size_t i;
     json_array_foreach(mode, i, value) {
@@ -172,6 +174,13 @@ static ce_status read_dense(const reader *in, const json_file *file, cei_module 
     return status;
 }
 
+static ce_status read_norm(const reader *in, const json_file *file, cei_module *layer) {
+    ce_status status = cei_json_size(file->root, "dimension", 1, MAX_SIZE, file->path, &layer->in, in->error);
+    if (status == CE_OK && !layer->in)
+        status = cei_fail(in->error, CE_ERR_FORMAT, "%s: \"dimension\" is missing", file->path);
+    return status;
+}
+
 static ce_status read_layer(const reader *in, cei_head_kind kind, const char *folder) {
     json_file file;
     cei_module layer = {.kind = kind};
@@ -182,8 +191,7 @@ static ce_status read_layer(const reader *in, cei_head_kind kind, const char *fo
     if (status == CE_OK && !file.root && kind != CEI_HEAD_NORMALIZE)
         status = cei_fail(in->error, CE_ERR_NOT_FOUND, "%s is not there, and modules.json names it", file.path);
     if (status == CE_OK && kind == CEI_HEAD_DENSE) status = read_dense(in, &file, &layer);
-    if (status == CE_OK && kind == CEI_HEAD_NORM)
-        status = cei_json_size(file.root, "dimension", 1, MAX_SIZE, file.path, &layer.in, in->error);
+    if (status == CE_OK && kind == CEI_HEAD_NORM) status = read_norm(in, &file, &layer);
     if (status == CE_OK) status = copy_text(in, folder, &layer.folder);
     if (status == CE_OK && !cei_grow(&layers, &in->to->layer_capacity, in->to->layer_count + 1, sizeof layer)) {
         cei_free(layer.folder);
@@ -284,16 +292,16 @@ static ce_status load_list(const reader *in, json_file *file) {
     ce_status status = cei_read_file(file->path, max_file_bytes, &data, &size, in->error);
     if (status == CE_OK) status = cei_json_parse(data, size, file->path, &file->root, in->error);
     cei_free(data);
-    if (status != CE_OK) return status;
-    if (json_is_array(file->root) && json_array_size(file->root) >= 2 && json_array_size(file->root) <= MOST_MODULES)
-        return CE_OK;
-    return cei_fail(in->error, CE_ERR_FORMAT, "%s must hold an array of 2 to %d modules, and holds %s", file->path,
-                    MOST_MODULES, json_is_array(file->root) ? "another number" : cei_json_type(file->root));
+    return status;
 }
 
 static ce_status read_modules(const reader *in, const json_file *file) {
+    const size_t count = json_array_size(file->root);
     const json_t *module;
     size_t i;
+    if (count < 2 || count > MOST_MODULES)
+        return cei_fail(in->error, CE_ERR_FORMAT, "%s must hold an array of 2 to %d modules, and holds %s", file->path,
+                        MOST_MODULES, json_is_array(file->root) ? "another number" : cei_json_type(file->root));
     json_array_foreach(file->root, i, module) {
         if (!json_is_object(module))
             return cei_fail(in->error, CE_ERR_FORMAT, "%s: module %zu must be an object, and is %s", file->path, i,
@@ -304,11 +312,11 @@ static ce_status read_modules(const reader *in, const json_file *file) {
     return CE_OK;
 }
 
-/* A transformer alone. */
+/* A transformer alone. Its sentence_bert_config.json is another kind's, if it has one, and is not read: as in the
+ * reference. */
 static ce_status read_plain(const reader *in) {
     add_pooling(in->to, &poolings[MEAN]);
-    ce_status status = copy_text(in, "", &in->to->transformer);
-    return status == CE_OK ? read_transformer(in, "") : status;
+    return copy_text(in, "", &in->to->transformer);
 }
 
 /* ---- config_sentence_transformers.json ----------------------------------------------------------------------- */
@@ -322,12 +330,14 @@ static ce_status read_prompts(const reader *in, const json_file *file) {
     in->to->prompts = cei_alloc_zeroed(json_object_size(prompts), sizeof *in->to->prompts);
     if (!in->to->prompts) return cei_fail_memory(in->error, "prompts", 0);
     const char *name;
+    size_t length;
     const json_t *value;
-    json_object_foreach((json_t *)(uintptr_t)prompts, name, value) {
-        const char *text = NULL;
+    json_object_keylen_foreach((json_t *)(uintptr_t)prompts, name, length, value) {
+        const char *text = ""; /* of null too */
+        if (strlen(name) != length)
+            return cei_fail(in->error, CE_ERR_FORMAT, "%s: the name of a prompt has a NUL in it", file->path);
         ce_status status = cei_json_string(prompts, name, file->path, &text, in->error);
         if (status != CE_OK) return status;
-        if (!text) continue;
         cei_prompt *prompt = &in->to->prompts[in->to->prompt_count++];
         status = copy_text(in, name, &prompt->name);
         if (status == CE_OK) status = copy_text(in, text, &prompt->text);
@@ -336,12 +346,16 @@ static ce_status read_prompts(const reader *in, const json_file *file) {
     return CE_OK;
 }
 
+/* The reference gives these names to the empty text where a folder doesn't say more. */
+static bool is_given(const char *name) { return strcmp(name, "query") == 0 || strcmp(name, "document") == 0; }
+
 static ce_status read_default_prompt(const reader *in, const json_file *file) {
     const char *name = NULL;
     ce_status status = cei_json_string(file->root, "default_prompt_name", file->path, &name, in->error);
     if (status != CE_OK || !name) return status;
     for (size_t i = 0; i < in->to->prompt_count; i++)
         if (strcmp(in->to->prompts[i].name, name) == 0) return copy_text(in, name, &in->to->default_prompt);
+    if (is_given(name)) return CE_OK;
     return cei_fail(in->error, CE_ERR_MODEL, "%s: the default prompt \"%.96s\" is not among its prompts", file->path,
                     name);
 }

@@ -27,7 +27,7 @@ typedef struct cei_modules {
     cei_pooling poolings[CEI_POOL_COUNT];
     size_t pooling_count;
     bool includes_prompt;
-    char pooling[96]; /* their names: "cls, mean" */
+    char pooling[136]; /* their names: "cls, mean"; room for the longest one so many times */
     cei_module *layers;
     size_t layer_count, layer_capacity;
     size_t max_length;   /* max_seq_length; 0 if it is not written */
@@ -40,8 +40,10 @@ typedef struct cei_modules {
 } cei_modules;
 
 /* Reads the folder of a bi-encoder. One without modules.json is a transformer that gets mean pooling, and so is one
- * that was saved as another kind of model (a CrossEncoder); both are warned of, as in the reference. Errors: NOT_FOUND,
- * IO, FORMAT, MODEL (modules that contradict each other), UNSUPPORTED (a module or a setting, by name), MEMORY. */
+ * that was saved as another kind of model (a CrossEncoder); both are warned of, as in the reference, and have no other
+ * settings. A default prompt "query" or "document" that is not among the prompts is none: the reference gives these
+ * names to the empty text. Errors: NOT_FOUND, IO, FORMAT, MODEL (modules that contradict each other), UNSUPPORTED (a
+ * module or a setting, by name), MEMORY. */
 ce_status cei_modules_load(const char *folder, const cei_log *log, cei_modules *modules, ce_error *error);
 
 void cei_modules_free(cei_modules *modules); /* zeroed is fine */

@@ -12,7 +12,7 @@ size_t cei_network_workspace(const cei_network *network, size_t tokens, size_t s
 }
 
 unsigned cei_network_ops(const cei_network *network) {
-    return network->architecture->ops | cei_head_ops(&network->head);
+    return network->architecture->ops | cei_head_ops(&network->head, network->first_only);
 }
 
 size_t cei_network_widest(const cei_network *network) {
@@ -26,6 +26,7 @@ ce_status cei_network_run(const cei_run *run, ce_error *error) {
     cei_states states = {.tokens = batch->tokens, .sequences = batch->sequences};
     cei_slice values = {0};
     ce_status status = network->architecture->encode(run, &states, error);
+    states.gather = network->first_only && !states.first_only;
     if (status == CE_OK)
         status = cei_head_run(&network->head, run->weights, &states, batch->prompt, run->stream,
                               (cei_slice){run->workspace, behind}, &values, error);

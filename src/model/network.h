@@ -22,7 +22,7 @@ typedef struct cei_network {
     size_t types;           /* token types that there are embeddings of; 0 if it reads none */
     size_t positions;       /* that a sequence may have */
     int32_t padding_id;     /* where positions begin behind it; -1 where they begin at 0 */
-    bool first_only;        /* the head reads the first token of each sequence alone */
+    bool first_only;        /* the head reads the first token of each sequence alone, and each has one */
     cei_head head;
 } cei_network;
 

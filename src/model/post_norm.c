@@ -195,9 +195,9 @@ static ce_status set_positions(const cei_config *config, const cei_post_norm_for
     return CE_OK;
 }
 
-ce_status cei_post_norm_create(const cei_config *config, const cei_checkpoint *checkpoint,
-                               const cei_post_norm_form *form, bool first_only, cei_plan *plan, cei_network **network,
-                               ce_error *error) {
+ce_status cei_post_norm_create(const cei_architecture *self, const cei_config *config, const cei_checkpoint *checkpoint,
+                               bool first_only, cei_plan *plan, cei_network **network, ce_error *error) {
+    const cei_post_norm_form *form = self->form;
     *network = NULL;
     ce_status status = check_config(config, form, error);
     if (status == CE_OK) status = check_layers(config, checkpoint, error);
@@ -215,6 +215,7 @@ ce_status cei_post_norm_create(const cei_config *config, const cei_checkpoint *c
     net->embedding = form->projects && config->embedding_size ? config->embedding_size : config->hidden_size;
     net->has_types = form->has_types;
     net->base.types = form->has_types ? config->type_vocab_size : 0;
+    net->base.architecture = self;
     net->base.hidden = config->hidden_size;
     net->base.first_only = first_only;
     net->base.head_size = config->hidden_size / net->heads;

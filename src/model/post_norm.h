@@ -30,16 +30,13 @@ typedef struct cei_post_norm_form {
             "output.LayerNorm"                                                                            \
     }
 
-/* As cei_architecture's create. */
-ce_status cei_post_norm_create(const cei_config *config, const cei_checkpoint *checkpoint,
-                               const cei_post_norm_form *form, bool first_only, cei_plan *plan, cei_network **network,
-                               ce_error *error);
-
+/* As cei_architecture's functions; self->form is a cei_post_norm_form. */
+ce_status cei_post_norm_create(const cei_architecture *self, const cei_config *config, const cei_checkpoint *checkpoint,
+                               bool first_only, cei_plan *plan, cei_network **network, ce_error *error);
 size_t cei_post_norm_workspace(const cei_network *network, size_t tokens, size_t sequences);
 ce_status cei_post_norm_encode(const cei_run *run, cei_states *states, ce_error *error);
 
 /* The operations that encode calls, for cei_architecture's ops. */
-#define CEI_POST_NORM_OPS \
-    (1u << CEI_OP_EMBED | 1u << CEI_OP_NORM | 1u << CEI_OP_LINEAR | 1u << CEI_OP_ATTENTION | 1u << CEI_OP_GATHER)
+#define CEI_POST_NORM_OPS (1u << CEI_OP_EMBED | 1u << CEI_OP_NORM | 1u << CEI_OP_LINEAR | 1u << CEI_OP_ATTENTION)
 
 #endif

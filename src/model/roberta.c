@@ -7,23 +7,14 @@
 static const cei_post_norm_form form = {
     .prefix = "roberta.", .names = CEI_BERT_NAMES, .has_types = true, .skips_padding = true, .padding_id = 1};
 
-static ce_status create(const cei_config *config, const cei_checkpoint *checkpoint, bool first_only, cei_plan *plan,
-                        cei_network **network, ce_error *error) {
-    return cei_post_norm_create(config, checkpoint, &form, first_only, plan, network, error);
-}
-
-static ce_status classify(const cei_config *config, cei_plan *plan, cei_network *network, ce_error *error) {
-    static const cei_two_dense names = {"classifier.dense", CEI_FN_TANH, "classifier.out_proj"};
-    return cei_head_classify(&network->head, plan, network->hidden, &names, config->num_labels, error);
-}
-
 const cei_architecture cei_roberta = {
     .model_type = "roberta",
     .encoder = "RobertaModel",
     .classifier = "RobertaForSequenceClassification",
     .ops = CEI_POST_NORM_OPS,
-    .create = create,
-    .classify = classify,
+    .head = {"classifier.dense", CEI_FN_TANH, "classifier.out_proj"},
+    .form = &form,
+    .create = cei_post_norm_create,
     .workspace = cei_post_norm_workspace,
     .encode = cei_post_norm_encode,
 };
@@ -33,8 +24,9 @@ const cei_architecture cei_xlm_roberta = {
     .encoder = "XLMRobertaModel",
     .classifier = "XLMRobertaForSequenceClassification",
     .ops = CEI_POST_NORM_OPS,
-    .create = create,
-    .classify = classify,
+    .head = {"classifier.dense", CEI_FN_TANH, "classifier.out_proj"},
+    .form = &form,
+    .create = cei_post_norm_create,
     .workspace = cei_post_norm_workspace,
     .encode = cei_post_norm_encode,
 };
@@ -44,8 +36,9 @@ const cei_architecture cei_camembert = {
     .encoder = "CamembertModel",
     .classifier = "CamembertForSequenceClassification",
     .ops = CEI_POST_NORM_OPS,
-    .create = create,
-    .classify = classify,
+    .head = {"classifier.dense", CEI_FN_TANH, "classifier.out_proj"},
+    .form = &form,
+    .create = cei_post_norm_create,
     .workspace = cei_post_norm_workspace,
     .encode = cei_post_norm_encode,
 };

@@ -57,17 +57,18 @@ static ce_status tokenize_text(const cei_job *job, size_t index, cei_lane_text *
 }
 
 /* The tokens of the prompt, which pooling may leave out: as the reference counts them, those of the prompt alone,
- * truncated, with its special tokens but for a closing one. */
-static ce_status count_prompt(const ce_model *model, const encoding *call, size_t *count, ce_error *error) {
-    const size_t specials = cei_tokenizer_single_specials(model->tokenizer);
-    cei_token_buffer buffer = {0};
+ * truncated, with its special tokens but for a closing one. buffer is lent, and keeps its memory. */
+static ce_status count_prompt(const ce_model *model, const encoding *call, cei_token_buffer *buffer, size_t *count,
+                              ce_error *error) {
+    const cei_tokenizer *tokenizer = model->tokenizer;
     *count = 0;
     if (call->prompt.size == 0 || model->modules.includes_prompt) return CE_OK;
     ce_error found = {0};
-    ce_status status = cei_tokenizer_encode(model->tokenizer, call->prompt, call->options->utf8, &buffer, &found);
-    *count = cei_min_size(buffer.count, room_of(model)) + (specials ? specials - 1 : 0);
-    cei_token_buffer_free(&buffer);
-    return status == CE_OK ? CE_OK : cei_fail(error, status, "the prompt: %s", found.message);
+    ce_status status = cei_tokenizer_encode(tokenizer, call->prompt, call->options->utf8, buffer, &found);
+    if (status != CE_OK) return cei_fail(error, status, "the prompt: %s", found.message);
+    *count = cei_min_size(buffer->count, room_of(model)) + cei_tokenizer_single_specials(tokenizer) -
+             (cei_tokenizer_single_closes(tokenizer) ? 1 : 0);
+    return CE_OK;
 }
 
 /* ---- embeddings ---------------------------------------------------------------------------------------------- */
@@ -125,8 +126,8 @@ static ce_status run(ce_model *model, size_t count, const encoding *call, ce_err
                    .progress = options->progress,
                    .progress_user = options->progress_user};
     cei_scratch *scratch = NULL;
-    ce_status status = count_prompt(model, call, &job.prompt, error);
-    if (status == CE_OK) status = cei_scratch_take(model, count, &scratch, error);
+    ce_status status = cei_scratch_take(model, count, &scratch, error);
+    if (status == CE_OK) status = count_prompt(model, call, &scratch->texts[0].document, &job.prompt, error);
     if (status == CE_OK && job.wants_states) status = cei_scratch_reserve_states(model, scratch, error);
     if (status == CE_OK) status = cei_job_run(&job, scratch, error);
     cei_scratch_give(model, scratch);

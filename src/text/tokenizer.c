@@ -130,10 +130,14 @@ size_t cei_tokenizer_pair_specials(const cei_tokenizer *tokenizer) { return cei_
 
 size_t cei_tokenizer_single_specials(const cei_tokenizer *tokenizer) { return cei_pair_specials(&tokenizer->single); }
 
-size_t cei_tokenizer_type_count(const cei_tokenizer *tokenizer) {
-    const size_t pair = cei_pair_types(&tokenizer->pair), single = cei_pair_types(&tokenizer->single);
-    return pair > single ? pair : single;
+bool cei_tokenizer_single_closes(const cei_tokenizer *tokenizer) {
+    const cei_pair_template *single = &tokenizer->single;
+    return single->count > 0 && single->items[single->count - 1].kind == CEI_PAIR_SPECIAL;
 }
+
+size_t cei_tokenizer_pair_types(const cei_tokenizer *tokenizer) { return cei_pair_types(&tokenizer->pair); }
+
+size_t cei_tokenizer_single_types(const cei_tokenizer *tokenizer) { return cei_pair_types(&tokenizer->single); }
 
 void cei_tokenizer_join(const cei_tokenizer *tokenizer, const int32_t *query, size_t query_kept,
                         const int32_t *document, size_t document_kept, int32_t *ids, int32_t *type_ids) {

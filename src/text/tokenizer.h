@@ -22,7 +22,9 @@ size_t cei_tokenizer_vocab_size(const cei_tokenizer *tokenizer);      /* 1 + the
 size_t cei_tokenizer_max_length(const cei_tokenizer *tokenizer);      /* model_max_length; SIZE_MAX if none is set */
 size_t cei_tokenizer_pair_specials(const cei_tokenizer *tokenizer);   /* special tokens that a pair gets: 3 */
 size_t cei_tokenizer_single_specials(const cei_tokenizer *tokenizer); /* and those that one text gets: 2 */
-size_t cei_tokenizer_type_count(const cei_tokenizer *tokenizer);      /* 1 + the largest type id of a pair or a text */
+bool cei_tokenizer_single_closes(const cei_tokenizer *tokenizer);     /* is the last of those behind the text? */
+size_t cei_tokenizer_pair_types(const cei_tokenizer *tokenizer);      /* 1 + the largest type id of a pair: 2 */
+size_t cei_tokenizer_single_types(const cei_tokenizer *tokenizer);    /* and that of one text: 1 */
 
 /* Token ids of one text, without special tokens, and the scratch memory for making them. Zeroed is empty. */
 typedef struct cei_token_buffer {

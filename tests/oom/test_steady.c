@@ -12,16 +12,28 @@ static ce_text documents[DOCUMENTS];
 static ce_pair pairs[DOCUMENTS];
 
 /* Texts of many lengths, some of which are cut. */
-static int make_texts(void **state) {
-    scene_setup(state);
-    scene_shape.labels = 1;
-    tiny_model_write(&scene_shape, scene_folder);
+static void make_texts(void) {
     for (size_t i = 0; i < DOCUMENTS; i++) {
         size_t size = 1 + i * 37 % (TEXT_BYTES - 1);
         for (size_t j = 0; j < size; j++) texts[i][j] = j % 6 ? (char)('a' + (i + j) % 26) : ' ';
         documents[i] = (ce_text){texts[i], size};
         pairs[i] = (ce_pair){{"word1 word2", 11}, documents[i]};
     }
+}
+
+static int setup(void **state) {
+    scene_setup(state);
+    scene_shape.labels = 1;
+    scene_write();
+    make_texts();
+    return 0;
+}
+
+static int setup_encoder(void **state) {
+    scene_setup_encoder(state);
+    scene_encoder.include_prompt = false; /* the tokens of a prompt are counted */
+    scene_write();
+    make_texts();
     return 0;
 }
 
@@ -52,14 +64,42 @@ static bool score_all(ce_model *model, pthread_barrier_t *gate) {
            count == 10;
 }
 
-static ce_model *load(const char *device, unsigned threads) {
+static bool see(void *user, const ce_encoded *encoded) {
+    *(size_t *)user += encoded->tokens;
+    return true;
+}
+
+/* An encode with all that options offer, and one with none. */
+static bool encode_all(ce_encoder *encoder, pthread_barrier_t *gate) {
+    pthread_barrier_t *first = gate;
+    float embeddings[DOCUMENTS * SCENE_LABELS];
+    size_t tokens = 0;
+    const ce_text prompt = ce_text_of(ce_encoder_prompt(encoder, "query"));
+    ce_encode_report report = {.size = sizeof report};
+    const ce_encode_options options = {.size = sizeof options,
+                                       .prompt = &prompt,
+                                       .normalize = true,
+                                       .each = see,
+                                       .each_user = &tokens,
+                                       .report = &report,
+                                       .progress = meet,
+                                       .progress_user = &first};
+    return ce_encode(encoder, documents, DOCUMENTS, &options, embeddings, NULL) == CE_OK && report.truncated > 0 &&
+           tokens == report.tokens && ce_encode(encoder, documents, DOCUMENTS, NULL, embeddings, NULL) == CE_OK;
+}
+
+static bool use_all(scene_any any, pthread_barrier_t *gate) {
+    return any.encoder ? encode_all(any.encoder, gate) : score_all(any.model, gate);
+}
+
+static scene_any load(const char *device, unsigned threads) {
     ce_load_options options = scene_options(device);
-    ce_model *model = NULL;
+    scene_any any;
     ce_error error = {0};
     options.threads = threads;
     options.batch_tokens = 256; /* several batches a call */
-    expect_ok(ce_model_load(scene_folder, &options, &model, &error), &error);
-    return model;
+    expect_ok(scene_any_load(&options, &any, &error), &error);
+    return any;
 }
 
 static void skip_if_uncounted(void) {
@@ -69,17 +109,17 @@ static void skip_if_uncounted(void) {
 }
 
 static void expect_no_allocation(const char *device, unsigned threads) {
-    ce_model *model = load(device, threads);
+    scene_any any = load(device, threads);
     ce_error error = {0};
-    assert_true(score_all(model, NULL));
-    expect_ok(ce_model_check(model, NULL, &error), &error);
+    assert_true(use_all(any, NULL));
+    expect_ok(scene_any_check(any, NULL, &error), &error);
     failing_malloc_start(FAILING_NONE, 0, FAILING_ALL_THREADS);
     bool good = true;
-    for (size_t i = 0; i < ROUNDS; i++) good = good && score_all(model, NULL);
+    for (size_t i = 0; i < ROUNDS; i++) good = good && use_all(any, NULL);
     size_t made = failing_malloc_stop();
     assert_true(good);
     assert_int_equal(made, 0);
-    ce_model_free(model);
+    scene_any_free(any);
 }
 
 static void test_one_caller(void **state) {
@@ -94,28 +134,28 @@ static void test_one_caller(void **state) {
 static void test_scoring_counts_when_it_does_allocate(void **state) {
     (void)state;
     skip_if_uncounted();
-    ce_model *model = load("cpu", 1);
+    scene_any any = load("cpu", 1);
     failing_malloc_start(FAILING_NONE, 0, FAILING_ALL_THREADS);
-    bool good = score_all(model, NULL); /* the first call */
+    bool good = use_all(any, NULL); /* the first call */
     assert_true(failing_malloc_stop() > 0);
     assert_true(good);
-    ce_model_free(model);
+    scene_any_free(any);
 }
 
 /* ---- two callers --------------------------------------------------------------------------------------------- */
 
 typedef struct caller {
-    ce_model *model;
+    scene_any any;
     pthread_barrier_t *in_call, *warm, *counted; /* in_call: both are inside a call */
     bool good;
 } caller;
 
 static void *run_caller(void *argument) {
     caller *own = argument;
-    own->good = score_all(own->model, own->in_call);
+    own->good = use_all(own->any, own->in_call);
     pthread_barrier_wait(own->warm);
     pthread_barrier_wait(own->warm); /* counting began between the two */
-    for (size_t i = 0; i < ROUNDS; i++) own->good = score_all(own->model, NULL) && own->good;
+    for (size_t i = 0; i < ROUNDS; i++) own->good = use_all(own->any, NULL) && own->good;
     pthread_barrier_wait(own->counted);
     pthread_barrier_wait(own->counted); /* counting ended */
     return NULL;
@@ -123,14 +163,14 @@ static void *run_caller(void *argument) {
 
 static void expect_no_allocation_of_two(const char *device, unsigned threads) {
     pthread_barrier_t in_call, warm, counted;
-    ce_model *model = load(device, threads);
+    scene_any any = load(device, threads);
     pthread_barrier_init(&in_call, NULL, 2);
     pthread_barrier_init(&warm, NULL, 3);
     pthread_barrier_init(&counted, NULL, 3);
     caller callers[2];
     pthread_t started[2];
     for (size_t i = 0; i < 2; i++) {
-        callers[i] = (caller){model, &in_call, &warm, &counted, false};
+        callers[i] = (caller){any, &in_call, &warm, &counted, false};
         started[i] = scene_start(run_caller, &callers[i]);
     }
     pthread_barrier_wait(&warm);
@@ -144,7 +184,7 @@ static void expect_no_allocation_of_two(const char *device, unsigned threads) {
         assert_true(callers[i].good);
     }
     assert_int_equal(made, 0);
-    ce_model_free(model);
+    scene_any_free(any);
     pthread_barrier_destroy(&in_call);
     pthread_barrier_destroy(&warm);
     pthread_barrier_destroy(&counted);
@@ -158,30 +198,33 @@ static void test_two_callers(void **state) {
     expect_no_allocation_of_two("sim:0", 1);
 }
 
-static int make_texts_bfloat16(void **state) {
-    make_texts(state);
+static int setup_bfloat16(void **state) {
+    setup(state);
     scene_precision = CE_PRECISION_BFLOAT16;
     return 0;
 }
 
-static int make_texts_int8(void **state) {
-    make_texts(state);
+static int setup_int8(void **state) {
+    setup(state);
     scene_precision = CE_PRECISION_INT8;
     return 0;
 }
 
-#define steady_test(name) cmocka_unit_test_setup_teardown(name, make_texts, scene_teardown)
+#define steady_test(name) cmocka_unit_test_setup_teardown(name, setup, scene_teardown)
+#define steady_test_encoder(name) \
+    { #name " of an encoder", name, setup_encoder, scene_teardown, NULL }
 #define steady_test_bfloat16(name) \
-    { #name " in bfloat16", name, make_texts_bfloat16, scene_teardown, NULL }
+    { #name " in bfloat16", name, setup_bfloat16, scene_teardown, NULL }
 #define steady_test_int8(name) \
-    { #name " in int8", name, make_texts_int8, scene_teardown, NULL }
+    { #name " in int8", name, setup_int8, scene_teardown, NULL }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        steady_test(test_one_caller),       steady_test_bfloat16(test_one_caller),
-        steady_test_int8(test_one_caller),  steady_test(test_scoring_counts_when_it_does_allocate),
-        steady_test(test_two_callers),      steady_test_bfloat16(test_two_callers),
-        steady_test_int8(test_two_callers),
+        steady_test(test_one_caller),          steady_test_bfloat16(test_one_caller),
+        steady_test_int8(test_one_caller),     steady_test(test_scoring_counts_when_it_does_allocate),
+        steady_test(test_two_callers),         steady_test_bfloat16(test_two_callers),
+        steady_test_int8(test_two_callers),    steady_test_encoder(test_one_caller),
+        steady_test_encoder(test_two_callers), steady_test_encoder(test_scoring_counts_when_it_does_allocate),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,6 +8,8 @@
 
 char *scene_folder;
 tiny_model scene_shape;
+tiny_encoder scene_encoder;
+static bool has_encoder; /* in the folder */
 ce_precision scene_precision;
 
 static struct {
@@ -34,6 +36,7 @@ int scene_setup(void **state) {
     cei_sim_set_devices(2);
     logged.count = 0;
     scene_precision = CE_PRECISION_DEFAULT;
+    has_encoder = false;
     scene_shape = tiny_model_default();
     scene_shape.labels = SCENE_LABELS;
     scene_folder = tiny_model_folder(&scene_shape);
@@ -49,6 +52,22 @@ int scene_setup_bfloat16(void **state) {
 int scene_setup_int8(void **state) {
     scene_setup(state);
     scene_precision = CE_PRECISION_INT8;
+    return 0;
+}
+
+void scene_write(void) {
+    scene_encoder.transformer = scene_shape;
+    if (has_encoder)
+        tiny_encoder_write(&scene_encoder, scene_folder);
+    else
+        tiny_model_write(&scene_shape, scene_folder);
+}
+
+int scene_setup_encoder(void **state) {
+    scene_setup(state);
+    scene_encoder = (tiny_encoder){.pooling = "[\"cls\", \"mean\"]", .poolings = 2, .dimension = SCENE_LABELS};
+    scene_encoder.include_prompt = has_encoder = true;
+    scene_write();
     return 0;
 }
 
@@ -91,33 +110,66 @@ ce_load_options scene_options(const char *device) {
                              .log = log_line};
 }
 
-static ce_model *load(const char *device, ce_place_mode place) {
-    ce_load_options options = scene_options(device);
-    ce_model *model = NULL;
-    ce_error error = {0};
-    options.place = place;
-    expect_ok(ce_model_load(scene_folder, &options, &model, &error), &error);
-    assert_non_null(model);
-    return model;
+ce_status scene_any_load(const ce_load_options *options, scene_any *any, ce_error *error) {
+    *any = (scene_any){0};
+    return has_encoder ? ce_encoder_load(scene_folder, options, &any->encoder, error)
+                       : ce_model_load(scene_folder, options, &any->model, error);
 }
 
-ce_model *scene_load(const char *device) { return load(device, CE_PLACE_EAGER); }
-ce_model *scene_load_deferred(const char *device) { return load(device, CE_PLACE_DEFERRED); }
+static scene_any load(const char *device, ce_place_mode place) {
+    ce_load_options options = scene_options(device);
+    scene_any any;
+    ce_error error = {0};
+    options.place = place;
+    expect_ok(scene_any_load(&options, &any, &error), &error);
+    assert_true(any.model || any.encoder);
+    return any;
+}
+
+scene_any scene_any_loaded(const char *device) { return load(device, CE_PLACE_EAGER); }
+scene_any scene_any_deferred(const char *device) { return load(device, CE_PLACE_DEFERRED); }
+ce_model *scene_load(const char *device) { return load(device, CE_PLACE_EAGER).model; }
+ce_model *scene_load_deferred(const char *device) { return load(device, CE_PLACE_DEFERRED).model; }
+
+void scene_any_free(scene_any any) {
+    ce_model_free(any.model);
+    ce_encoder_free(any.encoder);
+}
+
+ce_status scene_any_to(scene_any any, const char *device, ce_error *error) {
+    return any.encoder ? ce_encoder_to(any.encoder, device, error) : ce_model_to(any.model, device, error);
+}
+
+ce_status scene_any_check(scene_any any, ce_health *health, ce_error *error) {
+    return any.encoder ? ce_encoder_check(any.encoder, health, error) : ce_model_check(any.model, health, error);
+}
 
 /* ---- state --------------------------------------------------------------------------------------------------- */
 
-ce_placement_report scene_report(const ce_model *model) {
+static scene_any cross(const ce_model *model) {
+    return (scene_any){.model = (ce_model *)(uintptr_t)model}; /* which is not changed */
+}
+
+ce_placement_report scene_any_report(scene_any any) {
     ce_placement_report report = {.size = sizeof report};
     ce_error error = {0};
-    expect_ok(ce_model_placement(model, &report, &error), &error);
+    expect_ok(any.encoder ? ce_encoder_placement(any.encoder, &report, &error)
+                          : ce_model_placement(any.model, &report, &error),
+              &error);
     return report;
 }
 
-void scene_expect_state(const ce_model *model, ce_model_state state, const char *device, uint64_t generation) {
-    ce_placement_report report = scene_report(model);
+void scene_any_expect_state(scene_any any, ce_model_state state, const char *device, uint64_t generation) {
+    ce_placement_report report = scene_any_report(any);
     assert_int_equal(report.state, state);
     assert_string_equal(report.device, device);
     assert_int_equal(report.generation, generation);
+}
+
+ce_placement_report scene_report(const ce_model *model) { return scene_any_report(cross(model)); }
+
+void scene_expect_state(const ce_model *model, ce_model_state state, const char *device, uint64_t generation) {
+    scene_any_expect_state(cross(model), state, device, generation);
 }
 
 bool scene_is_idle(int index) {
@@ -142,26 +194,42 @@ uint64_t scene_calls(int index) {
 
 /* ---- scores -------------------------------------------------------------------------------------------------- */
 
-ce_status scene_try_score(ce_model *model, float scores[SCENE_SCORES], ce_error *error) {
-    static const char *const texts[SCENE_PAIRS][2] = {
-        {"word1 word2 word3", "word4 word5 word6 word7"},      {"word1 word2 word3", "word8"},
-        {"a quick test", "of 123 letters and digits"},         {"", ""},
-        {"word30", "word31 word32 word33 unknown words here"}, {"hello", "world"}};
+static const char *const texts[SCENE_PAIRS][2] = {
+    {"word1 word2 word3", "word4 word5 word6 word7"},      {"word1 word2 word3", "word8"},
+    {"a quick test", "of 123 letters and digits"},         {"", ""},
+    {"word30", "word31 word32 word33 unknown words here"}, {"hello", "world"}};
+
+ce_status scene_any_try_values(scene_any any, float values[SCENE_SCORES], ce_error *error) {
     ce_pair pairs[SCENE_PAIRS];
+    ce_text first[SCENE_PAIRS];
     ce_score_options options = {.size = sizeof options, .activation = CE_ACTIVATION_IDENTITY};
-    for (size_t i = 0; i < SCENE_PAIRS; i++) pairs[i] = (ce_pair){ce_text_of(texts[i][0]), ce_text_of(texts[i][1])};
-    return ce_predict(model, pairs, SCENE_PAIRS, &options, scores, error);
+    for (size_t i = 0; i < SCENE_PAIRS; i++) {
+        first[i] = ce_text_of(texts[i][0]);
+        pairs[i] = (ce_pair){first[i], ce_text_of(texts[i][1])};
+    }
+    return any.encoder ? ce_encode(any.encoder, first, SCENE_PAIRS, NULL, values, error)
+                       : ce_predict(any.model, pairs, SCENE_PAIRS, &options, values, error);
 }
 
-void scene_score(ce_model *model, float scores[SCENE_SCORES]) {
+void scene_any_values(scene_any any, float values[SCENE_SCORES]) {
     ce_error error = {0};
-    expect_ok(scene_try_score(model, scores, &error), &error);
+    expect_ok(scene_any_try_values(any, values, &error), &error);
 }
+
+void scene_any_expect_values(scene_any any, const float values[SCENE_SCORES]) {
+    float found[SCENE_SCORES];
+    scene_any_values(any, found);
+    assert_memory_equal(found, values, sizeof found);
+}
+
+ce_status scene_try_score(ce_model *model, float scores[SCENE_SCORES], ce_error *error) {
+    return scene_any_try_values(cross(model), scores, error);
+}
+
+void scene_score(ce_model *model, float scores[SCENE_SCORES]) { scene_any_values(cross(model), scores); }
 
 void scene_expect_scores(ce_model *model, const float scores[SCENE_SCORES]) {
-    float found[SCENE_SCORES];
-    scene_score(model, found);
-    assert_memory_equal(found, scores, sizeof found);
+    scene_any_expect_values(cross(model), scores);
 }
 
 void scene_expect_near(const float found[SCENE_SCORES], const float wanted[SCENE_SCORES]) {

@@ -1,4 +1,5 @@
-/* test_faults.c - every fault that a device can have while a model is placed, for loading and for moving.
+/* test_faults.c - every fault that a device can have while a model is placed, for loading and for moving; of a
+ * cross-encoder, and of a bi-encoder.
  *
  * A load that fails holds nothing. A move that fails leaves the model where it was, with the scores that it had. */
 #include "placement/scene.h"
@@ -8,11 +9,32 @@
 #include <stdio.h>
 #include <string.h>
 
+static unsigned used; /* 1 << cei_op for each operation that what is in the folder calls */
+
 /* One layer: a sweep takes time with the square of a placing's calls. */
 static int setup(void **state) {
     scene_setup(state);
     scene_shape.layers = 1;
-    tiny_model_write(&scene_shape, scene_folder);
+    scene_write();
+    used = (1u << SCENE_OPS) - 1;
+    return 0;
+}
+
+static int setup_encoder(void **state) {
+    scene_setup_encoder(state);
+    scene_shape.layers = 1;
+    scene_write();
+    used = ((1u << CEI_OP_COUNT) - 1) & ~(1u << CEI_OP_GATHER);
+    return 0;
+}
+
+/* One that reads the first tokens alone, which takes another way through the last layer. */
+static int setup_first_only(void **state) {
+    setup_encoder(state);
+    scene_encoder.pooling = "\"cls\"";
+    scene_encoder.poolings = 1;
+    scene_write();
+    used = ((1u << CEI_OP_COUNT) - 1) & ~(1u << CEI_OP_POOL);
     return 0;
 }
 
@@ -32,29 +54,30 @@ static int setup_int8(void **state) {
 
 /* A way of placing the scene's model on sim:0 that a planned fault must make fail. */
 typedef struct trial {
-    ce_model *mover;            /* on another device, to be moved to sim:0; NULL: load */
-    float before[SCENE_SCORES]; /* its scores there */
+    bool moves;
+    scene_any mover;            /* if it moves: on another device, to be moved to sim:0; else nothing, and is loaded */
+    float before[SCENE_SCORES]; /* its values there */
     ce_placement_report report; /* and its report */
 } trial;
 
 static void begin_load(trial *t) { *t = (trial){0}; }
 
 static void begin_move(trial *t, const char *from) {
-    *t = (trial){.mover = scene_load(from)};
-    scene_score(t->mover, t->before);
-    t->report = scene_report(t->mover);
+    *t = (trial){.moves = true, .mover = scene_any_loaded(from)};
+    scene_any_values(t->mover, t->before);
+    t->report = scene_any_report(t->mover);
 }
 
-static void end(trial *t) { ce_model_free(t->mover); }
+static void end(trial *t) { scene_any_free(t->mover); }
 
 static void expect_unmoved(trial *t) {
-    ce_placement_report report = scene_report(t->mover);
+    ce_placement_report report = scene_any_report(t->mover);
     assert_int_equal(report.state, CE_STATE_READY);
     assert_string_equal(report.device, t->report.device);
     assert_string_equal(report.requested, t->report.requested);
     assert_int_equal(report.generation, t->report.generation);
     assert_int_equal(report.workspace_bytes, t->report.workspace_bytes);
-    scene_expect_scores(t->mover, t->before);
+    scene_any_expect_values(t->mover, t->before);
 }
 
 /* Tries to place, with the fault that was planned: wants this status, a message with part that names the device, and
@@ -62,25 +85,25 @@ static void expect_unmoved(trial *t) {
 static void expect_fault(trial *t, ce_status want, const char *part) {
     ce_error error = {0};
     long live = failing_malloc_live();
-    if (t->mover) {
-        expect_status(ce_model_to(t->mover, "sim:0", &error), want, &error, part);
+    if (t->moves) {
+        expect_status(scene_any_to(t->mover, "sim:0", &error), want, &error, part);
     } else {
         ce_load_options options = scene_options("sim:0");
-        ce_model *model = NULL;
-        expect_status(ce_model_load(scene_folder, &options, &model, &error), want, &error, part);
-        assert_null(model);
+        scene_any any;
+        expect_status(scene_any_load(&options, &any, &error), want, &error, part);
+        assert_true(!any.model && !any.encoder);
     }
     assert_int_equal(error.status, want);
     if (!strstr(error.message, "sim:0")) fail_msg("the message does not name sim:0: %s", error.message);
     scene_expect_idle(0);
     if (failing_malloc_live() != live) fail_msg("%ld blocks leaked: %s", failing_malloc_live() - live, error.message);
-    if (t->mover) expect_unmoved(t);
+    if (t->moves) expect_unmoved(t);
 }
 
 /* Calls of each kind that a placing without faults makes on sim:0. */
 static cei_sim_counters count_calls(void) {
     cei_sim_counters before = cei_sim_count(0), after;
-    ce_model_free(scene_load("sim:0"));
+    scene_any_free(scene_any_loaded("sim:0"));
     after = cei_sim_count(0);
     for (int i = 0; i < CEI_SIM_CALLS; i++) after.calls[i] -= before.calls[i];
     assert_true(after.calls[CEI_SIM_OPEN] > 0 && after.calls[CEI_SIM_ALLOCATE] > 0);
@@ -161,8 +184,15 @@ static void test_a_corrupted_tensor_is_named(void **state) {
     expect_fault(&t, CE_ERR_VERIFY, "bert.embeddings.word_embeddings.weight");
 }
 
+/* The next operation behind op that what is in the folder calls, or CEI_OP_COUNT; the first one behind -1. */
+static int next_op(int op) {
+    do op++;
+    while (op < CEI_OP_COUNT && !(used >> op & 1));
+    return op;
+}
+
 static void sweep_wrong_results(trial *t) {
-    for (int op = 0; op < SCENE_OPS; op++) {
+    for (int op = next_op(-1); op < CEI_OP_COUNT; op = next_op(op)) {
         cei_sim_distort(0, (cei_op)op, true);
         expect_fault(t, CE_ERR_VERIFY, "self-test");
         cei_sim_distort(0, (cei_op)op, false);
@@ -176,7 +206,7 @@ static void test_the_self_test_finds_a_wrong_operation(void **state) {
 
 static void sweep_lacking_operations(trial *t) {
     uint64_t uploads = cei_sim_count(0).calls[CEI_SIM_UPLOAD], allocations = cei_sim_count(0).calls[CEI_SIM_ALLOCATE];
-    for (int op = 0; op < SCENE_OPS; op++) {
+    for (int op = next_op(-1); op < CEI_OP_COUNT; op = next_op(op)) {
         char name[32];
         snprintf(name, sizeof name, "\"%s\"", cei_op_name((cei_op)op));
         cei_sim_lack_op(0, (cei_op)op, true);
@@ -207,11 +237,11 @@ static void test_a_lacking_precision(void **state) {
 
 static void sweep_memory(trial *t) {
     char part[64];
-    ce_model *model = scene_load("sim:0");
-    ce_placement_report report = scene_report(model);
+    scene_any any = scene_any_loaded("sim:0");
+    ce_placement_report report = scene_any_report(any);
     uint64_t need = cei_sim_count(0).bytes;
     assert_int_equal(need, report.weight_bytes + report.workspace_bytes);
-    ce_model_free(model);
+    scene_any_free(any);
     uint64_t allocations = cei_sim_count(0).calls[CEI_SIM_ALLOCATE];
     const uint64_t sizes[] = {1, 1000, need - 1};
     for (size_t i = 0; i < 3; i++) {
@@ -224,7 +254,7 @@ static void sweep_memory(trial *t) {
     }
     assert_int_equal(cei_sim_count(0).calls[CEI_SIM_ALLOCATE], allocations); /* known before anything was asked for */
     cei_sim_set_memory(0, need);
-    ce_model_free(scene_load("sim:0")); /* which is just enough */
+    scene_any_free(scene_any_loaded("sim:0")); /* which is just enough */
     cei_sim_set_memory(0, 1 << 30);
 }
 
@@ -256,26 +286,30 @@ static void test_memory_that_others_hold_is_not_free(void **state) {
 static void test_each_call_of_scoring_fails_in_turn_and_the_model_works_on(void **state) {
     (void)state;
     static const cei_sim_call kinds[] = {CEI_SIM_WRITE, CEI_SIM_OP, CEI_SIM_READ};
-    float scores[SCENE_SCORES], failed[SCENE_SCORES];
-    ce_model *model = scene_load("sim:0");
+    float values[SCENE_SCORES], failed[SCENE_SCORES];
+    scene_any any = scene_any_loaded("sim:0");
     ce_error error = {0};
-    scene_score(model, scores);
+    scene_any_values(any, values);
     for (size_t kind = 0; kind < 3; kind++) {
         uint64_t before = cei_sim_count(0).calls[kinds[kind]];
-        scene_expect_scores(model, scores);
+        scene_any_expect_values(any, values);
         uint64_t calls = cei_sim_count(0).calls[kinds[kind]] - before;
         assert_true(calls > 0);
         for (uint64_t nth = 1; nth <= calls; nth++) {
             cei_sim_fail(0, kinds[kind], nth, CE_ERR_DEVICE_FAULT);
-            expect_status(scene_try_score(model, failed, &error), CE_ERR_DEVICE_FAULT, &error, "sim:0");
-            scene_expect_state(model, CE_STATE_READY, "sim:0", 1);
-            scene_expect_scores(model, scores);
+            expect_status(scene_any_try_values(any, failed, &error), CE_ERR_DEVICE_FAULT, &error, "sim:0");
+            scene_any_expect_state(any, CE_STATE_READY, "sim:0", 1);
+            scene_any_expect_values(any, values);
         }
     }
-    ce_model_free(model);
+    scene_any_free(any);
 }
 
 #define fault_test(name) cmocka_unit_test_setup_teardown(name, setup, scene_teardown)
+#define fault_test_encoder(name) \
+    { #name " of an encoder", name, setup_encoder, scene_teardown, NULL }
+#define fault_test_first_only(name) \
+    { #name " of an encoder by first tokens", name, setup_first_only, scene_teardown, NULL }
 #define fault_test_bfloat16(name) \
     { #name " in bfloat16", name, setup_bfloat16, scene_teardown, NULL }
 #define fault_test_int8(name) \
@@ -284,23 +318,32 @@ static void test_each_call_of_scoring_fails_in_turn_and_the_model_works_on(void 
 int main(void) {
     const struct CMUnitTest tests[] = {
         fault_test(test_each_call_to_the_device_fails_in_turn),
+        fault_test_encoder(test_each_call_to_the_device_fails_in_turn),
         fault_test_bfloat16(test_each_call_to_the_device_fails_in_turn),
         fault_test_int8(test_each_call_to_the_device_fails_in_turn),
         fault_test(test_the_device_is_lost_at_each_call_in_turn),
+        fault_test_encoder(test_the_device_is_lost_at_each_call_in_turn),
         fault_test_bfloat16(test_the_device_is_lost_at_each_call_in_turn),
         fault_test_int8(test_the_device_is_lost_at_each_call_in_turn),
         fault_test(test_each_upload_is_corrupted_in_turn),
+        fault_test_encoder(test_each_upload_is_corrupted_in_turn),
         fault_test_bfloat16(test_each_upload_is_corrupted_in_turn),
         fault_test_int8(test_each_upload_is_corrupted_in_turn),
         fault_test(test_a_corrupted_tensor_is_named),
         fault_test(test_the_self_test_finds_a_wrong_operation),
+        fault_test_encoder(test_the_self_test_finds_a_wrong_operation),
+        fault_test_first_only(test_the_self_test_finds_a_wrong_operation),
         fault_test(test_a_lacking_operation_is_found_before_a_weight_is_sent),
+        fault_test_encoder(test_a_lacking_operation_is_found_before_a_weight_is_sent),
+        fault_test_first_only(test_a_lacking_operation_is_found_before_a_weight_is_sent),
         fault_test(test_a_lacking_precision),
         fault_test(test_too_little_memory_says_needed_free_and_total),
+        fault_test_encoder(test_too_little_memory_says_needed_free_and_total),
         fault_test_bfloat16(test_too_little_memory_says_needed_free_and_total),
         fault_test_int8(test_too_little_memory_says_needed_free_and_total),
         fault_test(test_memory_that_others_hold_is_not_free),
         fault_test(test_each_call_of_scoring_fails_in_turn_and_the_model_works_on),
+        fault_test_encoder(test_each_call_of_scoring_fails_in_turn_and_the_model_works_on),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

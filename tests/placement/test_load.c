@@ -297,11 +297,11 @@ static size_t count_in_host_memory(samples *wanted) {
 }
 
 /* Writes the model from another process, so that none of its values was ever in this one. */
-static void write_elsewhere(const tiny_model *shape) {
+static void write_elsewhere(void) {
     pid_t child = fork();
     assert_true(child >= 0);
     if (child == 0) {
-        tiny_model_write(shape, scene_folder);
+        scene_write();
         _exit(0);
     }
     int status;
@@ -319,26 +319,26 @@ static void test_no_weight_stays_in_host_memory(void **state) {
     float row[64];
     scene_shape.vocab = 8000;
     scene_shape.hidden = 64;
-    write_elsewhere(&scene_shape);
+    write_elsewhere();
     for (size_t i = 0; i < SAMPLES; i++) {
         tiny_model_word_row(&scene_shape, 100 + i * (scene_shape.vocab - 200) / SAMPLES, row);
         memcpy(wanted.rows[i], row, sizeof wanted.rows[i]);
     }
     memset(row, 0, sizeof row);
 
-    ce_model *model = scene_load("sim:0");
-    float scores[SCENE_SCORES];
+    scene_any any = scene_any_loaded("sim:0");
+    float values[SCENE_SCORES];
     ce_error error = {0};
-    scene_score(model, scores);
+    scene_any_values(any, values);
     malloc_trim(0); /* what was freed may keep its bytes until it is used again */
     assert_int_equal(count_in_host_memory(&wanted), 0);
-    expect_ok(ce_model_to(model, "cpu", &error), &error);
+    expect_ok(scene_any_to(any, "cpu", &error), &error);
     assert_int_equal(count_in_host_memory(&wanted), SAMPLES); /* the search does find them where they are */
-    expect_ok(ce_model_to(model, "sim:1", &error), &error);
+    expect_ok(scene_any_to(any, "sim:1", &error), &error);
     malloc_trim(0);
     assert_int_equal(count_in_host_memory(&wanted), 0);
-    assert_int_equal(scene_report(model).host_bytes, 0);
-    ce_model_free(model);
+    assert_int_equal(scene_any_report(any).host_bytes, 0);
+    scene_any_free(any);
 }
 
 int main(void) {
@@ -356,6 +356,7 @@ int main(void) {
         scene_test(test_a_wrong_device_is_found_before_anything_is_read),
         scene_test(test_a_broken_model_is_found_before_the_device_is_opened),
         scene_test(test_no_weight_stays_in_host_memory),
+        scene_test_encoder(test_no_weight_stays_in_host_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -97,6 +97,27 @@ static void test_bits_do_not_depend_on_the_batch(void **state) {
     ce_model_free(model);
 }
 
+/* A tokenizer without special tokens makes nothing at all of such pairs: there is no first token to read. */
+static void test_bits_of_pairs_without_tokens(void **state) {
+    (void)state;
+    static const ce_pair some[] = {{{"word0", 5}, {"word1", 5}}, {{NULL, 0}, {NULL, 0}}, {{"word1", 5}, {NULL, 0}}};
+    const tiny_model shape = tiny_model_default();
+    char *bare = tiny_model_folder(&shape);
+    tiny_model_write_tokenizer(bare, false);
+    const ce_load_options options = {.size = sizeof options, .device = "cpu", .threads = 1};
+    ce_model *model = NULL;
+    ce_error error;
+    expect_ok(ce_model_load(bare, &options, &model, &error), &error);
+    float together[3], alone;
+    predict(model, some, 3, together);
+    for (size_t i = 0; i < 3; i++) {
+        predict(model, &some[i], 1, &alone);
+        assert_memory_equal(&alone, &together[i], sizeof alone);
+    }
+    ce_model_free(model);
+    test_remove_folder(bare);
+}
+
 static void test_bits_do_not_depend_on_threads_or_budget(void **state) {
     (void)state;
     static float wanted[PAIRS], scores[PAIRS];
@@ -408,6 +429,7 @@ static void test_tokenize(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_bits_do_not_depend_on_the_batch),
+        cmocka_unit_test(test_bits_of_pairs_without_tokens),
         in_bfloat16(test_bits_do_not_depend_on_the_batch),
         in_int8(test_bits_do_not_depend_on_the_batch),
         cmocka_unit_test(test_bits_do_not_depend_on_threads_or_budget),

@@ -2,6 +2,7 @@
 #include "support/support.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -59,6 +60,10 @@ static void remove_tree(const char *path) {
 void test_remove_folder(char *folder) {
     remove_tree(folder);
     free(folder);
+}
+
+void test_make_inner(const char *folder, const char *name) {
+    assert_true(mkdir(in_turn(folder, name), 0777) == 0 || errno == EEXIST);
 }
 
 void test_write_file(const char *folder, const char *name, const void *data, size_t size) {

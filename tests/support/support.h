@@ -21,6 +21,9 @@ const char *test_data(const char *path);
 char *test_make_folder(void);
 void test_remove_folder(char *folder);
 
+/* Makes the folder folder/name, if it is not there. */
+void test_make_inner(const char *folder, const char *name);
+
 /* Writes folder/name, failing the test if that fails. */
 void test_write_file(const char *folder, const char *name, const void *data, size_t size);
 

@@ -1,4 +1,4 @@
-/* tiny_model.c - writes small random BERTs: config, vocabulary, safetensors. Relies on support.h for files. */
+/* tiny_model.c - writes small random BERTs: config, vocabulary, safetensors, modules. Relies on support.h for files. */
 #include "support/tiny_model.h"
 
 #include "support/support.h"
@@ -119,10 +119,15 @@ size_t tiny_model_tensors(const tiny_model *model) {
     return count;
 }
 
-size_t tiny_model_parameters(const tiny_model *model) {
-    tensor_list *list = list_tensors(model);
+static size_t count_values(const tensor_list *list) {
     size_t total = 0;
     for (size_t i = 0; i < list->count; i++) total += rows_of(&list->all[i]) * list->all[i].columns;
+    return total;
+}
+
+size_t tiny_model_parameters(const tiny_model *model) {
+    tensor_list *list = list_tensors(model);
+    size_t total = count_values(list);
     free(list);
     return total;
 }
@@ -214,11 +219,11 @@ static void write_tensor(const tiny_model *model, const tiny_tensor *tensor, siz
     declare(header, tensor->name, "", bf16 ? "BF16" : "F32", tensor, begin, data->size);
 }
 
-static void write_weights(const tiny_model *model, const char *folder) {
-    tensor_list *list = list_tensors(model);
+/* seeded says what the values depend on beside the tensor's number and shape. */
+static void write_weights(const tiny_model *seeded, const tensor_list *list, const char *folder) {
     bytes header = {0}, data = {0}, file = {0};
     append_text(&header, "{");
-    for (size_t i = 0; i < list->count; i++) write_tensor(model, &list->all[i], i, &header, &data);
+    for (size_t i = 0; i < list->count; i++) write_tensor(seeded, &list->all[i], i, &header, &data);
     append_text(&header, "}");
     while (header.size % 8) append_text(&header, " ");
     uint64_t length = header.size;
@@ -229,7 +234,6 @@ static void write_weights(const tiny_model *model, const char *folder) {
     free(header.data);
     free(data.data);
     free(file.data);
-    free(list);
 }
 
 /* ---- the other files ----------------------------------------------------------------------------------------- */
@@ -266,11 +270,125 @@ static void write_vocabulary(const tiny_model *model, const char *folder) {
 void tiny_model_write(const tiny_model *model, const char *folder) {
     write_config(model, folder);
     write_vocabulary(model, folder);
-    write_weights(model, folder);
+    tensor_list *list = list_tensors(model);
+    write_weights(model, list, folder);
+    free(list);
 }
 
 char *tiny_model_folder(const tiny_model *model) {
     char *folder = test_make_folder();
     tiny_model_write(model, folder);
     return folder;
+}
+
+void tiny_model_write_tokenizer(const char *folder, bool with_cls) {
+    static const char settings[] = "{\"tokenizer_class\": \"PreTrainedTokenizerFast\", \"model_max_length\": 64}\n";
+    static const char a[] = "{\"Sequence\": {\"id\": \"A\", \"type_id\": 0}}";
+    bytes text = {0};
+    append_text(&text, "{\"model\": {\"type\": \"WordPiece\", \"unk_token\": \"[UNK]\", \"vocab\": "
+                       "{\"[UNK]\": 1, \"[CLS]\": 2, \"word0\": 77, \"word1\": 78}}, \"normalizer\": null, "
+                       "\"pre_tokenizer\": {\"type\": \"BertPreTokenizer\"}");
+    if (with_cls)
+        append_text(
+            &text,
+            ", \"post_processor\": {\"type\": \"TemplateProcessing\", \"single\": [{\"SpecialToken\": {\"id\": "
+            "\"[CLS]\", \"type_id\": 0}}, %s], \"pair\": [%s, {\"Sequence\": {\"id\": \"B\", \"type_id\": 1}}], "
+            "\"special_tokens\": {\"[CLS]\": {\"id\": \"[CLS]\", \"ids\": [2], \"tokens\": [\"[CLS]\"]}}}",
+            a, a);
+    append_text(&text, "}\n");
+    test_write_file(folder, "tokenizer.json", text.data, text.size);
+    test_write_file(folder, "tokenizer_config.json", settings, sizeof settings - 1);
+    free(text.data);
+}
+
+/* ---- bi-encoders --------------------------------------------------------------------------------------------- */
+
+tiny_encoder tiny_encoder_default(void) {
+    return (tiny_encoder){
+        .transformer = tiny_model_default(), .pooling = "\"mean\"", .poolings = 1, .include_prompt = true};
+}
+
+static size_t pooled_columns(const tiny_encoder *encoder) { return encoder->poolings * encoder->transformer.hidden; }
+
+static tensor_list list_dense(const tiny_encoder *encoder) {
+    tensor_list list = {.count = 0};
+    if (encoder->dimension) add_dense(&list, encoder->dimension, pooled_columns(encoder), "linear");
+    return list;
+}
+
+static tensor_list list_norm(const tiny_encoder *encoder) {
+    tensor_list list = {.count = 0};
+    if (encoder->dimension) add_norm(&list, encoder->dimension, "norm");
+    return list;
+}
+
+/* A module's folder: its config, and its weights if it has any. */
+static void write_module(const tiny_encoder *encoder, const char *folder, const char *name, const tensor_list *list,
+                         bytes config) {
+    char inner[1024];
+    snprintf(inner, sizeof inner, "%s/%s", folder, name);
+    test_make_inner(folder, name);
+    test_write_file(inner, "config.json", config.data, config.size);
+    if (list) write_weights(&encoder->transformer, list, inner);
+    free(config.data);
+}
+
+static void write_pooling(const tiny_encoder *encoder, const char *folder) {
+    bytes config = {0};
+    append_text(&config, "{\"embedding_dimension\": %zu, \"pooling_mode\": %s, \"include_prompt\": %s}\n",
+                encoder->transformer.hidden, encoder->pooling, encoder->include_prompt ? "true" : "false");
+    write_module(encoder, folder, "1_Pooling", NULL, config);
+}
+
+static void write_layers(const tiny_encoder *encoder, const char *folder) {
+    const tensor_list dense = list_dense(encoder), norm = list_norm(encoder);
+    bytes dense_config = {0}, norm_config = {0};
+    append_text(&dense_config,
+                "{\"in_features\": %zu, \"out_features\": %zu, \"bias\": true, "
+                "\"activation_function\": \"torch.nn.modules.activation.Tanh\"}\n",
+                pooled_columns(encoder), encoder->dimension);
+    append_text(&norm_config, "{\"dimension\": %zu}\n", encoder->dimension);
+    write_module(encoder, folder, "2_Dense", &dense, dense_config);
+    write_module(encoder, folder, "3_LayerNorm", &norm, norm_config);
+}
+
+static void append_module(bytes *list, const char *kind, const char *path) {
+    append_text(list, "%s{\"path\": \"%s\", \"type\": \"sentence_transformers.models.%s\"}", list->size > 1 ? ", " : "",
+                path, kind);
+}
+
+static void write_modules(const tiny_encoder *encoder, const char *folder) {
+    bytes list = {0};
+    append_text(&list, "[");
+    append_module(&list, "Transformer", "");
+    append_module(&list, "Pooling", "1_Pooling");
+    if (encoder->dimension) {
+        append_module(&list, "Dense", "2_Dense");
+        append_module(&list, "LayerNorm", "3_LayerNorm");
+        append_module(&list, "Normalize", "4_Normalize");
+    }
+    append_text(&list, "]\n");
+    test_write_file(folder, "modules.json", list.data, list.size);
+    free(list.data);
+}
+
+void tiny_encoder_write(const tiny_encoder *encoder, const char *folder) {
+    static const char settings[] = "{\"prompts\": {\"query\": \"word1 word2 \", \"passage\": \"\"}}\n";
+    tiny_model_write(&encoder->transformer, folder);
+    write_modules(encoder, folder);
+    write_pooling(encoder, folder);
+    if (encoder->dimension) write_layers(encoder, folder);
+    test_write_file(folder, "config_sentence_transformers.json", settings, sizeof settings - 1);
+}
+
+size_t tiny_encoder_tensors(const tiny_encoder *encoder) {
+    return tiny_model_tensors(&encoder->transformer) - TINY_ENCODER_UNUSED + list_dense(encoder).count +
+           list_norm(encoder).count;
+}
+
+size_t tiny_encoder_parameters(const tiny_encoder *encoder) {
+    const tiny_model *model = &encoder->transformer;
+    const tensor_list dense = list_dense(encoder), norm = list_norm(encoder);
+    const size_t unread = (model->hidden + 1) * (model->hidden + model->labels); /* of pooler and classifier */
+    return tiny_model_parameters(model) - unread + count_values(&dense) + count_values(&norm);
 }

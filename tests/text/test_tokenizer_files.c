@@ -4,6 +4,7 @@
 #include "support/support.h"
 
 #include "base/clock.h"
+#include "text/normalizer.h"
 #include "text/spec.h"
 #include "text/vocab_json.h"
 
@@ -55,6 +56,46 @@ static void expect_ids(const cei_tokenizer *tokenizer, const char *text, size_t 
     assert_int_equal(buffer.count, count);
     for (size_t i = 0; i < count; i++) assert_int_equal(buffer.ids[i], want[i]);
     cei_token_buffer_free(&buffer);
+}
+
+/* ---- lower case on demand ---- */
+
+static void expect_lowercased(const char *json, const int32_t *before, const int32_t *behind, size_t count) {
+    static const char text[] = "A aB";
+    ce_error error;
+    cei_tokenizer *tokenizer = open_json(json);
+    expect_ids(tokenizer, text, count, before);
+    for (size_t i = 0; i < 2 * CEI_NORMALIZER_MAX_STEPS; i++) { /* once is as good as often */
+        expect_ok(cei_tokenizer_lowercase(tokenizer, &error), &error);
+        expect_ids(tokenizer, text, count, behind);
+    }
+    cei_tokenizer_free(tokenizer);
+}
+
+static void test_lowercase(void **state) {
+    (void)state;
+    static const int32_t cased[] = {0, 0}, lower[] = {3, 5};
+    expect_lowercased("{" MODEL(VOCAB) REST "}", cased, lower, 2);
+    expect_lowercased("{" MODEL(VOCAB) "," SPLIT ",\"normalizer\":{\"type\":\"BertNormalizer\",\"lowercase\":false}}",
+                      cased, lower, 2);
+    expect_lowercased("{" MODEL(VOCAB) "," SPLIT ",\"normalizer\":{\"type\":\"BertNormalizer\",\"lowercase\":true}}",
+                      lower, lower, 2);
+    expect_lowercased("{" MODEL(VOCAB) "," SPLIT ",\"normalizer\":{\"type\":\"Lowercase\"}}", lower, lower, 2);
+}
+
+static void test_lowercase_stands_before_the_other_steps(void **state) {
+    (void)state;
+    ce_error error;
+    char json[1024] = "{" MODEL(VOCAB) "," SPLIT ",\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":[";
+    for (size_t i = 0; i < CEI_NORMALIZER_MAX_STEPS - 1; i++)
+        strcat(json, i ? ",{\"type\":\"NFC\"}" : "{\"type\":\"NFD\"}");
+    const size_t length = strlen(json);
+    strcat(json, "]}}");
+    expect_lowercased(json, (const int32_t[]){0, 0}, (const int32_t[]){3, 5}, 2);
+    strcpy(json + length, ",{\"type\":\"NFC\"}]}}");
+    cei_tokenizer *tokenizer = open_json(json); /* which is full */
+    expect_status(cei_tokenizer_lowercase(tokenizer, &error), CE_ERR_UNSUPPORTED, &error, "more than 7 steps");
+    cei_tokenizer_free(tokenizer);
 }
 
 /* ---- tokenizer.json ---- */
@@ -523,6 +564,8 @@ static void test_steady_use_allocates_nothing(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_lowercase),
+        cmocka_unit_test(test_lowercase_stands_before_the_other_steps),
         cmocka_unit_test(test_broken_tokenizer_json),
         cmocka_unit_test(test_cut_tokenizer_json),
         cmocka_unit_test(test_long_added_token),
