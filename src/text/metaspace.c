@@ -44,15 +44,18 @@ static bool put_word(cei_metaspace_scan *scan, bool prepend, size_t *characters)
     *characters = prepend;
     if (prepend && !put_mark(scan)) return false;
     while (scan->at < scan->chunk_end) {
-        size_t mark = mark_size(scan, scan->at), start = scan->at;
+        size_t mark = mark_size(scan, scan->at);
         if (mark && begun && scan->metaspace->split) return true;
         if (mark) {
             scan->at += mark;
             if (!put_mark(scan)) return false;
             (*characters)++;
         }
-        for (start = scan->at; scan->at < scan->chunk_end && !mark_size(scan, scan->at); (*characters)++)
+        const size_t start = scan->at;
+        while (scan->at < scan->chunk_end && !mark_size(scan, scan->at)) {
             cei_utf8_next(scan->text, &scan->at);
+            (*characters)++;
+        }
         if (!cei_bytes_append(scan->scratch, scan->text + start, scan->at - start)) return false;
         begun = true;
     }

@@ -2,7 +2,10 @@
  *
  * From each place the running hash of what follows is looked up, character by character, until it begins no piece:
  * a filter in front says so, with one bit pattern for beginnings and one for pieces in the same word of memory. So a
- * word costs at most its size times that of the longest piece. Memory is the word's size times 16 bytes of scratch. */
+ * word costs at most its size times that of the longest piece. Memory is the word's size times 16 bytes of scratch.
+ *
+ * Most words of a text were there before, and most misses of the processor's caches are in that search: so the scratch
+ * memory keeps the ids of short words, each in the one place that its hash names. */
 #include "text/unigram.h"
 
 #include "base/error.h"
@@ -13,11 +16,29 @@
 /* How much less than the worst piece an unknown character scores. */
 #define UNKNOWN_PENALTY 10.0
 
+/* A word and its ids, in one line of the processor's cache. */
+#define KEPT_BYTES 38
+#define KEPT_IDS 6
+typedef struct kept_word {
+    int32_t ids[KEPT_IDS];
+    uint8_t size, count; /* size is 0 in an empty place */
+    char text[KEPT_BYTES];
+} kept_word;
+
+/* What scratch memory begins with; the lattice comes behind. */
+#define KEPT_WORDS 4096
+typedef struct kept_words {
+    uint64_t owner; /* the fingerprint of the model that they are of */
+    uint64_t unused;
+    kept_word words[KEPT_WORDS];
+} kept_words;
+
 typedef struct unigram {
     cei_vocabulary pieces;
     double *scores;
     uint64_t *filter;
     size_t filter_mask;
+    uint64_t fingerprint; /* of all that decides about ids */
     int32_t unknown;
     double unknown_score;
     bool byte_fallback;
@@ -63,7 +84,7 @@ static void filter_add(const unigram *model, const char *piece, size_t size) {
 
 static bool make_filter(unigram *model) {
     size_t words = 64;
-    while (words < model->pieces.count && words <= SIZE_MAX / 16) words *= 2;
+    while (words < model->pieces.count / 2 && words <= SIZE_MAX / 16) words *= 2;
     model->filter = cei_alloc_zeroed(words, sizeof *model->filter);
     if (!model->filter) return false;
     model->filter_mask = words - 1;
@@ -94,7 +115,7 @@ static void spread_from(const unigram *model, const char *word, size_t size, siz
         uint64_t mixed = spread(hash), present = *filter_word(model, mixed);
         if ((present & beginning_bits(mixed)) != beginning_bits(mixed)) break;
         if ((present & piece_bits(mixed)) != piece_bits(mixed)) continue;
-        int32_t id = cei_vocabulary_get(&model->pieces, hash, word + start, at - start);
+        int32_t id = cei_vocabulary_get_likely(&model->pieces, hash, word + start, at - start);
         if (id < 0) continue;
         relax(&nodes[at], model->scores[id] + so_far, start, id);
         single = single || at - start == length;
@@ -158,20 +179,75 @@ static bool reserve_ids(cei_token_buffer *buffer, size_t room) {
     return grown;
 }
 
+/* ---- words that were there before ---- */
+
+/* The words that scratch memory keeps, none if it kept those of another model; NULL if there is no memory. */
+static kept_words *get_kept(const unigram *model, cei_bytes *scratch) {
+    bool fresh = scratch->capacity < sizeof(kept_words);
+    scratch->size = 0;
+    if (!cei_bytes_reserve(scratch, sizeof(kept_words))) return NULL;
+    scratch->size = sizeof(kept_words);
+    kept_words *kept = (kept_words *)(void *)scratch->data;
+    if (fresh || kept->owner != model->fingerprint) memset(kept, 0, sizeof *kept);
+    kept->owner = model->fingerprint;
+    return kept;
+}
+
+static size_t place_of(const char *word, size_t size) {
+    uint64_t hash = size, eight;
+    for (; size > 0; word += sizeof eight) {
+        size_t part = size < sizeof eight ? size : sizeof eight;
+        eight = 0;
+        memcpy(&eight, word, part);
+        hash = (hash ^ eight) * UINT64_C(0x9E3779B97F4A7C15);
+        hash ^= hash >> 32;
+        size -= part;
+    }
+    return (size_t)hash % KEPT_WORDS;
+}
+
+/* Searches for the word's ids, and writes them to out, which has room for one a byte; how many. 0 if there is no
+ * memory. */
+static size_t search(const unigram *model, const cei_word *word, cei_bytes *scratch, int32_t *out) {
+    if (!cei_bytes_reserve(scratch, (word->size + 1) * sizeof(node))) return 0;
+    node *nodes = (node *)(void *)(scratch->data + scratch->size);
+    fill(model, word->data, word->size, nodes);
+    int32_t *end = out + word->size, *first = trace(model, word->data, word->size, nodes, end);
+    memmove(out, first, (size_t)(end - first) * sizeof *out);
+    return (size_t)(end - first);
+}
+
+/* The same for a word that may be kept. */
+static size_t recall(const unigram *model, const cei_word *word, cei_bytes *scratch, int32_t *out) {
+    size_t place = place_of(word->data, word->size);
+    const kept_word *known = &((const kept_words *)(const void *)scratch->data)->words[place];
+    if (known->size == word->size && memcmp(known->text, word->data, word->size) == 0) {
+        memcpy(out, known->ids, sizeof known->ids);
+        return known->count;
+    }
+    size_t count = search(model, word, scratch, out);
+    if (count == 0 || count > KEPT_IDS) return count;
+    /* The search may have moved the scratch memory. */
+    kept_word *kept = &((kept_words *)(void *)scratch->data)->words[place];
+    kept->size = (uint8_t)word->size;
+    kept->count = (uint8_t)count;
+    memcpy(kept->ids, out, count * sizeof *out);
+    memcpy(kept->text, word->data, word->size);
+    return count;
+}
+
 static bool encode(const void *state, const cei_word *words, size_t count, cei_bytes *scratch,
                    cei_token_buffer *buffer) {
     const unigram *model = state;
+    if (!get_kept(model, scratch)) return false;
     for (size_t i = 0; i < count; i++) {
         const size_t size = words[i].size;
-        if (size >= UINT32_MAX || !reserve_ids(buffer, size)) return false;
-        scratch->size = 0;
-        if (!cei_bytes_reserve(scratch, (size + 1) * sizeof(node))) return false;
-        node *nodes = (node *)(void *)scratch->data;
-        fill(model, words[i].data, size, nodes);
-        int32_t *ids = buffer->ids + buffer->count, *end = ids + size;
-        int32_t *first = trace(model, words[i].data, size, nodes, end);
-        memmove(ids, first, (size_t)(end - first) * sizeof *ids);
-        buffer->count += (size_t)(end - first);
+        if (size >= UINT32_MAX || !reserve_ids(buffer, size + KEPT_IDS)) return false;
+        int32_t *out = buffer->ids + buffer->count;
+        size_t made =
+            size <= KEPT_BYTES ? recall(model, &words[i], scratch, out) : search(model, &words[i], scratch, out);
+        if (made == 0) return false;
+        buffer->count += made;
     }
     return true;
 }
@@ -198,6 +274,19 @@ static void find_bytes(unigram *model) {
         const char name[] = {'<', '0', 'x', digits[i >> 4], digits[i & 15], '>'};
         model->bytes[i] = cei_vocabulary_find(&model->pieces, name, sizeof name);
     }
+}
+
+/* Two models of one fingerprint give the same ids, unless 64 bits deceive. */
+static void take_fingerprint(unigram *model) {
+    uint64_t sum = spread((uint64_t)model->unknown * 2 + model->byte_fallback + 1);
+    for (size_t i = 0; i < model->pieces.slot_count; i++) {
+        const cei_vocabulary_slot *slot = &model->pieces.slots[i];
+        if (slot->id < 0) continue;
+        uint64_t score, hash = (uint64_t)slot->tag << 32 | (uint32_t)slot->id;
+        memcpy(&score, &model->scores[slot->id], sizeof score);
+        sum += spread(spread(hash) ^ score ^ (uint64_t)slot->size << 56);
+    }
+    model->fingerprint = sum | 1;
 }
 
 static double worst_score(const cei_unigram_options *options) {
@@ -232,6 +321,7 @@ ce_status cei_unigram_create(cei_vocabulary *vocabulary, cei_unigram_options *op
     options->scores = NULL;
     *model = (cei_token_model){&unigram_ops, made, options->count, (int32_t)options->count - 1};
     find_bytes(made);
+    take_fingerprint(made);
     /* The tokenizer owns the model from here on. */
     return make_filter(made) ? CE_OK : cei_fail_memory(error, "the vocabulary", 0);
 }

@@ -197,8 +197,8 @@ static bool read_tokens(cursor *in, span value, taking *to) {
     in->at = value.start;
     expect(in, to->pieces ? '[' : '{');
     skip_space(in);
-    /* A token takes some 16 bytes and more. */
-    bool good = cei_vocabulary_create(to->vocabulary, (value.end - value.start) / 16);
+    /* A token takes some 16 bytes and more, a piece with its score 26. */
+    bool good = cei_vocabulary_create(to->vocabulary, (value.end - value.start) / (to->pieces ? 26 : 16));
     while (good && !in->bad) {
         good = to->pieces ? read_piece(in, to) : read_token(in, to);
         skip_space(in);
