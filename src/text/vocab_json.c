@@ -176,7 +176,7 @@ static bool read_token(cursor *in, taking *to) {
 
 /* ["token", score]. false if there is no memory. */
 static bool read_piece(cursor *in, taking *to) {
-    double score;
+    double score = 0;
     size_t used = 0;
     expect(in, '[');
     span string = read_string(in);
