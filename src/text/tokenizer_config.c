@@ -1,33 +1,34 @@
 /* tokenizer_config.c - tokenizer_config.json, special_tokens_map.json, added_tokens.json: the reference's rules.
  *
- * Transformers has classes of their own for BERT and XLM-RoBERTa, which take from tokenizer.json the vocabulary and the
- * added tokens alone (the latter its charsmap too): the rest follows from tokenizer_config.json, whose absent keys have
- * the class's defaults. The class TokenizersBackend (formerly PreTrainedTokenizerFast) takes tokenizer.json as it is,
- * and so does this file where a folder has no tokenizer_config.json. */
+ * Transformers has classes of their own for BERT, XLM-RoBERTa and DeBERTa-v2 (and v3), which take from tokenizer.json
+ * the vocabulary and the added tokens alone (the second its charsmap too): the rest follows from tokenizer_config.json,
+ * whose absent keys have the class's defaults. The class TokenizersBackend (formerly PreTrainedTokenizerFast) takes
+ * tokenizer.json as it is, and so does this file where a folder has no tokenizer_config.json. */
 #include "base/error.h"
 #include "text/spec.h"
+#include "text/text_steps.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-typedef enum family { AS_IT_IS, BERT, XLM_ROBERTA } family;
+typedef enum family { AS_IT_IS, BERT, XLM_ROBERTA, DEBERTA_V2 } family;
 
 /* The classes that are known, and whether they give the model type ids. */
 static const struct class_row {
     const char *name;
     family family;
     bool with_type_ids;
-} classes[] = {{"BertTokenizer", BERT, true},        {"ElectraTokenizer", BERT, true},
-               {"DistilBertTokenizer", BERT, false}, {"MobileBertTokenizer", BERT, true},
-               {"SqueezeBertTokenizer", BERT, true}, {"LayoutLMTokenizer", BERT, true},
-               {"LxmertTokenizer", BERT, true},      {"XLMRobertaTokenizer", XLM_ROBERTA, false}};
+} classes[] = {{"BertTokenizer", BERT, true},           {"ElectraTokenizer", BERT, true},
+               {"DistilBertTokenizer", BERT, false},    {"MobileBertTokenizer", BERT, true},
+               {"SqueezeBertTokenizer", BERT, true},    {"LayoutLMTokenizer", BERT, true},
+               {"LxmertTokenizer", BERT, true},         {"XLMRobertaTokenizer", XLM_ROBERTA, false},
+               {"DebertaV2Tokenizer", DEBERTA_V2, true}};
 
 /* Classes with rules of their own, which this build does not know. */
 static const char *const other_classes[] = {
-    "AlbertTokenizer",     "BertJapaneseTokenizer", "CamembertTokenizer", "ConvBertTokenizer",
-    "DebertaTokenizer",    "DebertaV2Tokenizer",    "FunnelTokenizer",    "HerbertTokenizer",
-    "LayoutLMv2Tokenizer", "LayoutLMv3Tokenizer",   "MPNetTokenizer",     "RoCBertTokenizer",
-    "RobertaTokenizer",    "SplinterTokenizer",     "T5Tokenizer",        "XLNetTokenizer",
+    "AlbertTokenizer",  "BertJapaneseTokenizer", "CamembertTokenizer",  "ConvBertTokenizer",   "DebertaTokenizer",
+    "FunnelTokenizer",  "HerbertTokenizer",      "LayoutLMv2Tokenizer", "LayoutLMv3Tokenizer", "MPNetTokenizer",
+    "RoCBertTokenizer", "RobertaTokenizer",      "SplinterTokenizer",   "T5Tokenizer",         "XLNetTokenizer",
 };
 
 /* The named special tokens, in the order in which new ones get ids. */
@@ -38,6 +39,7 @@ static const char *const usual_roles[][ROLES] = {
     [AS_IT_IS] = {NULL},
     [BERT] = {NULL, NULL, "[UNK]", "[SEP]", "[PAD]", "[CLS]", "[MASK]"},
     [XLM_ROBERTA] = {"<s>", "</s>", "<unk>", "</s>", "<pad>", "<s>", "<mask>"},
+    [DEBERTA_V2] = {"[CLS]", "[SEP]", "[UNK]", "[SEP]", "[PAD]", "[CLS]", "[MASK]"},
 };
 
 typedef struct applying {
@@ -336,24 +338,76 @@ static void keep_charsmap(cei_normalizer *normalizer) {
     if (kept.charsmap) normalizer->steps[normalizer->count++] = kept;
 }
 
-/* What the class for XLM-RoBERTa makes itself: the unknown token is number 3 by its code. */
-static ce_status apply_xlm_roberta(applying *work) {
+/* The words of a Unigram class, which begin with a mark; without add_prefix_space some only, as otherwise says. */
+static ce_status set_metaspace(applying *work, bool split_white, cei_prepend_scheme otherwise) {
     cei_tokenizer_spec *spec = work->spec;
     bool prefix = true;
     if (!spec->is_unigram)
-        return cei_fail(work->error, CE_ERR_UNSUPPORTED, "%s: the model of a \"XLMRobertaTokenizer\" must be Unigram",
+        return cei_fail(work->error, CE_ERR_UNSUPPORTED, "%s: the model of this tokenizer_class must be Unigram",
                         spec->path);
     ce_status status =
         cei_json_bool(work->settings->config, "add_prefix_space", work->settings->config_path, &prefix, work->error);
-    keep_charsmap(&spec->normalizer);
     spec->pre_tokenize = NULL;
     spec->metaspace =
-        (cei_metaspace){true, true, true, prefix ? CEI_PREPEND_ALWAYS : CEI_PREPEND_NEVER, "\xE2\x96\x81", 3};
-    spec->unigram.unknown = 3;
+        (cei_metaspace){split_white, true, true, prefix ? CEI_PREPEND_ALWAYS : otherwise, "\xE2\x96\x81", 3};
     spec->unigram.byte_fallback = false;
+    return status;
+}
+
+/* What the class for XLM-RoBERTa makes itself: the unknown token is number 3 by its code. */
+static ce_status apply_xlm_roberta(applying *work) {
+    cei_tokenizer_spec *spec = work->spec;
+    ce_status status = set_metaspace(work, true, CEI_PREPEND_NEVER);
+    keep_charsmap(&spec->normalizer);
+    spec->unigram.unknown = 3;
     spec->cls = work->roles[BOS].content;
     spec->sep = work->roles[EOS].content;
     spec->roberta = true;
+    return status;
+}
+
+/* The steps of DeBERTa's class; its charsmap is not used. */
+static ce_status set_deberta_steps(applying *work, bool lowercase) {
+    cei_normalizer *normalizer = &work->spec->normalizer;
+    cei_normalizer_free(normalizer);
+    if (lowercase) normalizer->steps[normalizer->count++] = (cei_normalizer_step){.kind = CEI_NORMALIZER_LOWERCASE};
+    char *blank = cei_copy_string(" ", 1);
+    if (!blank) return cei_fail_memory(work->error, "a step of the normalizer", 1);
+    normalizer->steps[normalizer->count++] = (cei_normalizer_step){
+        .kind = CEI_NORMALIZER_REPLACE, .replace = CEI_REPLACE_SPACES, .content = blank, .content_size = 1};
+    normalizer->steps[normalizer->count++] = (cei_normalizer_step){.kind = CEI_NORMALIZER_NFC};
+    normalizer->steps[normalizer->count++] = (cei_normalizer_step){.kind = CEI_NORMALIZER_STRIP, .strip_right = true};
+    return CE_OK;
+}
+
+/* The unknown token's own place if its score is 0, else what tokenizer_config.json says, else 1. */
+static ce_status find_deberta_unknown(applying *work) {
+    cei_tokenizer_spec *spec = work->spec;
+    const cei_added_token *role = &work->roles[UNK];
+    int32_t id = cei_vocabulary_find(&spec->vocabulary, role->content, role->size);
+    spec->unigram.unknown = 1;
+    if (id >= 0 && spec->unigram.scores[id] == 0) {
+        spec->unigram.unknown = (size_t)id;
+        return CE_OK;
+    }
+    return cei_json_size(work->settings->config, "unk_id", 0, SIZE_MAX, work->settings->config_path,
+                         &spec->unigram.unknown, work->error);
+}
+
+/* What the class for DeBERTa-v2 and v3 makes itself. */
+static ce_status apply_deberta(applying *work) {
+    const json_t *config = work->settings->config;
+    const char *path = work->settings->config_path;
+    bool lowercase = false, punctuation = false;
+    ce_status status = set_metaspace(work, false, CEI_PREPEND_FIRST);
+    if (status == CE_OK) status = cei_json_bool(config, "do_lower_case", path, &lowercase, work->error);
+    if (status == CE_OK) status = cei_json_bool(config, "split_by_punct", path, &punctuation, work->error);
+    if (status == CE_OK && punctuation)
+        status = cei_fail(work->error, CE_ERR_UNSUPPORTED, "%s: split_by_punct is not supported by this build", path);
+    if (status == CE_OK) status = set_deberta_steps(work, lowercase);
+    if (status == CE_OK) status = find_deberta_unknown(work);
+    work->spec->cls = work->roles[CLS].content;
+    work->spec->sep = work->roles[SEP].content;
     return status;
 }
 
@@ -369,5 +423,6 @@ ce_status cei_tokenizer_config_apply(const cei_tokenizer_settings *settings, boo
     if (status == CE_OK) status = read_input_names(&work);
     if (status == CE_OK) status = collect_added(&work);
     if (status != CE_OK || work.family == AS_IT_IS) return status;
-    return work.family == BERT ? apply_bert(&work) : apply_xlm_roberta(&work);
+    if (work.family == BERT) return apply_bert(&work);
+    return work.family == XLM_ROBERTA ? apply_xlm_roberta(&work) : apply_deberta(&work);
 }

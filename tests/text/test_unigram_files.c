@@ -130,6 +130,10 @@ static void test_broken_config(void **state) {
     expect_refused(GOOD, "{\"tokenizer_class\":\"XLMRobertaTokenizer\",\"add_prefix_space\":\"no\"}", CE_ERR_FORMAT,
                    "\"add_prefix_space\"");
     expect_refused(GOOD, "{\"tokenizer_class\":\"BertTokenizer\"}", CE_ERR_UNSUPPORTED, "\"Unigram\"");
+    expect_refused(GOOD, "{\"tokenizer_class\":\"DebertaV2Tokenizer\",\"split_by_punct\":true}", CE_ERR_UNSUPPORTED,
+                   "split_by_punct");
+    expect_refused(GOOD, "{\"tokenizer_class\":\"DebertaV2Tokenizer\",\"unk_id\":99}", CE_ERR_FORMAT,
+                   "\"unk_id\" is 99");
     expect_refused(GOOD, "{\"tokenizer_class\":\"CamembertTokenizer\"}", CE_ERR_UNSUPPORTED, "\"CamembertTokenizer\"");
     expect_refused(GOOD, "{\"tokenizer_class\":\"XLMRobertaTokenizer\",\"truncation_side\":\"left\"}",
                    CE_ERR_UNSUPPORTED, "on the left");

@@ -206,7 +206,22 @@ def folder_cases(pieces, charsmap):
     def files(config, tokenizer):
         return {"tokenizer.json": tokenizer, **({"tokenizer_config.json": json.dumps(config)} if config else {})}
 
+    names = dict(zip([*ROLES, "<mask>"], ["[CLS]", "[PAD]", "[SEP]", "[UNK]", "[MASK]"]))
+    others = [[names[piece], score] for piece, score in pieces[:5]]
+    others += [[piece, score] for piece, score in pieces[5:] if piece not in (*names, *names.values())]
+    deberta = unigram_json(others, steps(n.Precompiled(charsmap), n.Strip()), specials=False)
+    deberta_texts = ["a [MASK] b[SEP] [UNK]c", "\u05d0[UNK]", " a \u0301 e\u0301  ", "\n\na\tb \u00a0 c \u3000"]
+    moved = [["[PAD]", 0.0], *others[5:], ["[UNK]", -1.0], ["[UNK]", 0.0], ["[CLS]", 0.0], ["[SEP]", 0.0]]
+    deberta_config = {"tokenizer_class": "DebertaV2Tokenizer", "model_max_length": 512, "do_lower_case": False}
     cases = {
+        "the class for DeBERTa": (files(deberta_config, deberta), True, deberta_texts),
+        "the class for DeBERTa, in lower case": (
+            files({**deberta_config, "do_lower_case": True, "tokenizer_class": "DebertaV2TokenizerFast"}, deberta), True,
+            deberta_texts),
+        "the class for DeBERTa, no prefix": (
+            files({**deberta_config, "add_prefix_space": False}, deberta), True, deberta_texts),
+        "the class for DeBERTa, pieces moved": (
+            files(deberta_config, unigram_json(moved, None, specials=False)), True, deberta_texts),
         "the class for XLM-RoBERTa": (files(config, full), True, FLAGGED_TEXTS),
         "its older name, added tokens": (
             files({**config, "tokenizer_class": "XLMRobertaTokenizerFast", "added_tokens_decoder": decoder}, full),
