@@ -13,7 +13,6 @@ static void use(const cei_tokenizer *tokenizer) {
     cei_token_buffer buffer = {0};
     ce_error error = {CE_OK, ""};
     fuzz_require(cei_tokenizer_encode(tokenizer, ce_text_of(text), CE_UTF8_STRICT, &buffer, &error) == CE_OK);
-    fuzz_require(buffer.count <= sizeof text);
     int32_t ids[128], types[128];
     size_t kept = buffer.count < 20 ? buffer.count : 20, total = 2 * kept + cei_tokenizer_pair_specials(tokenizer);
     fuzz_require(total <= 128);
@@ -25,17 +24,31 @@ static void use(const cei_tokenizer *tokenizer) {
     cei_token_buffer_free(&buffer);
 }
 
+static void compare_pieces(const json_t *pieces, const cei_vocabulary *vocabulary, const cei_unigram_options *unigram) {
+    fuzz_require(json_array_size(pieces) == unigram->count);
+    for (size_t i = 0; i < unigram->count; i++) {
+        const json_t *piece = json_array_get(json_array_get(pieces, i), 0), *score = json_array_get(pieces, i);
+        int32_t id = cei_vocabulary_find(vocabulary, json_string_value(piece), json_string_length(piece));
+        fuzz_require(id >= (int32_t)i && (size_t)id < unigram->count); /* of equal pieces the last has its id */
+        fuzz_require(json_number_value(json_array_get(score, 1)) == unigram->scores[i]);
+    }
+}
+
 /* The vocabulary taken by the quick reader is that of the parser, token for token. */
 static void compare(const cei_tokenizer_file *file) {
     cei_vocabulary vocabulary = {0};
+    cei_unigram_options unigram = {0};
     cei_bytes rest = {0};
     json_t *root = NULL;
-    fuzz_require(cei_vocab_json_take(file, &vocabulary, &rest, NULL) == CE_OK);
+    fuzz_require(cei_vocab_json_take(file, true, &vocabulary, &unigram, &rest, NULL) == CE_OK);
     if (rest.size > 0 && cei_json_parse(rest.data, rest.size, "rest", &root, NULL) == CE_OK) {
         json_decref(root);
         fuzz_require(cei_json_parse(file->data, file->size, "whole", &root, NULL) == CE_OK);
         json_t *tokens = json_object_get(json_object_get(root, "model"), "vocab");
-        fuzz_require(json_object_size(tokens) == vocabulary.count);
+        if (json_is_array(tokens))
+            compare_pieces(tokens, &vocabulary, &unigram);
+        else
+            fuzz_require(json_object_size(tokens) == vocabulary.count);
         for (void *at = json_object_iter(tokens); at; at = json_object_iter_next(tokens, at)) {
             const char *token = json_object_iter_key(at);
             json_int_t id = json_integer_value(json_object_iter_value(at));
@@ -44,6 +57,7 @@ static void compare(const cei_tokenizer_file *file) {
     }
     json_decref(root);
     cei_vocabulary_free(&vocabulary);
+    cei_free(unigram.scores);
     cei_free(rest.data);
 }
 

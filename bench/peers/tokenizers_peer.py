@@ -8,6 +8,8 @@ its quickest call, encode_batch_fast, which keeps no offsets; the best of ROUNDS
 same number of tokens.
 """
 
+import base64
+import gzip
 import json
 import os
 import subprocess
@@ -19,7 +21,7 @@ from pathlib import Path
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 os.environ["RAYON_NUM_THREADS"] = "1"
 
-from tokenizers import Tokenizer, __version__, models, normalizers, pre_tokenizers  # noqa: E402
+from tokenizers import Regex, Tokenizer, __version__, models, normalizers, pre_tokenizers  # noqa: E402
 
 SPECIALS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 
@@ -32,11 +34,29 @@ def collections(shared):
     return {"scifact": [f"{d['title']} {d['text']}".replace("\n", " ") for d in corpus], "multilingual": lines * 8}
 
 
-def package_tokenizer(folder, lower):
+def wordpiece(folder, lower, work):
+    """The package's tokenizer; work becomes the folder of the same one for crossenc."""
+    (work / "vocab.txt").write_bytes((folder / "vocab.txt").read_bytes())
+    (work / "tokenizer_config.json").write_text(json.dumps({"do_lower_case": lower}))
     tokenizer = Tokenizer(models.WordPiece.from_file(str(folder / "vocab.txt"), unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=lower)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     tokenizer.add_special_tokens(SPECIALS)
+    return tokenizer
+
+
+def unigram(folder, work):
+    """XLM-RoBERTa's: its pieces, and the charsmap nmt_nfkc, which another tokenizer has."""
+    with gzip.open(folder / "pieces.tsv.gz", "rt", encoding="utf-8", newline="\n") as file:
+        rows = [line.rstrip("\n").split("\t") for line in file]
+    other = json.loads((folder.parent / "sentencepiece-bpe/tokenizer.json").read_text(encoding="utf-8"))
+    charsmap = base64.b64decode(other["normalizer"]["precompiled_charsmap"])
+    tokenizer = Tokenizer(models.Unigram([("<s>", 0.0)] + [(piece, float(score)) for piece, _, score in rows], 3, False))
+    tokenizer.normalizer = normalizers.Sequence(
+        [normalizers.Precompiled(charsmap), normalizers.Replace(Regex(" {2,}"), " ")])
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace()])
+    tokenizer.add_special_tokens(["<s>", "<pad>", "</s>", "<unk>", "<mask>"])
+    tokenizer.save(str(work / "tokenizer.json"), pretty=False)
     return tokenizer
 
 
@@ -55,16 +75,16 @@ def main():
     program, shared = sys.argv[1], Path(sys.argv[2])
     rounds = int(sys.argv[3]) if len(sys.argv) > 3 else 3
     print(f"tokenizers {__version__}, one thread each")
-    for vocabulary, lower in (("bert-base-uncased", True), ("bert-base-multilingual-cased", False)):
-        folder = shared / "tokenizers" / vocabulary
+    for vocabulary, make in (("bert-base-uncased", lambda *where: wordpiece(where[0], True, where[1])),
+                             ("bert-base-multilingual-cased", lambda *where: wordpiece(where[0], False, where[1])),
+                             ("xlm-roberta-base", unigram)):
         for name, texts in collections(shared).items():
             with tempfile.TemporaryDirectory() as work:
+                tokenizer = make(shared / "tokenizers" / vocabulary, Path(work))
                 Path(work, "texts").write_text("\n".join(texts) + "\n", encoding="utf-8")
-                Path(work, "vocab.txt").write_bytes((folder / "vocab.txt").read_bytes())
-                Path(work, "tokenizer_config.json").write_text(json.dumps({"do_lower_case": lower}))
                 out = subprocess.run([program, work, f"{work}/texts", str(rounds)], check=True, capture_output=True)
             ours = json.loads(out.stdout)
-            seconds, tokens = package_seconds(package_tokenizer(folder, lower), texts, rounds)
+            seconds, tokens = package_seconds(tokenizer, texts, rounds)
             assert tokens == ours["tokens"], (tokens, ours)
             theirs = ours["bytes"] / seconds / 1e6
             print(f"{vocabulary:28} {name:12} {ours['mb_per_s']:7.1f} MB/s, package {theirs:6.1f} MB/s, "

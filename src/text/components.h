@@ -6,6 +6,7 @@
 #ifndef CEI_COMPONENTS_H
 #define CEI_COMPONENTS_H
 
+#include "text/bytes.h"
 #include "text/tokenizer.h"
 
 /* Ids are below this: room for any known vocabulary, and memory by id stays small. */
@@ -27,8 +28,9 @@ size_t cei_pre_tokenize_bert(const char *text, size_t size, size_t *position, ce
 
 typedef struct cei_token_model_ops {
     const char *kind;
-    /* Appends the words' ids to the buffer; false if there is no memory. */
-    bool (*encode)(const void *state, const cei_word *words, size_t count, cei_token_buffer *buffer);
+    /* Appends the words' ids to the buffer; scratch is the model's to use. false if there is no memory. */
+    bool (*encode)(const void *state, const cei_word *words, size_t count, cei_bytes *scratch,
+                   cei_token_buffer *buffer);
     /* The id of a token of the vocabulary, or -1. */
     int32_t (*find)(const void *state, const char *token, size_t size);
     void (*free)(void *state);
@@ -37,7 +39,7 @@ typedef struct cei_token_model_ops {
 typedef struct cei_token_model {
     const cei_token_model_ops *ops; /* NULL if there is none yet */
     void *state;
-    size_t token_count; /* distinct tokens */
+    size_t token_count; /* tokens: the first id behind them, for added ones */
     int32_t largest_id;
 } cei_token_model;
 

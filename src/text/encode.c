@@ -12,6 +12,8 @@
 typedef struct encode_scratch {
     cei_bytes repaired; /* the text with U+FFFD for what was not UTF-8 */
     cei_normalizer_scratch normalizer;
+    cei_bytes words; /* of metaspace */
+    cei_bytes model; /* the model's own */
 } encode_scratch;
 
 void cei_token_buffer_free(cei_token_buffer *buffer) {
@@ -20,6 +22,8 @@ void cei_token_buffer_free(cei_token_buffer *buffer) {
     if (scratch) {
         cei_free(scratch->repaired.data);
         cei_normalizer_scratch_free(&scratch->normalizer);
+        cei_free(scratch->words.data);
+        cei_free(scratch->model.data);
         cei_free(scratch);
     }
     cei_free(buffer->ids);
@@ -72,16 +76,34 @@ static bool push_id(cei_token_buffer *buffer, int32_t id) {
     return true;
 }
 
-static bool encode_words(const cei_tokenizer *tokenizer, const char *text, size_t size, cei_token_buffer *buffer) {
+static bool encode_marked(const cei_tokenizer *tokenizer, const char *text, size_t size, bool first,
+                          cei_token_buffer *buffer) {
+    encode_scratch *scratch = buffer->scratch;
+    cei_metaspace_scan scan = {&tokenizer->metaspace, text, size, first, 0, 0, &scratch->words};
+    cei_word words[WORDS_AT_ONCE];
+    for (;;) {
+        size_t count;
+        if (!cei_metaspace_next(&scan, words, WORDS_AT_ONCE, &count)) return false;
+        if (count == 0) return true;
+        if (!tokenizer->model.ops->encode(tokenizer->model.state, words, count, &scratch->model, buffer)) return false;
+    }
+}
+
+/* first: the stretch is where the whole text begins. */
+static bool encode_words(const cei_tokenizer *tokenizer, const char *text, size_t size, bool first,
+                         cei_token_buffer *buffer) {
+    if (!tokenizer->pre_tokenize) return encode_marked(tokenizer, text, size, first, buffer);
+    encode_scratch *scratch = buffer->scratch;
     cei_word words[WORDS_AT_ONCE];
     size_t position = 0, count;
     while ((count = tokenizer->pre_tokenize(text, size, &position, words, WORDS_AT_ONCE)) > 0)
-        if (!tokenizer->model.ops->encode(tokenizer->model.state, words, count, buffer)) return false;
+        if (!tokenizer->model.ops->encode(tokenizer->model.state, words, count, &scratch->model, buffer)) return false;
     return true;
 }
 
 /* A stretch of raw text without raw added tokens. */
-static bool encode_stretch(const cei_tokenizer *tokenizer, const char *text, size_t size, cei_token_buffer *buffer) {
+static bool encode_stretch(const cei_tokenizer *tokenizer, const char *text, size_t size, bool first,
+                           cei_token_buffer *buffer) {
     encode_scratch *scratch = buffer->scratch;
     const char *normal;
     size_t normal_size;
@@ -90,7 +112,9 @@ static bool encode_stretch(const cei_tokenizer *tokenizer, const char *text, siz
     cei_added_scan scan = cei_added_scan_start(added, &added->normalized, normal, normal_size);
     cei_added_piece piece;
     while (cei_added_scan_next(&scan, &piece)) {
-        bool good = piece.id >= 0 ? push_id(buffer, piece.id) : encode_words(tokenizer, piece.data, piece.size, buffer);
+        bool good = piece.id >= 0
+                        ? push_id(buffer, piece.id)
+                        : encode_words(tokenizer, piece.data, piece.size, first && piece.data == normal, buffer);
         if (!good) return false;
     }
     return true;
@@ -105,8 +129,8 @@ ce_status cei_tokenizer_encode(const cei_tokenizer *tokenizer, ce_text text, ce_
     cei_added_scan scan = cei_added_scan_start(added, &added->raw, text.data, text.size);
     cei_added_piece piece;
     while (cei_added_scan_next(&scan, &piece)) {
-        bool good =
-            piece.id >= 0 ? push_id(buffer, piece.id) : encode_stretch(tokenizer, piece.data, piece.size, buffer);
+        bool good = piece.id >= 0 ? push_id(buffer, piece.id)
+                                  : encode_stretch(tokenizer, piece.data, piece.size, piece.data == text.data, buffer);
         if (!good) return cei_fail_memory(error, "the tokens of a text", text.size);
     }
     return CE_OK;

@@ -3,7 +3,9 @@
  * Relies on unicode.h; must not allocate once the scratch memory has grown to the texts. */
 #include "text/normalizer.h"
 
+#include "text/charsmap.h"
 #include "text/letters.h"
+#include "text/text_steps.h"
 #include "text/unicode.h"
 #include "text/utf8.h"
 
@@ -38,6 +40,11 @@ static const cei_normalizer_fn step_functions[] = {
     [CEI_NORMALIZER_NFKC] = cei_normalize_form,
     [CEI_NORMALIZER_LOWERCASE] = normalize_lowercase,
     [CEI_NORMALIZER_STRIP_ACCENTS] = normalize_strip_accents,
+    [CEI_NORMALIZER_REPLACE] = cei_normalize_replace,
+    [CEI_NORMALIZER_PREPEND] = cei_normalize_prepend,
+    [CEI_NORMALIZER_STRIP] = cei_normalize_strip,
+    [CEI_NORMALIZER_NMT] = cei_normalize_nmt,
+    [CEI_NORMALIZER_CHARSMAP] = cei_normalize_charsmap,
 };
 
 bool cei_normalize(const cei_normalizer *normalizer, const char *text, size_t size, cei_normalizer_scratch *scratch,
@@ -54,6 +61,18 @@ bool cei_normalize(const cei_normalizer *normalizer, const char *text, size_t si
         *out_size = output->size;
     }
     return true;
+}
+
+void cei_normalizer_step_free(cei_normalizer_step *step) {
+    cei_free(step->pattern);
+    cei_free(step->content);
+    cei_charsmap_free(step->charsmap);
+    *step = (cei_normalizer_step){0};
+}
+
+void cei_normalizer_free(cei_normalizer *normalizer) {
+    for (size_t i = 0; i < normalizer->count; i++) cei_normalizer_step_free(&normalizer->steps[i]);
+    normalizer->count = 0;
 }
 
 void cei_normalizer_scratch_free(cei_normalizer_scratch *scratch) {

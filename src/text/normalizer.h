@@ -14,7 +14,12 @@ typedef enum cei_normalizer_kind {
     CEI_NORMALIZER_NFKD,
     CEI_NORMALIZER_NFKC,
     CEI_NORMALIZER_LOWERCASE,
-    CEI_NORMALIZER_STRIP_ACCENTS
+    CEI_NORMALIZER_STRIP_ACCENTS,
+    CEI_NORMALIZER_REPLACE,
+    CEI_NORMALIZER_PREPEND,
+    CEI_NORMALIZER_STRIP,
+    CEI_NORMALIZER_NMT,
+    CEI_NORMALIZER_CHARSMAP
 } cei_normalizer_kind;
 
 typedef struct cei_bert_options {
@@ -29,6 +34,14 @@ typedef struct cei_normalizer_step {
     cei_bert_options bert; /* of CEI_NORMALIZER_BERT, as is what follows */
     char ascii[128];       /* what becomes of an ASCII character, */
     uint8_t kept[128];     /* and whether it stays: 1 or 0 */
+
+    int replace;         /* of CEI_NORMALIZER_REPLACE: a cei_replace_pattern, */
+    char *pattern;       /* and its string, the step's own */
+    size_t pattern_size; /* not 0 */
+    char *content;       /* what is put there; of CEI_NORMALIZER_PREPEND too */
+    size_t content_size;
+    bool strip_left, strip_right;  /* of CEI_NORMALIZER_STRIP */
+    struct cei_charsmap *charsmap; /* of CEI_NORMALIZER_CHARSMAP */
 } cei_normalizer_step;
 
 /* The steps run one after the other. No step leaves the text as it is. */
@@ -43,6 +56,9 @@ typedef struct cei_normalizer_scratch {
     cei_bytes output[2]; /* steps write to them by turns */
     cei_marks marks;
 } cei_normalizer_scratch;
+
+void cei_normalizer_free(cei_normalizer *normalizer); /* empty afterwards */
+void cei_normalizer_step_free(cei_normalizer_step *step);
 
 cei_normalizer_step cei_normalizer_bert(cei_bert_options options);
 

@@ -6,8 +6,10 @@
 
 #include "base/json.h"
 #include "text/added_tokens.h"
+#include "text/metaspace.h"
 #include "text/normalizer.h"
 #include "text/pair.h"
+#include "text/unigram.h"
 #include "text/wordpiece.h"
 
 /* One file: its path for messages, and its bytes. data is NULL if the folder lacks it. */
@@ -38,11 +40,16 @@ typedef struct cei_tokenizer_spec {
     const char *path;          /* tokenizer.json's or vocab.txt's */
     cei_vocabulary vocabulary; /* of the model; without slots until it is read */
     cei_wordpiece_options wordpiece;
+    cei_unigram_options unigram;
+    bool is_unigram;   /* else WordPiece */
+    bool exact_scores; /* scores of pieces are read as Python reads numbers: piece_score.h */
     cei_normalizer normalizer;
-    cei_pre_tokenizer_fn pre_tokenize;
+    cei_pre_tokenizer_fn pre_tokenize; /* NULL: metaspace */
+    cei_metaspace metaspace;
     cei_added_list added;
     cei_pair_template pair, single;
-    const char *cls, *sep; /* BERT's templates of these two replace pair and single; NULL for both as they are */
+    const char *cls, *sep; /* templates of these two replace pair and single; NULL for both as they are */
+    bool roberta;          /* they are RoBERTa's, else BERT's */
     bool with_type_ids;    /* the model is given type ids; else they are all 0 */
     bool left_truncation;  /* tokenizer.json asks for it */
     size_t max_length;
@@ -60,6 +67,9 @@ typedef struct cei_tokenizer_settings {
     json_t *config, *specials, *added;
     const char *config_path, *specials_path, *added_path;
 } cei_tokenizer_settings;
+
+/* tokenizer_config.c: is the class one that takes little but the vocabulary from tokenizer.json? */
+bool cei_tokenizer_config_rebuilds(const cei_tokenizer_settings *settings);
 
 /* tokenizer_config.c: applies the settings to what tokenizer.json (has_json) or vocab.txt gave, by the reference's
  * rules. Errors: FORMAT, UNSUPPORTED, MEMORY. */

@@ -25,7 +25,7 @@ static ce_status parse_tokenizer_json(const cei_tokenizer_file *file, cei_tokeni
                                       ce_error *error) {
     cei_bytes rest = {0};
     cei_tokenizer_file what = *file;
-    ce_status status = cei_vocab_json_take(file, &spec->vocabulary, &rest, error);
+    ce_status status = cei_vocab_json_take(file, spec->exact_scores, &spec->vocabulary, &spec->unigram, &rest, error);
     if (rest.size > 0) what = (cei_tokenizer_file){file->path, rest.data, rest.size};
     if (status == CE_OK) status = parse_object(&what, root, error);
     if (status == CE_OK) status = cei_tokenizer_json_read(*root, spec, error);
@@ -39,6 +39,7 @@ static ce_status read_spec(const cei_tokenizer_files *files, cei_tokenizer_setti
     ce_status status = parse_object(&files->tokenizer_config, &settings->config, error);
     if (status == CE_OK) status = parse_object(&files->special_tokens_map, &settings->specials, error);
     if (status == CE_OK) status = parse_object(&files->added_tokens, &settings->added, error);
+    spec->exact_scores = cei_tokenizer_config_rebuilds(settings);
     if (status == CE_OK)
         status = has_json ? parse_tokenizer_json(&files->tokenizer_json, spec, root, error)
                           : cei_vocab_file_read(&files->vocab_txt, spec, error);
@@ -56,6 +57,8 @@ ce_status cei_tokenizer_parse(const cei_tokenizer_files *files, cei_tokenizer **
     ce_status status = read_spec(files, &settings, &spec, &root, error);
     if (status == CE_OK) status = cei_tokenizer_build(&spec, tokenizer, error);
     cei_vocabulary_free(&spec.vocabulary);
+    cei_normalizer_free(&spec.normalizer);
+    cei_free(spec.unigram.scores);
     cei_free(spec.added.items);
     json_decref(root);
     json_decref(settings.config);
@@ -77,6 +80,23 @@ static ce_status load_file(const char *folder, const char *name, loaded_file *fi
     return cei_read_file(file->path, FILE_LIMIT, &file->data, &file->size, error);
 }
 
+/* What to say of a folder without tokenizer.json and vocab.txt. */
+static ce_status lacks_files(const char *folder, ce_error *error) {
+    static const char *const models[] = {"sentencepiece.bpe.model", "spm.model", "spiece.model", "tokenizer.model"};
+    for (size_t i = 0; i < sizeof models / sizeof models[0]; i++) {
+        char *path = cei_join_path(folder, models[i]);
+        if (!path) return cei_fail_memory(error, "a path", 0);
+        bool exists = cei_file_exists(path);
+        cei_free(path);
+        if (exists)
+            return cei_fail(error, CE_ERR_UNSUPPORTED,
+                            "%s has %s, which this build does not read, but no tokenizer.json: save the tokenizer with"
+                            " the reference's save_pretrained, which writes one",
+                            folder, models[i]);
+    }
+    return cei_fail(error, CE_ERR_NOT_FOUND, "%s has neither tokenizer.json nor vocab.txt", folder);
+}
+
 enum { TOKENIZER_JSON, VOCAB_TXT, TOKENIZER_CONFIG, SPECIAL_TOKENS_MAP, ADDED_TOKENS, FILES };
 
 static ce_status load_files(const char *folder, loaded_file files[FILES], ce_error *error) {
@@ -87,9 +107,8 @@ static ce_status load_files(const char *folder, loaded_file files[FILES], ce_err
         if (i == VOCAB_TXT && files[TOKENIZER_JSON].data) continue;
         status = load_file(folder, names[i], &files[i], error);
     }
-    if (status == CE_OK && !files[TOKENIZER_JSON].data && !files[VOCAB_TXT].data)
-        status = cei_fail(error, CE_ERR_NOT_FOUND, "%s has neither tokenizer.json nor vocab.txt", folder);
-    return status;
+    return status == CE_OK && !files[TOKENIZER_JSON].data && !files[VOCAB_TXT].data ? lacks_files(folder, error)
+                                                                                    : status;
 }
 
 static cei_tokenizer_file borrow(const loaded_file *file) {
@@ -117,6 +136,7 @@ void cei_tokenizer_free(cei_tokenizer *tokenizer) {
     if (!tokenizer) return;
     if (tokenizer->model.ops) tokenizer->model.ops->free(tokenizer->model.state);
     cei_added_tokens_free(&tokenizer->added);
+    cei_normalizer_free(&tokenizer->normalizer);
     cei_free(tokenizer);
 }
 

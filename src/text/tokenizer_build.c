@@ -96,7 +96,7 @@ static ce_status set_templates(cei_tokenizer *tokenizer, const cei_tokenizer_spe
         if (!cls || !sep)
             return cei_fail(error, CE_ERR_FORMAT, "%s: there is no token \"%.60s\" or \"%.60s\"", spec->path, spec->cls,
                             spec->sep);
-        tokenizer->pair = cei_pair_bert(cls->id, sep->id);
+        tokenizer->pair = spec->roberta ? cei_pair_roberta(cls->id, sep->id) : cei_pair_bert(cls->id, sep->id);
         tokenizer->single = cei_single_bert(cls->id, sep->id);
     }
     ce_status status = check_template(tokenizer, spec, &tokenizer->pair, error);
@@ -107,9 +107,13 @@ ce_status cei_tokenizer_build(cei_tokenizer_spec *spec, cei_tokenizer **tokenize
     cei_tokenizer *made = cei_alloc_zeroed(1, sizeof *made);
     if (!made) return cei_fail_memory(error, "the tokenizer", sizeof *made);
     made->normalizer = spec->normalizer;
+    spec->normalizer.count = 0;
     made->pre_tokenize = spec->pre_tokenize;
+    made->metaspace = spec->metaspace;
     made->max_length = spec->max_length;
-    ce_status status = cei_wordpiece_create(&spec->vocabulary, &spec->wordpiece, spec->path, &made->model, error);
+    ce_status status = spec->is_unigram
+                           ? cei_unigram_create(&spec->vocabulary, &spec->unigram, spec->path, &made->model, error)
+                           : cei_wordpiece_create(&spec->vocabulary, &spec->wordpiece, spec->path, &made->model, error);
     if (status == CE_OK) status = add_all(made, spec, error);
     if (status == CE_OK) status = set_templates(made, spec, error);
     if (status == CE_OK) {

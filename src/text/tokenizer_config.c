@@ -1,42 +1,52 @@
 /* tokenizer_config.c - tokenizer_config.json, special_tokens_map.json, added_tokens.json: the reference's rules.
  *
- * Transformers makes a class of its own for BERT, which takes from tokenizer.json the vocabulary and the added tokens
- * alone: the rest follows from tokenizer_config.json, whose absent keys have BERT's defaults. The class
- * TokenizersBackend (formerly PreTrainedTokenizerFast) takes tokenizer.json as it is, and so does this file where a
- * folder has no tokenizer_config.json. */
+ * Transformers has classes of their own for BERT, XLM-RoBERTa and DeBERTa-v2 (and v3), which take from tokenizer.json
+ * the vocabulary and the added tokens alone (the second its charsmap too): the rest follows from tokenizer_config.json,
+ * whose absent keys have the class's defaults. The class TokenizersBackend (formerly PreTrainedTokenizerFast) takes
+ * tokenizer.json as it is, and so does this file where a folder has no tokenizer_config.json. */
 #include "base/error.h"
 #include "text/spec.h"
+#include "text/text_steps.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-/* The classes that are BERT's, and whether they give the model type ids. */
-static const struct {
+typedef enum family { AS_IT_IS, BERT, XLM_ROBERTA, DEBERTA_V2 } family;
+
+/* The classes that are known, and whether they give the model type ids. */
+static const struct class_row {
     const char *name;
+    family family;
     bool with_type_ids;
-} bert_classes[] = {{"BertTokenizer", true},       {"ElectraTokenizer", true},     {"DistilBertTokenizer", false},
-                    {"MobileBertTokenizer", true}, {"SqueezeBertTokenizer", true}, {"LayoutLMTokenizer", true},
-                    {"LxmertTokenizer", true}};
+} classes[] = {{"BertTokenizer", BERT, true},           {"ElectraTokenizer", BERT, true},
+               {"DistilBertTokenizer", BERT, false},    {"MobileBertTokenizer", BERT, true},
+               {"SqueezeBertTokenizer", BERT, true},    {"LayoutLMTokenizer", BERT, true},
+               {"LxmertTokenizer", BERT, true},         {"XLMRobertaTokenizer", XLM_ROBERTA, false},
+               {"DebertaV2Tokenizer", DEBERTA_V2, true}};
 
 /* Classes with rules of their own, which this build does not know. */
 static const char *const other_classes[] = {
-    "AlbertTokenizer",     "BertJapaneseTokenizer", "ConvBertTokenizer",   "DebertaTokenizer",
-    "DebertaV2Tokenizer",  "FunnelTokenizer",       "HerbertTokenizer",    "LayoutLMv2Tokenizer",
-    "LayoutLMv3Tokenizer", "MPNetTokenizer",        "RoCBertTokenizer",    "RobertaTokenizer",
-    "SplinterTokenizer",   "T5Tokenizer",           "XLMRobertaTokenizer", "XLNetTokenizer",
+    "AlbertTokenizer",  "BertJapaneseTokenizer", "CamembertTokenizer",  "ConvBertTokenizer",   "DebertaTokenizer",
+    "FunnelTokenizer",  "HerbertTokenizer",      "LayoutLMv2Tokenizer", "LayoutLMv3Tokenizer", "MPNetTokenizer",
+    "RoCBertTokenizer", "RobertaTokenizer",      "SplinterTokenizer",   "T5Tokenizer",         "XLNetTokenizer",
 };
 
 /* The named special tokens, in the order in which new ones get ids. */
 enum { BOS, EOS, UNK, SEP, PAD, CLS, MASK, ROLES };
 static const char *const role_keys[ROLES] = {"bos_token", "eos_token", "unk_token", "sep_token",
                                              "pad_token", "cls_token", "mask_token"};
-static const char *const bert_roles[ROLES] = {NULL, NULL, "[UNK]", "[SEP]", "[PAD]", "[CLS]", "[MASK]"};
+static const char *const usual_roles[][ROLES] = {
+    [AS_IT_IS] = {NULL},
+    [BERT] = {NULL, NULL, "[UNK]", "[SEP]", "[PAD]", "[CLS]", "[MASK]"},
+    [XLM_ROBERTA] = {"<s>", "</s>", "<unk>", "</s>", "<pad>", "<s>", "<mask>"},
+    [DEBERTA_V2] = {"[CLS]", "[SEP]", "[UNK]", "[SEP]", "[PAD]", "[CLS]", "[MASK]"},
+};
 
 typedef struct applying {
     const cei_tokenizer_settings *settings;
     cei_tokenizer_spec *spec;
     ce_error *error;
-    bool bert;
+    family family;
     json_t *decoder;              /* "added_tokens_decoder"; the older files are read only where there is none */
     cei_added_token roles[ROLES]; /* content is NULL for none */
 } applying;
@@ -53,18 +63,32 @@ static bool same_class(const char *name, const char *class) {
     return strncmp(name, class, length) == 0 && (name[length] == '\0' || strcmp(name + length, "Fast") == 0);
 }
 
+/* The class of that name; NULL if it is not known. */
+static const struct class_row *find_row(const char *name) {
+    for (size_t i = 0; i < sizeof classes / sizeof classes[0]; i++)
+        if (same_class(name, classes[i].name)) return &classes[i];
+    return NULL;
+}
+
+bool cei_tokenizer_config_rebuilds(const cei_tokenizer_settings *settings) {
+    const json_t *name = json_object_get(settings->config, "tokenizer_class");
+    return settings->config && (!json_is_string(name) || find_row(json_string_value(name)));
+}
+
 static ce_status find_class(applying *work, bool has_json) {
     const char *name = NULL;
     ce_status status =
         cei_json_string(work->settings->config, "tokenizer_class", work->settings->config_path, &name, work->error);
     if (status != CE_OK) return status;
-    work->bert = !has_json || (!name && work->settings->config);
-    work->spec->with_type_ids = work->bert || !work->settings->config;
+    /* Where no class is named, the kind of the model names one in the reference; here the vocabulary tells. */
+    const bool own = !has_json || (!name && work->settings->config);
+    work->family = !own ? AS_IT_IS : work->spec->is_unigram ? XLM_ROBERTA : BERT;
+    work->spec->with_type_ids = work->family == BERT || !work->settings->config;
     if (!name) return CE_OK;
-    for (size_t i = 0; i < sizeof bert_classes / sizeof bert_classes[0]; i++) {
-        if (!same_class(name, bert_classes[i].name)) continue;
-        work->bert = true;
-        work->spec->with_type_ids = bert_classes[i].with_type_ids;
+    const struct class_row *row = find_row(name);
+    if (row) {
+        work->family = row->family;
+        work->spec->with_type_ids = row->with_type_ids;
         return CE_OK;
     }
     bool other = !has_json;
@@ -133,6 +157,7 @@ static ce_status read_bert_normalizer(applying *work) {
         status = cei_json_bool(config, "tokenize_chinese_chars", path, &options.handle_chinese_chars, work->error);
     options.strip_accents = options.lowercase;
     if (status == CE_OK) status = cei_json_bool(config, "strip_accents", path, &options.strip_accents, work->error);
+    cei_normalizer_free(&work->spec->normalizer);
     work->spec->normalizer.steps[0] = cei_normalizer_bert(options);
     work->spec->normalizer.count = 1;
     return status;
@@ -145,7 +170,7 @@ static ce_status read_decoder(applying *work) {
     const char *path = work->settings->config_path;
     if (!json_is_object(work->decoder))
         return cei_fail(work->error, CE_ERR_FORMAT, "%s: \"added_tokens_decoder\" is not an object", path);
-    if (work->bert) work->spec->added.count = 0;
+    if (work->family != AS_IT_IS) work->spec->added.count = 0;
     size_t before = work->spec->added.count;
     for (void *at = json_object_iter(work->decoder); at; at = json_object_iter_next(work->decoder, at)) {
         const char *key = json_object_iter_key(at);
@@ -157,7 +182,7 @@ static ce_status read_decoder(applying *work) {
         cei_added_token token;
         ce_status status = cei_added_json_read(json_object_iter_value(at), false, path, &token, work->error);
         token.id = (int32_t)id;
-        token.overrides = !work->bert;
+        token.overrides = work->family == AS_IT_IS;
         if (status == CE_OK) status = cei_added_list_push(&work->spec->added, &token, work->error);
         if (status != CE_OK) return status;
     }
@@ -190,7 +215,7 @@ static ce_status read_roles(applying *work) {
         const json_t *value = work->decoder ? NULL : present(settings->specials, role_keys[role]);
         const char *path = value ? settings->specials_path : settings->config_path;
         if (!value) value = present(settings->config, role_keys[role]);
-        const char *usual = work->bert ? bert_roles[role] : NULL;
+        const char *usual = usual_roles[work->family][role];
         if (value)
             status = cei_added_json_read(value, true, path, token, work->error);
         else if (usual)
@@ -280,7 +305,7 @@ static ce_status push_all_extras(applying *work) {
 static ce_status collect_added(applying *work) {
     ce_status status = read_roles(work);
     if (status == CE_OK) status = work->decoder ? read_decoder(work) : read_older_added(work);
-    if (status == CE_OK && work->bert) cei_added_list_sort(&work->spec->added, 0);
+    if (status == CE_OK && work->family != AS_IT_IS) cei_added_list_sort(&work->spec->added, 0);
     for (size_t role = 0; role < ROLES && status == CE_OK; role++)
         if (work->roles[role].content)
             status = cei_added_list_push(&work->spec->added, &work->roles[role], work->error);
@@ -290,11 +315,100 @@ static ce_status collect_added(applying *work) {
 /* What the class for BERT makes itself. */
 static ce_status apply_bert(applying *work) {
     cei_tokenizer_spec *spec = work->spec;
+    if (spec->is_unigram)
+        return cei_fail(work->error, CE_ERR_UNSUPPORTED, "%s: a tokenizer_class of BERT's with a model \"Unigram\"",
+                        work->settings->config_path);
     spec->pre_tokenize = cei_pre_tokenize_bert;
     spec->wordpiece = (cei_wordpiece_options){work->roles[UNK].content, "##", 100};
     spec->cls = work->roles[CLS].content;
     spec->sep = work->roles[SEP].content;
     return read_bert_normalizer(work);
+}
+
+/* Only the charsmap is left of the normalizer, if there is one. */
+static void keep_charsmap(cei_normalizer *normalizer) {
+    cei_normalizer_step kept = {0};
+    for (size_t i = 0; i < normalizer->count; i++) {
+        cei_normalizer_step *step = &normalizer->steps[i];
+        if (step->kind != CEI_NORMALIZER_CHARSMAP || kept.charsmap) continue;
+        kept = *step;
+        *step = (cei_normalizer_step){0};
+    }
+    cei_normalizer_free(normalizer);
+    if (kept.charsmap) normalizer->steps[normalizer->count++] = kept;
+}
+
+/* The words of a Unigram class, which begin with a mark; without add_prefix_space some only, as otherwise says. */
+static ce_status set_metaspace(applying *work, bool split_white, cei_prepend_scheme otherwise) {
+    cei_tokenizer_spec *spec = work->spec;
+    bool prefix = true;
+    if (!spec->is_unigram)
+        return cei_fail(work->error, CE_ERR_UNSUPPORTED, "%s: the model of this tokenizer_class must be Unigram",
+                        spec->path);
+    ce_status status =
+        cei_json_bool(work->settings->config, "add_prefix_space", work->settings->config_path, &prefix, work->error);
+    spec->pre_tokenize = NULL;
+    spec->metaspace =
+        (cei_metaspace){split_white, true, true, prefix ? CEI_PREPEND_ALWAYS : otherwise, "\xE2\x96\x81", 3};
+    spec->unigram.byte_fallback = false;
+    return status;
+}
+
+/* What the class for XLM-RoBERTa makes itself: the unknown token is number 3 by its code. */
+static ce_status apply_xlm_roberta(applying *work) {
+    cei_tokenizer_spec *spec = work->spec;
+    ce_status status = set_metaspace(work, true, CEI_PREPEND_NEVER);
+    keep_charsmap(&spec->normalizer);
+    spec->unigram.unknown = 3;
+    spec->cls = work->roles[BOS].content;
+    spec->sep = work->roles[EOS].content;
+    spec->roberta = true;
+    return status;
+}
+
+/* The steps of DeBERTa's class; its charsmap is not used. */
+static ce_status set_deberta_steps(applying *work, bool lowercase) {
+    cei_normalizer *normalizer = &work->spec->normalizer;
+    cei_normalizer_free(normalizer);
+    if (lowercase) normalizer->steps[normalizer->count++] = (cei_normalizer_step){.kind = CEI_NORMALIZER_LOWERCASE};
+    char *blank = cei_copy_string(" ", 1);
+    if (!blank) return cei_fail_memory(work->error, "a step of the normalizer", 1);
+    normalizer->steps[normalizer->count++] = (cei_normalizer_step){
+        .kind = CEI_NORMALIZER_REPLACE, .replace = CEI_REPLACE_SPACES, .content = blank, .content_size = 1};
+    normalizer->steps[normalizer->count++] = (cei_normalizer_step){.kind = CEI_NORMALIZER_NFC};
+    normalizer->steps[normalizer->count++] = (cei_normalizer_step){.kind = CEI_NORMALIZER_STRIP, .strip_right = true};
+    return CE_OK;
+}
+
+/* The unknown token's own place if its score is 0, else what tokenizer_config.json says, else 1. */
+static ce_status find_deberta_unknown(applying *work) {
+    cei_tokenizer_spec *spec = work->spec;
+    const cei_added_token *role = &work->roles[UNK];
+    int32_t id = cei_vocabulary_find(&spec->vocabulary, role->content, role->size);
+    spec->unigram.unknown = 1;
+    if (id >= 0 && spec->unigram.scores[id] == 0) {
+        spec->unigram.unknown = (size_t)id;
+        return CE_OK;
+    }
+    return cei_json_size(work->settings->config, "unk_id", 0, SIZE_MAX, work->settings->config_path,
+                         &spec->unigram.unknown, work->error);
+}
+
+/* What the class for DeBERTa-v2 and v3 makes itself. */
+static ce_status apply_deberta(applying *work) {
+    const json_t *config = work->settings->config;
+    const char *path = work->settings->config_path;
+    bool lowercase = false, punctuation = false;
+    ce_status status = set_metaspace(work, false, CEI_PREPEND_FIRST);
+    if (status == CE_OK) status = cei_json_bool(config, "do_lower_case", path, &lowercase, work->error);
+    if (status == CE_OK) status = cei_json_bool(config, "split_by_punct", path, &punctuation, work->error);
+    if (status == CE_OK && punctuation)
+        status = cei_fail(work->error, CE_ERR_UNSUPPORTED, "%s: split_by_punct is not supported by this build", path);
+    if (status == CE_OK) status = set_deberta_steps(work, lowercase);
+    if (status == CE_OK) status = find_deberta_unknown(work);
+    work->spec->cls = work->roles[CLS].content;
+    work->spec->sep = work->roles[SEP].content;
+    return status;
 }
 
 ce_status cei_tokenizer_config_apply(const cei_tokenizer_settings *settings, bool has_json, cei_tokenizer_spec *spec,
@@ -308,5 +422,7 @@ ce_status cei_tokenizer_config_apply(const cei_tokenizer_settings *settings, boo
     if (status == CE_OK) status = check_split_special(&work);
     if (status == CE_OK) status = read_input_names(&work);
     if (status == CE_OK) status = collect_added(&work);
-    return status == CE_OK && work.bert ? apply_bert(&work) : status;
+    if (status != CE_OK || work.family == AS_IT_IS) return status;
+    if (work.family == BERT) return apply_bert(&work);
+    return work.family == XLM_ROBERTA ? apply_xlm_roberta(&work) : apply_deberta(&work);
 }

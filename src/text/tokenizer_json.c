@@ -3,6 +3,7 @@
  * Its sections "truncation" and "padding" are what its author last worked with: how long a pair may be is decided by
  * tokenizer_config.json. What a component does not know it refuses by name, as guessing would change results. */
 #include "base/error.h"
+#include "text/sentencepiece_json.h"
 #include "text/spec.h"
 
 static ce_status unsupported(const cei_tokenizer_spec *spec, const char *component, const char *type, ce_error *error) {
@@ -77,7 +78,11 @@ static ce_status read_normalizer(const json_t *object, cei_tokenizer_spec *spec,
         spec->normalizer.steps[spec->normalizer.count++] = (cei_normalizer_step){.kind = simple[i].kind};
         return CE_OK;
     }
-    return unsupported(spec, "normalizer", type, error);
+    bool known;
+    cei_normalizer_step step;
+    status = cei_step_json_read(object, type, spec, &known, &step, error);
+    if (known) spec->normalizer.steps[spec->normalizer.count++] = step;
+    return known ? status : unsupported(spec, "normalizer", type, error);
 }
 
 /* ---- pre-tokenizer ---- */
@@ -87,9 +92,13 @@ static ce_status read_pre_tokenizer(const json_t *object, cei_tokenizer_spec *sp
     const char *type;
     ce_status status = read_type(object, "pre_tokenizer", spec, &type, error);
     if (status != CE_OK) return status;
-    if (strcmp(type, "BertPreTokenizer") != 0) return unsupported(spec, "pre_tokenizer", type, error);
-    spec->pre_tokenize = cei_pre_tokenize_bert;
-    return CE_OK;
+    if (strcmp(type, "BertPreTokenizer") == 0) {
+        spec->pre_tokenize = cei_pre_tokenize_bert;
+        return CE_OK;
+    }
+    bool known;
+    status = cei_metaspace_json_read(object, type, spec, &known, &spec->metaspace, error);
+    return known ? status : unsupported(spec, "pre_tokenizer", type, error);
 }
 
 /* ---- model ---- */
@@ -130,18 +139,22 @@ static ce_status check_ids_differ(const cei_tokenizer_spec *spec, ce_error *erro
 }
 
 /* Old files don't name the model's type: WordPiece is known by its prefix. */
-static ce_status check_model_type(const json_t *model, const cei_tokenizer_spec *spec, ce_error *error) {
+static ce_status check_model_type(const json_t *model, const cei_tokenizer_spec *spec, bool *unigram, ce_error *error) {
     const char *type = NULL;
+    *unigram = false;
     ce_status status = cei_json_string(model, "type", spec->path, &type, error);
     if (status != CE_OK) return status;
     if (!type && json_object_get(model, "continuing_subword_prefix") && !json_object_get(model, "merges")) return CE_OK;
     if (!type) return malformed(spec, "the \"model\" lacks its \"type\"", error);
-    return strcmp(type, "WordPiece") == 0 ? CE_OK : unsupported(spec, "model", type, error);
+    *unigram = strcmp(type, "Unigram") == 0;
+    return *unigram || strcmp(type, "WordPiece") == 0 ? CE_OK : unsupported(spec, "model", type, error);
 }
 
 static ce_status read_model(const json_t *model, cei_tokenizer_spec *spec, ce_error *error) {
     if (!json_is_object(model)) return malformed(spec, "\"model\" is missing or not an object", error);
-    ce_status status = check_model_type(model, spec, error);
+    bool unigram;
+    ce_status status = check_model_type(model, spec, &unigram, error);
+    if (status == CE_OK && unigram) return cei_unigram_json_read(model, spec, error);
     if (status == CE_OK) status = cei_json_string(model, "unk_token", spec->path, &spec->wordpiece.unknown, error);
     if (status == CE_OK)
         status = cei_json_string(model, "continuing_subword_prefix", spec->path, &spec->wordpiece.prefix, error);
@@ -299,11 +312,12 @@ static ce_status read_post_processor(const json_t *object, cei_tokenizer_spec *s
     ce_status status = read_type(object, "post_processor", spec, &type, error);
     if (status != CE_OK) return status;
     if (strcmp(type, "TemplateProcessing") == 0) return read_template(object, spec, error);
-    if (strcmp(type, "BertProcessing") != 0) return unsupported(spec, "post_processor", type, error);
+    const bool roberta = strcmp(type, "RobertaProcessing") == 0;
+    if (!roberta && strcmp(type, "BertProcessing") != 0) return unsupported(spec, "post_processor", type, error);
     int32_t cls = 0, sep = 0;
     status = read_bert_special(object, "cls", spec, &cls, error);
     if (status == CE_OK) status = read_bert_special(object, "sep", spec, &sep, error);
-    spec->pair = cei_pair_bert(cls, sep);
+    spec->pair = roberta ? cei_pair_roberta(cls, sep) : cei_pair_bert(cls, sep);
     spec->single = cei_single_bert(cls, sep);
     return status;
 }

@@ -3,13 +3,15 @@
 #define CEI_TOKENIZER_PARTS_H
 
 #include "text/added_tokens.h"
+#include "text/metaspace.h"
 #include "text/normalizer.h"
 #include "text/pair.h"
 #include "text/spec.h"
 
 struct cei_tokenizer {
     cei_normalizer normalizer;
-    cei_pre_tokenizer_fn pre_tokenize;
+    cei_pre_tokenizer_fn pre_tokenize; /* NULL: metaspace */
+    cei_metaspace metaspace;
     cei_token_model model;
     cei_added_tokens added;
     cei_pair_template pair, single; /* of two texts, and of one */

@@ -18,7 +18,11 @@ enum {
     CEI_UNICODE_MARK = 1 << 5,        /* what the step StripAccents removes */
     CEI_UNICODE_WORD = 1 << 6,        /* \w of regular expressions */
     CEI_UNICODE_CANONICAL = 1 << 7,   /* has a canonical decomposition; Hangul syllables are not flagged */
-    CEI_UNICODE_COMPAT = 1 << 8       /* has another decomposition for NFKD */
+    CEI_UNICODE_COMPAT = 1 << 8,      /* has another decomposition for NFKD */
+    CEI_UNICODE_EXTEND = 1 << 9,      /* of one grapheme cluster with what is before */
+    CEI_UNICODE_PREPEND = 1 << 10,    /* and with what is behind */
+    CEI_UNICODE_BREAK = 1 << 11,      /* a cluster of its own: controls; known below U+10000 */
+    CEI_UNICODE_PICTOGRAPH = 1 << 12  /* an emoji, which a joiner joins with the next */
 };
 
 #define CEI_UNICODE_REPLACEMENT 0xFFFDu

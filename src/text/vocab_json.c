@@ -1,11 +1,13 @@
 /* vocab_json.c - takes the vocabulary out of a tokenizer.json before the JSON parser sees it.
  *
- * Nearly all of such a file is one flat object of strings and small integers. A parser that makes a tree of it takes
- * ten times as long as this, and time to the first score counts. This reader is never the judge of a file: whatever
- * it does not understand it leaves to the parser. */
+ * Nearly all of such a file is one flat object of strings and small integers, or an array of strings and scores. A
+ * parser that makes a tree of it takes ten times as long as this, and time to the first score counts. This reader is
+ * never the judge of a file: whatever it does not understand it leaves to the parser. */
 #include "text/vocab_json.h"
 
 #include "base/error.h"
+#include "text/piece_score.h"
+#include "text/sentencepiece_json.h"
 #include "text/utf8.h"
 
 /* A place in the file. bad: what stands there is not for this reader. */
@@ -142,12 +144,8 @@ static int32_t read_id(cursor *in) {
     return id;
 }
 
-/* "token": id. false if there is no memory. */
-static bool read_token(cursor *in, cei_vocabulary *vocabulary, cei_bytes *plain) {
-    span string = read_string(in);
-    expect(in, ':');
-    int32_t id = read_id(in);
-    if (in->bad) return true;
+/* Adds the token between the quotes. false if there is no memory. */
+static bool add_token(cursor *in, span string, int32_t id, cei_vocabulary *vocabulary, cei_bytes *plain) {
     const char *token = in->data + string.start;
     size_t size = string.end - string.start;
     if (size > 0 && memchr(token, '\\', size)) {
@@ -160,34 +158,69 @@ static bool read_token(cursor *in, cei_vocabulary *vocabulary, cei_bytes *plain)
     return cei_vocabulary_add(vocabulary, token, size, id);
 }
 
-/* false if there is no memory. */
-static bool read_tokens(cursor *in, span object, cei_vocabulary *vocabulary) {
-    cei_bytes plain = {0};
-    in->at = object.start;
-    expect(in, '{');
+/* Where tokens go to. */
+typedef struct taking {
+    cei_vocabulary *vocabulary;
+    cei_unigram_options *unigram;
+    bool pieces, exact; /* pieces: an array of them with scores */
+    cei_bytes plain;
+} taking;
+
+/* "token": id. false if there is no memory. */
+static bool read_token(cursor *in, taking *to) {
+    span string = read_string(in);
+    expect(in, ':');
+    int32_t id = read_id(in);
+    return in->bad || add_token(in, string, id, to->vocabulary, &to->plain);
+}
+
+/* ["token", score]. false if there is no memory. */
+static bool read_piece(cursor *in, taking *to) {
+    double score = 0;
+    size_t used = 0;
+    expect(in, '[');
+    span string = read_string(in);
+    expect(in, ',');
     skip_space(in);
-    /* A token takes some 16 bytes and more. */
-    bool good = cei_vocabulary_create(vocabulary, (object.end - object.start) / 16);
+    if (in->at > in->size || !cei_piece_score_read(in->data + in->at, in->size - in->at, to->exact, &score, &used))
+        in->bad = true;
+    in->at += used;
+    expect(in, ']');
+    if (to->unigram->count >= CEI_TOKEN_ID_LIMIT) in->bad = true;
+    if (in->bad) return true;
+    return add_token(in, string, (int32_t)to->unigram->count, to->vocabulary, &to->plain) &&
+           (in->bad || cei_unigram_push(to->unigram, score));
+}
+
+/* false if there is no memory. */
+static bool read_tokens(cursor *in, span value, taking *to) {
+    in->at = value.start;
+    expect(in, to->pieces ? '[' : '{');
+    skip_space(in);
+    /* A token takes some 16 bytes and more, a piece with its score 26. */
+    bool good = cei_vocabulary_create(to->vocabulary, (value.end - value.start) / (to->pieces ? 26 : 16));
     while (good && !in->bad) {
-        good = read_token(in, vocabulary, &plain);
+        good = to->pieces ? read_piece(in, to) : read_token(in, to);
         skip_space(in);
         if (peek(in) != ',') break;
         in->at++;
     }
-    expect(in, '}');
-    cei_free(plain.data);
+    expect(in, to->pieces ? ']' : '}');
+    cei_free(to->plain.data);
     return good;
 }
 
-static bool write_rest(const cursor *in, span cut, cei_bytes *rest) {
-    if (!cei_bytes_append(rest, in->data, cut.start) || !cei_bytes_append(rest, "{", 1)) return false;
+/* What is cut begins and ends with the brackets that stay. */
+static bool write_rest(const cursor *in, span cut, bool pieces, cei_bytes *rest) {
+    if (!cei_bytes_append(rest, in->data, cut.start) || !cei_bytes_append(rest, pieces ? "[" : "{", 1)) return false;
     for (size_t at = cut.start; at < cut.end; at++)
         if (in->data[at] == '\n' && !cei_bytes_append(rest, "\n", 1)) return false;
-    return cei_bytes_append(rest, "}", 1) && cei_bytes_append(rest, in->data + cut.end, in->size - cut.end);
+    return cei_bytes_append(rest, pieces ? "]" : "}", 1) &&
+           cei_bytes_append(rest, in->data + cut.end, in->size - cut.end);
 }
 
-ce_status cei_vocab_json_take(const cei_tokenizer_file *file, cei_vocabulary *vocabulary, cei_bytes *rest,
-                              ce_error *error) {
+ce_status cei_vocab_json_take(const cei_tokenizer_file *file, bool exact, cei_vocabulary *vocabulary,
+                              cei_unigram_options *unigram, cei_bytes *rest, ce_error *error) {
     cursor in = {file->data, file->size, 0, file->size > UINT32_MAX};
     span whole = {0, file->size};
     span model = in.bad ? whole : find_member(&in, whole, "model");
@@ -195,12 +228,14 @@ ce_status cei_vocab_json_take(const cei_tokenizer_file *file, cei_vocabulary *vo
     if (in.bad ||
         cei_utf8_check(file->data + tokens.start, tokens.end - tokens.start, NULL) < tokens.end - tokens.start)
         return CE_OK;
-    bool good = read_tokens(&in, tokens, vocabulary);
+    taking to = {vocabulary, unigram, file->data[tokens.start] == '[', exact, {0}};
+    bool good = read_tokens(&in, tokens, &to);
     skip_space(&in);
     if (in.at != tokens.end) in.bad = true; /* something stands between the object and what ends the value */
-    if (good && !in.bad) good = write_rest(&in, tokens, rest);
+    if (good && !in.bad) good = write_rest(&in, tokens, to.pieces, rest);
     if (good && !in.bad) return CE_OK;
     cei_vocabulary_free(vocabulary);
+    unigram->count = 0;
     rest->size = 0;
     return good ? CE_OK : cei_fail_memory(error, "the vocabulary", file->size);
 }

@@ -103,6 +103,10 @@ int32_t cei_vocabulary_get(const cei_vocabulary *vocabulary, uint64_t hash, cons
     return slot_of(vocabulary, mixed, token, size)->id;
 }
 
+int32_t cei_vocabulary_get_likely(const cei_vocabulary *vocabulary, uint64_t hash, const char *token, size_t size) {
+    return slot_of(vocabulary, spread(hash), token, size)->id;
+}
+
 int32_t cei_vocabulary_find(const cei_vocabulary *vocabulary, const char *token, size_t size) {
     return cei_vocabulary_get(vocabulary, hash_of(token, size), token, size);
 }

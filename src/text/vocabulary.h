@@ -42,6 +42,9 @@ static inline uint64_t cei_hash_step(uint64_t state, char byte) {
 /* The id of the token of that hash, or -1. */
 int32_t cei_vocabulary_get(const cei_vocabulary *vocabulary, uint64_t hash, const char *token, size_t size);
 
+/* The same without a look at the filter: for one that is likely to be there. */
+int32_t cei_vocabulary_get_likely(const cei_vocabulary *vocabulary, uint64_t hash, const char *token, size_t size);
+
 /* The same, of any string. */
 int32_t cei_vocabulary_find(const cei_vocabulary *vocabulary, const char *token, size_t size);
 

@@ -1,4 +1,6 @@
 /* test_tokenizer.c - whole tokenizers against the reference: model folders of all sorts, real vocabularies, pairs. */
+/* popen */
+#define _POSIX_C_SOURCE 200809L
 #include "golden_json.h"
 
 #include "text/tokenizer.h"
@@ -148,6 +150,72 @@ static void test_folders(void **state) {
     json_decref(root);
 }
 
+/* ---- folders of Unigram models ---- */
+
+static cei_tokenizer *open_unigram(const json_t *root, const json_t *files) {
+    char *folder = test_make_folder();
+    const char *name;
+    const json_t *content;
+    ce_error error;
+    json_object_foreach((json_t *)(uintptr_t)files, name, content) {
+        size_t size;
+        char *half =
+            replace(json_string_value(content), "@PIECES@", json_string_value(golden_get(root, "@PIECES@")), &size);
+        char *whole = replace(half, "@CHARSMAP@", json_string_value(golden_get(root, "@CHARSMAP@")), &size);
+        test_write_file(folder, name, whole, size);
+        free(half);
+        free(whole);
+    }
+    cei_tokenizer *tokenizer = NULL;
+    expect_ok(cei_tokenizer_load(folder, &tokenizer, &error), &error);
+    test_remove_folder(folder);
+    return tokenizer;
+}
+
+static void expect_hash(const int32_t *ids, size_t count, const char *hashes, size_t digits, size_t index,
+                        const char *where, const char *text) {
+    char got[17];
+    snprintf(got, sizeof got, "%016llx", (unsigned long long)fnv1a(FNV_START, ids, count * sizeof *ids));
+    if (strncmp(got + 16 - digits, hashes + digits * index, digits) == 0) return;
+    for (size_t i = 0; i < count; i++) print_error("%d ", (int)ids[i]);
+    fail_msg("\n%s: other ids for text %zu, \"%s\"", where, index, text);
+}
+
+static void check_unigram(const json_t *root, const json_t *entry) {
+    const char *name = json_string_value(golden_get(entry, "name"));
+    const char *hashes = json_string_value(golden_get(entry, "hashes"));
+    const json_t *texts = golden_get(root, "texts"), *more = golden_get(entry, "texts"), *row;
+    const json_t *length = golden_get(entry, "max_length");
+    cei_tokenizer *tokenizer = open_unigram(root, golden_get(entry, "files"));
+    cei_token_buffer buffer = {0};
+    ce_error error;
+    size_t common = json_array_size(texts), count = common + json_array_size(more), i;
+    assert_int_equal(strlen(hashes), 8 * count);
+    for (i = 0; i < count; i++) {
+        const json_t *text = i < common ? json_array_get(texts, i) : json_array_get(more, i - common);
+        expect_ok(cei_tokenizer_encode(tokenizer, text_of(text), CE_UTF8_STRICT, &buffer, &error), &error);
+        expect_hash(buffer.ids, buffer.count, hashes, 8, i, name, json_string_value(text));
+        for (size_t k = 0; k < buffer.count; k++)
+            assert_true((size_t)buffer.ids[k] < cei_tokenizer_vocab_size(tokenizer));
+    }
+    json_array_foreach(golden_get(entry, "pairs"), i, row) check_pair(tokenizer, row, name);
+    json_array_foreach(golden_get(entry, "singles"), i, row) check_single(tokenizer, row, name);
+    assert_int_equal(cei_tokenizer_max_length(tokenizer),
+                     json_is_null(length) ? SIZE_MAX : (size_t)json_integer_value(length));
+    assert_string_equal(cei_tokenizer_kind(tokenizer), "Unigram");
+    cei_token_buffer_free(&buffer);
+    cei_tokenizer_free(tokenizer);
+}
+
+static void test_unigram_folders(void **state) {
+    (void)state;
+    json_t *root = golden_load("unigram.json"), *entry;
+    size_t i;
+    json_array_foreach(golden_get(root, "cases"), i, entry) check_unigram(root, entry);
+    assert_true(i > 40);
+    json_decref(root);
+}
+
 /* ---- pairs ---- */
 
 static void test_truncation(void **state) {
@@ -207,10 +275,7 @@ static void check_lines(const cei_tokenizer *tokenizer, const char *file, const 
         size_t length = strcspn(text + at, "\n");
         expect_ok(cei_tokenizer_encode(tokenizer, (ce_text){text + at, length}, CE_UTF8_STRICT, buffer, &error),
                   &error);
-        uint64_t hash = fnv1a(FNV_START, buffer->ids, buffer->count * sizeof *buffer->ids);
-        char got[5];
-        snprintf(got, sizeof got, "%04x", (unsigned)(hash & 0xFFFF));
-        if (strncmp(got, hashes + 4 * line, 4) != 0) fail_msg("%s, line %zu: other ids", path, line + 1);
+        expect_hash(buffer->ids, buffer->count, hashes, 4, line, path, "");
         at += length + 1;
     }
     assert_int_equal(4 * line, strlen(hashes));
@@ -255,6 +320,82 @@ static void test_chinese(void **state) {
     check_vocabulary("bert-base-chinese");
 }
 
+/* The pieces of XLM-RoBERTa as a vocabulary of tokenizer.json, into a new string. */
+static char *xlm_roberta_pieces(void) {
+    char command[512], line[512], *out = malloc(16 << 20), *end = out;
+    snprintf(command, sizeof command, "gzip -dc '%s'", test_shared("tokenizers/xlm-roberta-base/pieces.tsv.gz"));
+    FILE *pipe = popen(command, "r");
+    assert_non_null(pipe);
+    assert_non_null(out);
+    end += sprintf(end, "[\"<s>\",0.0]");
+    while (fgets(line, sizeof line, pipe)) {
+        char *tab = strchr(line, '\t'), *score = strrchr(line, '\t') + 1;
+        json_t *piece = json_stringn(line, (size_t)(tab - line));
+        char *text = json_dumps(piece, JSON_ENCODE_ANY);
+        end += sprintf(end, ",[%s,%.*s]", text, (int)strcspn(score, "\r\n"), score);
+        free(text);
+        json_decref(piece);
+    }
+    assert_int_equal(pclose(pipe), 0);
+    return out;
+}
+
+/* tokenizer.json with all components of XLM-RoBERTa: its pieces, and the charsmap of another tokenizer. */
+static char *xlm_roberta_json(size_t *size) {
+    json_error_t problem;
+    json_t *other =
+        json_load_file(test_shared("tokenizers/sentencepiece-bpe/tokenizer.json"), JSON_ALLOW_NUL, &problem);
+    assert_non_null(other);
+    const json_t *normalizer = golden_get(other, "normalizer");
+    char *charsmap = json_dumps(normalizer, JSON_COMPACT), *pieces = xlm_roberta_pieces();
+    char *out = malloc(strlen(charsmap) + strlen(pieces) + 1000);
+    assert_non_null(out);
+    *size = (size_t)sprintf(
+        out,
+        "{\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":[%s,{\"type\":\"Replace\",\"pattern\":{\"Regex\":"
+        "\" {2,}\"},\"content\":\" \"}]},\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":"
+        "\"WhitespaceSplit\"},{\"type\":\"Metaspace\",\"replacement\":\"\xE2\x96\x81\"}]},\"added_tokens\":[{\"id\":"
+        "250001,\"content\":\"<mask>\",\"lstrip\":true,\"special\":true}],\"model\":{\"type\":\"Unigram\",\"unk_id\":"
+        "3,\"vocab\":[%s]}}",
+        charsmap, pieces);
+    free(charsmap);
+    free(pieces);
+    json_decref(other);
+    return out;
+}
+
+static void check_xlm_roberta(const char *folder, const json_t *files) {
+    ce_error error;
+    cei_tokenizer *tokenizer = NULL;
+    cei_token_buffer buffer = {0};
+    const char *file;
+    const json_t *hashes;
+    expect_ok(cei_tokenizer_load(folder, &tokenizer, &error), &error);
+    assert_int_equal(cei_tokenizer_vocab_size(tokenizer), 250002);
+    json_object_foreach((json_t *)(uintptr_t)files, file, hashes)
+        check_lines(tokenizer, file, json_string_value(hashes), &buffer);
+    cei_token_buffer_free(&buffer);
+    cei_tokenizer_free(tokenizer);
+}
+
+static void test_xlm_roberta(void **state) {
+    (void)state;
+    test_shared("data/multilingual/ang.txt");
+    size_t size;
+    char *json = xlm_roberta_json(&size), *folder = test_make_folder();
+    json_t *root = golden_load("unigram.json");
+    const json_t *files = golden_get(root, "xlm-roberta");
+    assert_int_equal(json_object_size(files), 37);
+    test_write_file(folder, "tokenizer.json", json, size);
+    check_xlm_roberta(folder, files);
+    static const char config[] = "{\"tokenizer_class\":\"XLMRobertaTokenizer\"}";
+    test_write_file(folder, "tokenizer_config.json", config, sizeof config - 1);
+    check_xlm_roberta(folder, files);
+    test_remove_folder(folder);
+    free(json);
+    json_decref(root);
+}
+
 /* Texts parted by a line of their own, and their ids, a line each, without special tokens. */
 static void test_gguf_golden(void **state) {
     (void)state;
@@ -288,9 +429,15 @@ static void test_gguf_golden(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_folders),     cmocka_unit_test(test_truncation),         cmocka_unit_test(test_uncased),
-        cmocka_unit_test(test_cased),       cmocka_unit_test(test_multilingual_cased), cmocka_unit_test(test_chinese),
+        cmocka_unit_test(test_folders),
+        cmocka_unit_test(test_truncation),
+        cmocka_unit_test(test_uncased),
+        cmocka_unit_test(test_cased),
+        cmocka_unit_test(test_multilingual_cased),
+        cmocka_unit_test(test_chinese),
         cmocka_unit_test(test_gguf_golden),
+        cmocka_unit_test(test_unigram_folders),
+        cmocka_unit_test(test_xlm_roberta),
     };
     return cmocka_run_group_tests_name("tokenizer", tests, NULL, NULL);
 }

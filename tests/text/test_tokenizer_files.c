@@ -114,7 +114,7 @@ static void test_broken_tokenizer_json(void **state) {
         {"{\"model\":{}}", CE_ERR_FORMAT, "\"type\""},
         {"{\"model\":{\"type\":7}}", CE_ERR_FORMAT, "\"type\""},
         {"{\"model\":{\"type\":\"BPE\",\"vocab\":{},\"merges\":[]}}", CE_ERR_UNSUPPORTED, "model \"BPE\""},
-        {"{\"model\":{\"type\":\"Unigram\"}}", CE_ERR_UNSUPPORTED, "model \"Unigram\""},
+        {"{\"model\":{\"type\":\"WordLevel\"}}", CE_ERR_UNSUPPORTED, "model \"WordLevel\""},
         {"{" MODEL("\"x\":1") REST "}", CE_ERR_FORMAT, "\"vocab\""},
         {"{" MODEL("\"vocab\":[]") REST "}", CE_ERR_FORMAT, "\"vocab\""},
         {"{" MODEL("\"vocab\":{}") REST "}", CE_ERR_FORMAT, "lacks the unknown token \"[UNK]\""},
@@ -140,8 +140,8 @@ static void test_broken_tokenizer_json(void **state) {
         {"{" MODEL(VOCAB) ",\"pre_tokenizer\":{\"type\":\"ByteLevel\"}}", CE_ERR_UNSUPPORTED,
          "pre_tokenizer \"ByteLevel\""},
         {"{" MODEL(VOCAB) ",\"pre_tokenizer\":{}}", CE_ERR_FORMAT, "lacks its \"type\""},
-        {"{" MODEL(VOCAB) "," SPLIT ",\"normalizer\":{\"type\":\"Precompiled\"}}", CE_ERR_UNSUPPORTED,
-         "normalizer \"Precompiled\""},
+        {"{" MODEL(VOCAB) "," SPLIT ",\"normalizer\":{\"type\":\"ByteLevel\"}}", CE_ERR_UNSUPPORTED,
+         "normalizer \"ByteLevel\""},
         {"{" MODEL(VOCAB) "," SPLIT ",\"normalizer\":[]}", CE_ERR_FORMAT, "\"normalizer\" is not an object"},
         {"{" MODEL(VOCAB) "," SPLIT ",\"normalizer\":{\"type\":\"Sequence\"}}", CE_ERR_FORMAT, "\"normalizers\""},
         {"{" MODEL(VOCAB) "," SPLIT ",\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":[{\"type\":\"NFX\"}]}}",
@@ -163,8 +163,9 @@ static void test_broken_tokenizer_json(void **state) {
         {"{" MODEL(VOCAB) "," SPLIT ",\"normalizer\":{\"type\":\"BertNormalizer\"},"
                           "\"added_tokens\":[{\"id\":6,\"content\":\"\\u0001\",\"normalized\":true}]}",
          CE_ERR_UNSUPPORTED, "leaves nothing"},
-        {"{" MODEL(VOCAB) REST ",\"post_processor\":{\"type\":\"RobertaProcessing\"}}", CE_ERR_UNSUPPORTED,
-         "post_processor \"RobertaProcessing\""},
+        {"{" MODEL(VOCAB) REST ",\"post_processor\":{\"type\":\"ByteLevel\"}}", CE_ERR_UNSUPPORTED,
+         "post_processor \"ByteLevel\""},
+        {"{" MODEL(VOCAB) REST ",\"post_processor\":{\"type\":\"RobertaProcessing\"}}", CE_ERR_FORMAT, "\"cls\""},
         {"{" MODEL(VOCAB) REST ",\"post_processor\":7}", CE_ERR_FORMAT, "\"post_processor\""},
         {"{" MODEL(VOCAB) REST ",\"post_processor\":{\"type\":\"TemplateProcessing\"}}", CE_ERR_FORMAT, "\"pair\""},
         {"{" MODEL(VOCAB) REST ",\"post_processor\":{\"type\":\"TemplateProcessing\",\"pair\":[]}}", CE_ERR_FORMAT,
@@ -244,7 +245,8 @@ static void test_vocabulary_spellings(void **state) {
         cei_vocabulary vocabulary = {0};
         cei_bytes rest = {0};
         const cei_tokenizer_file file = file_of("tokenizer.json", json);
-        expect_ok(cei_vocab_json_take(&file, &vocabulary, &rest, NULL), NULL);
+        cei_unigram_options unigram = {0};
+        expect_ok(cei_vocab_json_take(&file, false, &vocabulary, &unigram, &rest, NULL), NULL);
         assert_int_equal(rest.size > 0, cases[i].quick);
         assert_int_equal(vocabulary.slots != NULL, cases[i].quick);
         cei_vocabulary_free(&vocabulary);

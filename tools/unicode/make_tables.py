@@ -17,7 +17,8 @@ HANGUL = range(0xAC00, 0xD7A4)
 DECOMPOSING = 0x30000  # no code point from here on decomposes
 
 # The order is that of the constants in src/text/unicode.h.
-FLAGS = ["white", "bert_control", "bert_punctuation", "cjk", "bert_mark", "mark", "word", "canonical", "compat"]
+FLAGS = ["white", "bert_control", "bert_punctuation", "cjk", "bert_mark", "mark", "word", "canonical", "compat",
+         "extend", "prepend", "break", "pictograph"]
 
 
 def bert(**options):
@@ -30,6 +31,42 @@ def word_test():
     tokenizer = Tokenizer(models.WordPiece({"?": 0}, unk_token="?"))
     tokenizer.add_tokens([AddedToken("<m>", single_word=True, normalized=False)])
     return lambda text: tokenizer.encode(text + "<m>").ids == [0]
+
+
+def charsmap(keys):
+    """The normalizer Precompiled that makes "1" of each of the keys; in its trie each state has a block of 256 units."""
+    states = {b"": 0}
+    for key in keys:
+        for end in range(1, len(key) + 1):
+            states.setdefault(key[:end], len(states))
+    units = [0] * (256 * (len(states) + 1))
+    units[0] = 256 << 10
+    for state, index in states.items():
+        if state:
+            at = 256 * (states[state[:-1]] + 1) + state[-1]
+            units[at] = state[-1] | (state in keys) << 8 | (at ^ 256 * (index + 1)) << 10
+    trie = b"".join(unit.to_bytes(4, "little") for unit in units)
+    return normalizers.Precompiled(len(trie).to_bytes(4, "little") + trie + b"1\0").normalize_str
+
+
+def cluster_tests():
+    """What the package's grapheme clusters do: (joins what is before, joins what is behind, joins nothing, is an emoji that a
+    joiner joins)."""
+    after_a, copyright_sign = charsmap({b"a"}), charsmap({b"\xc2\xa9"})
+    replaced = {}
+
+    def of_plane(c):
+        if c >> 12 not in replaced:
+            block = range(c >> 12 << 12, (c >> 12) + 1 << 12)
+            replaced[c >> 12] = charsmap({chr(x).encode() for x in block if x and not 0xD800 <= x < 0xE000})
+        return replaced[c >> 12]
+
+    return (lambda c: after_a("a" + chr(c)) == "1",
+            lambda c: c > 0 and of_plane(c)(chr(c) + "a") == "1" and chr(c) != "a",
+            # Where it takes 4 bytes the package itself cannot tell.
+            lambda c: 0 < c < 0x10000 and of_plane(c)(chr(c) + "\u0301") != "1" or c == 0,
+            lambda c: after_a("a" + chr(c)) != "1" and
+            copyright_sign("\u00a9\u200d" + chr(c)) == "1\u200d" + chr(c).replace("\u00a9", "1"))
 
 
 def combining_classes(nfd):
@@ -81,6 +118,7 @@ def properties():
     marks = normalizers.StripAccents().normalize_str
     split = pre_tokenizers.BertPreTokenizer().pre_tokenize_str
     word, ranks = word_test(), combining_classes(nfd)
+    extends, prepends, breaks, pictures = cluster_tests()
     table = [(0, 0, 0)] * 0x110000
     for c in CODE_POINTS:
         s = chr(c)
@@ -98,6 +136,10 @@ def properties():
             "word": word(s),
             "canonical": nfd(s) != s and c not in HANGUL,
             "compat": nfkd(s) != nfd(s),
+            "extend": extends(c),
+            "prepend": prepends(c),
+            "break": breaks(c),
+            "pictograph": pictures(c),
         }
         flags = sum(1 << bit for bit, name in enumerate(FLAGS) if facts[name])
         table[c] = (flags, ranks.get(c, 0), ord(lowered[0]) - c if len(lowered) == 1 else 0)

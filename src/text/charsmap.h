@@ -1,0 +1,21 @@
+/* charsmap.h - the replacements of characters that SentencePiece compiled into a model, which the normalizer
+ * "Precompiled" carries: a double-array trie over UTF-8, and the texts that its values point into. */
+#ifndef CEI_CHARSMAP_H
+#define CEI_CHARSMAP_H
+
+#include "text/bytes.h"
+
+#include <crossenc/status.h>
+#include <stdint.h>
+
+typedef struct cei_charsmap cei_charsmap;
+
+/* Reads the base64 text of tokenizer.json. path is for messages. Errors: FORMAT, MEMORY. */
+ce_status cei_charsmap_create(const char *base64, size_t size, const char *path, cei_charsmap **charsmap,
+                              ce_error *error);
+void cei_charsmap_free(cei_charsmap *charsmap); /* NULL is fine */
+
+/* Appends the normalized text to out. Linear in size. false if there is no memory. */
+bool cei_charsmap_apply(const cei_charsmap *charsmap, const char *text, size_t size, cei_bytes *out);
+
+#endif
