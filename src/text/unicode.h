@@ -18,7 +18,10 @@ enum {
     CEI_UNICODE_MARK = 1 << 5,        /* what the step StripAccents removes */
     CEI_UNICODE_WORD = 1 << 6,        /* \w of regular expressions */
     CEI_UNICODE_CANONICAL = 1 << 7,   /* has a canonical decomposition; Hangul syllables are not flagged */
-    CEI_UNICODE_COMPAT = 1 << 8       /* has another decomposition for NFKD */
+    CEI_UNICODE_COMPAT = 1 << 8,      /* has another decomposition for NFKD */
+    CEI_UNICODE_LETTER = 1 << 9,      /* \p{L} of the pre-tokenizers' regular expressions; their \s is WHITE */
+    CEI_UNICODE_NUMBER = 1 << 10,     /* and their \p{N} */
+    CEI_UNICODE_DIGIT = 1 << 11       /* what the pre-tokenizer Digits takes for one: numbers of a newer Unicode */
 };
 
 #define CEI_UNICODE_REPLACEMENT 0xFFFDu

@@ -10,14 +10,15 @@ usage: python tools/unicode/make_tables.py > src/text/unicode_tables.c      (nee
 import sys
 
 import tokenizers
-from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers
+from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers
 
 CODE_POINTS = [c for c in range(0x110000) if not 0xD800 <= c < 0xE000]
 HANGUL = range(0xAC00, 0xD7A4)
 DECOMPOSING = 0x30000  # no code point from here on decomposes
 
 # The order is that of the constants in src/text/unicode.h.
-FLAGS = ["white", "bert_control", "bert_punctuation", "cjk", "bert_mark", "mark", "word", "canonical", "compat"]
+FLAGS = ["white", "bert_control", "bert_punctuation", "cjk", "bert_mark", "mark", "word", "canonical", "compat",
+         "letter", "number", "digit"]
 
 
 def bert(**options):
@@ -30,6 +31,12 @@ def word_test():
     tokenizer = Tokenizer(models.WordPiece({"?": 0}, unk_token="?"))
     tokenizer.add_tokens([AddedToken("<m>", single_word=True, normalized=False)])
     return lambda text: tokenizer.encode(text + "<m>").ids == [0]
+
+
+def class_test(pattern):
+    """True for characters that the regular expressions of the pre-tokenizer Split have in the class."""
+    split = pre_tokenizers.Split(Regex(pattern), "removed").pre_tokenize_str
+    return lambda c: split(c) == []
 
 
 def combining_classes(nfd):
@@ -80,6 +87,8 @@ def properties():
     strip, lower = bert(strip_accents=True), bert(lowercase=True)
     marks = normalizers.StripAccents().normalize_str
     split = pre_tokenizers.BertPreTokenizer().pre_tokenize_str
+    digits = pre_tokenizers.Digits(individual_digits=True).pre_tokenize_str
+    letter, number, space = class_test(r"\p{L}"), class_test(r"\p{N}"), class_test(r"\s")
     word, ranks = word_test(), combining_classes(nfd)
     table = [(0, 0, 0)] * 0x110000
     for c in CODE_POINTS:
@@ -88,6 +97,7 @@ def properties():
         lowered = lower(s)
         assert len(lowered) == 1 or (c, lowered) == (0x130, "i\u0307"), hex(c)
         assert marks(s) in (s, "") and cjk(s) in (s, f" {s} ") and clean(s) in (s, "", " "), hex(c)
+        assert space(s) == (pieces == ["a", "b"]), hex(c)
         facts = {
             "white": pieces == ["a", "b"],
             "bert_control": clean(s) == "",
@@ -98,6 +108,9 @@ def properties():
             "word": word(s),
             "canonical": nfd(s) != s and c not in HANGUL,
             "compat": nfkd(s) != nfd(s),
+            "letter": letter(s),
+            "number": number(s),
+            "digit": len(digits("a" + s)) == 2,
         }
         flags = sum(1 << bit for bit, name in enumerate(FLAGS) if facts[name])
         table[c] = (flags, ranks.get(c, 0), ord(lowered[0]) - c if len(lowered) == 1 else 0)
