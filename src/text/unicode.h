@@ -21,7 +21,8 @@ enum {
     CEI_UNICODE_COMPAT = 1 << 8,      /* has another decomposition for NFKD */
     CEI_UNICODE_LETTER = 1 << 9,      /* \p{L} of the pre-tokenizers' regular expressions; their \s is WHITE */
     CEI_UNICODE_NUMBER = 1 << 10,     /* and their \p{N} */
-    CEI_UNICODE_DIGIT = 1 << 11       /* what the pre-tokenizer Digits takes for one: numbers of a newer Unicode */
+    CEI_UNICODE_DIGIT = 1 << 11,      /* what the pre-tokenizer Digits takes for one: numbers of a newer Unicode */
+    CEI_UNICODE_STABLE = 1 << 12      /* NFC leaves it, and nothing before it joins it: it stands for itself */
 };
 
 #define CEI_UNICODE_REPLACEMENT 0xFFFDu
