@@ -6,6 +6,7 @@
 #ifndef CEI_COMPONENTS_H
 #define CEI_COMPONENTS_H
 
+#include "text/bytes.h"
 #include "text/tokenizer.h"
 
 /* Ids are below this: room for any known vocabulary, and memory by id stays small. */
@@ -25,10 +26,18 @@ typedef size_t (*cei_pre_tokenizer_fn)(const char *text, size_t size, size_t *po
 /* BERT's: white space parts words and is dropped, each punctuation character is a word. pre_tokenizer.c */
 size_t cei_pre_tokenize_bert(const char *text, size_t size, size_t *position, cei_word *words, size_t capacity);
 
+/* Memory that a model needs for encoding, of one thread. Zeroed is empty. */
+typedef struct cei_model_scratch {
+    void *cache;       /* of owner, in a form of its own */
+    const void *owner; /* the state of the model that made the cache */
+    cei_bytes work;
+} cei_model_scratch;
+
 typedef struct cei_token_model_ops {
     const char *kind;
     /* Appends the words' ids to the buffer; false if there is no memory. */
-    bool (*encode)(const void *state, const cei_word *words, size_t count, cei_token_buffer *buffer);
+    bool (*encode)(const void *state, const cei_word *words, size_t count, cei_model_scratch *scratch,
+                   cei_token_buffer *buffer);
     /* The id of a token of the vocabulary, or -1. */
     int32_t (*find)(const void *state, const char *token, size_t size);
     void (*free)(void *state);

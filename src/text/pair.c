@@ -17,6 +17,18 @@ cei_pair_template cei_single_bert(int32_t cls, int32_t sep) {
         .items = {{CEI_PAIR_SPECIAL, cls, 0}, {CEI_PAIR_QUERY, 0, 0}, {CEI_PAIR_SPECIAL, sep, 0}}, .count = 3};
 }
 
+cei_pair_template cei_pair_roberta(int32_t cls, int32_t sep) {
+    return (cei_pair_template){.items = {{CEI_PAIR_SPECIAL, cls, 0},
+                                         {CEI_PAIR_QUERY, 0, 0},
+                                         {CEI_PAIR_SPECIAL, sep, 0},
+                                         {CEI_PAIR_SPECIAL, sep, 0},
+                                         {CEI_PAIR_DOCUMENT, 0, 0},
+                                         {CEI_PAIR_SPECIAL, sep, 0}},
+                               .count = 6};
+}
+
+cei_pair_template cei_single_roberta(int32_t cls, int32_t sep) { return cei_single_bert(cls, sep); }
+
 size_t cei_pair_specials(const cei_pair_template *pair) {
     size_t specials = 0;
     for (size_t i = 0; i < pair->count; i++) specials += pair->items[i].kind == CEI_PAIR_SPECIAL;

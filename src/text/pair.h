@@ -25,6 +25,10 @@ cei_pair_template cei_pair_bert(int32_t cls, int32_t sep);
 /* [CLS] query [SEP]: the template of one text, which has no document. */
 cei_pair_template cei_single_bert(int32_t cls, int32_t sep);
 
+/* <s> query </s></s> document </s>, all of type 0; and <s> query </s>. */
+cei_pair_template cei_pair_roberta(int32_t cls, int32_t sep);
+cei_pair_template cei_single_roberta(int32_t cls, int32_t sep);
+
 size_t cei_pair_specials(const cei_pair_template *pair);
 size_t cei_pair_types(const cei_pair_template *pair); /* 1 + the largest type id */
 

@@ -6,8 +6,10 @@
 
 #include "base/json.h"
 #include "text/added_tokens.h"
+#include "text/bpe.h"
 #include "text/normalizer.h"
 #include "text/pair.h"
+#include "text/split.h"
 #include "text/wordpiece.h"
 
 /* One file: its path for messages, and its bytes. data is NULL if the folder lacks it. */
@@ -19,7 +21,9 @@ typedef struct cei_tokenizer_file {
 
 typedef struct cei_tokenizer_files {
     cei_tokenizer_file tokenizer_json;
-    cei_tokenizer_file vocab_txt; /* read if there is no tokenizer.json */
+    cei_tokenizer_file vocab_txt; /* read if there is no tokenizer.json; if that is not there either, these two: */
+    cei_tokenizer_file vocab_json, merges_txt;
+    cei_tokenizer_file model_config; /* the model's config.json, which may name the tokenizer's class */
     cei_tokenizer_file tokenizer_config;
     cei_tokenizer_file special_tokens_map;
     cei_tokenizer_file added_tokens;
@@ -35,14 +39,20 @@ typedef struct cei_added_list {
 } cei_added_list;
 
 typedef struct cei_tokenizer_spec {
-    const char *path;          /* tokenizer.json's or vocab.txt's */
+    const char *path;          /* of the file with the vocabulary */
     cei_vocabulary vocabulary; /* of the model; without slots until it is read */
+    bool is_bpe;               /* else it is WordPiece */
     cei_wordpiece_options wordpiece;
+    cei_bpe_options bpe;
+    cei_merges merges; /* of BPE */
+    bool has_merges;   /* they were read before the rest of the file */
     cei_normalizer normalizer;
-    cei_pre_tokenizer_fn pre_tokenize;
+    cei_pre_tokenizer_fn pre_tokenize; /* where there are no splits */
+    cei_splits splits;
     cei_added_list added;
     cei_pair_template pair, single;
     const char *cls, *sep; /* BERT's templates of these two replace pair and single; NULL for both as they are */
+    bool roberta_pairs;    /* RoBERTa's do */
     bool with_type_ids;    /* the model is given type ids; else they are all 0 */
     bool left_truncation;  /* tokenizer.json asks for it */
     size_t max_length;
@@ -52,17 +62,33 @@ typedef struct cei_tokenizer_spec {
  * MEMORY. */
 ce_status cei_tokenizer_json_read(const json_t *root, cei_tokenizer_spec *spec, ce_error *error);
 
+/* split_json.c: a pre_tokenizer of tokenizer.json. Errors: FORMAT, UNSUPPORTED (naming the component). */
+ce_status cei_split_json_read(const json_t *object, cei_tokenizer_spec *spec, ce_error *error);
+
+/* tokenizer_json.c: the string "type" of a component that is called name in messages. Errors: FORMAT. */
+ce_status cei_component_type(const json_t *component, const char *name, const cei_tokenizer_spec *spec,
+                             const char **type, ce_error *error);
+
+/* bpe_json.c: the model "BPE" of tokenizer.json but for its vocabulary; and vocab.json with merges.txt. Errors: FORMAT,
+ * UNSUPPORTED, MEMORY. */
+ce_status cei_bpe_json_read(const json_t *model, cei_tokenizer_spec *spec, ce_error *error);
+ce_status cei_bpe_files_read(const cei_tokenizer_files *files, cei_tokenizer_spec *spec, ce_error *error);
+
+/* tokenizer_json.c: the model's vocabulary, an object of tokens and ids, unless it was read before. Errors: FORMAT,
+ * MEMORY. */
+ce_status cei_vocabulary_json_read(json_t *tokens, cei_tokenizer_spec *spec, ce_error *error);
+
 /* vocab_file.c: fills vocabulary from a vocab.txt, one token a line. Errors: FORMAT, MEMORY. */
 ce_status cei_vocab_file_read(const cei_tokenizer_file *file, cei_tokenizer_spec *spec, ce_error *error);
 
 /* The files beside tokenizer.json and vocab.txt: objects, or NULL where there is no such file. */
 typedef struct cei_tokenizer_settings {
-    json_t *config, *specials, *added;
-    const char *config_path, *specials_path, *added_path;
+    json_t *config, *specials, *added, *model;
+    const char *config_path, *specials_path, *added_path, *model_path;
 } cei_tokenizer_settings;
 
-/* tokenizer_config.c: applies the settings to what tokenizer.json (has_json) or vocab.txt gave, by the reference's
- * rules. Errors: FORMAT, UNSUPPORTED, MEMORY. */
+/* tokenizer_config.c: applies the settings to what tokenizer.json (has_json) or the files without it gave, by the
+ * reference's rules. Errors: FORMAT, UNSUPPORTED, MEMORY. */
 ce_status cei_tokenizer_config_apply(const cei_tokenizer_settings *settings, bool has_json, cei_tokenizer_spec *spec,
                                      ce_error *error);
 

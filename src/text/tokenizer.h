@@ -24,7 +24,8 @@ size_t cei_tokenizer_pair_specials(const cei_tokenizer *tokenizer);   /* special
 size_t cei_tokenizer_single_specials(const cei_tokenizer *tokenizer); /* and those that one text gets: 2 */
 size_t cei_tokenizer_type_count(const cei_tokenizer *tokenizer);      /* 1 + the largest type id of a pair or a text */
 
-/* Token ids of one text, without special tokens, and the scratch memory for making them. Zeroed is empty. */
+/* Token ids of one text, without special tokens, and the scratch memory for making them. Zeroed is empty. A buffer
+ * serves one tokenizer: its scratch memory knows words of that one. */
 typedef struct cei_token_buffer {
     int32_t *ids;
     size_t count;

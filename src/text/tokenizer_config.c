@@ -1,42 +1,67 @@
 /* tokenizer_config.c - tokenizer_config.json, special_tokens_map.json, added_tokens.json: the reference's rules.
  *
- * Transformers makes a class of its own for BERT, which takes from tokenizer.json the vocabulary and the added tokens
- * alone: the rest follows from tokenizer_config.json, whose absent keys have BERT's defaults. The class
- * TokenizersBackend (formerly PreTrainedTokenizerFast) takes tokenizer.json as it is, and so does this file where a
- * folder has no tokenizer_config.json. */
+ * Transformers makes a class of its own for BERT, RoBERTa, GPT-2 and Qwen, which takes from tokenizer.json the
+ * vocabulary, the merges and the added tokens alone: the rest follows from tokenizer_config.json, whose absent keys
+ * have the class's defaults. The class TokenizersBackend (formerly PreTrainedTokenizerFast) takes tokenizer.json as it
+ * is, and so does this file where a folder has no tokenizer_config.json. */
 #include "base/error.h"
 #include "text/spec.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-/* The classes that are BERT's, and whether they give the model type ids. */
-static const struct {
+/* Who decides about normalizer, pre-tokenizer and template: tokenizer.json, or a class of transformers. */
+typedef enum token_class { CLASS_FILE, CLASS_BERT, CLASS_ROBERTA, CLASS_GPT2, CLASS_QWEN2 } token_class;
+
+/* The names that the classes go by, and whether they give the model type ids. */
+static const struct known_class {
     const char *name;
+    token_class class;
     bool with_type_ids;
-} bert_classes[] = {{"BertTokenizer", true},       {"ElectraTokenizer", true},     {"DistilBertTokenizer", false},
-                    {"MobileBertTokenizer", true}, {"SqueezeBertTokenizer", true}, {"LayoutLMTokenizer", true},
-                    {"LxmertTokenizer", true}};
+} known_classes[] = {
+    {"BertTokenizer", CLASS_BERT, true},        {"ElectraTokenizer", CLASS_BERT, true},
+    {"DistilBertTokenizer", CLASS_BERT, false}, {"MobileBertTokenizer", CLASS_BERT, true},
+    {"SqueezeBertTokenizer", CLASS_BERT, true}, {"LayoutLMTokenizer", CLASS_BERT, true},
+    {"LxmertTokenizer", CLASS_BERT, true},      {"RobertaTokenizer", CLASS_ROBERTA, false},
+    {"GPT2Tokenizer", CLASS_GPT2, false},       {"Qwen2Tokenizer", CLASS_QWEN2, false},
+    {"TokenizersBackend", CLASS_FILE, false},
+};
+
+/* The class of a kind of model, by config.json's model_type: where no class is named, or whatever is named. */
+static const struct {
+    const char *model_type, *class;
+    bool always;
+} model_classes[] = {
+    {"roberta", "RobertaTokenizer", false}, {"roberta-prelayernorm", "RobertaTokenizer", false},
+    {"gpt2", "GPT2Tokenizer", false},       {"qwen2", "Qwen2Tokenizer", true},
+    {"qwen3", "Qwen2Tokenizer", false},     {"modernbert", "TokenizersBackend", true},
+};
 
 /* Classes with rules of their own, which this build does not know. */
 static const char *const other_classes[] = {
-    "AlbertTokenizer",     "BertJapaneseTokenizer", "ConvBertTokenizer",   "DebertaTokenizer",
-    "DebertaV2Tokenizer",  "FunnelTokenizer",       "HerbertTokenizer",    "LayoutLMv2Tokenizer",
-    "LayoutLMv3Tokenizer", "MPNetTokenizer",        "RoCBertTokenizer",    "RobertaTokenizer",
-    "SplinterTokenizer",   "T5Tokenizer",           "XLMRobertaTokenizer", "XLNetTokenizer",
+    "AlbertTokenizer",  "BertJapaneseTokenizer", "ConvBertTokenizer",   "DebertaTokenizer",    "DebertaV2Tokenizer",
+    "FunnelTokenizer",  "HerbertTokenizer",      "LayoutLMv2Tokenizer", "LayoutLMv3Tokenizer", "MPNetTokenizer",
+    "RoCBertTokenizer", "SplinterTokenizer",     "T5Tokenizer",         "XLMRobertaTokenizer", "XLNetTokenizer",
 };
 
 /* The named special tokens, in the order in which new ones get ids. */
 enum { BOS, EOS, UNK, SEP, PAD, CLS, MASK, ROLES };
 static const char *const role_keys[ROLES] = {"bos_token", "eos_token", "unk_token", "sep_token",
                                              "pad_token", "cls_token", "mask_token"};
-static const char *const bert_roles[ROLES] = {NULL, NULL, "[UNK]", "[SEP]", "[PAD]", "[CLS]", "[MASK]"};
+#define END_OF_TEXT "<|endoftext|>"
+static const char *const usual_roles[][ROLES] = {
+    [CLASS_FILE] = {NULL},
+    [CLASS_BERT] = {NULL, NULL, "[UNK]", "[SEP]", "[PAD]", "[CLS]", "[MASK]"},
+    [CLASS_ROBERTA] = {"<s>", "</s>", "<unk>", "</s>", "<pad>", "<s>", "<mask>"},
+    [CLASS_GPT2] = {END_OF_TEXT, END_OF_TEXT, END_OF_TEXT, NULL, NULL, NULL, NULL},
+    [CLASS_QWEN2] = {NULL, END_OF_TEXT, END_OF_TEXT, NULL, END_OF_TEXT, NULL, NULL},
+};
 
 typedef struct applying {
     const cei_tokenizer_settings *settings;
     cei_tokenizer_spec *spec;
     ce_error *error;
-    bool bert;
+    token_class class;
     json_t *decoder;              /* "added_tokens_decoder"; the older files are read only where there is none */
     cei_added_token roles[ROLES]; /* content is NULL for none */
 } applying;
@@ -53,26 +78,77 @@ static bool same_class(const char *name, const char *class) {
     return strncmp(name, class, length) == 0 && (name[length] == '\0' || strcmp(name + length, "Fast") == 0);
 }
 
-static ce_status find_class(applying *work, bool has_json) {
-    const char *name = NULL;
-    ce_status status =
-        cei_json_string(work->settings->config, "tokenizer_class", work->settings->config_path, &name, work->error);
-    if (status != CE_OK) return status;
-    work->bert = !has_json || (!name && work->settings->config);
-    work->spec->with_type_ids = work->bert || !work->settings->config;
-    if (!name) return CE_OK;
-    for (size_t i = 0; i < sizeof bert_classes / sizeof bert_classes[0]; i++) {
-        if (!same_class(name, bert_classes[i].name)) continue;
-        work->bert = true;
-        work->spec->with_type_ids = bert_classes[i].with_type_ids;
-        return CE_OK;
-    }
-    bool other = !has_json;
-    for (size_t i = 0; i < sizeof other_classes / sizeof other_classes[0]; i++)
-        other = other || same_class(name, other_classes[i]);
-    if (!other) return CE_OK;
+static const struct known_class *class_named(const char *name) {
+    for (size_t i = 0; name && i < sizeof known_classes / sizeof known_classes[0]; i++)
+        if (same_class(name, known_classes[i].name)) return &known_classes[i];
+    return NULL;
+}
+
+/* The name of the class of the model's kind; NULL if that is not known. */
+static const char *class_of_model(const char *model_type, bool always) {
+    for (size_t i = 0; model_type && i < sizeof model_classes / sizeof model_classes[0]; i++)
+        if (strcmp(model_type, model_classes[i].model_type) == 0 && (model_classes[i].always || !always))
+            return model_classes[i].class;
+    return NULL;
+}
+
+/* The class's name as the reference finds it; NULL if nothing says it. */
+static ce_status find_name(applying *work, bool has_json, const char **name) {
+    const cei_tokenizer_settings *settings = work->settings;
+    const char *type = NULL;
+    *name = NULL;
+    ce_status status = cei_json_string(settings->config, "tokenizer_class", settings->config_path, name, work->error);
+    if (status == CE_OK && !*name)
+        status = cei_json_string(settings->model, "tokenizer_class", settings->model_path, name, work->error);
+    if (status == CE_OK)
+        status = cei_json_string(settings->model, "model_type", settings->model_path, &type, work->error);
+    const char *always = class_of_model(type, true);
+    if (always) *name = always;
+    if (!*name && (settings->config || !has_json)) *name = class_of_model(type, false);
+    return status;
+}
+
+static ce_status refuse_class(applying *work, const char *name, bool has_json) {
     return cei_fail(work->error, CE_ERR_UNSUPPORTED, "%s: the tokenizer_class \"%.60s\" is not supported %s",
                     work->settings->config_path, name, has_json ? "by this build" : "without a tokenizer.json");
+}
+
+/* Where nothing names a class: that of the files. */
+static void choose_class(applying *work, bool has_json) {
+    work->class = has_json && (work->spec->is_bpe || !work->settings->config) ? CLASS_FILE
+                  : work->spec->is_bpe                                        ? CLASS_ROBERTA
+                                                                              : CLASS_BERT;
+    work->spec->with_type_ids = work->class == CLASS_BERT || !work->settings->config;
+}
+
+/* What a class makes itself is for its own kind of model. RoBERTa's class is named in published folders whose
+ * tokenizer.json is of another kind (jina-reranker-v1); the reference once took those as they are, and now drops most
+ * of their characters. They are taken as they are. */
+static ce_status check_class(applying *work, const char *name, bool has_json) {
+    const cei_tokenizer_spec *spec = work->spec;
+    if (work->class == CLASS_FILE || work->class == CLASS_BERT)
+        return !has_json && (spec->is_bpe || work->class == CLASS_FILE) ? refuse_class(work, name, has_json) : CE_OK;
+    if (!spec->is_bpe) return refuse_class(work, name, has_json);
+    if (!spec->splits.byte_level) work->class = CLASS_FILE;
+    return CE_OK;
+}
+
+static ce_status find_class(applying *work, bool has_json) {
+    const char *name;
+    ce_status status = find_name(work, has_json, &name);
+    if (status != CE_OK) return status;
+    if (!name) {
+        choose_class(work, has_json);
+        return CE_OK;
+    }
+    const struct known_class *known = class_named(name);
+    bool other = !known && !has_json;
+    for (size_t i = 0; i < sizeof other_classes / sizeof other_classes[0]; i++)
+        other = other || same_class(name, other_classes[i]);
+    if (other) return refuse_class(work, name, has_json);
+    work->class = known ? known->class : CLASS_FILE;
+    work->spec->with_type_ids = known && known->with_type_ids;
+    return check_class(work, name, has_json);
 }
 
 /* ---- plain settings ---- */
@@ -145,7 +221,7 @@ static ce_status read_decoder(applying *work) {
     const char *path = work->settings->config_path;
     if (!json_is_object(work->decoder))
         return cei_fail(work->error, CE_ERR_FORMAT, "%s: \"added_tokens_decoder\" is not an object", path);
-    if (work->bert) work->spec->added.count = 0;
+    if (work->class != CLASS_FILE) work->spec->added.count = 0;
     size_t before = work->spec->added.count;
     for (void *at = json_object_iter(work->decoder); at; at = json_object_iter_next(work->decoder, at)) {
         const char *key = json_object_iter_key(at);
@@ -157,7 +233,7 @@ static ce_status read_decoder(applying *work) {
         cei_added_token token;
         ce_status status = cei_added_json_read(json_object_iter_value(at), false, path, &token, work->error);
         token.id = (int32_t)id;
-        token.overrides = !work->bert;
+        token.overrides = work->class == CLASS_FILE;
         if (status == CE_OK) status = cei_added_list_push(&work->spec->added, &token, work->error);
         if (status != CE_OK) return status;
     }
@@ -182,6 +258,11 @@ static ce_status read_older_added(applying *work) {
     return CE_OK;
 }
 
+/* null in tokenizer_config.json takes a role away. BERT's class can't do without its own. */
+static bool has_no_role(const applying *work, size_t role) {
+    return work->class != CLASS_BERT && json_is_null(json_object_get(work->settings->config, role_keys[role]));
+}
+
 static ce_status read_roles(applying *work) {
     const cei_tokenizer_settings *settings = work->settings;
     ce_status status = CE_OK;
@@ -190,7 +271,7 @@ static ce_status read_roles(applying *work) {
         const json_t *value = work->decoder ? NULL : present(settings->specials, role_keys[role]);
         const char *path = value ? settings->specials_path : settings->config_path;
         if (!value) value = present(settings->config, role_keys[role]);
-        const char *usual = work->bert ? bert_roles[role] : NULL;
+        const char *usual = has_no_role(work, role) ? NULL : usual_roles[work->class][role];
         if (value)
             status = cei_added_json_read(value, true, path, token, work->error);
         else if (usual)
@@ -277,24 +358,79 @@ static ce_status push_all_extras(applying *work) {
     return status == CE_OK ? push_extras(work, more, settings->specials_path) : status;
 }
 
+/* The class for Qwen adds its special tokens once more, without any flags, which then count. */
+static ce_status push_plainly(applying *work, size_t first) {
+    ce_status status = CE_OK;
+    for (size_t i = first, end = work->spec->added.count; i < end && status == CE_OK; i++) {
+        cei_added_token token = {.content = work->spec->added.items[i].content, .id = -1, .special = true};
+        token.size = work->spec->added.items[i].size;
+        token.overrides = true;
+        status = cei_added_list_push(&work->spec->added, &token, work->error);
+    }
+    return status;
+}
+
 static ce_status collect_added(applying *work) {
     ce_status status = read_roles(work);
     if (status == CE_OK) status = work->decoder ? read_decoder(work) : read_older_added(work);
-    if (status == CE_OK && work->bert) cei_added_list_sort(&work->spec->added, 0);
+    if (status == CE_OK && work->class != CLASS_FILE) cei_added_list_sort(&work->spec->added, 0);
+    size_t first = work->spec->added.count;
     for (size_t role = 0; role < ROLES && status == CE_OK; role++)
         if (work->roles[role].content)
             status = cei_added_list_push(&work->spec->added, &work->roles[role], work->error);
-    return status == CE_OK ? push_all_extras(work) : status;
+    if (status == CE_OK) status = push_all_extras(work);
+    return status == CE_OK && work->class == CLASS_QWEN2 ? push_plainly(work, first) : status;
 }
 
-/* What the class for BERT makes itself. */
+/* ---- what the classes make themselves ---- */
+
 static ce_status apply_bert(applying *work) {
     cei_tokenizer_spec *spec = work->spec;
+    spec->is_bpe = false;
+    spec->splits = (cei_splits){.count = 0};
     spec->pre_tokenize = cei_pre_tokenize_bert;
     spec->wordpiece = (cei_wordpiece_options){work->roles[UNK].content, "##", 100};
     spec->cls = work->roles[CLS].content;
     spec->sep = work->roles[SEP].content;
     return read_bert_normalizer(work);
+}
+
+/* Without a tokenizer.json, beginnings and ends would have to be put into a template that is not there. */
+static ce_status check_template(applying *work, bool has_json) {
+    const char *const keys[] = {"add_bos_token", "add_eos_token"};
+    for (size_t i = 0; i < 2 && !has_json && work->class != CLASS_ROBERTA; i++) {
+        bool add = false;
+        ce_status status =
+            cei_json_bool(work->settings->config, keys[i], work->settings->config_path, &add, work->error);
+        if (status != CE_OK) return status;
+        if (add)
+            return cei_fail(work->error, CE_ERR_UNSUPPORTED, "%s: \"%s\" is not supported without a tokenizer.json",
+                            work->settings->config_path, keys[i]);
+    }
+    return CE_OK;
+}
+
+static ce_status apply_byte_level(applying *work, bool has_json) {
+    cei_tokenizer_spec *spec = work->spec;
+    bool qwen = work->class == CLASS_QWEN2, prefix_space = false;
+    const cei_split numbers = {CEI_SPLIT_GPT4, 1, false}, whole = {CEI_SPLIT_NOTHING, 0, true};
+    ce_status status = cei_json_bool(work->settings->config, "add_prefix_space", work->settings->config_path,
+                                     &prefix_space, work->error);
+    if (status == CE_OK) status = check_template(work, has_json);
+    spec->bpe = (cei_bpe_options){.byte_level = true};
+    spec->normalizer = (cei_normalizer){.steps = {{.kind = CEI_NORMALIZER_NFC}}, .count = qwen};
+    spec->splits = (cei_splits){.count = 1, .byte_level = true};
+    spec->splits.steps[0] = qwen ? numbers : (cei_split){CEI_SPLIT_GPT2, 0, prefix_space};
+    if (qwen && prefix_space) spec->splits.steps[spec->splits.count++] = whole;
+    if (work->class == CLASS_ROBERTA) {
+        spec->roberta_pairs = true;
+        spec->cls = work->roles[CLS].content;
+        spec->sep = work->roles[SEP].content;
+    } else if (!has_json) {
+        spec->pair = (cei_pair_template){.items = {{CEI_PAIR_QUERY, 0, 0}, {CEI_PAIR_DOCUMENT, 0, 1}}, .count = 2};
+        spec->single = (cei_pair_template){.items = {{CEI_PAIR_QUERY, 0, 0}}, .count = 1};
+    }
+    return status;
 }
 
 ce_status cei_tokenizer_config_apply(const cei_tokenizer_settings *settings, bool has_json, cei_tokenizer_spec *spec,
@@ -308,5 +444,6 @@ ce_status cei_tokenizer_config_apply(const cei_tokenizer_settings *settings, boo
     if (status == CE_OK) status = check_split_special(&work);
     if (status == CE_OK) status = read_input_names(&work);
     if (status == CE_OK) status = collect_added(&work);
-    return status == CE_OK && work.bert ? apply_bert(&work) : status;
+    if (status != CE_OK || work.class == CLASS_FILE) return status;
+    return work.class == CLASS_BERT ? apply_bert(&work) : apply_byte_level(&work, has_json);
 }

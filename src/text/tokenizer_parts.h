@@ -9,7 +9,8 @@
 
 struct cei_tokenizer {
     cei_normalizer normalizer;
-    cei_pre_tokenizer_fn pre_tokenize;
+    cei_pre_tokenizer_fn pre_tokenize; /* where there are no splits */
+    cei_splits splits;
     cei_token_model model;
     cei_added_tokens added;
     cei_pair_template pair, single; /* of two texts, and of one */

@@ -1,13 +1,17 @@
-/* vocab_json.h - the quick way to the vocabulary of a tokenizer.json. */
+/* vocab_json.h - the quick way to the vocabulary and the merges of a tokenizer.json. */
 #ifndef CEI_VOCAB_JSON_H
 #define CEI_VOCAB_JSON_H
 
 #include "text/spec.h"
 
-/* Reads the object at "model", "vocab" into vocabulary, and writes the file with {} in its place, line ends kept, to
- * rest. Anything that is out of the ordinary (or wrong) leaves both empty: a JSON parser is then to read the whole
- * file. What is in rest still has to be parsed. Errors: MEMORY. */
-ce_status cei_vocab_json_take(const cei_tokenizer_file *file, cei_vocabulary *vocabulary, cei_bytes *rest,
-                              ce_error *error);
+/* Reads the object at "model", "vocab" into vocabulary, and the array at "model", "merges", where there is one, into
+ * merges (*has_merges says so), and writes the file with {} and [] in their places, line ends kept, to rest. Anything
+ * that is out of the ordinary (or wrong) leaves all of them empty: a JSON parser is then to read the whole file. What
+ * is in rest still has to be parsed. Errors: MEMORY. */
+ce_status cei_vocab_json_take(const cei_tokenizer_file *file, cei_vocabulary *vocabulary, cei_merges *merges,
+                              bool *has_merges, cei_bytes *rest, ce_error *error);
+
+/* Reads a file that is such an object, as vocab.json is, or leaves vocabulary empty. Errors: MEMORY. */
+ce_status cei_vocab_json_read(const cei_tokenizer_file *file, cei_vocabulary *vocabulary, ce_error *error);
 
 #endif
