@@ -13,7 +13,7 @@ static void use(const cei_tokenizer *tokenizer) {
     cei_token_buffer buffer = {0};
     ce_error error = {CE_OK, ""};
     fuzz_require(cei_tokenizer_encode(tokenizer, ce_text_of(text), CE_UTF8_STRICT, &buffer, &error) == CE_OK);
-    fuzz_require(buffer.count <= sizeof text);
+    fuzz_require(buffer.count <= 2 * sizeof text); /* each piece may get a blank */
     int32_t ids[128], types[128];
     size_t kept = buffer.count < 20 ? buffer.count : 20, total = 2 * kept + cei_tokenizer_pair_specials(tokenizer);
     fuzz_require(total <= 128);
@@ -25,16 +25,28 @@ static void use(const cei_tokenizer *tokenizer) {
     cei_token_buffer_free(&buffer);
 }
 
+static void compare_merges(const json_t *array, const cei_merges *merges) {
+    cei_merges read = {0};
+    fuzz_require(cei_merges_read_json(array, "whole", &read, NULL) == CE_OK);
+    fuzz_require(read.count == merges->count && read.text.size == merges->text.size);
+    fuzz_require(read.count == 0 || memcmp(read.sizes, merges->sizes, read.count * sizeof *read.sizes) == 0);
+    fuzz_require(read.text.size == 0 || memcmp(read.text.data, merges->text.data, read.text.size) == 0);
+    cei_merges_free(&read);
+}
+
 /* The vocabulary taken by the quick reader is that of the parser, token for token. */
 static void compare(const cei_tokenizer_file *file) {
     cei_vocabulary vocabulary = {0};
+    cei_merges merges = {0};
     cei_bytes rest = {0};
     json_t *root = NULL;
-    fuzz_require(cei_vocab_json_take(file, &vocabulary, &rest, NULL) == CE_OK);
+    bool has_merges;
+    fuzz_require(cei_vocab_json_take(file, &vocabulary, &merges, &has_merges, &rest, NULL) == CE_OK);
     if (rest.size > 0 && cei_json_parse(rest.data, rest.size, "rest", &root, NULL) == CE_OK) {
         json_decref(root);
         fuzz_require(cei_json_parse(file->data, file->size, "whole", &root, NULL) == CE_OK);
         json_t *tokens = json_object_get(json_object_get(root, "model"), "vocab");
+        if (has_merges) compare_merges(json_object_get(json_object_get(root, "model"), "merges"), &merges);
         fuzz_require(json_object_size(tokens) == vocabulary.count);
         for (void *at = json_object_iter(tokens); at; at = json_object_iter_next(tokens, at)) {
             const char *token = json_object_iter_key(at);
@@ -44,6 +56,7 @@ static void compare(const cei_tokenizer_file *file) {
     }
     json_decref(root);
     cei_vocabulary_free(&vocabulary);
+    cei_merges_free(&merges);
     cei_free(rest.data);
 }
 
