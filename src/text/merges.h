@@ -2,11 +2,9 @@
 #ifndef CEI_MERGES_H
 #define CEI_MERGES_H
 
+#include "base/json.h"
 #include "text/bytes.h"
 
-#include <crossenc/status.h>
-
-#include <jansson.h>
 #include <stdint.h>
 
 typedef struct cei_merge_sizes {
