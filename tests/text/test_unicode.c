@@ -325,6 +325,39 @@ static void test_splits_of_all_code_points(void **state) {
     json_decref(root);
 }
 
+/* What the reference makes of the text, its pieces in brackets. */
+static void expect_pieces(cei_split split, const char *text, const char *want) {
+    const cei_splits splits = {.steps = {split}, .count = 1};
+    cei_split_walk walk;
+    cei_bytes prefixed = {0};
+    cei_word words[32];
+    size_t count;
+    char got[256] = "";
+    assert_true(cei_split_start(&walk, &splits, text, strlen(text), &prefixed));
+    assert_true(cei_split_next(&walk, words, 32, &count));
+    for (size_t i = 0; i < count; i++) {
+        size_t end = strlen(got);
+        snprintf(got + end, sizeof got - end, "[%.*s]", (int)words[i].size, words[i].data);
+    }
+    assert_string_equal(got, want);
+}
+
+static void test_pieces(void **state) {
+    (void)state;
+    const cei_split gpt2 = {CEI_SPLIT_GPT2, 0, false}, qwen2 = {CEI_SPLIT_GPT4, 1, false};
+    expect_pieces(qwen2,
+                  "'\xC5\xBF"
+                  "a'Sb'REc'Ld",
+                  "['\xC5\xBF][a]['S][b]['RE][c]['Ld]");
+    expect_pieces(gpt2,
+                  "'\xC5\xBF"
+                  "a'Sb'REc'Ld",
+                  "['][\xC5\xBF"
+                  "a]['][Sb]['][REc]['][Ld]");
+    expect_pieces(qwen2, "  a\n \n  b!\n\n c", "[ ][ a][\n \n][ ][ b][!\n\n][ c]");
+    expect_pieces(gpt2, "  a\n \n  b!\n\n c", "[ ][ a][\n \n ][ b][!][\n\n][ c]");
+}
+
 /* The words of text, each in brackets, whatever room there is for them at a time. */
 static void expect_words(const char *text, const char *want) {
     for (size_t capacity = 1; capacity <= 8; capacity++) {
@@ -367,6 +400,7 @@ int main(void) {
         cmocka_unit_test(test_steps_follow_each_other),
         cmocka_unit_test(test_words),
         cmocka_unit_test(test_splits_of_all_code_points),
+        cmocka_unit_test(test_pieces),
     };
     return cmocka_run_group_tests_name("unicode", tests, NULL, NULL);
 }
