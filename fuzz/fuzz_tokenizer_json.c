@@ -34,30 +34,40 @@ static void compare_pieces(const json_t *pieces, const cei_vocabulary *vocabular
     }
 }
 
+static void compare_merges(const json_t *array, const cei_merges *merges) {
+    cei_merges read = {0};
+    fuzz_require(cei_merges_read_json(array, "whole", &read, NULL) == CE_OK);
+    fuzz_require(read.count == merges->count && read.text.size == merges->text.size);
+    fuzz_require(read.count == 0 || memcmp(read.sizes, merges->sizes, read.count * sizeof *read.sizes) == 0);
+    fuzz_require(read.text.size == 0 || memcmp(read.text.data, merges->text.data, read.text.size) == 0);
+    cei_merges_free(&read);
+}
+
 /* The vocabulary taken by the quick reader is that of the parser, token for token. */
 static void compare(const cei_tokenizer_file *file) {
-    cei_vocabulary vocabulary = {0};
-    cei_unigram_options unigram = {0};
+    cei_tokenizer_spec spec = {.exact_scores = true};
     cei_bytes rest = {0};
     json_t *root = NULL;
-    fuzz_require(cei_vocab_json_take(file, true, &vocabulary, &unigram, &rest, NULL) == CE_OK);
+    fuzz_require(cei_vocab_json_take(file, &spec, &rest, NULL) == CE_OK);
     if (rest.size > 0 && cei_json_parse(rest.data, rest.size, "rest", &root, NULL) == CE_OK) {
         json_decref(root);
         fuzz_require(cei_json_parse(file->data, file->size, "whole", &root, NULL) == CE_OK);
         json_t *tokens = json_object_get(json_object_get(root, "model"), "vocab");
+        if (spec.has_merges) compare_merges(json_object_get(json_object_get(root, "model"), "merges"), &spec.merges);
         if (json_is_array(tokens))
-            compare_pieces(tokens, &vocabulary, &unigram);
+            compare_pieces(tokens, &spec.vocabulary, &spec.unigram);
         else
-            fuzz_require(json_object_size(tokens) == vocabulary.count);
+            fuzz_require(json_object_size(tokens) == spec.vocabulary.count);
         for (void *at = json_object_iter(tokens); at; at = json_object_iter_next(tokens, at)) {
             const char *token = json_object_iter_key(at);
             json_int_t id = json_integer_value(json_object_iter_value(at));
-            fuzz_require(cei_vocabulary_find(&vocabulary, token, strlen(token)) == id);
+            fuzz_require(cei_vocabulary_find(&spec.vocabulary, token, strlen(token)) == id);
         }
     }
     json_decref(root);
-    cei_vocabulary_free(&vocabulary);
-    cei_free(unigram.scores);
+    cei_vocabulary_free(&spec.vocabulary);
+    cei_free(spec.unigram.scores);
+    cei_merges_free(&spec.merges);
     cei_free(rest.data);
 }
 

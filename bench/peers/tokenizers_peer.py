@@ -3,9 +3,9 @@
 usage: python bench/peers/tokenizers_peer.py PROGRAM SHARED [ROUNDS]
            PROGRAM the bench program tokenizer_speed; SHARED the folder of models and data
 
-Prints a line for each vocabulary and collection: megabytes of text a second of both, and the ratio. The package runs
-its quickest call, encode_batch_fast, which keeps no offsets; the best of ROUNDS (3) counts for both. Both must give the
-same number of tokens.
+Prints a line for each vocabulary and collection: megabytes of text a second of both, the ratio, and how long loading
+takes. The package runs its quickest call, encode_batch_fast, which keeps no offsets; the best of ROUNDS (3) counts for
+both. Both must give the same number of tokens.
 """
 
 import base64
@@ -23,6 +23,10 @@ os.environ["RAYON_NUM_THREADS"] = "1"
 
 from tokenizers import Regex, Tokenizer, __version__, models, normalizers, pre_tokenizers  # noqa: E402
 
+WORDPIECE = {"bert-base-uncased": True, "bert-base-multilingual-cased": False}  # name -> lower case
+BPE = ["roberta-base", "modernbert", "qwen3", "jina-reranker-v1-tiny-en"]
+UNIGRAM = "xlm-roberta-base"
+
 SPECIALS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 
 
@@ -34,30 +38,47 @@ def collections(shared):
     return {"scifact": [f"{d['title']} {d['text']}".replace("\n", " ") for d in corpus], "multilingual": lines * 8}
 
 
-def wordpiece(folder, lower, work):
-    """The package's tokenizer; work becomes the folder of the same one for crossenc."""
-    (work / "vocab.txt").write_bytes((folder / "vocab.txt").read_bytes())
-    (work / "tokenizer_config.json").write_text(json.dumps({"do_lower_case": lower}))
-    tokenizer = Tokenizer(models.WordPiece.from_file(str(folder / "vocab.txt"), unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=lower)
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    tokenizer.add_special_tokens(SPECIALS)
-    return tokenizer
-
-
-def unigram(folder, work):
+def unigram(folder):
     """XLM-RoBERTa's: its pieces, and the charsmap nmt_nfkc, which another tokenizer has."""
     with gzip.open(folder / "pieces.tsv.gz", "rt", encoding="utf-8", newline="\n") as file:
         rows = [line.rstrip("\n").split("\t") for line in file]
     other = json.loads((folder.parent / "sentencepiece-bpe/tokenizer.json").read_text(encoding="utf-8"))
     charsmap = base64.b64decode(other["normalizer"]["precompiled_charsmap"])
-    tokenizer = Tokenizer(models.Unigram([("<s>", 0.0)] + [(piece, float(score)) for piece, _, score in rows], 3, False))
+    pieces = [("<s>", 0.0)] + [(piece, float(score)) for piece, _, score in rows]
+    tokenizer = Tokenizer(models.Unigram(pieces, 3, False))
     tokenizer.normalizer = normalizers.Sequence(
         [normalizers.Precompiled(charsmap), normalizers.Replace(Regex(" {2,}"), " ")])
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace()])
     tokenizer.add_special_tokens(["<s>", "<pad>", "</s>", "<unk>", "<mask>"])
-    tokenizer.save(str(work / "tokenizer.json"), pretty=False)
     return tokenizer
+
+
+def package_tokenizer(folder):
+    if folder.name in WORDPIECE:
+        tokenizer = Tokenizer(models.WordPiece.from_file(str(folder / "vocab.txt"), unk_token="[UNK]"))
+        tokenizer.normalizer = normalizers.BertNormalizer(lowercase=WORDPIECE[folder.name])
+        tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+        tokenizer.add_special_tokens(SPECIALS)
+        return tokenizer
+    if folder.name == UNIGRAM:
+        return unigram(folder)
+    if (folder / "tokenizer.json").exists():
+        return Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer = Tokenizer(models.BPE.from_file(str(folder / "vocab.json"), str(folder / "merges.txt")))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    return tokenizer
+
+
+def our_folder(folder, package, work):
+    """The folder itself, or one with the settings that package_tokenizer has."""
+    if folder.name == UNIGRAM:
+        package.save(str(Path(work, "tokenizer.json")), pretty=False)
+        return work
+    if folder.name not in WORDPIECE:
+        return folder
+    Path(work, "vocab.txt").write_bytes((folder / "vocab.txt").read_bytes())
+    Path(work, "tokenizer_config.json").write_text(json.dumps({"do_lower_case": WORDPIECE[folder.name]}))
+    return work
 
 
 def package_seconds(tokenizer, texts, rounds):
@@ -75,20 +96,23 @@ def main():
     program, shared = sys.argv[1], Path(sys.argv[2])
     rounds = int(sys.argv[3]) if len(sys.argv) > 3 else 3
     print(f"tokenizers {__version__}, one thread each")
-    for vocabulary, make in (("bert-base-uncased", lambda *where: wordpiece(where[0], True, where[1])),
-                             ("bert-base-multilingual-cased", lambda *where: wordpiece(where[0], False, where[1])),
-                             ("xlm-roberta-base", unigram)):
+    for vocabulary in [*WORDPIECE, *BPE, UNIGRAM]:
+        folder = shared / "tokenizers" / vocabulary
+        start = time.perf_counter()
+        package = package_tokenizer(folder)
+        load_ms = (time.perf_counter() - start) * 1e3
         for name, texts in collections(shared).items():
             with tempfile.TemporaryDirectory() as work:
-                tokenizer = make(shared / "tokenizers" / vocabulary, Path(work))
                 Path(work, "texts").write_text("\n".join(texts) + "\n", encoding="utf-8")
-                out = subprocess.run([program, work, f"{work}/texts", str(rounds)], check=True, capture_output=True)
+                command = [program, our_folder(folder, package, work), f"{work}/texts", str(rounds)]
+                out = subprocess.run(command, check=True, capture_output=True)
             ours = json.loads(out.stdout)
-            seconds, tokens = package_seconds(tokenizer, texts, rounds)
+            seconds, tokens = package_seconds(package, texts, rounds)
             assert tokens == ours["tokens"], (tokens, ours)
             theirs = ours["bytes"] / seconds / 1e6
             print(f"{vocabulary:28} {name:12} {ours['mb_per_s']:7.1f} MB/s, package {theirs:6.1f} MB/s, "
-                  f"ratio {ours['mb_per_s'] / theirs:5.1f}", flush=True)
+                  f"ratio {ours['mb_per_s'] / theirs:5.1f}, load {ours['load_ms']:.0f} ms, package {load_ms:.0f} ms",
+                  flush=True)
 
 
 if __name__ == "__main__":

@@ -26,10 +26,18 @@ typedef size_t (*cei_pre_tokenizer_fn)(const char *text, size_t size, size_t *po
 /* BERT's: white space parts words and is dropped, each punctuation character is a word. pre_tokenizer.c */
 size_t cei_pre_tokenize_bert(const char *text, size_t size, size_t *position, cei_word *words, size_t capacity);
 
+/* Memory that a model needs for encoding, of one thread. Zeroed is empty. */
+typedef struct cei_model_scratch {
+    void *cache;      /* words of the model of that kind and fingerprint, in a form of its own */
+    const char *kind; /* as a pointer: models of one kind share it */
+    uint64_t owner;   /* a model's address could come again */
+    cei_bytes work;   /* nothing in it outlives a call */
+} cei_model_scratch;
+
 typedef struct cei_token_model_ops {
     const char *kind;
-    /* Appends the words' ids to the buffer; scratch is the model's to use. false if there is no memory. */
-    bool (*encode)(const void *state, const cei_word *words, size_t count, cei_bytes *scratch,
+    /* Appends the words' ids to the buffer; false if there is no memory. */
+    bool (*encode)(const void *state, const cei_word *words, size_t count, cei_model_scratch *scratch,
                    cei_token_buffer *buffer);
     /* The id of a token of the vocabulary, or -1. */
     int32_t (*find)(const void *state, const char *token, size_t size);

@@ -12,8 +12,8 @@
 typedef struct encode_scratch {
     cei_bytes repaired; /* the text with U+FFFD for what was not UTF-8 */
     cei_normalizer_scratch normalizer;
-    cei_bytes words; /* of metaspace */
-    cei_bytes model; /* the model's own */
+    cei_bytes words; /* of metaspace; or a piece with a blank before it */
+    cei_model_scratch model;
 } encode_scratch;
 
 void cei_token_buffer_free(cei_token_buffer *buffer) {
@@ -23,7 +23,8 @@ void cei_token_buffer_free(cei_token_buffer *buffer) {
         cei_free(scratch->repaired.data);
         cei_normalizer_scratch_free(&scratch->normalizer);
         cei_free(scratch->words.data);
-        cei_free(scratch->model.data);
+        cei_free(scratch->model.cache);
+        cei_free(scratch->model.work.data);
         cei_free(scratch);
     }
     cei_free(buffer->ids);
@@ -76,28 +77,47 @@ static bool push_id(cei_token_buffer *buffer, int32_t id) {
     return true;
 }
 
+static bool give_words(const cei_tokenizer *tokenizer, const cei_word *words, size_t count, cei_token_buffer *buffer) {
+    encode_scratch *scratch = buffer->scratch;
+    return tokenizer->model.ops->encode(tokenizer->model.state, words, count, &scratch->model, buffer);
+}
+
 static bool encode_marked(const cei_tokenizer *tokenizer, const char *text, size_t size, bool first,
                           cei_token_buffer *buffer) {
     encode_scratch *scratch = buffer->scratch;
     cei_metaspace_scan scan = {&tokenizer->metaspace, text, size, first, 0, 0, &scratch->words};
     cei_word words[WORDS_AT_ONCE];
-    for (;;) {
-        size_t count;
+    size_t count;
+    while (true) {
         if (!cei_metaspace_next(&scan, words, WORDS_AT_ONCE, &count)) return false;
         if (count == 0) return true;
-        if (!tokenizer->model.ops->encode(tokenizer->model.state, words, count, &scratch->model, buffer)) return false;
+        if (!give_words(tokenizer, words, count, buffer)) return false;
+    }
+}
+
+/* The words of a pre-tokenizer that consists of steps. */
+static bool encode_splits(const cei_tokenizer *tokenizer, const char *text, size_t size, cei_token_buffer *buffer) {
+    encode_scratch *scratch = buffer->scratch;
+    cei_word words[WORDS_AT_ONCE];
+    cei_split_walk walk;
+    size_t count;
+    if (!cei_split_start(&walk, &tokenizer->splits, text, size, &scratch->words)) return false;
+    while (true) {
+        if (!cei_split_next(&walk, words, WORDS_AT_ONCE, &count)) return false;
+        if (count == 0) return true;
+        if (!give_words(tokenizer, words, count, buffer)) return false;
     }
 }
 
 /* first: the stretch is where the whole text begins. */
 static bool encode_words(const cei_tokenizer *tokenizer, const char *text, size_t size, bool first,
                          cei_token_buffer *buffer) {
-    if (!tokenizer->pre_tokenize) return encode_marked(tokenizer, text, size, first, buffer);
-    encode_scratch *scratch = buffer->scratch;
     cei_word words[WORDS_AT_ONCE];
     size_t position = 0, count;
+    if (tokenizer->splits.count > 0) return encode_splits(tokenizer, text, size, buffer);
+    if (!tokenizer->pre_tokenize) return encode_marked(tokenizer, text, size, first, buffer);
     while ((count = tokenizer->pre_tokenize(text, size, &position, words, WORDS_AT_ONCE)) > 0)
-        if (!tokenizer->model.ops->encode(tokenizer->model.state, words, count, &scratch->model, buffer)) return false;
+        if (!give_words(tokenizer, words, count, buffer)) return false;
     return true;
 }
 

@@ -68,6 +68,46 @@ static bool take_code_point(form_pass *pass, uint32_t c) {
     return true;
 }
 
+static bool finish(form_pass *pass) {
+    if (!cei_bytes_reserve(pass->out, 4 * (pass->marks->count + 1))) return false;
+    cei_marks_sort(pass->marks);
+    if (pass->starter != NONE) compose_marks(pass);
+    emit_waiting(pass);
+    return true;
+}
+
+/* Where stable characters that begin at at end. All below U+0300, whose first byte is below 0xCC, are stable. */
+static size_t stable_end(const char *text, size_t size, size_t at) {
+    for (size_t next = at; next < size; at = next) {
+        while (next < size && (unsigned char)text[next] < 0x80) next++;
+        at = next;
+        if (next == size || !cei_unicode_is(cei_utf8_next(text, &next), CEI_UNICODE_STABLE)) break;
+    }
+    return at;
+}
+
+/* Composes text of which most is stable: runs of it are copied, but for a last character that what follows may join.
+ * From there on it goes by one character at a time to the next stable one. */
+static bool compose_between_stable(form_pass *pass, const char *text, size_t size) {
+    for (size_t at = 0; at < size;) {
+        size_t end = stable_end(text, size, at), kept = end;
+        if (end < size && end > at)
+            while (!cei_utf8_is_boundary(text[--kept])) continue;
+        if (!cei_bytes_append(pass->out, text + at, kept - at)) return false;
+        for (at = kept; at < size;) {
+            size_t next = at;
+            uint32_t c = cei_utf8_next(text, &next);
+            if (at > kept && cei_unicode_is(c, CEI_UNICODE_STABLE)) break;
+            if (!cei_bytes_reserve(pass->out, 4 * (pass->marks->count + CEI_UNICODE_MAX_DECOMPOSITION + 1)))
+                return false;
+            if (!take_code_point(pass, c)) return false;
+            at = next;
+        }
+        if (!finish(pass)) return false;
+    }
+    return true;
+}
+
 bool cei_normalize_form(const cei_normalizer_step *step, const char *text, size_t size, cei_marks *marks,
                         cei_bytes *out) {
     form_pass pass = {.compat = step->kind == CEI_NORMALIZER_NFKD || step->kind == CEI_NORMALIZER_NFKC,
@@ -75,13 +115,10 @@ bool cei_normalize_form(const cei_normalizer_step *step, const char *text, size_
                       .starter = NONE,
                       .marks = marks,
                       .out = out};
+    if (step->kind == CEI_NORMALIZER_NFC) return compose_between_stable(&pass, text, size);
     for (size_t at = 0; at < size;) {
         if (!cei_bytes_reserve(out, size - at + 4 * (marks->count + CEI_UNICODE_MAX_DECOMPOSITION + 1))) return false;
         if (!take_code_point(&pass, cei_utf8_next(text, &at))) return false;
     }
-    if (!cei_bytes_reserve(out, 4 * (marks->count + 1))) return false;
-    cei_marks_sort(marks);
-    if (pass.starter != NONE) compose_marks(&pass);
-    emit_waiting(&pass);
-    return true;
+    return finish(&pass);
 }

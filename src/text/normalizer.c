@@ -14,6 +14,11 @@ static bool normalize_lowercase(const cei_normalizer_step *step, const char *tex
     (void)step, (void)marks;
     for (size_t at = 0; at < size;) {
         if (!cei_bytes_reserve(out, size - at + CEI_LOWER_MAX_SIZE)) return false;
+        for (; at < size && (unsigned char)text[at] < 0x80; at++) {
+            bool upper = text[at] >= 'A' && text[at] <= 'Z';
+            out->data[out->size++] = (char)(text[at] | (upper ? 0x20 : 0));
+        }
+        if (at == size) break;
         out->size += cei_put_lower(out->data + out->size, cei_utf8_next(text, &at));
     }
     return true;

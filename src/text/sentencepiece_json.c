@@ -112,16 +112,14 @@ static ce_status read_metaspace(const json_t *object, const cei_tokenizer_spec *
     return status == CE_OK ? cei_json_bool(object, "split", spec->path, &metaspace->split, error) : status;
 }
 
-static ce_status read_sequence(const json_t *object, const cei_tokenizer_spec *spec, bool *known,
-                               cei_metaspace *metaspace, ce_error *error) {
+static ce_status read_sequence(const json_t *object, const cei_tokenizer_spec *spec, cei_metaspace *metaspace,
+                               ce_error *error) {
     const json_t *parts = json_object_get(object, "pretokenizers"), *part;
-    if (!json_is_array(parts)) return lacks(spec, "pre_tokenizer \"Sequence\"", "pretokenizers", error);
     size_t i;
     json_array_foreach(parts, i, part) {
-        const char *type = NULL;
-        ce_status status = cei_json_string(part, "type", spec->path, &type, error);
+        const char *type;
+        ce_status status = cei_component_type(part, "pre_tokenizer", spec, &type, error);
         if (status != CE_OK) return status;
-        if (!type) return lacks(spec, "part of the pre_tokenizer \"Sequence\"", "type", error);
         bool white = strcmp(type, "WhitespaceSplit") == 0;
         /* White space is looked for in what is not marked yet, and marks are made once. */
         if (metaspace->mark || (!white && strcmp(type, "Metaspace") != 0))
@@ -129,19 +127,17 @@ static ce_status read_sequence(const json_t *object, const cei_tokenizer_spec *s
                             "%s: the pre_tokenizer \"%.60s\" in this place of a \"Sequence\" is not supported by this"
                             " build",
                             spec->path, type);
-        status = cei_metaspace_json_read(part, type, spec, known, metaspace, error);
+        status = cei_metaspace_json_read(part, type, spec, metaspace, error);
         if (status != CE_OK) return status;
     }
     return CE_OK;
 }
 
-ce_status cei_metaspace_json_read(const json_t *object, const char *type, const cei_tokenizer_spec *spec, bool *known,
+ce_status cei_metaspace_json_read(const json_t *object, const char *type, const cei_tokenizer_spec *spec,
                                   cei_metaspace *metaspace, ce_error *error) {
-    *known = true;
     if (strcmp(type, "Metaspace") == 0) return read_metaspace(object, spec, metaspace, error);
-    if (strcmp(type, "Sequence") == 0) return read_sequence(object, spec, known, metaspace, error);
-    *known = strcmp(type, "WhitespaceSplit") == 0;
-    metaspace->split_white = metaspace->split_white || *known;
+    if (strcmp(type, "Sequence") == 0) return read_sequence(object, spec, metaspace, error);
+    metaspace->split_white = true;
     return CE_OK;
 }
 
@@ -186,7 +182,6 @@ static ce_status read_pieces(const json_t *pieces, cei_tokenizer_spec *spec, ce_
 }
 
 ce_status cei_unigram_json_read(const json_t *model, cei_tokenizer_spec *spec, ce_error *error) {
-    spec->is_unigram = true;
     spec->unigram.unknown = SIZE_MAX;
     ce_status status = read_pieces(json_object_get(model, "vocab"), spec, error);
     if (status == CE_OK)

@@ -9,9 +9,9 @@
 ce_status cei_step_json_read(const json_t *object, const char *type, const cei_tokenizer_spec *spec, bool *known,
                              cei_normalizer_step *step, ce_error *error);
 
-/* WhitespaceSplit, Metaspace, and a Sequence of them. *known is false for any other type. Errors: FORMAT, UNSUPPORTED.
- */
-ce_status cei_metaspace_json_read(const json_t *object, const char *type, const cei_tokenizer_spec *spec, bool *known,
+/* The pre-tokenizer WhitespaceSplit or Metaspace, or a Sequence of them, which object has to be. Errors: FORMAT,
+ * UNSUPPORTED (another one in the Sequence, by name). */
+ce_status cei_metaspace_json_read(const json_t *object, const char *type, const cei_tokenizer_spec *spec,
                                   cei_metaspace *metaspace, ce_error *error);
 
 /* The model Unigram; its vocabulary unless that was read before (vocab_json.h). Errors: FORMAT, MEMORY. */

@@ -6,9 +6,11 @@
 
 #include "base/json.h"
 #include "text/added_tokens.h"
+#include "text/bpe.h"
 #include "text/metaspace.h"
 #include "text/normalizer.h"
 #include "text/pair.h"
+#include "text/split.h"
 #include "text/unigram.h"
 #include "text/wordpiece.h"
 
@@ -21,7 +23,9 @@ typedef struct cei_tokenizer_file {
 
 typedef struct cei_tokenizer_files {
     cei_tokenizer_file tokenizer_json;
-    cei_tokenizer_file vocab_txt; /* read if there is no tokenizer.json */
+    cei_tokenizer_file vocab_txt; /* read if there is no tokenizer.json; if that is not there either, these two: */
+    cei_tokenizer_file vocab_json, merges_txt;
+    cei_tokenizer_file model_config; /* the model's config.json, which may name the tokenizer's class */
     cei_tokenizer_file tokenizer_config;
     cei_tokenizer_file special_tokens_map;
     cei_tokenizer_file added_tokens;
@@ -36,20 +40,26 @@ typedef struct cei_added_list {
     size_t count, capacity;
 } cei_added_list;
 
+typedef enum cei_model_kind { CEI_MODEL_WORDPIECE, CEI_MODEL_UNIGRAM, CEI_MODEL_BPE } cei_model_kind;
+
 typedef struct cei_tokenizer_spec {
-    const char *path;          /* tokenizer.json's or vocab.txt's */
+    const char *path;          /* of the file with the vocabulary */
     cei_vocabulary vocabulary; /* of the model; without slots until it is read */
+    cei_model_kind kind;
     cei_wordpiece_options wordpiece;
     cei_unigram_options unigram;
-    bool is_unigram;   /* else WordPiece */
     bool exact_scores; /* scores of pieces are read as Python reads numbers: piece_score.h */
+    cei_bpe_options bpe;
+    cei_merges merges; /* of BPE */
+    bool has_merges;   /* they were read before the rest of the file */
     cei_normalizer normalizer;
-    cei_pre_tokenizer_fn pre_tokenize; /* NULL: metaspace */
+    cei_splits splits;                 /* what cuts words; where there are none: */
+    cei_pre_tokenizer_fn pre_tokenize; /* and where that is NULL: */
     cei_metaspace metaspace;
     cei_added_list added;
     cei_pair_template pair, single;
     const char *cls, *sep; /* templates of these two replace pair and single; NULL for both as they are */
-    bool roberta;          /* they are RoBERTa's, else BERT's */
+    bool roberta_pairs;    /* they are RoBERTa's, else BERT's */
     bool with_type_ids;    /* the model is given type ids; else they are all 0 */
     bool left_truncation;  /* tokenizer.json asks for it */
     size_t max_length;
@@ -59,20 +69,36 @@ typedef struct cei_tokenizer_spec {
  * MEMORY. */
 ce_status cei_tokenizer_json_read(const json_t *root, cei_tokenizer_spec *spec, ce_error *error);
 
+/* split_json.c: a pre_tokenizer of tokenizer.json. Errors: FORMAT, UNSUPPORTED (naming the component). */
+ce_status cei_split_json_read(const json_t *object, cei_tokenizer_spec *spec, ce_error *error);
+
+/* tokenizer_json.c: the string "type" of a component that is called name in messages. Errors: FORMAT. */
+ce_status cei_component_type(const json_t *component, const char *name, const cei_tokenizer_spec *spec,
+                             const char **type, ce_error *error);
+
+/* bpe_json.c: the model "BPE" of tokenizer.json but for its vocabulary; and vocab.json with merges.txt. Errors: FORMAT,
+ * UNSUPPORTED, MEMORY. */
+ce_status cei_bpe_json_read(const json_t *model, cei_tokenizer_spec *spec, ce_error *error);
+ce_status cei_bpe_files_read(const cei_tokenizer_files *files, cei_tokenizer_spec *spec, ce_error *error);
+
+/* tokenizer_json.c: the model's vocabulary, an object of tokens and ids, unless it was read before. Errors: FORMAT,
+ * MEMORY. */
+ce_status cei_vocabulary_json_read(json_t *tokens, cei_tokenizer_spec *spec, ce_error *error);
+
 /* vocab_file.c: fills vocabulary from a vocab.txt, one token a line. Errors: FORMAT, MEMORY. */
 ce_status cei_vocab_file_read(const cei_tokenizer_file *file, cei_tokenizer_spec *spec, ce_error *error);
 
 /* The files beside tokenizer.json and vocab.txt: objects, or NULL where there is no such file. */
 typedef struct cei_tokenizer_settings {
-    json_t *config, *specials, *added;
-    const char *config_path, *specials_path, *added_path;
+    json_t *config, *specials, *added, *model;
+    const char *config_path, *specials_path, *added_path, *model_path;
 } cei_tokenizer_settings;
 
 /* tokenizer_config.c: is the class one that takes little but the vocabulary from tokenizer.json? */
 bool cei_tokenizer_config_rebuilds(const cei_tokenizer_settings *settings);
 
-/* tokenizer_config.c: applies the settings to what tokenizer.json (has_json) or vocab.txt gave, by the reference's
- * rules. Errors: FORMAT, UNSUPPORTED, MEMORY. */
+/* tokenizer_config.c: applies the settings to what tokenizer.json (has_json) or the files without it gave, by the
+ * reference's rules. Errors: FORMAT, UNSUPPORTED, MEMORY. */
 ce_status cei_tokenizer_config_apply(const cei_tokenizer_settings *settings, bool has_json, cei_tokenizer_spec *spec,
                                      ce_error *error);
 

@@ -25,12 +25,24 @@ static ce_status parse_tokenizer_json(const cei_tokenizer_file *file, cei_tokeni
                                       ce_error *error) {
     cei_bytes rest = {0};
     cei_tokenizer_file what = *file;
-    ce_status status = cei_vocab_json_take(file, spec->exact_scores, &spec->vocabulary, &spec->unigram, &rest, error);
+    ce_status status = cei_vocab_json_take(file, spec, &rest, error);
     if (rest.size > 0) what = (cei_tokenizer_file){file->path, rest.data, rest.size};
     if (status == CE_OK) status = parse_object(&what, root, error);
     if (status == CE_OK) status = cei_tokenizer_json_read(*root, spec, error);
     cei_free(rest.data);
     return status;
+}
+
+static ce_status read_vocabulary(const cei_tokenizer_files *files, cei_tokenizer_spec *spec, json_t **root,
+                                 ce_error *error) {
+    if (files->tokenizer_json.data) return parse_tokenizer_json(&files->tokenizer_json, spec, root, error);
+    return files->vocab_txt.data ? cei_vocab_file_read(&files->vocab_txt, spec, error)
+                                 : cei_bpe_files_read(files, spec, error);
+}
+
+static const char *main_path(const cei_tokenizer_files *files) {
+    if (files->tokenizer_json.data) return files->tokenizer_json.path;
+    return files->vocab_txt.data || !files->vocab_json.data ? files->vocab_txt.path : files->vocab_json.path;
 }
 
 static ce_status read_spec(const cei_tokenizer_files *files, cei_tokenizer_settings *settings, cei_tokenizer_spec *spec,
@@ -39,19 +51,18 @@ static ce_status read_spec(const cei_tokenizer_files *files, cei_tokenizer_setti
     ce_status status = parse_object(&files->tokenizer_config, &settings->config, error);
     if (status == CE_OK) status = parse_object(&files->special_tokens_map, &settings->specials, error);
     if (status == CE_OK) status = parse_object(&files->added_tokens, &settings->added, error);
+    if (status == CE_OK) status = parse_object(&files->model_config, &settings->model, error);
     spec->exact_scores = cei_tokenizer_config_rebuilds(settings);
-    if (status == CE_OK)
-        status = has_json ? parse_tokenizer_json(&files->tokenizer_json, spec, root, error)
-                          : cei_vocab_file_read(&files->vocab_txt, spec, error);
+    if (status == CE_OK) status = read_vocabulary(files, spec, root, error);
     return status == CE_OK ? cei_tokenizer_config_apply(settings, has_json, spec, error) : status;
 }
 
 ce_status cei_tokenizer_parse(const cei_tokenizer_files *files, cei_tokenizer **tokenizer, ce_error *error) {
-    cei_tokenizer_spec spec = {.path = files->tokenizer_json.data ? files->tokenizer_json.path : files->vocab_txt.path,
-                               .wordpiece = {"[UNK]", "##", 100}};
+    cei_tokenizer_spec spec = {.path = main_path(files), .wordpiece = {"[UNK]", "##", 100}};
     cei_tokenizer_settings settings = {.config_path = files->tokenizer_config.path,
                                        .specials_path = files->special_tokens_map.path,
-                                       .added_path = files->added_tokens.path};
+                                       .added_path = files->added_tokens.path,
+                                       .model_path = files->model_config.path};
     json_t *root = NULL;
     *tokenizer = NULL;
     ce_status status = read_spec(files, &settings, &spec, &root, error);
@@ -59,11 +70,13 @@ ce_status cei_tokenizer_parse(const cei_tokenizer_files *files, cei_tokenizer **
     cei_vocabulary_free(&spec.vocabulary);
     cei_normalizer_free(&spec.normalizer);
     cei_free(spec.unigram.scores);
+    cei_merges_free(&spec.merges);
     cei_free(spec.added.items);
     json_decref(root);
     json_decref(settings.config);
     json_decref(settings.specials);
     json_decref(settings.added);
+    json_decref(settings.model);
     return status;
 }
 
@@ -80,7 +93,25 @@ static ce_status load_file(const char *folder, const char *name, loaded_file *fi
     return cei_read_file(file->path, FILE_LIMIT, &file->data, &file->size, error);
 }
 
-/* What to say of a folder without tokenizer.json and vocab.txt. */
+enum {
+    TOKENIZER_JSON,
+    VOCAB_TXT,
+    VOCAB_JSON,
+    MERGES_TXT,
+    TOKENIZER_CONFIG,
+    SPECIAL_TOKENS_MAP,
+    ADDED_TOKENS,
+    MODEL_CONFIG,
+    FILES
+};
+
+/* Files of a vocabulary are not needed where a better one was there. */
+static bool is_needed(const loaded_file files[FILES], size_t file) {
+    if (file != VOCAB_TXT && file != VOCAB_JSON && file != MERGES_TXT) return true;
+    return !files[TOKENIZER_JSON].data && (file == VOCAB_TXT || !files[VOCAB_TXT].data);
+}
+
+/* What to say of a folder without a vocabulary that can be read. */
 static ce_status lacks_files(const char *folder, ce_error *error) {
     static const char *const models[] = {"sentencepiece.bpe.model", "spm.model", "spiece.model", "tokenizer.model"};
     for (size_t i = 0; i < sizeof models / sizeof models[0]; i++) {
@@ -94,21 +125,19 @@ static ce_status lacks_files(const char *folder, ce_error *error) {
                             " the reference's save_pretrained, which writes one",
                             folder, models[i]);
     }
-    return cei_fail(error, CE_ERR_NOT_FOUND, "%s has neither tokenizer.json nor vocab.txt", folder);
+    return cei_fail(error, CE_ERR_NOT_FOUND,
+                    "%s has neither tokenizer.json nor vocab.txt, nor vocab.json and merges.txt", folder);
 }
 
-enum { TOKENIZER_JSON, VOCAB_TXT, TOKENIZER_CONFIG, SPECIAL_TOKENS_MAP, ADDED_TOKENS, FILES };
-
 static ce_status load_files(const char *folder, loaded_file files[FILES], ce_error *error) {
-    static const char *const names[FILES] = {"tokenizer.json", "vocab.txt", "tokenizer_config.json",
-                                             "special_tokens_map.json", "added_tokens.json"};
+    static const char *const names[FILES] = {
+        "tokenizer.json",          "vocab.txt",         "vocab.json", "merges.txt", "tokenizer_config.json",
+        "special_tokens_map.json", "added_tokens.json", "config.json"};
     ce_status status = cei_check_folder(folder, error);
-    for (size_t i = 0; i < FILES && status == CE_OK; i++) {
-        if (i == VOCAB_TXT && files[TOKENIZER_JSON].data) continue;
-        status = load_file(folder, names[i], &files[i], error);
-    }
-    return status == CE_OK && !files[TOKENIZER_JSON].data && !files[VOCAB_TXT].data ? lacks_files(folder, error)
-                                                                                    : status;
+    for (size_t i = 0; i < FILES && status == CE_OK; i++)
+        if (is_needed(files, i)) status = load_file(folder, names[i], &files[i], error);
+    if (status != CE_OK || files[TOKENIZER_JSON].data || files[VOCAB_TXT].data) return status;
+    return files[VOCAB_JSON].data && files[MERGES_TXT].data ? CE_OK : lacks_files(folder, error);
 }
 
 static cei_tokenizer_file borrow(const loaded_file *file) {
@@ -120,9 +149,14 @@ ce_status cei_tokenizer_load(const char *folder, cei_tokenizer **tokenizer, ce_e
     *tokenizer = NULL;
     ce_status status = load_files(folder, files, error);
     if (status == CE_OK) {
-        const cei_tokenizer_files all = {borrow(&files[TOKENIZER_JSON]), borrow(&files[VOCAB_TXT]),
-                                         borrow(&files[TOKENIZER_CONFIG]), borrow(&files[SPECIAL_TOKENS_MAP]),
-                                         borrow(&files[ADDED_TOKENS])};
+        const cei_tokenizer_files all = {.tokenizer_json = borrow(&files[TOKENIZER_JSON]),
+                                         .vocab_txt = borrow(&files[VOCAB_TXT]),
+                                         .vocab_json = borrow(&files[VOCAB_JSON]),
+                                         .merges_txt = borrow(&files[MERGES_TXT]),
+                                         .model_config = borrow(&files[MODEL_CONFIG]),
+                                         .tokenizer_config = borrow(&files[TOKENIZER_CONFIG]),
+                                         .special_tokens_map = borrow(&files[SPECIAL_TOKENS_MAP]),
+                                         .added_tokens = borrow(&files[ADDED_TOKENS])};
         status = cei_tokenizer_parse(&all, tokenizer, error);
     }
     for (size_t i = 0; i < FILES; i++) {

@@ -26,7 +26,8 @@ bool cei_tokenizer_single_closes(const cei_tokenizer *tokenizer);     /* is the 
 size_t cei_tokenizer_pair_types(const cei_tokenizer *tokenizer);      /* 1 + the largest type id of a pair: 2 */
 size_t cei_tokenizer_single_types(const cei_tokenizer *tokenizer);    /* and that of one text: 1 */
 
-/* Token ids of one text, without special tokens, and the scratch memory for making them. Zeroed is empty. */
+/* Token ids of one text, without special tokens, and the scratch memory for making them. Zeroed is empty. A buffer
+ * serves one tokenizer: its scratch memory knows words of that one. */
 typedef struct cei_token_buffer {
     int32_t *ids;
     size_t count;

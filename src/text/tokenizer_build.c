@@ -96,11 +96,24 @@ static ce_status set_templates(cei_tokenizer *tokenizer, const cei_tokenizer_spe
         if (!cls || !sep)
             return cei_fail(error, CE_ERR_FORMAT, "%s: there is no token \"%.60s\" or \"%.60s\"", spec->path, spec->cls,
                             spec->sep);
-        tokenizer->pair = spec->roberta ? cei_pair_roberta(cls->id, sep->id) : cei_pair_bert(cls->id, sep->id);
+        tokenizer->pair = spec->roberta_pairs ? cei_pair_roberta(cls->id, sep->id) : cei_pair_bert(cls->id, sep->id);
         tokenizer->single = cei_single_bert(cls->id, sep->id);
     }
     ce_status status = check_template(tokenizer, spec, &tokenizer->pair, error);
     return status == CE_OK ? check_template(tokenizer, spec, &tokenizer->single, error) : status;
+}
+
+/* The model, which takes the spec's vocabulary. */
+static ce_status create_model(cei_tokenizer_spec *spec, cei_token_model *model, ce_error *error) {
+    const bool bpe = spec->kind == CEI_MODEL_BPE, unigram = spec->kind == CEI_MODEL_UNIGRAM;
+    if (!bpe && spec->splits.byte_level)
+        return cei_fail(error, CE_ERR_UNSUPPORTED,
+                        "%s: the pre_tokenizer \"ByteLevel\" with the model \"%s\" is not supported by this build",
+                        spec->path, unigram ? "Unigram" : "WordPiece");
+    spec->bpe.byte_level = spec->splits.byte_level;
+    if (bpe) return cei_bpe_create(&spec->vocabulary, &spec->merges, &spec->bpe, spec->path, model, error);
+    return unigram ? cei_unigram_create(&spec->vocabulary, &spec->unigram, spec->path, model, error)
+                   : cei_wordpiece_create(&spec->vocabulary, &spec->wordpiece, spec->path, model, error);
 }
 
 ce_status cei_tokenizer_build(cei_tokenizer_spec *spec, cei_tokenizer **tokenizer, ce_error *error) {
@@ -109,11 +122,10 @@ ce_status cei_tokenizer_build(cei_tokenizer_spec *spec, cei_tokenizer **tokenize
     made->normalizer = spec->normalizer;
     spec->normalizer.count = 0;
     made->pre_tokenize = spec->pre_tokenize;
+    made->splits = spec->splits;
     made->metaspace = spec->metaspace;
     made->max_length = spec->max_length;
-    ce_status status = spec->is_unigram
-                           ? cei_unigram_create(&spec->vocabulary, &spec->unigram, spec->path, &made->model, error)
-                           : cei_wordpiece_create(&spec->vocabulary, &spec->wordpiece, spec->path, &made->model, error);
+    ce_status status = create_model(spec, &made->model, error);
     if (status == CE_OK) status = add_all(made, spec, error);
     if (status == CE_OK) status = set_templates(made, spec, error);
     if (status == CE_OK) {

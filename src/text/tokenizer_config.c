@@ -1,9 +1,10 @@
 /* tokenizer_config.c - tokenizer_config.json, special_tokens_map.json, added_tokens.json: the reference's rules.
  *
- * Transformers has classes of their own for BERT, XLM-RoBERTa and DeBERTa-v2 (and v3), which take from tokenizer.json
- * the vocabulary and the added tokens alone (the second its charsmap too): the rest follows from tokenizer_config.json,
- * whose absent keys have the class's defaults. The class TokenizersBackend (formerly PreTrainedTokenizerFast) takes
- * tokenizer.json as it is, and so does this file where a folder has no tokenizer_config.json. */
+ * Transformers has classes of its own for BERT, XLM-RoBERTa, DeBERTa-v2 (and v3), RoBERTa, GPT-2 and Qwen, which take
+ * from tokenizer.json the vocabulary, the merges and the added tokens alone (XLM-RoBERTa's its charsmap too): the rest
+ * follows from tokenizer_config.json, whose absent keys have the class's defaults. The class TokenizersBackend
+ * (formerly PreTrainedTokenizerFast) takes tokenizer.json as it is, and so does this file where a folder has no
+ * tokenizer_config.json. */
 #include "base/error.h"
 #include "text/spec.h"
 #include "text/text_steps.h"
@@ -11,42 +12,80 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef enum family { AS_IT_IS, BERT, XLM_ROBERTA, DEBERTA_V2 } family;
+/* Who decides about normalizer, pre-tokenizer and template: tokenizer.json, or a class of transformers. */
+typedef enum token_class {
+    CLASS_FILE,
+    CLASS_BERT,
+    CLASS_XLM_ROBERTA,
+    CLASS_DEBERTA_V2,
+    CLASS_ROBERTA,
+    CLASS_GPT2,
+    CLASS_QWEN2
+} token_class;
 
-/* The classes that are known, and whether they give the model type ids. */
-static const struct class_row {
+/* The names that the classes go by, and whether they give the model type ids. */
+static const struct known_class {
     const char *name;
-    family family;
+    token_class class;
     bool with_type_ids;
-} classes[] = {{"BertTokenizer", BERT, true},           {"ElectraTokenizer", BERT, true},
-               {"DistilBertTokenizer", BERT, false},    {"MobileBertTokenizer", BERT, true},
-               {"SqueezeBertTokenizer", BERT, true},    {"LayoutLMTokenizer", BERT, true},
-               {"LxmertTokenizer", BERT, true},         {"XLMRobertaTokenizer", XLM_ROBERTA, false},
-               {"DebertaV2Tokenizer", DEBERTA_V2, true}};
+} known_classes[] = {
+    {"BertTokenizer", CLASS_BERT, true},
+    {"ElectraTokenizer", CLASS_BERT, true},
+    {"DistilBertTokenizer", CLASS_BERT, false},
+    {"MobileBertTokenizer", CLASS_BERT, true},
+    {"SqueezeBertTokenizer", CLASS_BERT, true},
+    {"LayoutLMTokenizer", CLASS_BERT, true},
+    {"LxmertTokenizer", CLASS_BERT, true},
+    {"XLMRobertaTokenizer", CLASS_XLM_ROBERTA, false},
+    {"DebertaV2Tokenizer", CLASS_DEBERTA_V2, true},
+    {"RobertaTokenizer", CLASS_ROBERTA, false},
+    {"GPT2Tokenizer", CLASS_GPT2, false},
+    {"Qwen2Tokenizer", CLASS_QWEN2, false},
+    {"TokenizersBackend", CLASS_FILE, false},
+};
+
+/* The class of a kind of model, by config.json's model_type: where no class is named, or whatever is named. */
+static const struct {
+    const char *model_type, *class;
+    bool always;
+} model_classes[] = {
+    {"roberta", "RobertaTokenizer", false},
+    {"roberta-prelayernorm", "RobertaTokenizer", false},
+    {"gpt2", "GPT2Tokenizer", false},
+    {"qwen2", "Qwen2Tokenizer", true},
+    {"qwen3", "Qwen2Tokenizer", false},
+    {"modernbert", "TokenizersBackend", true},
+    {"xlm-roberta", "XLMRobertaTokenizer", false},
+    {"deberta-v2", "DebertaV2Tokenizer", false},
+};
 
 /* Classes with rules of their own, which this build does not know. */
 static const char *const other_classes[] = {
     "AlbertTokenizer",  "BertJapaneseTokenizer", "CamembertTokenizer",  "ConvBertTokenizer",   "DebertaTokenizer",
     "FunnelTokenizer",  "HerbertTokenizer",      "LayoutLMv2Tokenizer", "LayoutLMv3Tokenizer", "MPNetTokenizer",
-    "RoCBertTokenizer", "RobertaTokenizer",      "SplinterTokenizer",   "T5Tokenizer",         "XLNetTokenizer",
+    "RoCBertTokenizer", "SplinterTokenizer",     "T5Tokenizer",         "XLNetTokenizer",
 };
 
 /* The named special tokens, in the order in which new ones get ids. */
 enum { BOS, EOS, UNK, SEP, PAD, CLS, MASK, ROLES };
 static const char *const role_keys[ROLES] = {"bos_token", "eos_token", "unk_token", "sep_token",
                                              "pad_token", "cls_token", "mask_token"};
+#define END_OF_TEXT "<|endoftext|>"
 static const char *const usual_roles[][ROLES] = {
-    [AS_IT_IS] = {NULL},
-    [BERT] = {NULL, NULL, "[UNK]", "[SEP]", "[PAD]", "[CLS]", "[MASK]"},
-    [XLM_ROBERTA] = {"<s>", "</s>", "<unk>", "</s>", "<pad>", "<s>", "<mask>"},
-    [DEBERTA_V2] = {"[CLS]", "[SEP]", "[UNK]", "[SEP]", "[PAD]", "[CLS]", "[MASK]"},
+    [CLASS_FILE] = {NULL},
+    [CLASS_BERT] = {NULL, NULL, "[UNK]", "[SEP]", "[PAD]", "[CLS]", "[MASK]"},
+    [CLASS_XLM_ROBERTA] = {"<s>", "</s>", "<unk>", "</s>", "<pad>", "<s>", "<mask>"},
+    [CLASS_DEBERTA_V2] = {"[CLS]", "[SEP]", "[UNK]", "[SEP]", "[PAD]", "[CLS]", "[MASK]"},
+    [CLASS_ROBERTA] = {"<s>", "</s>", "<unk>", "</s>", "<pad>", "<s>", "<mask>"},
+    [CLASS_GPT2] = {END_OF_TEXT, END_OF_TEXT, END_OF_TEXT, NULL, NULL, NULL, NULL},
+    [CLASS_QWEN2] = {NULL, END_OF_TEXT, END_OF_TEXT, NULL, END_OF_TEXT, NULL, NULL},
 };
 
 typedef struct applying {
     const cei_tokenizer_settings *settings;
     cei_tokenizer_spec *spec;
     ce_error *error;
-    family family;
+    token_class class;
     json_t *decoder;              /* "added_tokens_decoder"; the older files are read only where there is none */
     cei_added_token roles[ROLES]; /* content is NULL for none */
 } applying;
@@ -63,40 +102,88 @@ static bool same_class(const char *name, const char *class) {
     return strncmp(name, class, length) == 0 && (name[length] == '\0' || strcmp(name + length, "Fast") == 0);
 }
 
-/* The class of that name; NULL if it is not known. */
-static const struct class_row *find_row(const char *name) {
-    for (size_t i = 0; i < sizeof classes / sizeof classes[0]; i++)
-        if (same_class(name, classes[i].name)) return &classes[i];
+static const struct known_class *class_named(const char *name) {
+    for (size_t i = 0; name && i < sizeof known_classes / sizeof known_classes[0]; i++)
+        if (same_class(name, known_classes[i].name)) return &known_classes[i];
     return NULL;
 }
 
+/* The name of the class of the model's kind; NULL if that is not known. */
+static const char *class_of_model(const char *model_type, bool always) {
+    for (size_t i = 0; model_type && i < sizeof model_classes / sizeof model_classes[0]; i++)
+        if (strcmp(model_type, model_classes[i].model_type) == 0 && (model_classes[i].always || !always))
+            return model_classes[i].class;
+    return NULL;
+}
+
+/* The class's name as the reference finds it; NULL if nothing says it. */
+static ce_status find_name(applying *work, bool has_json, const char **name) {
+    const cei_tokenizer_settings *settings = work->settings;
+    const char *type = NULL;
+    *name = NULL;
+    ce_status status = cei_json_string(settings->config, "tokenizer_class", settings->config_path, name, work->error);
+    if (status == CE_OK && !*name)
+        status = cei_json_string(settings->model, "tokenizer_class", settings->model_path, name, work->error);
+    if (status == CE_OK)
+        status = cei_json_string(settings->model, "model_type", settings->model_path, &type, work->error);
+    const char *always = class_of_model(type, true);
+    if (always) *name = always;
+    if (!*name && (settings->config || !has_json)) *name = class_of_model(type, false);
+    return status;
+}
+
 bool cei_tokenizer_config_rebuilds(const cei_tokenizer_settings *settings) {
-    const json_t *name = json_object_get(settings->config, "tokenizer_class");
-    return settings->config && (!json_is_string(name) || find_row(json_string_value(name)));
+    applying work = {.settings = settings};
+    const char *name;
+    if (find_name(&work, true, &name) != CE_OK || !name) return settings->config != NULL;
+    const struct known_class *known = class_named(name);
+    return known && known->class != CLASS_FILE;
+}
+
+static ce_status refuse_class(applying *work, const char *name, bool has_json) {
+    return cei_fail(work->error, CE_ERR_UNSUPPORTED, "%s: the tokenizer_class \"%.60s\" is not supported %s",
+                    work->settings->config_path, name, has_json ? "by this build" : "without a tokenizer.json");
+}
+
+/* Where nothing names a class: that of the files. */
+static void choose_class(applying *work, bool has_json) {
+    static const token_class of_kind[] = {
+        [CEI_MODEL_WORDPIECE] = CLASS_BERT, [CEI_MODEL_UNIGRAM] = CLASS_XLM_ROBERTA, [CEI_MODEL_BPE] = CLASS_ROBERTA};
+    const bool as_it_is = has_json && (work->spec->kind == CEI_MODEL_BPE || !work->settings->config);
+    work->class = as_it_is ? CLASS_FILE : of_kind[work->spec->kind];
+    work->spec->with_type_ids = work->class == CLASS_BERT || !work->settings->config;
+}
+
+/* What a class makes itself is for its own kind of model. RoBERTa's class is named in published folders whose
+ * tokenizer.json is of another kind (jina-reranker-v1); the reference once took those as they are, and now drops most
+ * of their characters. They are taken as they are. */
+static ce_status check_class(applying *work, const char *name, bool has_json) {
+    const cei_tokenizer_spec *spec = work->spec;
+    const bool bpe = spec->kind == CEI_MODEL_BPE;
+    if (work->class == CLASS_XLM_ROBERTA || work->class == CLASS_DEBERTA_V2) return CE_OK; /* set_metaspace checks it */
+    if (work->class == CLASS_FILE || work->class == CLASS_BERT)
+        return !has_json && (bpe || work->class == CLASS_FILE) ? refuse_class(work, name, has_json) : CE_OK;
+    if (!bpe) return refuse_class(work, name, has_json);
+    if (!spec->splits.byte_level) work->class = CLASS_FILE;
+    return CE_OK;
 }
 
 static ce_status find_class(applying *work, bool has_json) {
-    const char *name = NULL;
-    ce_status status =
-        cei_json_string(work->settings->config, "tokenizer_class", work->settings->config_path, &name, work->error);
+    const char *name;
+    ce_status status = find_name(work, has_json, &name);
     if (status != CE_OK) return status;
-    /* Where no class is named, the kind of the model names one in the reference; here the vocabulary tells. */
-    const bool own = !has_json || (!name && work->settings->config);
-    work->family = !own ? AS_IT_IS : work->spec->is_unigram ? XLM_ROBERTA : BERT;
-    work->spec->with_type_ids = work->family == BERT || !work->settings->config;
-    if (!name) return CE_OK;
-    const struct class_row *row = find_row(name);
-    if (row) {
-        work->family = row->family;
-        work->spec->with_type_ids = row->with_type_ids;
+    if (!name) {
+        choose_class(work, has_json);
         return CE_OK;
     }
-    bool other = !has_json;
+    const struct known_class *known = class_named(name);
+    bool other = !known && !has_json;
     for (size_t i = 0; i < sizeof other_classes / sizeof other_classes[0]; i++)
         other = other || same_class(name, other_classes[i]);
-    if (!other) return CE_OK;
-    return cei_fail(work->error, CE_ERR_UNSUPPORTED, "%s: the tokenizer_class \"%.60s\" is not supported %s",
-                    work->settings->config_path, name, has_json ? "by this build" : "without a tokenizer.json");
+    if (other) return refuse_class(work, name, has_json);
+    work->class = known ? known->class : CLASS_FILE;
+    work->spec->with_type_ids = known && known->with_type_ids;
+    return check_class(work, name, has_json);
 }
 
 /* ---- plain settings ---- */
@@ -170,7 +257,7 @@ static ce_status read_decoder(applying *work) {
     const char *path = work->settings->config_path;
     if (!json_is_object(work->decoder))
         return cei_fail(work->error, CE_ERR_FORMAT, "%s: \"added_tokens_decoder\" is not an object", path);
-    if (work->family != AS_IT_IS) work->spec->added.count = 0;
+    if (work->class != CLASS_FILE) work->spec->added.count = 0;
     size_t before = work->spec->added.count;
     for (void *at = json_object_iter(work->decoder); at; at = json_object_iter_next(work->decoder, at)) {
         const char *key = json_object_iter_key(at);
@@ -182,7 +269,7 @@ static ce_status read_decoder(applying *work) {
         cei_added_token token;
         ce_status status = cei_added_json_read(json_object_iter_value(at), false, path, &token, work->error);
         token.id = (int32_t)id;
-        token.overrides = work->family == AS_IT_IS;
+        token.overrides = work->class == CLASS_FILE;
         if (status == CE_OK) status = cei_added_list_push(&work->spec->added, &token, work->error);
         if (status != CE_OK) return status;
     }
@@ -207,6 +294,11 @@ static ce_status read_older_added(applying *work) {
     return CE_OK;
 }
 
+/* null in tokenizer_config.json takes a role away from the byte-level classes. The others need all of theirs. */
+static bool has_no_role(const applying *work, size_t role) {
+    return work->class >= CLASS_ROBERTA && json_is_null(json_object_get(work->settings->config, role_keys[role]));
+}
+
 static ce_status read_roles(applying *work) {
     const cei_tokenizer_settings *settings = work->settings;
     ce_status status = CE_OK;
@@ -215,7 +307,7 @@ static ce_status read_roles(applying *work) {
         const json_t *value = work->decoder ? NULL : present(settings->specials, role_keys[role]);
         const char *path = value ? settings->specials_path : settings->config_path;
         if (!value) value = present(settings->config, role_keys[role]);
-        const char *usual = usual_roles[work->family][role];
+        const char *usual = has_no_role(work, role) ? NULL : usual_roles[work->class][role];
         if (value)
             status = cei_added_json_read(value, true, path, token, work->error);
         else if (usual)
@@ -302,22 +394,39 @@ static ce_status push_all_extras(applying *work) {
     return status == CE_OK ? push_extras(work, more, settings->specials_path) : status;
 }
 
+/* The class for Qwen adds its special tokens once more, without any flags, which then count. */
+static ce_status push_plainly(applying *work, size_t first) {
+    ce_status status = CE_OK;
+    for (size_t i = first, end = work->spec->added.count; i < end && status == CE_OK; i++) {
+        cei_added_token token = {.content = work->spec->added.items[i].content, .id = -1, .special = true};
+        token.size = work->spec->added.items[i].size;
+        token.overrides = true;
+        status = cei_added_list_push(&work->spec->added, &token, work->error);
+    }
+    return status;
+}
+
 static ce_status collect_added(applying *work) {
     ce_status status = read_roles(work);
     if (status == CE_OK) status = work->decoder ? read_decoder(work) : read_older_added(work);
-    if (status == CE_OK && work->family != AS_IT_IS) cei_added_list_sort(&work->spec->added, 0);
+    if (status == CE_OK && work->class != CLASS_FILE) cei_added_list_sort(&work->spec->added, 0);
+    size_t first = work->spec->added.count;
     for (size_t role = 0; role < ROLES && status == CE_OK; role++)
         if (work->roles[role].content)
             status = cei_added_list_push(&work->spec->added, &work->roles[role], work->error);
-    return status == CE_OK ? push_all_extras(work) : status;
+    if (status == CE_OK) status = push_all_extras(work);
+    return status == CE_OK && work->class == CLASS_QWEN2 ? push_plainly(work, first) : status;
 }
 
-/* What the class for BERT makes itself. */
+/* ---- what the classes make themselves ---- */
+
 static ce_status apply_bert(applying *work) {
     cei_tokenizer_spec *spec = work->spec;
-    if (spec->is_unigram)
+    if (spec->kind == CEI_MODEL_UNIGRAM)
         return cei_fail(work->error, CE_ERR_UNSUPPORTED, "%s: a tokenizer_class of BERT's with a model \"Unigram\"",
                         work->settings->config_path);
+    spec->kind = CEI_MODEL_WORDPIECE;
+    spec->splits = (cei_splits){.count = 0};
     spec->pre_tokenize = cei_pre_tokenize_bert;
     spec->wordpiece = (cei_wordpiece_options){work->roles[UNK].content, "##", 100};
     spec->cls = work->roles[CLS].content;
@@ -342,11 +451,12 @@ static void keep_charsmap(cei_normalizer *normalizer) {
 static ce_status set_metaspace(applying *work, bool split_white, cei_prepend_scheme otherwise) {
     cei_tokenizer_spec *spec = work->spec;
     bool prefix = true;
-    if (!spec->is_unigram)
+    if (spec->kind != CEI_MODEL_UNIGRAM)
         return cei_fail(work->error, CE_ERR_UNSUPPORTED, "%s: the model of this tokenizer_class must be Unigram",
                         spec->path);
     ce_status status =
         cei_json_bool(work->settings->config, "add_prefix_space", work->settings->config_path, &prefix, work->error);
+    spec->splits = (cei_splits){.count = 0};
     spec->pre_tokenize = NULL;
     spec->metaspace =
         (cei_metaspace){split_white, true, true, prefix ? CEI_PREPEND_ALWAYS : otherwise, "\xE2\x96\x81", 3};
@@ -362,7 +472,7 @@ static ce_status apply_xlm_roberta(applying *work) {
     spec->unigram.unknown = 3;
     spec->cls = work->roles[BOS].content;
     spec->sep = work->roles[EOS].content;
-    spec->roberta = true;
+    spec->roberta_pairs = true;
     return status;
 }
 
@@ -411,6 +521,45 @@ static ce_status apply_deberta(applying *work) {
     return status;
 }
 
+/* Without a tokenizer.json, beginnings and ends would have to be put into a template that is not there. */
+static ce_status check_template(applying *work, bool has_json) {
+    const char *const keys[] = {"add_bos_token", "add_eos_token"};
+    for (size_t i = 0; i < 2 && !has_json && work->class != CLASS_ROBERTA; i++) {
+        bool add = false;
+        ce_status status =
+            cei_json_bool(work->settings->config, keys[i], work->settings->config_path, &add, work->error);
+        if (status != CE_OK) return status;
+        if (add)
+            return cei_fail(work->error, CE_ERR_UNSUPPORTED, "%s: \"%s\" is not supported without a tokenizer.json",
+                            work->settings->config_path, keys[i]);
+    }
+    return CE_OK;
+}
+
+static ce_status apply_byte_level(applying *work, bool has_json) {
+    cei_tokenizer_spec *spec = work->spec;
+    bool qwen = work->class == CLASS_QWEN2, prefix_space = false;
+    const cei_split numbers = {CEI_SPLIT_GPT4, 1, false}, whole = {CEI_SPLIT_NOTHING, 0, true};
+    ce_status status = cei_json_bool(work->settings->config, "add_prefix_space", work->settings->config_path,
+                                     &prefix_space, work->error);
+    if (status == CE_OK) status = check_template(work, has_json);
+    spec->bpe = (cei_bpe_options){.byte_level = true};
+    cei_normalizer_free(&spec->normalizer);
+    spec->normalizer = (cei_normalizer){.steps = {{.kind = CEI_NORMALIZER_NFC}}, .count = qwen};
+    spec->splits = (cei_splits){.count = 1, .byte_level = true};
+    spec->splits.steps[0] = qwen ? numbers : (cei_split){CEI_SPLIT_GPT2, 0, prefix_space};
+    if (qwen && prefix_space) spec->splits.steps[spec->splits.count++] = whole;
+    if (work->class == CLASS_ROBERTA) {
+        spec->roberta_pairs = true;
+        spec->cls = work->roles[CLS].content;
+        spec->sep = work->roles[SEP].content;
+    } else if (!has_json) {
+        spec->pair = (cei_pair_template){.items = {{CEI_PAIR_QUERY, 0, 0}, {CEI_PAIR_DOCUMENT, 0, 1}}, .count = 2};
+        spec->single = (cei_pair_template){.items = {{CEI_PAIR_QUERY, 0, 0}}, .count = 1};
+    }
+    return status;
+}
+
 ce_status cei_tokenizer_config_apply(const cei_tokenizer_settings *settings, bool has_json, cei_tokenizer_spec *spec,
                                      ce_error *error) {
     applying work = {.settings = settings, .spec = spec, .error = error};
@@ -422,7 +571,8 @@ ce_status cei_tokenizer_config_apply(const cei_tokenizer_settings *settings, boo
     if (status == CE_OK) status = check_split_special(&work);
     if (status == CE_OK) status = read_input_names(&work);
     if (status == CE_OK) status = collect_added(&work);
-    if (status != CE_OK || work.family == AS_IT_IS) return status;
-    if (work.family == BERT) return apply_bert(&work);
-    return work.family == XLM_ROBERTA ? apply_xlm_roberta(&work) : apply_deberta(&work);
+    if (status != CE_OK || work.class == CLASS_FILE) return status;
+    if (work.class == CLASS_BERT) return apply_bert(&work);
+    if (work.class == CLASS_XLM_ROBERTA) return apply_xlm_roberta(&work);
+    return work.class == CLASS_DEBERTA_V2 ? apply_deberta(&work) : apply_byte_level(&work, has_json);
 }

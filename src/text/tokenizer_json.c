@@ -15,9 +15,8 @@ static ce_status malformed(const cei_tokenizer_spec *spec, const char *what, ce_
     return cei_fail(error, CE_ERR_FORMAT, "%s: %s", spec->path, what);
 }
 
-/* The string "type" of a component. */
-static ce_status read_type(const json_t *component, const char *name, const cei_tokenizer_spec *spec, const char **type,
-                           ce_error *error) {
+ce_status cei_component_type(const json_t *component, const char *name, const cei_tokenizer_spec *spec,
+                             const char **type, ce_error *error) {
     *type = NULL;
     if (!json_is_object(component))
         return cei_fail(error, CE_ERR_FORMAT, "%s: \"%s\" is not an object", spec->path, name);
@@ -66,7 +65,7 @@ static ce_status read_normalizer(const json_t *object, cei_tokenizer_spec *spec,
                   {"Lowercase", CEI_NORMALIZER_LOWERCASE},
                   {"StripAccents", CEI_NORMALIZER_STRIP_ACCENTS}};
     const char *type;
-    ce_status status = read_type(object, "normalizer", spec, &type, error);
+    ce_status status = cei_component_type(object, "normalizer", spec, &type, error);
     if (status != CE_OK) return status;
     if (strcmp(type, "Sequence") == 0) return read_normalizer_sequence(object, spec, error);
     if (spec->normalizer.count == CEI_NORMALIZER_MAX_STEPS)
@@ -85,40 +84,7 @@ static ce_status read_normalizer(const json_t *object, cei_tokenizer_spec *spec,
     return known ? status : unsupported(spec, "normalizer", type, error);
 }
 
-/* ---- pre-tokenizer ---- */
-
-static ce_status read_pre_tokenizer(const json_t *object, cei_tokenizer_spec *spec, ce_error *error) {
-    if (!object || json_is_null(object)) return unsupported(spec, "pre_tokenizer", "null", error);
-    const char *type;
-    ce_status status = read_type(object, "pre_tokenizer", spec, &type, error);
-    if (status != CE_OK) return status;
-    if (strcmp(type, "BertPreTokenizer") == 0) {
-        spec->pre_tokenize = cei_pre_tokenize_bert;
-        return CE_OK;
-    }
-    bool known;
-    status = cei_metaspace_json_read(object, type, spec, &known, &spec->metaspace, error);
-    return known ? status : unsupported(spec, "pre_tokenizer", type, error);
-}
-
 /* ---- model ---- */
-
-/* Unless the vocabulary was read before (vocab_json.h). */
-static ce_status read_vocabulary(json_t *tokens, cei_tokenizer_spec *spec, ce_error *error) {
-    if (!json_is_object(tokens)) return malformed(spec, "the model's \"vocab\" is not an object", error);
-    if (spec->vocabulary.slots) return CE_OK;
-    if (!cei_vocabulary_create(&spec->vocabulary, json_object_size(tokens)))
-        return cei_fail_memory(error, "the vocabulary", 0);
-    for (void *at = json_object_iter(tokens); at; at = json_object_iter_next(tokens, at)) {
-        const char *token = json_object_iter_key(at);
-        int32_t id;
-        ce_status status = cei_token_id_read(json_object_iter_value(at), token, spec->path, &id, error);
-        if (status != CE_OK) return status;
-        if (!cei_vocabulary_add(&spec->vocabulary, token, strlen(token), id))
-            return cei_fail_memory(error, "the vocabulary", 0);
-    }
-    return CE_OK;
-}
 
 static ce_status check_ids_differ(const cei_tokenizer_spec *spec, ce_error *error) {
     const cei_vocabulary *vocabulary = &spec->vocabulary;
@@ -138,31 +104,63 @@ static ce_status check_ids_differ(const cei_tokenizer_spec *spec, ce_error *erro
     return status;
 }
 
-/* Old files don't name the model's type: WordPiece is known by its prefix. */
-static ce_status check_model_type(const json_t *model, const cei_tokenizer_spec *spec, bool *unigram, ce_error *error) {
-    const char *type = NULL;
-    *unigram = false;
-    ce_status status = cei_json_string(model, "type", spec->path, &type, error);
-    if (status != CE_OK) return status;
-    if (!type && json_object_get(model, "continuing_subword_prefix") && !json_object_get(model, "merges")) return CE_OK;
-    if (!type) return malformed(spec, "the \"model\" lacks its \"type\"", error);
-    *unigram = strcmp(type, "Unigram") == 0;
-    return *unigram || strcmp(type, "WordPiece") == 0 ? CE_OK : unsupported(spec, "model", type, error);
+static ce_status read_tokens(json_t *tokens, cei_tokenizer_spec *spec, ce_error *error) {
+    if (!cei_vocabulary_create(&spec->vocabulary, json_object_size(tokens)))
+        return cei_fail_memory(error, "the vocabulary", 0);
+    for (void *at = json_object_iter(tokens); at; at = json_object_iter_next(tokens, at)) {
+        const char *token = json_object_iter_key(at);
+        int32_t id;
+        ce_status status = cei_token_id_read(json_object_iter_value(at), token, spec->path, &id, error);
+        if (status != CE_OK) return status;
+        if (!cei_vocabulary_add(&spec->vocabulary, token, strlen(token), id))
+            return cei_fail_memory(error, "the vocabulary", 0);
+    }
+    return CE_OK;
 }
 
-static ce_status read_model(const json_t *model, cei_tokenizer_spec *spec, ce_error *error) {
-    if (!json_is_object(model)) return malformed(spec, "\"model\" is missing or not an object", error);
-    bool unigram;
-    ce_status status = check_model_type(model, spec, &unigram, error);
-    if (status == CE_OK && unigram) return cei_unigram_json_read(model, spec, error);
-    if (status == CE_OK) status = cei_json_string(model, "unk_token", spec->path, &spec->wordpiece.unknown, error);
+ce_status cei_vocabulary_json_read(json_t *tokens, cei_tokenizer_spec *spec, ce_error *error) {
+    /* Of unigram there are scores if the quick reader met an array. */
+    if ((!spec->vocabulary.slots && !json_is_object(tokens)) || spec->unigram.count > 0)
+        return malformed(spec, "the model's \"vocab\" is not an object", error);
+    ce_status status = spec->vocabulary.slots ? CE_OK : read_tokens(tokens, spec, error);
+    return status == CE_OK ? check_ids_differ(spec, error) : status;
+}
+
+/* Old files don't name the model's type: BPE is known by its merges, WordPiece by its prefix. */
+static ce_status read_model_type(const json_t *model, cei_tokenizer_spec *spec, ce_error *error) {
+    static const char *const types[] = {
+        [CEI_MODEL_WORDPIECE] = "WordPiece", [CEI_MODEL_UNIGRAM] = "Unigram", [CEI_MODEL_BPE] = "BPE"};
+    const char *type = NULL;
+    ce_status status = cei_json_string(model, "type", spec->path, &type, error);
+    if (status != CE_OK) return status;
+    if (!type && json_object_get(model, "merges")) type = "BPE";
+    if (!type && json_object_get(model, "continuing_subword_prefix")) type = "WordPiece";
+    if (!type) return malformed(spec, "the \"model\" lacks its \"type\"", error);
+    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
+        spec->kind = (cei_model_kind)i;
+        if (strcmp(type, types[i]) == 0) return CE_OK;
+    }
+    return unsupported(spec, "model", type, error);
+}
+
+static ce_status read_wordpiece(const json_t *model, cei_tokenizer_spec *spec, ce_error *error) {
+    ce_status status = cei_json_string(model, "unk_token", spec->path, &spec->wordpiece.unknown, error);
     if (status == CE_OK)
         status = cei_json_string(model, "continuing_subword_prefix", spec->path, &spec->wordpiece.prefix, error);
     if (status == CE_OK)
         status = cei_json_size(model, "max_input_chars_per_word", 0, SIZE_MAX, spec->path,
                                &spec->wordpiece.max_characters, error);
-    if (status == CE_OK) status = read_vocabulary(json_object_get(model, "vocab"), spec, error);
-    return status == CE_OK ? check_ids_differ(spec, error) : status;
+    return status;
+}
+
+static ce_status read_model(const json_t *model, cei_tokenizer_spec *spec, ce_error *error) {
+    if (!json_is_object(model)) return malformed(spec, "\"model\" is missing or not an object", error);
+    ce_status status = read_model_type(model, spec, error);
+    if (status == CE_OK && spec->kind == CEI_MODEL_UNIGRAM) return cei_unigram_json_read(model, spec, error);
+    if (status == CE_OK)
+        status =
+            spec->kind == CEI_MODEL_BPE ? cei_bpe_json_read(model, spec, error) : read_wordpiece(model, spec, error);
+    return status == CE_OK ? cei_vocabulary_json_read(json_object_get(model, "vocab"), spec, error) : status;
 }
 
 /* ---- added tokens ---- */
@@ -302,23 +300,44 @@ static ce_status read_bert_special(const json_t *object, const char *key, const 
     return cei_token_id_read(json_array_get(pair, 1), key, spec->path, id, error);
 }
 
-static ce_status read_post_processor(const json_t *object, cei_tokenizer_spec *spec, ce_error *error) {
-    if (!object || json_is_null(object)) {
-        spec->pair = (cei_pair_template){.items = {{CEI_PAIR_QUERY, 0, 0}, {CEI_PAIR_DOCUMENT, 0, 1}}, .count = 2};
-        spec->single = (cei_pair_template){.items = {{CEI_PAIR_QUERY, 0, 0}}, .count = 1};
-        return CE_OK;
-    }
-    const char *type;
-    ce_status status = read_type(object, "post_processor", spec, &type, error);
-    if (status != CE_OK) return status;
+/* One post-processor that puts special tokens in place. */
+static ce_status read_placing(const json_t *object, const char *type, cei_tokenizer_spec *spec, ce_error *error) {
     if (strcmp(type, "TemplateProcessing") == 0) return read_template(object, spec, error);
-    const bool roberta = strcmp(type, "RobertaProcessing") == 0;
-    if (!roberta && strcmp(type, "BertProcessing") != 0) return unsupported(spec, "post_processor", type, error);
+    bool bert = strcmp(type, "BertProcessing") == 0;
+    if (!bert && strcmp(type, "RobertaProcessing") != 0) return unsupported(spec, "post_processor", type, error);
     int32_t cls = 0, sep = 0;
-    status = read_bert_special(object, "cls", spec, &cls, error);
+    ce_status status = read_bert_special(object, "cls", spec, &cls, error);
     if (status == CE_OK) status = read_bert_special(object, "sep", spec, &sep, error);
-    spec->pair = roberta ? cei_pair_roberta(cls, sep) : cei_pair_bert(cls, sep);
+    spec->pair = bert ? cei_pair_bert(cls, sep) : cei_pair_roberta(cls, sep);
     spec->single = cei_single_bert(cls, sep);
+    return status;
+}
+
+static ce_status read_step(const json_t *object, bool *placed, cei_tokenizer_spec *spec, ce_error *error) {
+    const char *type;
+    ce_status status = cei_component_type(object, "post_processor", spec, &type, error);
+    if (status != CE_OK || strcmp(type, "ByteLevel") == 0) return status; /* ByteLevel changes offsets alone */
+    if (*placed)
+        return cei_fail(error, CE_ERR_UNSUPPORTED, "%s: the post_processor \"%.60s\" behind another is not supported",
+                        spec->path, type);
+    *placed = true;
+    spec->pair.count = spec->single.count = 0;
+    return read_placing(object, type, spec, error);
+}
+
+static ce_status read_post_processor(const json_t *object, cei_tokenizer_spec *spec, ce_error *error) {
+    bool placed = false;
+    const char *type;
+    spec->pair = (cei_pair_template){.items = {{CEI_PAIR_QUERY, 0, 0}, {CEI_PAIR_DOCUMENT, 0, 1}}, .count = 2};
+    spec->single = (cei_pair_template){.items = {{CEI_PAIR_QUERY, 0, 0}}, .count = 1};
+    if (!object || json_is_null(object)) return CE_OK;
+    ce_status status = cei_component_type(object, "post_processor", spec, &type, error);
+    if (status != CE_OK || strcmp(type, "Sequence") != 0)
+        return status == CE_OK ? read_step(object, &placed, spec, error) : status;
+    const json_t *steps = json_object_get(object, "processors");
+    if (!json_is_array(steps)) return malformed(spec, "the post_processor \"Sequence\" lacks \"processors\"", error);
+    for (size_t i = 0; i < json_array_size(steps) && status == CE_OK; i++)
+        status = read_step(json_array_get(steps, i), &placed, spec, error);
     return status;
 }
 
@@ -328,7 +347,7 @@ ce_status cei_tokenizer_json_read(const json_t *root, cei_tokenizer_spec *spec, 
     const char *direction = NULL;
     ce_status status = read_model(json_object_get(root, "model"), spec, error);
     if (status == CE_OK && normalizer && !json_is_null(normalizer)) status = read_normalizer(normalizer, spec, error);
-    if (status == CE_OK) status = read_pre_tokenizer(json_object_get(root, "pre_tokenizer"), spec, error);
+    if (status == CE_OK) status = cei_split_json_read(json_object_get(root, "pre_tokenizer"), spec, error);
     if (status == CE_OK) status = read_added_tokens(json_object_get(root, "added_tokens"), spec, error);
     if (status == CE_OK) status = read_post_processor(json_object_get(root, "post_processor"), spec, error);
     if (status == CE_OK && truncation && !json_is_null(truncation))

@@ -10,7 +10,8 @@
 
 struct cei_tokenizer {
     cei_normalizer normalizer;
-    cei_pre_tokenizer_fn pre_tokenize; /* NULL: metaspace */
+    cei_splits splits;                 /* what cuts words; where there are none: */
+    cei_pre_tokenizer_fn pre_tokenize; /* and where that is NULL: */
     cei_metaspace metaspace;
     cei_token_model model;
     cei_added_tokens added;

@@ -22,7 +22,11 @@ enum {
     CEI_UNICODE_EXTEND = 1 << 9,      /* of one grapheme cluster with what is before */
     CEI_UNICODE_PREPEND = 1 << 10,    /* and with what is behind */
     CEI_UNICODE_BREAK = 1 << 11,      /* a cluster of its own: controls; known below U+10000 */
-    CEI_UNICODE_PICTOGRAPH = 1 << 12  /* an emoji, which a joiner joins with the next */
+    CEI_UNICODE_PICTOGRAPH = 1 << 12, /* an emoji, which a joiner joins with the next */
+    CEI_UNICODE_LETTER = 1 << 13,     /* \p{L} of the pre-tokenizers' regular expressions; their \s is WHITE */
+    CEI_UNICODE_NUMBER = 1 << 14,     /* and their \p{N} */
+    CEI_UNICODE_DIGIT = 1 << 15,      /* what the pre-tokenizer Digits takes for one: numbers of a newer Unicode */
+    CEI_UNICODE_STABLE = 1 << 16      /* NFC leaves it, and nothing before it joins it: it stands for itself */
 };
 
 #define CEI_UNICODE_REPLACEMENT 0xFFFDu

@@ -9,9 +9,9 @@
 #include <stdint.h>
 
 typedef struct cei_unicode_record {
-    int32_t lower;  /* distance to the lower-case letter */
-    uint16_t flags; /* CEI_UNICODE_* of unicode.h */
-    uint8_t rank;   /* sorts as the canonical combining classes do; 0 is class 0 */
+    int32_t lower;       /* distance to the lower-case letter */
+    unsigned flags : 24; /* CEI_UNICODE_* of unicode.h */
+    unsigned rank : 8;   /* sorts as the canonical combining classes do; 0 is class 0 */
 } cei_unicode_record;
 
 typedef struct cei_unicode_pair {

@@ -25,13 +25,8 @@ typedef struct kept_word {
     char text[KEPT_BYTES];
 } kept_word;
 
-/* What scratch memory begins with; the lattice comes behind. */
+/* How many the scratch memory keeps. */
 #define KEPT_WORDS 4096
-typedef struct kept_words {
-    uint64_t owner; /* the fingerprint of the model that they are of */
-    uint64_t unused;
-    kept_word words[KEPT_WORDS];
-} kept_words;
 
 typedef struct unigram {
     cei_vocabulary pieces;
@@ -54,12 +49,6 @@ typedef struct node {
 
 /* ---- the filter ---- */
 
-static uint64_t spread(uint64_t hash) {
-    hash ^= hash >> 32;
-    hash *= UINT64_C(0xD6E8FEB86659FD93);
-    return hash ^ hash >> 32;
-}
-
 static uint64_t beginning_bits(uint64_t mixed) {
     return UINT64_C(1) << (mixed & 31) | UINT64_C(1) << (mixed >> 5 & 31);
 }
@@ -77,7 +66,7 @@ static void filter_add(const unigram *model, const char *piece, size_t size) {
     for (size_t i = 0; i < size; i++) {
         hash = cei_hash_step(hash, piece[i]);
         if (i + 1 < size && !cei_utf8_is_boundary(piece[i + 1])) continue;
-        uint64_t mixed = spread(hash);
+        uint64_t mixed = cei_hash_spread(hash);
         *filter_word(model, mixed) |= beginning_bits(mixed) | (i + 1 == size ? piece_bits(mixed) : 0);
     }
 }
@@ -112,7 +101,7 @@ static void spread_from(const unigram *model, const char *word, size_t size, siz
     for (size_t at = start; at < limit;) {
         do hash = cei_hash_step(hash, word[at++]);
         while (at < size && !cei_utf8_is_boundary(word[at]));
-        uint64_t mixed = spread(hash), present = *filter_word(model, mixed);
+        uint64_t mixed = cei_hash_spread(hash), present = *filter_word(model, mixed);
         if ((present & beginning_bits(mixed)) != beginning_bits(mixed)) break;
         if ((present & piece_bits(mixed)) != piece_bits(mixed)) continue;
         int32_t id = cei_vocabulary_get_likely(&model->pieces, hash, word + start, at - start);
@@ -181,16 +170,16 @@ static bool reserve_ids(cei_token_buffer *buffer, size_t room) {
 
 /* ---- words that were there before ---- */
 
-/* The words that scratch memory keeps, none if it kept those of another model; NULL if there is no memory. */
-static kept_words *get_kept(const unigram *model, cei_bytes *scratch) {
-    bool fresh = scratch->capacity < sizeof(kept_words);
-    scratch->size = 0;
-    if (!cei_bytes_reserve(scratch, sizeof(kept_words))) return NULL;
-    scratch->size = sizeof(kept_words);
-    kept_words *kept = (kept_words *)(void *)scratch->data;
-    if (fresh || kept->owner != model->fingerprint) memset(kept, 0, sizeof *kept);
-    kept->owner = model->fingerprint;
-    return kept;
+static const char kind[] = "Unigram";
+
+/* Makes the scratch memory keep words of this model; false if there is no memory. */
+static bool open_kept(const unigram *model, cei_model_scratch *scratch) {
+    if (scratch->cache && scratch->kind == kind && scratch->owner == model->fingerprint) return true;
+    cei_free(scratch->cache);
+    scratch->cache = cei_alloc_zeroed(KEPT_WORDS, sizeof(kept_word));
+    scratch->kind = kind;
+    scratch->owner = model->fingerprint;
+    return scratch->cache != NULL;
 }
 
 static size_t place_of(const char *word, size_t size) {
@@ -208,9 +197,9 @@ static size_t place_of(const char *word, size_t size) {
 
 /* Searches for the word's ids, and writes them to out, which has room for one a byte; how many. 0 if there is no
  * memory. */
-static size_t search(const unigram *model, const cei_word *word, cei_bytes *scratch, int32_t *out) {
-    if (!cei_bytes_reserve(scratch, (word->size + 1) * sizeof(node))) return 0;
-    node *nodes = (node *)(void *)(scratch->data + scratch->size);
+static size_t search(const unigram *model, const cei_word *word, cei_model_scratch *scratch, int32_t *out) {
+    if (!cei_bytes_reserve(&scratch->work, (word->size + 1) * sizeof(node))) return 0;
+    node *nodes = (node *)(void *)scratch->work.data;
     fill(model, word->data, word->size, nodes);
     int32_t *end = out + word->size, *first = trace(model, word->data, word->size, nodes, end);
     memmove(out, first, (size_t)(end - first) * sizeof *out);
@@ -218,17 +207,14 @@ static size_t search(const unigram *model, const cei_word *word, cei_bytes *scra
 }
 
 /* The same for a word that may be kept. */
-static size_t recall(const unigram *model, const cei_word *word, cei_bytes *scratch, int32_t *out) {
-    size_t place = place_of(word->data, word->size);
-    const kept_word *known = &((const kept_words *)(const void *)scratch->data)->words[place];
-    if (known->size == word->size && memcmp(known->text, word->data, word->size) == 0) {
-        memcpy(out, known->ids, sizeof known->ids);
-        return known->count;
+static size_t recall(const unigram *model, const cei_word *word, cei_model_scratch *scratch, int32_t *out) {
+    kept_word *kept = (kept_word *)scratch->cache + place_of(word->data, word->size);
+    if (kept->size == word->size && memcmp(kept->text, word->data, word->size) == 0) {
+        memcpy(out, kept->ids, sizeof kept->ids);
+        return kept->count;
     }
     size_t count = search(model, word, scratch, out);
     if (count == 0 || count > KEPT_IDS) return count;
-    /* The search may have moved the scratch memory. */
-    kept_word *kept = &((kept_words *)(void *)scratch->data)->words[place];
     kept->size = (uint8_t)word->size;
     kept->count = (uint8_t)count;
     memcpy(kept->ids, out, count * sizeof *out);
@@ -236,10 +222,11 @@ static size_t recall(const unigram *model, const cei_word *word, cei_bytes *scra
     return count;
 }
 
-static bool encode(const void *state, const cei_word *words, size_t count, cei_bytes *scratch,
+static bool encode(const void *state, const cei_word *words, size_t count, cei_model_scratch *scratch,
                    cei_token_buffer *buffer) {
     const unigram *model = state;
-    if (!get_kept(model, scratch)) return false;
+    if (!open_kept(model, scratch)) return false;
+    scratch->work.size = 0;
     for (size_t i = 0; i < count; i++) {
         const size_t size = words[i].size;
         if (size >= UINT32_MAX || !reserve_ids(buffer, size + KEPT_IDS)) return false;
@@ -266,7 +253,7 @@ static void free_model(void *state) {
     cei_free(model);
 }
 
-static const cei_token_model_ops unigram_ops = {"Unigram", encode, find, free_model};
+static const cei_token_model_ops unigram_ops = {kind, encode, find, free_model};
 
 static void find_bytes(unigram *model) {
     static const char digits[] = "0123456789ABCDEF";
@@ -278,13 +265,13 @@ static void find_bytes(unigram *model) {
 
 /* Two models of one fingerprint give the same ids, unless 64 bits deceive. */
 static void take_fingerprint(unigram *model) {
-    uint64_t sum = spread((uint64_t)model->unknown * 2 + model->byte_fallback + 1);
+    uint64_t sum = cei_hash_spread((uint64_t)model->unknown * 2 + model->byte_fallback + 1);
     for (size_t i = 0; i < model->pieces.slot_count; i++) {
         const cei_vocabulary_slot *slot = &model->pieces.slots[i];
         if (slot->id < 0) continue;
         uint64_t score, hash = (uint64_t)slot->tag << 32 | (uint32_t)slot->id;
         memcpy(&score, &model->scores[slot->id], sizeof score);
-        sum += spread(spread(hash) ^ score ^ (uint64_t)slot->size << 56);
+        sum += cei_hash_spread(cei_hash_spread(hash) ^ score ^ (uint64_t)slot->size << 56);
     }
     model->fingerprint = sum | 1;
 }

@@ -1,8 +1,9 @@
-/* vocab_json.c - takes the vocabulary out of a tokenizer.json before the JSON parser sees it.
+/* vocab_json.c - takes the vocabulary and the merges out of a tokenizer.json before the JSON parser sees it.
  *
- * Nearly all of such a file is one flat object of strings and small integers, or an array of strings and scores. A
- * parser that makes a tree of it takes ten times as long as this, and time to the first score counts. This reader is
- * never the judge of a file: whatever it does not understand it leaves to the parser. */
+ * Nearly all of such a file is a flat object of strings and small integers, or an array of strings and scores, and an
+ * array of strings or pairs of them. A parser that makes a tree of it takes ten times as long as this, and time to the
+ * first score counts. This reader is never the judge of a file: whatever it does not understand it leaves to the
+ * parser. */
 #include "text/vocab_json.h"
 
 #include "base/error.h"
@@ -70,9 +71,10 @@ static span skip_value(cursor *in) {
     return value;
 }
 
-/* The value of key in the object at where; bad if the object lacks it or has it twice. */
+/* The value of key in the object at where; empty if the object lacks it, bad if it has it twice. */
 static span find_member(cursor *in, span where, const char *key) {
     span found = {0, 0};
+    if (in->bad) return found;
     in->at = where.start;
     expect(in, '{');
     do {
@@ -87,7 +89,6 @@ static span find_member(cursor *in, span where, const char *key) {
         skip_space(in);
     } while (!in->bad && peek(in) == ',' && in->at++ < where.end);
     expect(in, '}');
-    if (!found.end) in->bad = true;
     return found;
 }
 
@@ -144,98 +145,184 @@ static int32_t read_id(cursor *in) {
     return id;
 }
 
-/* Adds the token between the quotes. false if there is no memory. */
-static bool add_token(cursor *in, span string, int32_t id, cei_vocabulary *vocabulary, cei_bytes *plain) {
-    const char *token = in->data + string.start;
-    size_t size = string.end - string.start;
-    if (size > 0 && memchr(token, '\\', size)) {
-        plain->size = 0;
-        if (!cei_bytes_reserve(plain, size)) return false;
-        size = unescape(in, token, size, plain->data);
-        token = plain->data;
-        if (in->bad) return true;
-    }
-    return cei_vocabulary_add(vocabulary, token, size, id);
+/* A string without its escapes: in the file, or in plain, whose bytes from its size on are free. */
+typedef struct token_text {
+    const char *data;
+    size_t size;
+} token_text;
+
+/* false if there is no memory. */
+static bool read_text(cursor *in, cei_bytes *plain, token_text *token) {
+    span string = read_string(in);
+    *token = (token_text){in->data + string.start, string.end - string.start};
+    if (in->bad || token->size == 0 || !memchr(token->data, '\\', token->size)) return true;
+    if (!cei_bytes_reserve(plain, token->size)) return false;
+    token->size = unescape(in, token->data, token->size, plain->data + plain->size);
+    token->data = plain->data + plain->size;
+    return true;
 }
 
-/* Where tokens go to. */
-typedef struct taking {
-    cei_vocabulary *vocabulary;
-    cei_unigram_options *unigram;
-    bool pieces, exact; /* pieces: an array of them with scores */
-    cei_bytes plain;
-} taking;
-
 /* "token": id. false if there is no memory. */
-static bool read_token(cursor *in, taking *to) {
-    span string = read_string(in);
+static bool read_token(cursor *in, cei_tokenizer_spec *spec, cei_bytes *plain) {
+    token_text token;
+    if (!read_text(in, plain, &token)) return false;
     expect(in, ':');
     int32_t id = read_id(in);
-    return in->bad || add_token(in, string, id, to->vocabulary, &to->plain);
+    return in->bad || cei_vocabulary_add(&spec->vocabulary, token.data, token.size, id);
 }
 
 /* ["token", score]. false if there is no memory. */
-static bool read_piece(cursor *in, taking *to) {
+static bool read_piece(cursor *in, cei_tokenizer_spec *spec, cei_bytes *plain) {
+    token_text token;
     double score = 0;
-    size_t used = 0;
+    size_t used = 0, id = spec->unigram.count;
     expect(in, '[');
-    span string = read_string(in);
+    if (!read_text(in, plain, &token)) return false;
     expect(in, ',');
     skip_space(in);
-    if (in->at > in->size || !cei_piece_score_read(in->data + in->at, in->size - in->at, to->exact, &score, &used))
+    if (in->at > in->size ||
+        !cei_piece_score_read(in->data + in->at, in->size - in->at, spec->exact_scores, &score, &used))
         in->bad = true;
     in->at += used;
     expect(in, ']');
-    if (to->unigram->count >= CEI_TOKEN_ID_LIMIT) in->bad = true;
+    if (id >= CEI_TOKEN_ID_LIMIT) in->bad = true;
     if (in->bad) return true;
-    return add_token(in, string, (int32_t)to->unigram->count, to->vocabulary, &to->plain) &&
-           (in->bad || cei_unigram_push(to->unigram, score));
+    return cei_vocabulary_add(&spec->vocabulary, token.data, token.size, (int32_t)id) &&
+           cei_unigram_push(&spec->unigram, score);
 }
 
-/* false if there is no memory. */
-static bool read_tokens(cursor *in, span value, taking *to) {
+/* Reads an object of tokens, or an array of pieces. false if there is no memory. */
+static bool read_tokens(cursor *in, span value, cei_tokenizer_spec *spec) {
+    cei_bytes plain = {0};
+    bool pieces = in->data[value.start] == '[';
     in->at = value.start;
-    expect(in, to->pieces ? '[' : '{');
+    expect(in, pieces ? '[' : '{');
     skip_space(in);
     /* A token takes some 16 bytes and more, a piece with its score 26. */
-    bool good = cei_vocabulary_create(to->vocabulary, (value.end - value.start) / (to->pieces ? 26 : 16));
+    bool good = cei_vocabulary_create(&spec->vocabulary, (value.end - value.start) / (pieces ? 26 : 16));
     while (good && !in->bad) {
-        good = to->pieces ? read_piece(in, to) : read_token(in, to);
+        good = pieces ? read_piece(in, spec, &plain) : read_token(in, spec, &plain);
         skip_space(in);
         if (peek(in) != ',') break;
         in->at++;
     }
-    expect(in, to->pieces ? ']' : '}');
-    cei_free(to->plain.data);
+    expect(in, pieces ? ']' : '}');
+    cei_free(plain.data);
     return good;
 }
 
-/* What is cut begins and ends with the brackets that stay. */
-static bool write_rest(const cursor *in, span cut, bool pieces, cei_bytes *rest) {
-    if (!cei_bytes_append(rest, in->data, cut.start) || !cei_bytes_append(rest, pieces ? "[" : "{", 1)) return false;
-    for (size_t at = cut.start; at < cut.end; at++)
-        if (in->data[at] == '\n' && !cei_bytes_append(rest, "\n", 1)) return false;
-    return cei_bytes_append(rest, pieces ? "]" : "}", 1) &&
-           cei_bytes_append(rest, in->data + cut.end, in->size - cut.end);
+/* "left right" or ["left", "right"]. false if there is no memory. */
+static bool read_merge(cursor *in, cei_merges *merges, cei_bytes *plain) {
+    token_text left, right;
+    bool good = true;
+    skip_space(in);
+    if (peek(in) == '"') {
+        if (!read_text(in, plain, &left)) return false;
+        if (!in->bad && !cei_merges_push_line(merges, left.data, left.size, &good)) return false;
+        in->bad = in->bad || !good;
+        return true;
+    }
+    expect(in, '[');
+    if (!read_text(in, plain, &left)) return false;
+    expect(in, ',');
+    if (in->bad) return true;
+    bool unescaped = plain->data && left.data == plain->data;
+    plain->size = unescaped ? left.size : 0;
+    good = read_text(in, plain, &right);
+    plain->size = 0;
+    if (unescaped) left.data = plain->data; /* which the second may have moved */
+    expect(in, ']');
+    return good && (in->bad || cei_merges_push(merges, left.data, left.size, right.data, right.size));
 }
 
-ce_status cei_vocab_json_take(const cei_tokenizer_file *file, bool exact, cei_vocabulary *vocabulary,
-                              cei_unigram_options *unigram, cei_bytes *rest, ce_error *error) {
+/* false if there is no memory. */
+static bool read_merges(cursor *in, span array, cei_merges *merges) {
+    cei_bytes plain = {0};
+    bool good = true;
+    in->at = array.start;
+    expect(in, '[');
+    skip_space(in);
+    while (good && !in->bad && peek(in) != ']') {
+        good = read_merge(in, merges, &plain);
+        skip_space(in);
+        if (peek(in) != ',') break;
+        in->at++;
+        skip_space(in);
+        if (peek(in) == ']') in->bad = true;
+    }
+    expect(in, ']');
+    cei_free(plain.data);
+    return good;
+}
+
+/* Is there nothing but the value that was read? */
+static void expect_end(cursor *in, span value) {
+    skip_space(in);
+    if (in->at != value.end) in->bad = true;
+}
+
+/* Copies the file up to cut, and brackets with the line ends of what was between them. */
+static bool write_cut(const cursor *in, size_t *from, span cut, const char brackets[2], cei_bytes *rest) {
+    if (!cei_bytes_append(rest, in->data + *from, cut.start - *from) || !cei_bytes_append(rest, brackets, 1))
+        return false;
+    const char *end = in->data + cut.end, *at = in->data + cut.start;
+    for (; (at = memchr(at, '\n', (size_t)(end - at))) != NULL; at++)
+        if (!cei_bytes_append(rest, "\n", 1)) return false;
+    *from = cut.end;
+    return cei_bytes_append(rest, brackets + 1, 1);
+}
+
+static bool write_rest(const cursor *in, span tokens, span merges, cei_bytes *rest) {
+    size_t from = 0;
+    bool merges_first = merges.end && merges.start < tokens.start;
+    bool good = cei_bytes_reserve(rest, in->size - (tokens.end - tokens.start) - (merges.end - merges.start) + 4);
+    if (merges_first) good = good && write_cut(in, &from, merges, "[]", rest);
+    good = good && write_cut(in, &from, tokens, in->data[tokens.start] == '[' ? "[]" : "{}", rest);
+    if (merges.end && !merges_first) good = good && write_cut(in, &from, merges, "[]", rest);
+    return good && cei_bytes_append(rest, in->data + from, in->size - from);
+}
+
+static bool is_utf8(const cursor *in, span value) {
+    size_t size = value.end - value.start;
+    return cei_utf8_check(in->data + value.start, size, NULL) == size;
+}
+
+/* Reads both. false if there is no memory. */
+static bool read_both(cursor *in, span tokens, span merges, cei_tokenizer_spec *spec) {
+    if (!tokens.end || !is_utf8(in, tokens) || !is_utf8(in, merges)) in->bad = true;
+    if (in->bad) return true;
+    if (!read_tokens(in, tokens, spec)) return false;
+    expect_end(in, tokens);
+    if (in->bad || !merges.end) return true;
+    if (!read_merges(in, merges, &spec->merges)) return false;
+    expect_end(in, merges);
+    return true;
+}
+
+ce_status cei_vocab_json_take(const cei_tokenizer_file *file, cei_tokenizer_spec *spec, cei_bytes *rest,
+                              ce_error *error) {
     cursor in = {file->data, file->size, 0, file->size > UINT32_MAX};
-    span whole = {0, file->size};
-    span model = in.bad ? whole : find_member(&in, whole, "model");
-    span tokens = in.bad ? whole : find_member(&in, model, "vocab");
-    if (in.bad ||
-        cei_utf8_check(file->data + tokens.start, tokens.end - tokens.start, NULL) < tokens.end - tokens.start)
-        return CE_OK;
-    taking to = {vocabulary, unigram, file->data[tokens.start] == '[', exact, {0}};
-    bool good = read_tokens(&in, tokens, &to);
-    skip_space(&in);
-    if (in.at != tokens.end) in.bad = true; /* something stands between the object and what ends the value */
-    if (good && !in.bad) good = write_rest(&in, tokens, to.pieces, rest);
+    span model = find_member(&in, (span){0, file->size}, "model");
+    if (!model.end) in.bad = true;
+    span tokens = find_member(&in, model, "vocab"), list = find_member(&in, model, "merges");
+    bool good = read_both(&in, tokens, list, spec);
+    if (good && !in.bad) good = write_rest(&in, tokens, list, rest);
+    spec->has_merges = good && !in.bad && list.end;
     if (good && !in.bad) return CE_OK;
-    cei_vocabulary_free(vocabulary);
-    unigram->count = 0;
+    cei_vocabulary_free(&spec->vocabulary);
+    cei_merges_free(&spec->merges);
+    spec->unigram.count = 0;
     rest->size = 0;
+    return good ? CE_OK : cei_fail_memory(error, "the vocabulary", file->size);
+}
+
+ce_status cei_vocab_json_read(const cei_tokenizer_file *file, cei_tokenizer_spec *spec, ce_error *error) {
+    cursor in = {file->data, file->size, 0, file->size > UINT32_MAX || file->size == 0};
+    span whole = {0, file->size};
+    if (!is_utf8(&in, whole) || (!in.bad && *file->data == '[')) in.bad = true;
+    bool good = in.bad || read_tokens(&in, whole, spec);
+    if (good && !in.bad) expect_end(&in, whole);
+    if (good && !in.bad) return CE_OK;
+    cei_vocabulary_free(&spec->vocabulary);
     return good ? CE_OK : cei_fail_memory(error, "the vocabulary", file->size);
 }

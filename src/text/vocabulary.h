@@ -39,6 +39,13 @@ static inline uint64_t cei_hash_step(uint64_t state, char byte) {
     return (state ^ (unsigned char)byte) * UINT64_C(6364136223846793005);
 }
 
+/* Every bit of the state into all of them. */
+static inline uint64_t cei_hash_spread(uint64_t state) {
+    state ^= state >> 32;
+    state *= UINT64_C(0xD6E8FEB86659FD93);
+    return state ^ state >> 32;
+}
+
 /* The id of the token of that hash, or -1. */
 int32_t cei_vocabulary_get(const cei_vocabulary *vocabulary, uint64_t hash, const char *token, size_t size);
 

@@ -46,10 +46,10 @@ static size_t split_word(const wordpiece *model, const cei_word *word, int32_t *
     return count;
 }
 
-static bool encode(const void *state, const cei_word *words, size_t count, cei_bytes *scratch,
+static bool encode(const void *state, const cei_word *words, size_t count, cei_model_scratch *scratch,
                    cei_token_buffer *buffer) {
-    (void)scratch;
     const wordpiece *model = state;
+    (void)scratch;
     for (size_t i = 0; i < count; i++) {
         const cei_word *word = &words[i];
         bool fits = word->characters <= model->max_characters;

@@ -34,35 +34,51 @@ static char *replace(const char *text, const char *mark, const char *by, size_t 
     return out;
 }
 
-typedef struct vocabulary_texts {
-    char *txt, *json; /* as vocab.txt and tokenizer.json have it */
-} vocabulary_texts;
+/* What stands for the long lists that all of a file's folders have. */
+enum { VOCAB_TXT, VOCAB_JSON, MERGES_JSON, MERGES_TXT, LISTS };
+static const char *const marks[LISTS] = {"@VOCAB_TXT@", "@VOCAB_JSON@", "@MERGES_JSON@", "@MERGES_TXT@"};
 
-static vocabulary_texts vocabulary_of(const json_t *vocab) {
-    vocabulary_texts out = {calloc(1, 1 << 20), NULL};
+typedef struct long_lists {
+    char *texts[LISTS];
+} long_lists;
+
+/* Of a file that has the tokens in the order of their ids. */
+static long_lists lists_of_tokens(const json_t *vocab) {
+    char *txt = calloc(1, 1 << 20);
     json_t *object = json_object(), *token;
     size_t i, size = 0;
     json_array_foreach(vocab, i, token) {
-        size += (size_t)sprintf(out.txt + size, "%s%s", i ? "\n" : "", json_string_value(token));
+        size += (size_t)sprintf(txt + size, "%s%s", i ? "\n" : "", json_string_value(token));
         json_object_set_new(object, json_string_value(token), json_integer((json_int_t)i));
     }
-    out.json = json_dumps(object, JSON_COMPACT);
+    long_lists out = {{txt, json_dumps(object, JSON_COMPACT), strdup(""), strdup("")}};
     json_decref(object);
     return out;
 }
 
-static cei_tokenizer *open_case(const json_t *files, const vocabulary_texts *vocab) {
+static long_lists lists_of(const json_t *root) {
+    const json_t *vocab = golden_get(root, "vocab");
+    if (json_is_array(vocab)) return lists_of_tokens(vocab);
+    return (long_lists){{strdup(""), strdup(json_string_value(vocab)),
+                         strdup(json_string_value(golden_get(root, "merges"))),
+                         strdup(json_string_value(golden_get(root, "merges.txt")))}};
+}
+
+static cei_tokenizer *open_case(const json_t *files, const long_lists *lists) {
     char *folder = test_make_folder();
     const char *name;
     const json_t *content;
     ce_error error;
     json_object_foreach((json_t *)(uintptr_t)files, name, content) {
-        size_t size, all;
-        char *half = replace(json_string_value(content), "@VOCAB_TXT@", vocab->txt, &size);
-        char *whole = replace(half, "@VOCAB_JSON@", vocab->json, &all);
-        test_write_file(folder, name, whole, all);
-        free(half);
-        free(whole);
+        char *text = strdup(json_string_value(content));
+        size_t size = strlen(text);
+        for (size_t i = 0; i < LISTS; i++) {
+            char *next = replace(text, marks[i], lists->texts[i], &size);
+            free(text);
+            text = next;
+        }
+        test_write_file(folder, name, text, size);
+        free(text);
     }
     cei_tokenizer *tokenizer = NULL;
     expect_ok(cei_tokenizer_load(folder, &tokenizer, &error), &error);
@@ -112,12 +128,12 @@ static void check_single(const cei_tokenizer *tokenizer, const json_t *row, cons
     cei_token_buffer_free(&text);
 }
 
-static void check_case(const json_t *root, const json_t *entry, const vocabulary_texts *vocab) {
+static void check_case(const json_t *root, const json_t *entry, const long_lists *lists, const char *kind) {
     const char *name = json_string_value(golden_get(entry, "name"));
     const json_t *texts = golden_get(root, "texts"), *more = golden_get(entry, "texts"),
                  *ids = golden_get(entry, "ids");
     const json_t *length = golden_get(entry, "max_length"), *row;
-    cei_tokenizer *tokenizer = open_case(golden_get(entry, "files"), vocab);
+    cei_tokenizer *tokenizer = open_case(golden_get(entry, "files"), lists);
     cei_token_buffer buffer = {0};
     ce_error error;
     size_t common = json_array_size(texts), count = common + json_array_size(more), i;
@@ -133,21 +149,34 @@ static void check_case(const json_t *root, const json_t *entry, const vocabulary
     json_array_foreach(golden_get(entry, "singles"), i, row) check_single(tokenizer, row, name);
     assert_int_equal(cei_tokenizer_max_length(tokenizer),
                      json_is_null(length) ? SIZE_MAX : (size_t)json_integer_value(length));
-    assert_string_equal(cei_tokenizer_kind(tokenizer), "WordPiece");
+    assert_string_equal(cei_tokenizer_kind(tokenizer), kind);
     cei_token_buffer_free(&buffer);
     cei_tokenizer_free(tokenizer);
 }
 
+static void check_folders(const char *file, const char *kind, size_t least) {
+    json_t *root = golden_load(file), *entry;
+    long_lists lists = lists_of(root);
+    size_t i;
+    json_array_foreach(golden_get(root, "cases"), i, entry) check_case(root, entry, &lists, kind);
+    assert_true(i >= least);
+    for (i = 0; i < LISTS; i++) free(lists.texts[i]);
+    json_decref(root);
+}
+
 static void test_folders(void **state) {
     (void)state;
-    json_t *root = golden_load("folders.json"), *entry;
-    vocabulary_texts vocab = vocabulary_of(golden_get(root, "vocab"));
-    size_t i;
-    json_array_foreach(golden_get(root, "cases"), i, entry) check_case(root, entry, &vocab);
-    assert_true(i > 20);
-    free(vocab.txt);
-    free(vocab.json);
-    json_decref(root);
+    check_folders("folders.json", "WordPiece", 20);
+}
+
+static void test_byte_level_folders(void **state) {
+    (void)state;
+    check_folders("bpe_folders.json", "BPE", 40);
+}
+
+static void test_character_folders(void **state) {
+    (void)state;
+    check_folders("bpe_characters.json", "BPE", 10);
 }
 
 /* ---- folders of Unigram models ---- */
@@ -282,22 +311,65 @@ static void check_lines(const cei_tokenizer *tokenizer, const char *file, const 
     free(text);
 }
 
-static void check_vocabulary(const char *name) {
-    test_shared("data/multilingual/ang.txt"); /* first: a test that skips frees nothing */
-    json_t *root = golden_load("multilingual.json"), *hashes;
-    const json_t *entry = golden_get(golden_get(root, "vocabularies"), name);
+/* Of one vocabulary, all files. */
+static void check_files(const cei_tokenizer *tokenizer, json_t *entry) {
+    json_t *hashes;
     const char *file;
-    cei_tokenizer *tokenizer = open_vocabulary(name, json_is_true(golden_get(entry, "do_lower_case")));
     cei_token_buffer buffer = {0};
     size_t files = 0;
-    json_object_foreach(golden_get(entry, "files"), file, hashes) {
+    json_object_foreach(entry, file, hashes) {
         check_lines(tokenizer, file, json_string_value(hashes), &buffer);
         files++;
     }
     assert_int_equal(files, 37);
     cei_token_buffer_free(&buffer);
+}
+
+static void check_vocabulary(const char *name) {
+    test_shared("data/multilingual/ang.txt"); /* first: a test that skips frees nothing */
+    json_t *root = golden_load("multilingual.json");
+    const json_t *entry = golden_get(golden_get(root, "vocabularies"), name);
+    cei_tokenizer *tokenizer = open_vocabulary(name, json_is_true(golden_get(entry, "do_lower_case")));
+    check_files(tokenizer, golden_get(entry, "files"));
     cei_tokenizer_free(tokenizer);
     json_decref(root);
+}
+
+/* The folder as it is. */
+static void check_folder(const char *name, const char *kind, size_t vocab_size) {
+    char path[128];
+    snprintf(path, sizeof path, "tokenizers/%s", name);
+    test_shared("data/multilingual/ang.txt");
+    test_shared(path);
+    json_t *root = golden_load("bpe_multilingual.json");
+    cei_tokenizer *tokenizer = NULL;
+    ce_error error;
+    expect_ok(cei_tokenizer_load(test_shared(path), &tokenizer, &error), &error);
+    assert_string_equal(cei_tokenizer_kind(tokenizer), kind);
+    assert_int_equal(cei_tokenizer_vocab_size(tokenizer), vocab_size);
+    check_files(tokenizer, golden_get(golden_get(root, "vocabularies"), name));
+    cei_tokenizer_free(tokenizer);
+    json_decref(root);
+}
+
+static void test_roberta(void **state) {
+    (void)state;
+    check_folder("roberta-base", "BPE", 50265);
+}
+
+static void test_modernbert(void **state) {
+    (void)state;
+    check_folder("modernbert", "BPE", 50368);
+}
+
+static void test_qwen3(void **state) {
+    (void)state;
+    check_folder("qwen3", "BPE", 151669);
+}
+
+static void test_jina(void **state) {
+    (void)state;
+    check_folder("jina-reranker-v1-tiny-en", "BPE", 60516);
 }
 
 static void test_uncased(void **state) {
@@ -397,17 +469,14 @@ static void test_xlm_roberta(void **state) {
 }
 
 /* Texts parted by a line of their own, and their ids, a line each, without special tokens. */
-static void test_gguf_golden(void **state) {
-    (void)state;
+static void check_gguf(const cei_tokenizer *tokenizer, const char *name) {
     static const char mark[] = "\n__ggml_vocab_test__\n";
-    char *texts = test_read_file(test_shared("tokenizers/gguf-golden/ggml-vocab-bert-bge.gguf.inp"), NULL);
-    char *ids = test_read_file(test_shared("tokenizers/gguf-golden/ggml-vocab-bert-bge.gguf.out"), NULL);
+    char path[2][128];
+    snprintf(path[0], sizeof path[0], "tokenizers/gguf-golden/ggml-vocab-%s.gguf.inp", name);
+    snprintf(path[1], sizeof path[1], "tokenizers/gguf-golden/ggml-vocab-%s.gguf.out", name);
+    char *texts = test_read_file(test_shared(path[0]), NULL), *ids = test_read_file(test_shared(path[1]), NULL);
     ce_error error;
-    cei_tokenizer *tokenizer = NULL;
     cei_token_buffer buffer = {0};
-    expect_ok(cei_tokenizer_load(test_shared("tokenizers/bert-base-uncased"), &tokenizer, &error), &error);
-    assert_int_equal(cei_tokenizer_max_length(tokenizer), 512);
-    assert_int_equal(cei_tokenizer_vocab_size(tokenizer), 30522);
     size_t count = 0;
     char *line = ids;
     for (char *text = texts; text; count++) {
@@ -422,22 +491,49 @@ static void test_gguf_golden(void **state) {
     }
     assert_true(count > 40);
     cei_token_buffer_free(&buffer);
-    cei_tokenizer_free(tokenizer);
     free(texts);
     free(ids);
+}
+
+static void test_gguf_golden(void **state) {
+    (void)state;
+    ce_error error;
+    cei_tokenizer *tokenizer = NULL;
+    expect_ok(cei_tokenizer_load(test_shared("tokenizers/bert-base-uncased"), &tokenizer, &error), &error);
+    assert_int_equal(cei_tokenizer_max_length(tokenizer), 512);
+    assert_int_equal(cei_tokenizer_vocab_size(tokenizer), 30522);
+    check_gguf(tokenizer, "bert-bge");
+    cei_tokenizer_free(tokenizer);
+}
+
+static void test_gguf_golden_qwen2(void **state) {
+    (void)state;
+    ce_error error;
+    cei_tokenizer *tokenizer = NULL;
+    expect_ok(cei_tokenizer_load(test_shared("tokenizers/qwen3"), &tokenizer, &error), &error);
+    assert_int_equal(cei_tokenizer_max_length(tokenizer), 131072);
+    check_gguf(tokenizer, "qwen2");
+    cei_tokenizer_free(tokenizer);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_folders),
+        cmocka_unit_test(test_byte_level_folders),
+        cmocka_unit_test(test_character_folders),
+        cmocka_unit_test(test_unigram_folders),
         cmocka_unit_test(test_truncation),
         cmocka_unit_test(test_uncased),
         cmocka_unit_test(test_cased),
         cmocka_unit_test(test_multilingual_cased),
         cmocka_unit_test(test_chinese),
-        cmocka_unit_test(test_gguf_golden),
-        cmocka_unit_test(test_unigram_folders),
+        cmocka_unit_test(test_roberta),
+        cmocka_unit_test(test_modernbert),
+        cmocka_unit_test(test_qwen3),
+        cmocka_unit_test(test_jina),
         cmocka_unit_test(test_xlm_roberta),
+        cmocka_unit_test(test_gguf_golden),
+        cmocka_unit_test(test_gguf_golden_qwen2),
     };
     return cmocka_run_group_tests_name("tokenizer", tests, NULL, NULL);
 }

@@ -1,16 +1,11 @@
 /* test_tokenizer_files.c - broken, hostile and odd tokenizer files: each has its status and a message that names what
  * is wrong, and leaves nothing behind. And hostile texts: linear time, bounded memory, no allocation in steady use. */
-#include "support/failing_malloc.h"
-#include "support/support.h"
+#include "tokenizer_files.h"
 
 #include "base/clock.h"
 #include "text/normalizer.h"
 #include "text/spec.h"
 #include "text/vocab_json.h"
-
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #define MODEL(fields) "\"model\":{\"type\":\"WordPiece\",\"unk_token\":\"[UNK]\"," fields "}"
 #define VOCAB "\"vocab\":{\"[UNK]\":0,\"[CLS]\":1,\"[SEP]\":2,\"a\":3,\"##b\":4,\"ab\":5}"
@@ -19,44 +14,6 @@
 #define B "{\"Sequence\":{\"id\":\"B\",\"type_id\":1}}"
 #define REST "," SPLIT ",\"normalizer\":null"
 #define GOOD "{" MODEL(VOCAB) REST "}"
-
-static cei_tokenizer_file file_of(const char *path, const char *text) {
-    return (cei_tokenizer_file){path, text, text ? strlen(text) : 0};
-}
-
-static ce_status parse_config(const char *json, const char *config, cei_tokenizer **tokenizer, ce_error *error) {
-    const cei_tokenizer_files files = {.tokenizer_json = file_of("tokenizer.json", json),
-                                       .vocab_txt = file_of("vocab.txt", NULL),
-                                       .tokenizer_config = file_of("tokenizer_config.json", config),
-                                       .special_tokens_map = file_of("special_tokens_map.json", NULL),
-                                       .added_tokens = file_of("added_tokens.json", NULL)};
-    return cei_tokenizer_parse(&files, tokenizer, error);
-}
-
-static void expect_refused(const char *json, const char *config, ce_status want, const char *part) {
-    ce_error error = {CE_OK, ""};
-    cei_tokenizer *tokenizer = NULL;
-    ce_status status = parse_config(json, config, &tokenizer, &error);
-    if (status != want) print_error("%s, %s:\n", json, config ? config : "no tokenizer_config.json");
-    expect_status(status, want, &error, part);
-    assert_null(tokenizer);
-}
-
-static cei_tokenizer *open_json(const char *json) {
-    ce_error error;
-    cei_tokenizer *tokenizer = NULL;
-    expect_ok(parse_config(json, NULL, &tokenizer, &error), &error);
-    return tokenizer;
-}
-
-static void expect_ids(const cei_tokenizer *tokenizer, const char *text, size_t count, const int32_t *want) {
-    cei_token_buffer buffer = {0};
-    ce_error error;
-    expect_ok(cei_tokenizer_encode(tokenizer, ce_text_of(text), CE_UTF8_STRICT, &buffer, &error), &error);
-    assert_int_equal(buffer.count, count);
-    for (size_t i = 0; i < count; i++) assert_int_equal(buffer.ids[i], want[i]);
-    cei_token_buffer_free(&buffer);
-}
 
 /* ---- lower case on demand ---- */
 
@@ -113,7 +70,6 @@ static void test_broken_tokenizer_json(void **state) {
         {"{\"model\":7}", CE_ERR_FORMAT, "\"model\""},
         {"{\"model\":{}}", CE_ERR_FORMAT, "\"type\""},
         {"{\"model\":{\"type\":7}}", CE_ERR_FORMAT, "\"type\""},
-        {"{\"model\":{\"type\":\"BPE\",\"vocab\":{},\"merges\":[]}}", CE_ERR_UNSUPPORTED, "model \"BPE\""},
         {"{\"model\":{\"type\":\"WordLevel\"}}", CE_ERR_UNSUPPORTED, "model \"WordLevel\""},
         {"{" MODEL("\"x\":1") REST "}", CE_ERR_FORMAT, "\"vocab\""},
         {"{" MODEL("\"vocab\":[]") REST "}", CE_ERR_FORMAT, "\"vocab\""},
@@ -138,7 +94,9 @@ static void test_broken_tokenizer_json(void **state) {
         {"{" MODEL("\"continuing_subword_prefix\":1," VOCAB) REST "}", CE_ERR_FORMAT, "continuing_subword_prefix"},
         {"{" MODEL(VOCAB) "}", CE_ERR_UNSUPPORTED, "pre_tokenizer \"null\""},
         {"{" MODEL(VOCAB) ",\"pre_tokenizer\":{\"type\":\"ByteLevel\"}}", CE_ERR_UNSUPPORTED,
-         "pre_tokenizer \"ByteLevel\""},
+         "pre_tokenizer \"ByteLevel\" with the model"},
+        {"{" MODEL(VOCAB) ",\"pre_tokenizer\":{\"type\":\"Punctuation\"}}", CE_ERR_UNSUPPORTED,
+         "pre_tokenizer \"Punctuation\""},
         {"{" MODEL(VOCAB) ",\"pre_tokenizer\":{}}", CE_ERR_FORMAT, "lacks its \"type\""},
         {"{" MODEL(VOCAB) "," SPLIT ",\"normalizer\":{\"type\":\"ByteLevel\"}}", CE_ERR_UNSUPPORTED,
          "normalizer \"ByteLevel\""},
@@ -163,9 +121,10 @@ static void test_broken_tokenizer_json(void **state) {
         {"{" MODEL(VOCAB) "," SPLIT ",\"normalizer\":{\"type\":\"BertNormalizer\"},"
                           "\"added_tokens\":[{\"id\":6,\"content\":\"\\u0001\",\"normalized\":true}]}",
          CE_ERR_UNSUPPORTED, "leaves nothing"},
-        {"{" MODEL(VOCAB) REST ",\"post_processor\":{\"type\":\"ByteLevel\"}}", CE_ERR_UNSUPPORTED,
-         "post_processor \"ByteLevel\""},
         {"{" MODEL(VOCAB) REST ",\"post_processor\":{\"type\":\"RobertaProcessing\"}}", CE_ERR_FORMAT, "\"cls\""},
+        {"{" MODEL(VOCAB) REST ",\"post_processor\":{\"type\":\"OtherProcessing\"}}", CE_ERR_UNSUPPORTED,
+         "post_processor \"OtherProcessing\""},
+        {"{" MODEL(VOCAB) REST ",\"post_processor\":{\"type\":\"Sequence\"}}", CE_ERR_FORMAT, "\"processors\""},
         {"{" MODEL(VOCAB) REST ",\"post_processor\":7}", CE_ERR_FORMAT, "\"post_processor\""},
         {"{" MODEL(VOCAB) REST ",\"post_processor\":{\"type\":\"TemplateProcessing\"}}", CE_ERR_FORMAT, "\"pair\""},
         {"{" MODEL(VOCAB) REST ",\"post_processor\":{\"type\":\"TemplateProcessing\",\"pair\":[]}}", CE_ERR_FORMAT,
@@ -242,14 +201,14 @@ static void test_vocabulary_spellings(void **state) {
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         char json[512];
         snprintf(json, sizeof json, "{\"x\":[\"}\",{\"model\":1}]," MODEL("\"vocab\":%s") REST "}", cases[i].vocab);
-        cei_vocabulary vocabulary = {0};
+        cei_tokenizer_spec spec = {.has_merges = true};
         cei_bytes rest = {0};
         const cei_tokenizer_file file = file_of("tokenizer.json", json);
-        cei_unigram_options unigram = {0};
-        expect_ok(cei_vocab_json_take(&file, false, &vocabulary, &unigram, &rest, NULL), NULL);
+        expect_ok(cei_vocab_json_take(&file, &spec, &rest, NULL), NULL);
+        assert_false(spec.has_merges);
         assert_int_equal(rest.size > 0, cases[i].quick);
-        assert_int_equal(vocabulary.slots != NULL, cases[i].quick);
-        cei_vocabulary_free(&vocabulary);
+        assert_int_equal(spec.vocabulary.slots != NULL, cases[i].quick);
+        cei_vocabulary_free(&spec.vocabulary);
         cei_free(rest.data);
         cei_tokenizer *tokenizer = open_json(json);
         expect_ids(tokenizer, "ab a b", 4, (const int32_t[]){3, 4, 3, 0});
@@ -522,12 +481,6 @@ static ce_status load_and_encode(void *user, ce_error *error) {
     return status;
 }
 
-static void skip_without_allocator(void) {
-    if (failing_malloc_works()) return;
-    print_message("SKIP: a sanitizer has the allocator\n");
-    skip();
-}
-
 static void test_each_allocation_fails(void **state) {
     (void)state;
     skip_without_allocator();
@@ -550,18 +503,7 @@ static void test_steady_use_allocates_nothing(void **state) {
     skip_without_allocator();
     static const ce_text texts[] = {
         {"ab \xC3\xA9\xCC\x81\xCD\x85 [[[[X ac \xE4\xB8\xAD  \xFF", 26}, {"a b", 3}, {NULL, 0}};
-    cei_tokenizer *tokenizer = open_json(BERT_JSON);
-    cei_token_buffer buffer = {0};
-    ce_error error;
-    for (size_t round = 0; round < 3; round++) {
-        failing_malloc_start(FAILING_NONE, 0, FAILING_THIS_THREAD);
-        for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
-            expect_ok(cei_tokenizer_encode(tokenizer, texts[i], CE_UTF8_REPLACE, &buffer, &error), &error);
-        size_t made = failing_malloc_stop();
-        assert_int_equal(made > 0, round == 0);
-    }
-    cei_token_buffer_free(&buffer);
-    cei_tokenizer_free(tokenizer);
+    check_steady(BERT_JSON, texts, sizeof texts / sizeof texts[0]);
 }
 
 int main(void) {

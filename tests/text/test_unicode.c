@@ -3,6 +3,7 @@
 
 #include "text/components.h"
 #include "text/normalizer.h"
+#include "text/split.h"
 #include "text/unicode.h"
 #include "text/utf8.h"
 
@@ -254,6 +255,109 @@ static void test_steps_follow_each_other(void **state) {
 
 /* ---- words ---- */
 
+/* The code points of a block, parted by joiner; its end is no place for one. */
+static size_t join_block(uint32_t start, uint32_t block, const char *joiner, char *out) {
+    size_t size = 0;
+    for (uint32_t c = start; c < start + block; c++) {
+        if (c >= 0xD800 && c < 0xE000) continue;
+        if (size) size += (size_t)sprintf(out + size, "%s", joiner);
+        size += cei_utf8_put(out + size, c);
+    }
+    return size;
+}
+
+static uint64_t hash_splits(const cei_splits *splits, const char *text, size_t size) {
+    cei_word words[7];
+    cei_split_walk walk;
+    cei_bytes prefixed = {0};
+    uint64_t hash = FNV_START;
+    size_t count, all = 0;
+    assert_true(cei_split_start(&walk, splits, text, size, &prefixed));
+    while (assert_true(cei_split_next(&walk, words, 7, &count)), count > 0) {
+        for (size_t i = 0; i < count; i++) {
+            if (all++) hash = fnv1a(hash, "", 1);
+            hash = fnv1a(hash, words[i].data, words[i].size);
+        }
+    }
+    return hash;
+}
+
+static void check_splits(const cei_splits *splits, const char *name, const char *joiner, const char *want) {
+    enum { BLOCK = 0x1000 };
+    char *text = malloc(7 * BLOCK);
+    assert_int_equal(strlen(want), 0x110000 / BLOCK * 9 - 1);
+    for (uint32_t start = 0; start < 0x110000; start += BLOCK, want += 9) {
+        char got[9];
+        size_t size = join_block(start, BLOCK, joiner, text);
+        snprintf(got, sizeof got, "%08x", (unsigned)(hash_splits(splits, text, size) & 0xFFFFFFFF));
+        if (memcmp(got, want, 8) != 0) fail_msg("%s differs from U+%04X on", name, (unsigned)start);
+    }
+    free(text);
+}
+
+/* All code points, with something between them that makes each alternative of the expressions work. */
+static void test_splits_of_all_code_points(void **state) {
+    (void)state;
+    static const struct {
+        const char *name;
+        cei_split split;
+    } steps[] = {
+        {"GPT2", {CEI_SPLIT_GPT2, 0, false}},
+        {"QWEN2", {CEI_SPLIT_GPT4, 1, false}},
+        {"LLAMA3", {CEI_SPLIT_GPT4, 3, false}},
+        {"Digits", {CEI_SPLIT_DIGITS, 0, false}},
+        {"Digit runs", {CEI_SPLIT_DIGIT_RUNS, 0, false}},
+        {"Whitespace", {CEI_SPLIT_WHITESPACE, 0, false}},
+    };
+    static const struct {
+        const char *name, *text;
+    } joiners[] = {{"'x'", "x"}, {"' '", " "}, {"'7'", "7"}, {"\"'\"", "'"}, {"''", ""}, {"'\\n '", "\n "}};
+    json_t *root = golden_load("bpe_unicode.json");
+    for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
+        const cei_splits splits = {.steps = {steps[i].split}, .count = 1};
+        for (size_t k = 0; k < sizeof joiners / sizeof joiners[0]; k++) {
+            char name[64];
+            snprintf(name, sizeof name, "%s %s", steps[i].name, joiners[k].name);
+            check_splits(&splits, name, joiners[k].text,
+                         json_string_value(golden_get(golden_get(root, "hashes"), name)));
+        }
+    }
+    json_decref(root);
+}
+
+/* What the reference makes of the text, its pieces in brackets. */
+static void expect_pieces(cei_split split, const char *text, const char *want) {
+    const cei_splits splits = {.steps = {split}, .count = 1};
+    cei_split_walk walk;
+    cei_bytes prefixed = {0};
+    cei_word words[32];
+    size_t count;
+    char got[256] = "";
+    assert_true(cei_split_start(&walk, &splits, text, strlen(text), &prefixed));
+    assert_true(cei_split_next(&walk, words, 32, &count));
+    for (size_t i = 0; i < count; i++) {
+        size_t end = strlen(got);
+        snprintf(got + end, sizeof got - end, "[%.*s]", (int)words[i].size, words[i].data);
+    }
+    assert_string_equal(got, want);
+}
+
+static void test_pieces(void **state) {
+    (void)state;
+    const cei_split gpt2 = {CEI_SPLIT_GPT2, 0, false}, qwen2 = {CEI_SPLIT_GPT4, 1, false};
+    expect_pieces(qwen2,
+                  "'\xC5\xBF"
+                  "a'Sb'REc'Ld",
+                  "['\xC5\xBF][a]['S][b]['RE][c]['Ld]");
+    expect_pieces(gpt2,
+                  "'\xC5\xBF"
+                  "a'Sb'REc'Ld",
+                  "['][\xC5\xBF"
+                  "a]['][Sb]['][REc]['][Ld]");
+    expect_pieces(qwen2, "  a\n \n  b!\n\n c", "[ ][ a][\n \n][ ][ b][!\n\n][ c]");
+    expect_pieces(gpt2, "  a\n \n  b!\n\n c", "[ ][ a][\n \n ][ b][!][\n\n][ c]");
+}
+
 /* The words of text, each in brackets, whatever room there is for them at a time. */
 static void expect_words(const char *text, const char *want) {
     for (size_t capacity = 1; capacity <= 8; capacity++) {
@@ -295,6 +399,8 @@ int main(void) {
         cmocka_unit_test(test_known_normal_forms),
         cmocka_unit_test(test_steps_follow_each_other),
         cmocka_unit_test(test_words),
+        cmocka_unit_test(test_splits_of_all_code_points),
+        cmocka_unit_test(test_pieces),
     };
     return cmocka_run_group_tests_name("unicode", tests, NULL, NULL);
 }
