@@ -187,6 +187,71 @@ static void test_steady_bpe_allocates_nothing(void **state) {
     check_steady(LONG_WORDS_JSON, texts, sizeof texts / sizeof texts[0]);
 }
 
+/* ---- beside the other models ---- */
+
+#define MARK "\xE2\x96\x81"
+#define METASPACE ",\"pre_tokenizer\":{\"type\":\"Metaspace\",\"replacement\":\"" MARK "\"}}"
+#define PIECES "[[\"<unk>\",0.0],[\"" MARK "\",-1.5],[\"a\",-2],[\"b\",-2],[\"ab\",-3.25]]"
+#define UNIGRAM(pieces) "{\"model\":{\"type\":\"Unigram\",\"unk_id\":0,\"vocab\":" pieces "}"
+
+static void encode_with(const char *json, const char *text, cei_token_buffer *buffer, const char *want) {
+    char got[128] = "";
+    ce_error error;
+    cei_tokenizer *tokenizer = open_json(json);
+    expect_ok(cei_tokenizer_encode(tokenizer, ce_text_of(text), CE_UTF8_STRICT, buffer, &error), &error);
+    for (size_t i = 0; i < buffer->count; i++) sprintf(got + strlen(got), "%d ", (int)buffer->ids[i]);
+    assert_string_equal(got, want);
+    cei_tokenizer_free(tokenizer);
+}
+
+/* A buffer keeps the ids of words, and may come to another tokenizer, which may be where the first one was. */
+static void test_buffer_of_another_tokenizer(void **state) {
+    (void)state;
+    cei_token_buffer buffer = {0};
+    for (size_t round = 0; round < 3; round++) {
+        encode_with(BPE_JSON, "ab aba", &buffer, "2 3 5 ");
+        encode_with(UNIGRAM(PIECES) METASPACE, "ab b", &buffer, "1 4 1 3 ");
+        encode_with(BPE(BPE_VOCAB ",\"merges\":[]") "}", "ab aba", &buffer, "0 1 3 0 1 0 ");
+        encode_with(BPE("\"vocab\":{\"a\":1,\"b\":0,\"ab\":2,\"\xC4\xA0\":3},\"merges\":[]") "}", "ab", &buffer,
+                    "1 0 ");
+        encode_with(UNIGRAM("[[\"<unk>\",0.0],[\"" MARK "ab\",-1]]") METASPACE, "ab b", &buffer, "1 0 ");
+    }
+    cei_token_buffer_free(&buffer);
+}
+
+static void test_parts_of_the_other_models(void **state) {
+    (void)state;
+    expect_refused(UNIGRAM(PIECES) BPE_REST "}", NULL, CE_ERR_UNSUPPORTED, "\"ByteLevel\" with the model \"Unigram\"");
+    expect_refused(BPE("\"vocab\":" PIECES "," BPE_MERGES) "}", NULL, CE_ERR_FORMAT, "\"vocab\" is not an object");
+    expect_refused(BPE_JSON, "{\"tokenizer_class\":\"XLMRobertaTokenizer\"}", CE_ERR_UNSUPPORTED, "must be Unigram");
+    expect_refused(UNIGRAM(PIECES) METASPACE, "{\"tokenizer_class\":\"RobertaTokenizer\"}", CE_ERR_UNSUPPORTED,
+                   "RobertaTokenizer");
+    cei_token_buffer buffer = {0};
+    encode_with("{\"model\":{\"type\":\"BPE\",\"unk_token\":\"<unk>\",\"vocab\":{\"a\":0,\"b\":1,\"ab\":2,\"" MARK
+                "\":3,\"" MARK "ab\":4,\"<unk>\":5},\"merges\":[\"a b\",\"" MARK " ab\"]}" METASPACE,
+                "ab ba  ab x", &buffer, "4 3 1 0 3 4 3 5 ");
+    cei_token_buffer_free(&buffer);
+}
+
+/* Where tokenizer_config.json names no class, config.json's model_type does. */
+static void test_class_of_the_model(void **state) {
+    (void)state;
+    static const struct {
+        const char *config;
+        size_t specials;
+    } cases[] = {{NULL, 4}, {"{\"model_type\":\"xlm-roberta\"}", 4}, {"{\"model_type\":\"deberta-v2\"}", 3}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const cei_tokenizer_files files = {.tokenizer_json = file_of("tokenizer.json", UNIGRAM(PIECES) METASPACE),
+                                           .tokenizer_config = file_of("tokenizer_config.json", "{}"),
+                                           .model_config = file_of("config.json", cases[i].config)};
+        cei_tokenizer *tokenizer = NULL;
+        ce_error error;
+        expect_ok(cei_tokenizer_parse(&files, &tokenizer, &error), &error);
+        assert_int_equal(cei_tokenizer_pair_specials(tokenizer), cases[i].specials);
+        cei_tokenizer_free(tokenizer);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_broken_bpe),
@@ -196,6 +261,9 @@ int main(void) {
         cmocka_unit_test(test_long_bpe_word),
         cmocka_unit_test(test_each_bpe_allocation_fails),
         cmocka_unit_test(test_steady_bpe_allocates_nothing),
+        cmocka_unit_test(test_buffer_of_another_tokenizer),
+        cmocka_unit_test(test_parts_of_the_other_models),
+        cmocka_unit_test(test_class_of_the_model),
     };
     return cmocka_run_group_tests_name("bpe_files", tests, NULL, NULL);
 }

@@ -123,7 +123,8 @@ def golden(name, folder):
         worst = condition(model, pairs, results)
         assert worst < CONDITION, f"{name}: the reference itself is off by {worst:.3g}"
         shorter = []
-        for max_length in (3, 4, 5, 12):
+        specials = model.tokenizer.num_special_tokens_to_add(pair=True)
+        for max_length in (specials, specials + 1, specials + 2, 12):
             cut = common.reference(plain, max_length=max_length)
             chosen = [PAIRS[i] for i in (0, 1, 4, 5, 6, 7, 8, 13, 16)] + long_pairs(max_length + 1)
             shorter.append({"max_length": max_length, "pairs": [result(cut, pair, max_length) for pair in chosen]})

@@ -8,7 +8,7 @@ import json
 
 import numpy as np
 import torch
-from tokenizers import Tokenizer
+from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import AutoConfig, AutoModelForSequenceClassification, BertTokenizer
 
 import checkpoint
@@ -38,6 +38,28 @@ def cased_vocabulary():
     pieces += WORDS + upper
     pieces += ["##" + p for p in LATIN + [c.upper() for c in LATIN] + SUFFIXES + list("éäöüñ0123456789")]
     return list(dict.fromkeys(pieces))
+
+
+ROBERTA_SPECIALS = ["<s>", "<pad>", "</s>", "<unk>"]
+
+
+def byte_level_merges():
+    """Pairs that make each of the words from left to right, as a word of a sentence, and each suffix."""
+    merges = []
+    for word in ["\u0120" + word for word in WORDS] + SUFFIXES:
+        merges += [(word[:end], word[end]) for end in range(1, len(word))]
+    return list(dict.fromkeys(merges))
+
+
+def byte_level_vocabulary():
+    made = [left + right for left, right in byte_level_merges()]
+    pieces = ROBERTA_SPECIALS + sorted(pre_tokenizers.ByteLevel.alphabet()) + made + ["<mask>"]
+    return list(dict.fromkeys(pieces))
+
+
+def unigram_vocabulary():
+    pieces = ROBERTA_SPECIALS + ["\u2581"] + ["\u2581" + word for word in WORDS] + SUFFIXES + list("0123456789") + SYMBOLS
+    return list(dict.fromkeys(pieces + LATIN + [letter.upper() for letter in LATIN] + OTHER + ["<mask>"]))
 
 
 BASE = {
@@ -132,6 +154,19 @@ MODELS = {
         "extra": {"sentence_transformers": {"activation_fn": IDENTITY}}, "cased": True,
         "labels": ["LABEL_0"], "store": "BF16", "tokenizer": "vocab", "limit": 50, "no_types": True,
     },
+    "roberta-byte-level": {
+        "kind": ("roberta", "RobertaForSequenceClassification"),
+        "config": {"hidden_size": 24, "num_attention_heads": 3, "max_position_embeddings": 66, "type_vocab_size": 1,
+                   "layer_norm_eps": 1e-5},
+        "extra": {"sentence_transformers": {"activation_fn": IDENTITY}},
+        "labels": ["LABEL_0"], "tokenizer": "byte-level", "limit": 64,
+    },
+    "xlm-roberta-unigram": {
+        "kind": ("xlm-roberta", "XLMRobertaForSequenceClassification"),
+        "config": {"hidden_size": 20, "max_position_embeddings": 66, "type_vocab_size": 1, "layer_norm_eps": 1e-5},
+        "extra": {"sentence_transformers": {"activation_fn": IDENTITY}},
+        "labels": ["LABEL_0"], "tokenizer": "unigram", "limit": 64,
+    },
 }  # fmt: skip
 
 
@@ -188,7 +223,31 @@ def store(folder, arrays, form):
     checkpoint.write_file(folder / checkpoint.SINGLE, tensors, metadata)
 
 
+def write_byte_level(folder, spec, vocabulary):
+    ids = {token: i for i, token in enumerate(vocabulary)}
+    (folder / "vocab.json").write_text(json.dumps(ids, ensure_ascii=False) + "\n", encoding="utf-8")
+    lines = ["#version: 0.2"] + [f"{left} {right}" for left, right in byte_level_merges()]
+    (folder / "merges.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    config = {"tokenizer_class": "RobertaTokenizer", "model_max_length": spec["limit"]}
+    (folder / "tokenizer_config.json").write_text(json.dumps(config, indent=2) + "\n")
+
+
+def write_unigram(folder, spec, vocabulary):
+    """Pieces get worse from first to last; the normalizer and the template are the class's."""
+    scores = [(piece, 0.0 if i < 4 else -2.0 - i / 64) for i, piece in enumerate(vocabulary[:-1])]
+    tokenizer = Tokenizer(models.Unigram(scores, 3, False))
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    tokenizer.add_special_tokens([*ROBERTA_SPECIALS, "<mask>"])
+    tokenizer.save(str(folder / "tokenizer.json"), pretty=False)
+    config = {"tokenizer_class": "XLMRobertaTokenizer", "model_max_length": spec["limit"]}
+    (folder / "tokenizer_config.json").write_text(json.dumps(config, indent=2) + "\n")
+
+
 def write_tokenizer(folder, spec, vocabulary):
+    if spec["tokenizer"] in ("byte-level", "unigram"):
+        write = write_byte_level if spec["tokenizer"] == "byte-level" else write_unigram
+        write(folder, spec, vocabulary)
+        return
     lower = not spec.get("cased")
     (folder / "vocab.txt").write_text("\n".join(vocabulary) + "\n", encoding="utf-8")
     config = {"tokenizer_class": "BertTokenizer", "do_lower_case": lower}
@@ -205,13 +264,21 @@ def write_tokenizer(folder, spec, vocabulary):
         (folder / "vocab.txt").unlink()
 
 
+def vocabulary_of(spec):
+    if spec["tokenizer"] == "byte-level":
+        return byte_level_vocabulary()
+    if spec["tokenizer"] == "unigram":
+        return unigram_vocabulary()
+    return cased_vocabulary() if spec.get("cased") else uncased_vocabulary()
+
+
 def make(folder, name, seed):
     """Writes the model folder; a failure leaves it half written."""
     spec = MODELS[name]
     folder.mkdir(parents=True, exist_ok=True)
     for path in folder.iterdir():
         path.unlink()
-    vocabulary = cased_vocabulary() if spec.get("cased") else uncased_vocabulary()
+    vocabulary = vocabulary_of(spec)
     config = {**BASE, **spec.get("config", {}), "vocab_size": len(vocabulary)}
     labels = spec["labels"]
     count = len(labels) if labels else 2  # without id2label the reference has two labels
@@ -220,7 +287,7 @@ def make(folder, name, seed):
     if model_type == "distilbert":  # which has neither
         config = {key: value for key, value in config.items() if key not in ("type_vocab_size", "layer_norm_eps")}
     written = {"architectures": [name], "model_type": model_type, **config}
-    written.update({"pad_token_id": vocabulary.index("[PAD]"), **spec.get("extra", {})})
+    written.update({"pad_token_id": vocabulary.index("[PAD]" if "[PAD]" in vocabulary else "<pad>"), **spec.get("extra", {})})
     if labels:
         written["id2label"] = {str(i): label for i, label in enumerate(labels)}
         written["label2id"] = {label: i for i, label in enumerate(labels)}
