@@ -107,16 +107,6 @@ static bool split_word(const bpe *model, const cei_word *word, cei_bytes *work, 
 
 static const char kind[] = "BPE";
 
-/* The cache that belongs to this model; NULL if there is no memory. */
-static cei_cached_word *open_cache(const bpe *model, cei_model_scratch *scratch) {
-    if (scratch->cache && scratch->kind == kind && scratch->owner == model->fingerprint) return scratch->cache;
-    cei_free(scratch->cache);
-    scratch->cache = cei_alloc_zeroed((size_t)1 << CEI_CACHE_BITS, sizeof(cei_cached_word));
-    scratch->kind = kind;
-    scratch->owner = model->fingerprint;
-    return scratch->cache;
-}
-
 static void keep(cei_cached_word *entry, const uint64_t key[4], size_t size, const int32_t *ids, size_t count) {
     if (count > CEI_CACHED_TOKENS) return;
     memcpy(entry->key, key, sizeof entry->key);
@@ -144,15 +134,11 @@ static bool encode_word(const bpe *model, const cei_word *word, cei_model_scratc
 static bool encode(const void *state, const cei_word *words, size_t count, cei_model_scratch *scratch,
                    cei_token_buffer *buffer) {
     const bpe *model = state;
-    if (!open_cache(model, scratch)) return false;
+    if (!cei_model_cache(scratch, kind, model->fingerprint, (size_t)1 << CEI_CACHE_BITS, sizeof(cei_cached_word)))
+        return false;
     for (size_t i = 0; i < count; i++) {
         size_t room = words[i].size, made = 0;
-        if (buffer->capacity - buffer->count < room) {
-            void *ids = buffer->ids;
-            bool grown = cei_grow(&ids, &buffer->capacity, buffer->count + room, sizeof *buffer->ids);
-            buffer->ids = ids;
-            if (!grown) return false;
-        }
+        if (!cei_token_buffer_reserve(buffer, room)) return false;
         if (!encode_word(model, &words[i], scratch, buffer->ids + buffer->count, &made)) return false;
         buffer->count += made;
     }

@@ -34,6 +34,13 @@ typedef struct cei_model_scratch {
     cei_bytes work;   /* nothing in it outlives a call */
 } cei_model_scratch;
 
+/* Sees to it that scratch has a cache of count entries of size bytes, zeroed if it was another model's or none; NULL if
+ * there is no memory. encode.c */
+void *cei_model_cache(cei_model_scratch *scratch, const char *kind, uint64_t fingerprint, size_t count, size_t size);
+
+/* Room for so many more ids; false if there is no memory. encode.c */
+bool cei_token_buffer_reserve(cei_token_buffer *buffer, size_t room);
+
 typedef struct cei_token_model_ops {
     const char *kind;
     /* Appends the words' ids to the buffer; false if there is no memory. */

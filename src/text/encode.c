@@ -66,13 +66,25 @@ static ce_status check_text(ce_text *text, ce_utf8_policy policy, encode_scratch
     return CE_OK;
 }
 
+bool cei_token_buffer_reserve(cei_token_buffer *buffer, size_t room) {
+    if (buffer->capacity - buffer->count >= room) return true;
+    void *ids = buffer->ids;
+    bool grown = cei_grow(&ids, &buffer->capacity, buffer->count + room, sizeof *buffer->ids);
+    buffer->ids = ids;
+    return grown;
+}
+
+void *cei_model_cache(cei_model_scratch *scratch, const char *kind, uint64_t fingerprint, size_t count, size_t size) {
+    if (scratch->cache && scratch->kind == kind && scratch->owner == fingerprint) return scratch->cache;
+    cei_free(scratch->cache);
+    scratch->cache = cei_alloc_zeroed(count, size);
+    scratch->kind = kind;
+    scratch->owner = fingerprint;
+    return scratch->cache;
+}
+
 static bool push_id(cei_token_buffer *buffer, int32_t id) {
-    if (buffer->count == buffer->capacity) {
-        void *ids = buffer->ids;
-        bool grown = cei_grow(&ids, &buffer->capacity, buffer->count + 1, sizeof *buffer->ids);
-        buffer->ids = ids;
-        if (!grown) return false;
-    }
+    if (!cei_token_buffer_reserve(buffer, 1)) return false;
     buffer->ids[buffer->count++] = id;
     return true;
 }

@@ -160,27 +160,9 @@ static int32_t *trace(const unigram *model, const char *word, size_t size, const
     return out;
 }
 
-static bool reserve_ids(cei_token_buffer *buffer, size_t room) {
-    if (buffer->capacity - buffer->count >= room) return true;
-    void *ids = buffer->ids;
-    bool grown = cei_grow(&ids, &buffer->capacity, buffer->count + room, sizeof *buffer->ids);
-    buffer->ids = ids;
-    return grown;
-}
-
 /* ---- words that were there before ---- */
 
 static const char kind[] = "Unigram";
-
-/* Makes the scratch memory keep words of this model; false if there is no memory. */
-static bool open_kept(const unigram *model, cei_model_scratch *scratch) {
-    if (scratch->cache && scratch->kind == kind && scratch->owner == model->fingerprint) return true;
-    cei_free(scratch->cache);
-    scratch->cache = cei_alloc_zeroed(KEPT_WORDS, sizeof(kept_word));
-    scratch->kind = kind;
-    scratch->owner = model->fingerprint;
-    return scratch->cache != NULL;
-}
 
 static size_t place_of(const char *word, size_t size) {
     uint64_t hash = size, eight;
@@ -225,11 +207,11 @@ static size_t recall(const unigram *model, const cei_word *word, cei_model_scrat
 static bool encode(const void *state, const cei_word *words, size_t count, cei_model_scratch *scratch,
                    cei_token_buffer *buffer) {
     const unigram *model = state;
-    if (!open_kept(model, scratch)) return false;
+    if (!cei_model_cache(scratch, kind, model->fingerprint, KEPT_WORDS, sizeof(kept_word))) return false;
     scratch->work.size = 0;
     for (size_t i = 0; i < count; i++) {
         const size_t size = words[i].size;
-        if (size >= UINT32_MAX || !reserve_ids(buffer, size + KEPT_IDS)) return false;
+        if (size >= UINT32_MAX || !cei_token_buffer_reserve(buffer, size + KEPT_IDS)) return false;
         int32_t *out = buffer->ids + buffer->count;
         size_t made =
             size <= KEPT_BYTES ? recall(model, &words[i], scratch, out) : search(model, &words[i], scratch, out);

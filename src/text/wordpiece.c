@@ -54,12 +54,7 @@ static bool encode(const void *state, const cei_word *words, size_t count, cei_m
         const cei_word *word = &words[i];
         bool fits = word->characters <= model->max_characters;
         size_t room = fits ? word->characters : 1;
-        if (buffer->capacity - buffer->count < room) {
-            void *ids = buffer->ids;
-            bool grown = cei_grow(&ids, &buffer->capacity, buffer->count + room, sizeof *buffer->ids);
-            buffer->ids = ids;
-            if (!grown) return false;
-        }
+        if (!cei_token_buffer_reserve(buffer, room)) return false;
         int32_t *out = buffer->ids + buffer->count;
         size_t pieces = fits ? split_word(model, word, out) : 0;
         if (pieces == 0) out[pieces++] = model->unknown;
