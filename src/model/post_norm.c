@@ -31,8 +31,7 @@ typedef struct post_norm_network {
     size_t word, position, type, norm_gain, norm_shift;
     size_t project, project_bias; /* [hidden, embedding], [hidden], if embedding is not hidden */
     size_t embedding;             /* columns of the embedding tables */
-    bool has_types;
-    layer_weights layers[]; /* [layer_count] */
+    layer_weights layers[];       /* [layer_count] */
 } post_norm_network;
 
 /* ---- weights ------------------------------------------------------------------------------------------------ */
@@ -137,7 +136,7 @@ static ce_status declare_all(const cei_config *config, const cei_checkpoint *che
     const size_t columns = net->embedding;
     net->word = declare(&to, table, columns, config->vocab_size, "embeddings.word_embeddings", "weight");
     net->position = declare(&to, table, columns, config->max_positions, "embeddings.position_embeddings", "weight");
-    if (net->has_types)
+    if (net->base.types)
         net->type = declare(&to, table, columns, config->type_vocab_size, "embeddings.token_type_embeddings", "weight");
     declare_norm(&to, columns, "embeddings.LayerNorm", (weight_pair){&net->norm_gain, &net->norm_shift});
     if (columns != net->base.hidden)
@@ -213,7 +212,6 @@ ce_status cei_post_norm_create(const cei_architecture *self, const cei_config *c
     net->epsilon = (float)config->layer_norm_eps;
     net->function = config->hidden_act;
     net->embedding = form->projects && config->embedding_size ? config->embedding_size : config->hidden_size;
-    net->has_types = form->has_types;
     net->base.types = form->has_types ? config->type_vocab_size : 0;
     net->base.architecture = self;
     net->base.hidden = config->hidden_size;
@@ -334,7 +332,7 @@ static ce_status embed(const encoder_run *run) {
                            .types = slice(run, run->at.types),
                            .word = &weights[net->word],
                            .position = &weights[net->position],
-                           .type = net->has_types ? &weights[net->type] : NULL,
+                           .type = net->base.types ? &weights[net->type] : NULL,
                            .out = slice(run, sum)};
     ce_status status = cei_embed(run->run->stream, &args, run->error);
     if (status == CE_OK) status = norm(run, sum, NULL, net->norm_gain, net->norm_shift, normed);
