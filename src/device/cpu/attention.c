@@ -89,7 +89,7 @@ static void fetch_next_head(const attention_job *job, const head *h, size_t firs
 static void pack_keys(const attention_job *job, const head *h) {
     const size_t width = job->device->kernels.panel;
     for (size_t t = 0; t < h->length; t += width)
-        job->device->kernels.pack(h->k + t * job->k_stride, job->k_stride, cei_cpu_min(width, h->length - t),
+        job->device->kernels.pack(h->k + t * job->k_stride, job->k_stride, cei_min_size(width, h->length - t),
                                   job->head_size, 0, h->keys + t * job->head_size);
 }
 
@@ -97,7 +97,7 @@ static void pack_keys(const attention_job *job, const head *h) {
 static void pack_values(const attention_job *job, const head *h) {
     const size_t width = job->device->kernels.panel;
     for (size_t c = 0; c < job->head_size; c += width) {
-        const size_t columns = cei_cpu_min(width, job->head_size - c);
+        const size_t columns = cei_min_size(width, job->head_size - c);
         float *panel = h->values + c * h->length;
         job->device->kernels.copy(h->v + c, job->v_stride, h->length, columns, panel, width);
         if (columns == width) continue;
@@ -114,7 +114,7 @@ static void score_block(const attention_job *job, const head *h, size_t first, s
     cei_cpu_product product = {
         .rows = rows, .depth = size, .a = h->queries, .a_stride = q_stride, .out_stride = cei_cpu_padded(h->length)};
     for (size_t t = 0; t < h->length; t += width) {
-        product.columns = cei_cpu_min(width, h->length - t);
+        product.columns = cei_min_size(width, h->length - t);
         if (first == 0 && h->has_next) fetch_next_head(job, h, t, product.columns);
         product.panel = h->keys + t * size;
         product.out = h->scores + t;
@@ -134,7 +134,7 @@ static void mix_block(const attention_job *job, const head *h, size_t first, siz
                                .factors = h->factors,
                                .out_stride = h->out_stride};
     for (size_t c = 0; c < size; c += width) {
-        product.columns = cei_cpu_min(width, size - c);
+        product.columns = cei_min_size(width, size - c);
         product.panel = h->values + c * h->length;
         product.out = out + c;
         cei_cpu_multiply_deep(kernels, &product, h->partial);
@@ -171,7 +171,7 @@ static void run_heads(void *argument, size_t task, size_t worker) {
 /* Enough tasks that no worker waits long at the end, and as many heads in each as that allows. */
 static void split_heads(attention_job *job, const cei_attention_args *args) {
     const size_t workers = job->device->workers, wanted = workers > 1 ? 4 * workers : 1;
-    job->groups = cei_cpu_min(cei_cpu_divide_up(2 * wanted, args->sequences), args->heads);
+    job->groups = cei_min_size(cei_cpu_divide_up(2 * wanted, args->sequences), args->heads);
     const size_t tasks = args->sequences * job->groups, queries = args->first_only ? 1 : args->longest;
     const size_t most = cei_cpu_divide_up(queries, FEWEST_QUERIES);
     job->parts = 1;

@@ -2,6 +2,7 @@
 #ifndef CEI_CPU_H
 #define CEI_CPU_H
 
+#include "base/memory.h"
 #include "device/cpu/kernels.h"
 #include "device/table.h"
 
@@ -50,7 +51,6 @@ static inline cei_cpu_stream *cei_cpu_stream_of(cei_stream *stream) { return (ce
 
 static inline void *cei_cpu_at(cei_slice slice) { return ((cei_cpu_buffer *)slice.buffer)->data + slice.offset; }
 
-static inline size_t cei_cpu_min(size_t a, size_t b) { return a < b ? a : b; }
 static inline size_t cei_cpu_divide_up(size_t a, size_t b) { return a / b + (a % b != 0); }
 
 /* Is work, in simple operations, enough to wake other threads for? */

@@ -73,7 +73,7 @@ static void run_block(void *argument, size_t task, size_t worker) {
         product.a = copy;
     }
     for (size_t p = b.first_panel; p < b.end_panel; p++) {
-        product.columns = cei_cpu_min(width, job->columns - p * width);
+        product.columns = cei_min_size(width, job->columns - p * width);
         product.panel = weight + p * width * job->in;
         product.next = p + 1 < b.end_panel ? product.panel + width * job->in : NULL;
         product.bias = job->bias ? job->bias + p * width : NULL;

@@ -19,7 +19,7 @@ static void run_widened(const cei_cpu_linear_job *job, const cei_cpu_linear_bloc
                                .out_stride = job->columns};
     for (size_t p = b->first_panel; p < b->end_panel; p++) {
         kernels->widen((const uint16_t *)(const void *)(weight + p * at->panel_bytes), job->in * width, panel);
-        product.columns = cei_cpu_min(width, job->columns - p * width);
+        product.columns = cei_min_size(width, job->columns - p * width);
         product.bias = job->bias ? job->bias + p * width : NULL;
         product.out = job->out + b->first_row * job->columns + p * width;
         cei_cpu_multiply_deep(kernels, &product, b->scratch + job->stream->plan.partial);
@@ -58,8 +58,8 @@ void cei_cpu_run_low_block(void *argument, size_t task, size_t worker) {
     at.low->prepare(job->x + b.first_row * job->in, job->in, b.rows, job->in, rows, product.a_stride, scales);
     const size_t step = at.low->wide ? PANELS_AT_ONCE : 1;
     for (size_t p = b.first_panel; p < b.end_panel; p += step) {
-        const size_t end = cei_cpu_min(p + step, b.end_panel);
-        product.columns = cei_cpu_min(end * width, job->columns) - p * width;
+        const size_t end = cei_min_size(p + step, b.end_panel);
+        product.columns = cei_min_size(end * width, job->columns) - p * width;
         product.panel = weight + p * at.panel_bytes;
         product.next = end < b.end_panel ? weight + end * at.panel_bytes : NULL;
         product.bias = job->bias ? job->bias + p * width : NULL;

@@ -50,7 +50,7 @@ typedef struct embed_job {
 static void embed_rows(void *argument, size_t task, size_t worker) {
     const embed_job *job = argument;
     const size_t columns = job->columns, step = rows_of_a_task(columns);
-    const size_t end = cei_cpu_min((task + 1) * step, job->tokens);
+    const size_t end = cei_min_size((task + 1) * step, job->tokens);
     /* Where a table is not float32, its row is widened into a third of what linear layers have for rows. */
     float *wide = job->stream->scratch + worker * job->stream->plan.total + job->stream->plan.rows;
     if (!job->type) memset(wide + columns, 0, columns * sizeof *wide);
@@ -98,7 +98,7 @@ static void norm_rows(void *argument, size_t task, size_t worker) {
     const norm_job *job = argument;
     cei_cpu_norm part = job->whole;
     const size_t step = rows_of_a_task(part.columns), at = task * step * part.columns;
-    part.rows = cei_cpu_min(step, part.rows - task * step);
+    part.rows = cei_min_size(step, part.rows - task * step);
     part.x += at;
     part.residual = part.residual ? part.residual + at : NULL;
     part.out += at;

@@ -79,7 +79,7 @@ static panel_range find_panel(const weight_job *job, size_t task) {
     const size_t width = job->kernels->panel;
     const size_t panel = job->first / width + task, start = panel * width;
     const size_t begin = start > job->first ? start : job->first;
-    const size_t end = cei_cpu_min(start + width, job->first + job->count);
+    const size_t end = cei_min_size(start + width, job->first + job->count);
     return (panel_range){job->data + start * job->columns, begin - start, end - begin, begin - job->first};
 }
 
@@ -90,7 +90,7 @@ typedef struct part_range {
 
 static part_range find_part(const weight_job *job, size_t task) {
     const size_t all = job->count * job->columns, first = task * PART;
-    return (part_range){first, cei_cpu_min(PART, all - first)};
+    return (part_range){first, cei_min_size(PART, all - first)};
 }
 
 /* ---- writing ------------------------------------------------------------------------------------------------ */

@@ -127,7 +127,7 @@ static void scatter(const low_row *row, size_t k, size_t count, size_t size, con
     const size_t groups = whole_groups(row, k, count), bytes = row->group * size;
     copy_groups(row->values + k / row->group * row->stride * size, row->stride * size, from, bytes, groups, bytes);
     for (size_t i = groups * row->group; i < count;) {
-        const size_t inside = (k + i) % row->group, run = cei_cpu_min(row->group - inside, count - i);
+        const size_t inside = (k + i) % row->group, run = cei_min_size(row->group - inside, count - i);
         memcpy(row->values + ((k + i) / row->group * row->stride + inside) * size, from + i * size, run * size);
         i += run;
     }
@@ -137,7 +137,7 @@ static void gather(const low_row *row, size_t k, size_t count, size_t size, uint
     const size_t groups = whole_groups(row, k, count), bytes = row->group * size;
     copy_groups(to, bytes, row->values + k / row->group * row->stride * size, row->stride * size, groups, bytes);
     for (size_t i = groups * row->group; i < count;) {
-        const size_t inside = (k + i) % row->group, run = cei_cpu_min(row->group - inside, count - i);
+        const size_t inside = (k + i) % row->group, run = cei_min_size(row->group - inside, count - i);
         memcpy(to + i * size, row->values + ((k + i) / row->group * row->stride + inside) * size, run * size);
         i += run;
     }
@@ -217,7 +217,7 @@ typedef struct row_range {
 
 static row_range find_rows(const low_job *job, size_t task) {
     const size_t step = rows_of_a_task(job), start = (job->first / step + task) * step, end = job->first + job->count;
-    return (row_range){start > job->first ? start : job->first, cei_cpu_min(start + step, end)};
+    return (row_range){start > job->first ? start : job->first, cei_min_size(start + step, end)};
 }
 
 static void write_row(const low_job *job, size_t index) {
@@ -227,7 +227,7 @@ static void write_row(const low_job *job, size_t index) {
     const float scale = row.scale ? job->from_scales[index - job->first] : 0, inverse = scale != 0 ? 1 / scale : 0;
     int32_t sum = 0;
     for (size_t k = 0; k < columns; k += CHUNK) {
-        const size_t count = cei_cpu_min(CHUNK, columns - k);
+        const size_t count = cei_min_size(CHUNK, columns - k);
         int8_t integers[CHUNK];
         uint16_t halves[CHUNK];
         if (row.scale) {
@@ -249,7 +249,7 @@ static void clear_row(const low_job *job, size_t index) {
     const low_row row = find_row(job, index);
     static const uint8_t zeros[CHUNK * sizeof(uint16_t)];
     for (size_t k = 0; k < job->at.depth; k += CHUNK)
-        scatter(&row, k, cei_cpu_min(CHUNK, job->at.depth - k), value_size(job->at.format), zeros);
+        scatter(&row, k, cei_min_size(CHUNK, job->at.depth - k), value_size(job->at.format), zeros);
     if (row.scale) *row.scale = 0;
     if (row.sum) *row.sum = 0;
 }
@@ -271,7 +271,7 @@ static void read_rows(void *argument, size_t task, size_t worker) {
     for (size_t index = range.first; index < range.end; index++) {
         const low_row row = find_row(job, index);
         for (size_t k = 0; k < columns; k += CHUNK)
-            (void)widen(job, &row, k, cei_cpu_min(CHUNK, columns - k), job->to + (index - job->first) * columns + k);
+            (void)widen(job, &row, k, cei_min_size(CHUNK, columns - k), job->to + (index - job->first) * columns + k);
         if (row.scale) job->to_scales[index - job->first] = *row.scale;
     }
 }
@@ -289,7 +289,7 @@ static void sum_rows(void *argument, size_t task, size_t worker) {
         int32_t integers = 0;
         for (size_t k = 0; k < columns; k += CHUNK) {
             float values[CHUNK];
-            const size_t count = cei_cpu_min(CHUNK, columns - k);
+            const size_t count = cei_min_size(CHUNK, columns - k);
             integers += widen(job, &row, k, count, values);
             cei_checksum_add(&sum, values, count);
         }
@@ -327,6 +327,6 @@ const float *cei_cpu_table_row(const cei_cpu_kernels *kernels, const cei_weight 
         .kernels = kernels, .weight = table, .at = cei_cpu_low_lay_out(kernels, table), .data = cei_cpu_at(table->at)};
     const low_row at = find_row(&job, row);
     for (size_t k = 0; k < table->columns; k += CHUNK)
-        (void)widen(&job, &at, k, cei_cpu_min(CHUNK, table->columns - k), scratch + k);
+        (void)widen(&job, &at, k, cei_min_size(CHUNK, table->columns - k), scratch + k);
     return scratch;
 }
