@@ -4,21 +4,11 @@
  * Activations are held as int16 with their zero taken away, weights as int8 in pairs along depth. VPMADDWD multiplies
  * pairs of int16 and adds them up in int32: exact, where VPMADDUBSW on bytes would saturate for weights of 8 bits, and
  * as fast, because both wait for the same multipliers. A panel's bytes become int16 as they are loaded. */
-#include "device/cpu/kernels.h"
-
-#include "device/cpu/loops.h"
-
-#include <immintrin.h>
+#include "device/cpu/int8_avx2.h"
 
 /* A tile is TILE_ROWS x 16: 12 accumulators, two registers of weights, one of activations, one product. A panel is one
  * tile wide, or two in the AVX-512 tier, which has panels of 32 columns. */
-enum { LANES = 8, TILE = 2 * LANES, TILE_ROWS = 6, GROUP = 2 };
-
-static const int32_t lane_masks[2 * LANES] = {-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0};
-
-INLINE __m256i first_lanes(size_t count) {
-    return _mm256_loadu_si256((const __m256i *)(const void *)(lane_masks + LANES - (count < LANES ? count : LANES)));
-}
+enum { TILE = 2 * LANES, TILE_ROWS = 6, GROUP = 2 };
 
 /* ---- products ----------------------------------------------------------------------------------------------- */
 
@@ -112,30 +102,6 @@ static void multiply_32(const cei_cpu_low_product *p) { multiply(p, tiles_32); }
 
 /* ---- activations -------------------------------------------------------------------------------------------- */
 
-INLINE __m256 load_some(const float *from, size_t count) {
-    return count >= LANES ? _mm256_loadu_ps(from) : _mm256_maskload_ps(from, first_lanes(count));
-}
-
-INLINE float lowest_lane(__m256 v) {
-    __m128 half = _mm_min_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
-    half = _mm_min_ps(half, _mm_movehl_ps(half, half));
-    return _mm_cvtss_f32(_mm_min_ss(half, _mm_shuffle_ps(half, half, 1)));
-}
-
-/* As cei_activation_scale: the least and the largest with 0 among them, NaN passed over. */
-INLINE cei_row_scale find_scale(const float *x, size_t depth) {
-    __m256 least = _mm256_setzero_ps(), largest = _mm256_setzero_ps();
-    for (size_t i = 0; i < depth; i += LANES) {
-        const __m256 v = load_some(x + i, depth - i);
-        least = _mm256_min_ps(v, least); /* the second operand if either is NaN */
-        largest = _mm256_max_ps(v, largest);
-    }
-    const float low = lowest_lane(least), high = -lowest_lane(_mm256_sub_ps(_mm256_setzero_ps(), largest));
-    const float scale = (high - low) / 255;
-    if (!(scale >= __FLT_MIN__) || scale > __FLT_MAX__) return (cei_row_scale){0, 0};
-    return (cei_row_scale){scale, _mm_cvtss_si32(_mm_set_ss(-low * (1 / scale)))};
-}
-
 static void prepare(const float *x, size_t x_stride, size_t rows, size_t depth, void *a, size_t a_stride,
                     cei_row_scale *scales) {
     for (size_t r = 0; r < rows; r++, x += x_stride) {
@@ -145,7 +111,7 @@ static void prepare(const float *x, size_t x_stride, size_t rows, size_t depth, 
         /* Clamping q - zero to [-zero, 255 - zero] is clamping q to [0, 255]. */
         const __m256 low = _mm256_set1_ps((float)-row.zero), high = _mm256_set1_ps((float)(255 - row.zero));
         for (size_t i = 0; i < depth; i += LANES) {
-            __m256 v = _mm256_mul_ps(load_some(x + i, depth - i), inverse);
+            __m256 v = _mm256_mul_ps(load_row(x, i, depth), inverse);
             v = _mm256_min_ps(_mm256_max_ps(v, low), high);
             const __m256i q = _mm256_cvtps_epi32(v);
             const __m128i packed = _mm_packs_epi32(_mm256_castsi256_si128(q), _mm256_extracti128_si256(q, 1));
