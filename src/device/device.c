@@ -78,8 +78,8 @@ ce_status cei_device_measure(cei_device *device, ce_precision precision, bool wi
 }
 
 const char *cei_op_name(cei_op op) {
-    static const char *const names[CEI_OP_COUNT] = {"embed",  "norm", "linear",   "attention",
-                                                    "gather", "pool", "normalize"};
+    static const char *const names[CEI_OP_COUNT] = {"embed", "norm",      "linear", "attention", "gather",
+                                                    "pool",  "normalize", "angles", "rotary",    "gate"};
     return (unsigned)op < CEI_OP_COUNT ? names[op] : "unknown";
 }
 
@@ -157,11 +157,11 @@ ce_status cei_read(cei_stream *stream, void *to, cei_slice from, size_t bytes, c
 ce_status cei_embed(cei_stream *stream, const cei_embed_args *args, ce_error *error) {
     size_t tokens = args->tokens;
     if (tokens > stream->limits.tokens) return bad(error, "embed: more tokens than the stream's limit");
-    if (!holds(stream, args->ids, tokens, 1) || !holds(stream, args->positions, tokens, 1) ||
+    if (!holds(stream, args->ids, tokens, 1) || (args->position && !holds(stream, args->positions, tokens, 1)) ||
         (args->type && !holds(stream, args->types, tokens, 1)))
         return bad(error, "embed: indices outside their buffer");
     size_t columns = args->word ? args->word->columns : 0;
-    if (!is_table(stream, args->word, columns) || !is_table(stream, args->position, columns) ||
+    if (!is_table(stream, args->word, columns) || (args->position && !is_table(stream, args->position, columns)) ||
         (args->type && !is_table(stream, args->type, columns)))
         return bad(error, "embed: tables of unequal columns");
     if (columns > stream->limits.columns) return bad(error, "embed: wider than the stream's limit");
@@ -171,10 +171,11 @@ ce_status cei_embed(cei_stream *stream, const cei_embed_args *args, ce_error *er
 
 ce_status cei_norm(cei_stream *stream, const cei_norm_args *args, ce_error *error) {
     size_t columns = args->gain ? args->gain->columns : 0;
-    if (!is_vector(stream, args->gain, columns) || !is_vector(stream, args->bias, columns))
+    if (!is_vector(stream, args->gain, columns) || (args->bias && !is_vector(stream, args->bias, columns)))
         return bad(error, "norm: gain and bias of unequal columns");
     if (!holds(stream, args->x, args->rows, columns) || !holds(stream, args->out, args->rows, columns) ||
-        (args->residual && !holds(stream, *args->residual, args->rows, columns)))
+        (args->residual && !holds(stream, *args->residual, args->rows, columns)) ||
+        (args->sum && !holds(stream, *args->sum, args->rows, columns)))
         return bad(error, "norm: a matrix outside its buffer");
     return stream->device->table->norm(stream, args, error);
 }
@@ -226,4 +227,34 @@ ce_status cei_normalize_rows(cei_stream *stream, const cei_normalize_args *args,
     if (!holds(stream, args->x, args->rows, args->columns) || !holds(stream, args->out, args->rows, args->columns))
         return bad(error, "normalize: a matrix outside its buffer");
     return stream->device->table->normalize(stream, args, error);
+}
+
+/* A row of angles is as wide as a head: a cosine and a sine for each pair of columns. */
+static bool are_angles(const cei_stream *stream, cei_slice angles, size_t count, size_t half) {
+    return half <= SIZE_MAX / 2 && 2 * half <= stream->limits.head_size && holds(stream, angles, count, 2 * half);
+}
+
+ce_status cei_angles(cei_stream *stream, const cei_angles_args *args, ce_error *error) {
+    if (!are_angles(stream, args->out, args->count, args->half) || args->count > INT_MAX)
+        return bad(error, "angles: outside their buffer, or over the stream's limits");
+    return stream->device->table->angles(stream, args, error);
+}
+
+ce_status cei_rotate(cei_stream *stream, const cei_rotary_args *args, ce_error *error) {
+    size_t columns;
+    if (!are_angles(stream, args->angles, args->count, args->half) || args->count > INT_MAX)
+        return bad(error, "rotary: angles outside their buffer, or over the stream's limits");
+    if (!cei_mul_size(args->heads, 2 * args->half, &columns) || !holds(stream, args->positions, args->rows, 1) ||
+        !holds_strided(stream, args->x, args->rows, columns))
+        return bad(error, "rotary: a matrix outside its buffer");
+    return stream->device->table->rotate(stream, args, error);
+}
+
+ce_status cei_gate(cei_stream *stream, const cei_gate_args *args, ce_error *error) {
+    if ((unsigned)args->function >= CEI_FN_COUNT) return bad(error, "gate: unknown function");
+    if (!holds_strided(stream, args->a, args->rows, args->columns) ||
+        !holds_strided(stream, args->b, args->rows, args->columns) ||
+        !holds(stream, args->out, args->rows, args->columns))
+        return bad(error, "gate: a matrix outside its buffer");
+    return stream->device->table->gate(stream, args, error);
 }

@@ -141,6 +141,9 @@ typedef enum cei_op {
     CEI_OP_GATHER,
     CEI_OP_POOL,
     CEI_OP_NORMALIZE,
+    CEI_OP_ANGLES,
+    CEI_OP_ROTARY,
+    CEI_OP_GATE,
     CEI_OP_COUNT
 } cei_op;
 
@@ -167,20 +170,24 @@ typedef enum cei_function {
 typedef struct cei_embed_args {
     size_t tokens;
     cei_slice ids, positions, types;          /* int32 [tokens], each a valid row */
-    const cei_weight *word, *position, *type; /* tables of equal columns; type NULL is none, and types is not read */
+    const cei_weight *word, *position, *type; /* tables of equal columns; position or type NULL is none: its indices
+                                                 are not read */
     cei_slice out;
 } cei_embed_args;
 ce_status cei_embed(cei_stream *stream, const cei_embed_args *args, ce_error *error);
 
 /* out = gain * (v - mean(v)) / sqrt(var(v) + epsilon) + bias for each row v = x (+ residual), var the biased
- * variance (Ba et al. 2016). out may be x or residual. */
+ * variance (Ba et al. 2016). out may be x or residual. Where the norm is behind the residual, v is of no further use;
+ * where it is before the next layer, v is that layer's residual, and goes to sum. */
 typedef struct cei_norm_args {
     size_t rows;
     cei_slice x;
     const cei_slice *residual; /* NULL is none */
-    const cei_weight *gain, *bias;
+    const cei_weight *gain;
+    const cei_weight *bias; /* NULL is none */
     float epsilon;
     cei_slice out;
+    const cei_slice *sum; /* receives v; may be x or residual, not out; NULL is not wanted */
 } cei_norm_args;
 ce_status cei_norm(cei_stream *stream, const cei_norm_args *args, ce_error *error);
 
@@ -203,15 +210,18 @@ typedef struct cei_strided {
 } cei_strided;
 
 /* softmax(scale * Q K^T) V in each head of each sequence of a packed batch (Vaswani et al. 2017): sequence s is the
- * tokens offsets[s] .. offsets[s + 1] - 1, and attends to itself alone. k and v are [tokens, heads * head_size]. q and
- * out have a row for each token or, where only the first token of each sequence is asked for, for each sequence; the
- * row of a sequence without tokens is then left alone. A query's result is the same either way, to the bit. */
+ * tokens offsets[s] .. offsets[s + 1] - 1, and attends to itself alone: each token to all, or, where there is a window,
+ * to those that are at most so far away (Beltagy et al. 2020), which is also all that it costs. k and v are [tokens,
+ * heads * head_size]. q and out have a row for each token or, where only the first token of each sequence is asked for,
+ * for each sequence; the row of a sequence without tokens is then left alone. A query's result is the same either way,
+ * to the bit. */
 typedef struct cei_attention_args {
     size_t tokens, sequences, longest;
     cei_slice offsets; /* int32 [sequences + 1], from 0 to tokens */
     cei_strided q, k, v;
     bool first_only;
     size_t heads, head_size;
+    size_t window; /* 0 is none */
     float scale;
     cei_slice out;
     ce_precision precision; /* the least that products may be taken in: a device may do better */
@@ -225,7 +235,46 @@ static inline void cei_attention_take_qkv(cei_attention_args *args, cei_slice qk
         *parts[i] = (cei_strided){{qkv.buffer, qkv.offset + i * hidden * sizeof(float)}, 3 * hidden};
 }
 
+/* How many keys the query at a place of a sequence of so many tokens sees, from *first on. */
+static inline size_t cei_attention_sees(size_t window, size_t place, size_t length, size_t *first) {
+    const bool is_wide = window == 0 || window >= length;
+    *first = is_wide || place < window ? 0 : place - window;
+    const size_t end = is_wide || length - place <= window ? length : place + window + 1;
+    return end - *first;
+}
+
 ce_status cei_attention(cei_stream *stream, const cei_attention_args *args, ce_error *error);
+
+/* The angles of rotary positions (Su et al. 2021): row p of out, for positions p < count, has the cosines of
+ * p frequencies[i], then their sines. The products are rounded to float32: so are the reference's, and at far positions
+ * that is more than all other rounding. */
+typedef struct cei_angles_args {
+    size_t count, half;
+    const float *frequencies; /* [half], in host memory; read before the call returns */
+    cei_slice out;            /* [count, 2 half] */
+} cei_angles_args;
+ce_status cei_angles(cei_stream *stream, const cei_angles_args *args, ce_error *error);
+
+/* Turns the columns i and i + half of each head of x [rows, heads * 2 half], in place, by the angles of the row's
+ * position: (a, b) becomes (a cos - b sin, b cos + a sin). Heads that lie side by side, of queries and keys, may be
+ * turned together. */
+typedef struct cei_rotary_args {
+    size_t rows, heads, half;
+    cei_slice positions; /* int32 [rows], each below count */
+    cei_slice angles;    /* [count, 2 half], of cei_angles */
+    size_t count;
+    cei_strided x;
+} cei_rotary_args;
+ce_status cei_rotate(cei_stream *stream, const cei_rotary_args *args, ce_error *error);
+
+/* out = function(a) * b, elementwise: a gated linear unit's (Shazeer 2020) behind its product, [rows, columns]. */
+typedef struct cei_gate_args {
+    size_t rows, columns;
+    cei_strided a, b;
+    cei_function function;
+    cei_slice out;
+} cei_gate_args;
+ce_status cei_gate(cei_stream *stream, const cei_gate_args *args, ce_error *error);
 
 /* out[i] = x[rows[i]], [count, columns]. */
 typedef struct cei_gather_args {

@@ -57,6 +57,9 @@ typedef struct cei_device_table {
     ce_status (*gather)(cei_stream *stream, const cei_gather_args *args, ce_error *error);
     ce_status (*pool)(cei_stream *stream, const cei_pool_args *args, ce_error *error);
     ce_status (*normalize)(cei_stream *stream, const cei_normalize_args *args, ce_error *error);
+    ce_status (*angles)(cei_stream *stream, const cei_angles_args *args, ce_error *error);
+    ce_status (*rotate)(cei_stream *stream, const cei_rotary_args *args, ce_error *error);
+    ce_status (*gate)(cei_stream *stream, const cei_gate_args *args, ce_error *error);
 } cei_device_table;
 
 /* How devices of one kind are found and opened. */

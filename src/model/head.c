@@ -132,7 +132,7 @@ static ce_status run_layer(const cei_head_layer *layer, const cei_weight *weight
         return cei_linear(stream, &args, error);
     }
     case CEI_HEAD_NORM: {
-        const cei_norm_args args = {rows, x, NULL, weight, bias, layer->epsilon, out};
+        const cei_norm_args args = {rows, x, NULL, weight, bias, layer->epsilon, out, NULL};
         return cei_norm(stream, &args, error);
     }
     default: {

@@ -310,13 +310,13 @@ static ce_status linear(const encoder_run *run, size_t rows, size_t x, size_t we
 /* out = norm(x + residual); residual may be NULL. */
 static ce_status norm(const encoder_run *run, size_t x, const size_t *residual, size_t gain, size_t shift, size_t out) {
     cei_slice other = residual ? slice(run, *residual) : (cei_slice){0};
-    cei_norm_args args = {run->rows,
-                          slice(run, x),
-                          residual ? &other : NULL,
-                          &run->run->weights[gain],
-                          &run->run->weights[shift],
-                          run->net->epsilon,
-                          slice(run, out)};
+    cei_norm_args args = {.rows = run->rows,
+                          .x = slice(run, x),
+                          .residual = residual ? &other : NULL,
+                          .gain = &run->run->weights[gain],
+                          .bias = &run->run->weights[shift],
+                          .epsilon = run->net->epsilon,
+                          .out = slice(run, out)};
     return cei_norm(run->run->stream, &args, run->error);
 }
 

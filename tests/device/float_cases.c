@@ -288,8 +288,28 @@ static void norm_exactly(const cei_cpu_norm *n, size_t r, double *wanted, double
     for (size_t i = 0; i < n->columns; i++) variance += (wanted[i] - mean) * (wanted[i] - mean) / (double)n->columns;
     const double scale = 1 / sqrt(variance + (double)n->epsilon);
     for (size_t i = 0; i < n->columns; i++)
-        wanted[i] = (double)n->gain[i] * (wanted[i] - mean) * scale + (double)n->bias[i];
+        wanted[i] = (double)n->gain[i] * (wanted[i] - mean) * scale + (n->bias ? (double)n->bias[i] : 0);
     *condition = largest * scale; /* how much of a value the mean takes away */
+}
+
+/* The sum in the place of an operand, the result elsewhere; then both in that place. */
+static void check_norm_in_place(const cei_cpu_kernels *k, cei_cpu_norm n, int in_place, float *x, float *residual) {
+    const size_t count = n.rows * n.columns;
+    float *place = in_place % 2 && in_place > 1 ? residual : x;
+    float *wanted = guarded_floats(count, GUARD_BEHIND), *before = guarded_floats(count, GUARD_BEHIND);
+    memcpy(wanted, n.out, count * sizeof *wanted);
+    memcpy(before, place, count * sizeof *before);
+    n.sum = place;
+    for (size_t i = 0; i < count; i++) n.out[i] = canary;
+    float *sums = guarded_floats(count, GUARD_BEHIND);
+    for (size_t i = 0; i < count; i++) sums[i] = n.residual ? x[i] + residual[i] : x[i];
+    k->norm(&n);
+    expect_same_bits(n.out, wanted, count, "norm with its sum in place");
+    expect_same_bits(place, sums, count, "the sum of a norm");
+    memcpy(place, before, count * sizeof *place);
+    n.sum = n.out = place;
+    k->norm(&n);
+    expect_same_bits(place, wanted, count, "norm in place");
 }
 
 static void check_norm(const cei_cpu_kernels *k, size_t rows, size_t columns, int in_place, guard_side side) {
@@ -300,7 +320,8 @@ static void check_norm(const cei_cpu_kernels *k, size_t rows, size_t columns, in
     n.x = x;
     n.residual = in_place % 2 ? residual : NULL;
     n.gain = guarded_floats(columns, side);
-    n.bias = guarded_floats(columns, side);
+    n.bias = columns % 5 ? guarded_floats(columns, side) : NULL;
+    n.sum = columns % 3 ? out : guarded_floats(rows * columns, side);
     n.out = out;
     k->norm(&n);
     double *wanted = guarded(columns * sizeof *wanted, side), condition;
@@ -310,13 +331,12 @@ static void check_norm(const cei_cpu_kernels *k, size_t rows, size_t columns, in
             expect_near((double)out[r * columns + i], wanted[i],
                         (4 + sqrt((double)columns)) * ldexp(1, -23) * (1 + condition) * 2, "norm", r * columns + i);
         const cei_cpu_norm alone = {1,      columns, x + r * columns, n.residual ? residual + r * columns : NULL,
-                                    n.gain, n.bias,  n.epsilon,       one};
+                                    n.gain, n.bias,  n.epsilon,       one,
+                                    one};
         k->norm(&alone);
         expect_same_bits(one, out + r * columns, columns, "a row of norm alone");
     }
-    n.out = in_place % 2 && in_place > 1 ? residual : x;
-    k->norm(&n);
-    expect_same_bits(n.out, out, rows * columns, "norm in place");
+    check_norm_in_place(k, n, in_place, x, residual);
     guards_free();
 }
 
@@ -342,6 +362,41 @@ static void check_all_embed(const cei_cpu_kernels *k) {
     }
 }
 
+static void check_all_times(const cei_cpu_kernels *k) {
+    for (size_t count = 0; count < 70; count++) {
+        const guard_side side = count % 2 ? GUARD_BEHIND : GUARD_BEFORE;
+        float *values = guarded_floats(count, side), *by = guarded_floats(count, side);
+        float *wanted = guarded_floats(count, side);
+        for (size_t i = 0; i < count; i++) wanted[i] = values[i] * by[i];
+        k->times(values, by, count);
+        expect_same_bits(values, wanted, count, "times");
+        guards_free();
+    }
+}
+
+/* Each product is of numbers up to 1: two roundings, of which one may be fused away. */
+static void check_all_rotate(const cei_cpu_kernels *k) {
+    for (size_t half = 0; half < 70; half++) {
+        const guard_side side = half % 2 ? GUARD_BEHIND : GUARD_BEFORE;
+        const size_t heads = random_size(0, 3), count = heads * 2 * half;
+        float *x = guarded_floats(count, side), *y = guarded_floats(count, side);
+        const float *cosines = guarded_floats(half, side), *sines = guarded_floats(half, side);
+        memcpy(y, x, count * sizeof *y);
+        k->rotate(y, heads, half, cosines, sines);
+        for (size_t i = 0; i < count; i++) {
+            const size_t column = i % (2 * half), pair = column % half;
+            const double other = column < half ? -(double)x[i + half] : (double)x[i - half];
+            const double wanted = (double)x[i] * (double)cosines[pair] + other * (double)sines[pair];
+            expect_near((double)y[i], wanted, 2 * ldexp(1, -24), "rotate", i);
+        }
+        for (size_t h = 0; h < heads; h++) {
+            k->rotate(x + h * 2 * half, 1, half, cosines, sines);
+            expect_same_bits(x + h * 2 * half, y + h * 2 * half, 2 * half, "a head rotated alone");
+        }
+        guards_free();
+    }
+}
+
 static void check_all_table_is_full(const cei_cpu_kernels *k) {
     assert_true(k->panel >= 1 && k->panel <= CEI_CPU_MAX_PANEL);
     assert_non_null(k->multiply);
@@ -351,6 +406,8 @@ static void check_all_table_is_full(const cei_cpu_kernels *k) {
     assert_non_null(k->softmax);
     assert_non_null(k->norm);
     assert_non_null(k->embed);
+    assert_non_null(k->times);
+    assert_non_null(k->rotate);
     for (int f = 0; f < CEI_FN_COUNT; f++) assert_non_null(k->apply[f]);
     assert_true(k->peak(10) > 0);
 }
@@ -366,4 +423,6 @@ const float_check float_checks[FLOAT_CHECKS] = {
     {"softmax", check_all_softmax},
     {"norm", check_all_norm},
     {"embed", check_all_embed},
+    {"times", check_all_times},
+    {"rotate", check_all_rotate},
 };

@@ -408,7 +408,7 @@ static void run_norm(const tier *of, unsigned threads, size_t rows, size_t colum
     const cei_weight bias = put_weight(&b, CEI_ROLE_VECTOR, 1, columns, values[3]);
     const cei_slice x = put(&b, values[0], rows * columns * sizeof(float)), out = put_result(&b, rows * columns);
     const cei_slice residual = put(&b, values[1], rows * columns * sizeof(float));
-    const cei_norm_args args = {rows, x, &residual, &gain, &bias, 1e-12f, in_place ? x : out};
+    const cei_norm_args args = {rows, x, &residual, &gain, &bias, 1e-12f, in_place ? x : out, NULL};
     expect_ok(cei_norm(b.stream, &args, &b.error), &b.error);
     if (in_place)
         expect_ok(cei_read(b.stream, y, x, rows * columns * sizeof *y, &b.error), &b.error);

@@ -205,7 +205,7 @@ static void test_norm(void **state) {
     float *x = guarded_floats(COLUMNS, GUARD_BEHIND), *residual = guarded_floats(COLUMNS, GUARD_BEHIND);
     const float *gain = guarded_floats(COLUMNS, GUARD_BEHIND), *bias = guarded_floats(COLUMNS, GUARD_BEHIND);
     float *out = guarded_floats(COLUMNS, GUARD_BEHIND);
-    cei_ref_norm_row(x, residual, gain, bias, COLUMNS, 0.25f, out);
+    cei_ref_norm_row(x, residual, gain, bias, COLUMNS, 0.25f, out, out);
     double mean = 0, variance = 0;
     for (size_t i = 0; i < COLUMNS; i++) mean += (double)(x[i] + residual[i]) / COLUMNS;
     for (size_t i = 0; i < COLUMNS; i++) variance += pow((double)(x[i] + residual[i]) - mean, 2) / COLUMNS;
@@ -214,7 +214,7 @@ static void test_norm(void **state) {
         expect_near((double)out[i], (double)gain[i] * z + (double)bias[i], 4 * ldexp(1, -24) * (1 + fabs(z)), "norm",
                     i);
     }
-    cei_ref_norm_row(x, residual, gain, bias, COLUMNS, 0.25f, residual);
+    cei_ref_norm_row(x, residual, gain, bias, COLUMNS, 0.25f, residual, residual);
     expect_same_bits(residual, out, COLUMNS, "norm in place");
 }
 

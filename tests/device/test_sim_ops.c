@@ -130,7 +130,7 @@ static void test_norm(void **state) {
     fill(x, TOKENS * HIDDEN, 1), fill(residual, TOKENS * HIDDEN, 2), fill(gain, HIDDEN, 3), fill(bias, HIDDEN, 4);
     cei_weight g = send_weight(CEI_ROLE_VECTOR, 1, HIDDEN, gain), b = send_weight(CEI_ROLE_VECTOR, 1, HIDDEN, bias);
     cei_slice other = send(residual, sizeof residual);
-    cei_norm_args args = {TOKENS, send(x, sizeof x), NULL, &g, &b, 1e-12f, reserve(sizeof out)};
+    cei_norm_args args = {TOKENS, send(x, sizeof x), NULL, &g, &b, 1e-12f, reserve(sizeof out), NULL};
     for (int with = 0; with < 2; with++) {
         args.residual = with ? &other : NULL;
         expect_ok(cei_norm(stream, &args, &error), &error);
@@ -279,7 +279,7 @@ static void test_nothing_to_do_is_done(void **state) {
     cei_weight m = send_weight(CEI_ROLE_MATRIX, HIDDEN, HIDDEN, values);
     cei_slice at = send(zero, sizeof zero), x = reserve(4);
     cei_embed_args embed = {0, at, at, at, &t, &t, &t, x};
-    cei_norm_args norm = {0, x, NULL, &v, &v, 1e-12f, x};
+    cei_norm_args norm = {0, x, NULL, &v, &v, 1e-12f, x, NULL};
     cei_linear_args linear = {0, x, &m, &v, CEI_FN_IDENTITY, x};
     cei_attention_args attention = attention_of(0, 0, 0, 1);
     attention.offsets = at, attention.out = x;
@@ -405,12 +405,11 @@ static void test_norm_arguments(void **state) {
     t.role = CEI_ROLE_TABLE;
     narrow.columns = HIDDEN - 1;
     cei_slice x = reserve(TOKENS * HIDDEN * 4);
-    const cei_norm_args good = {TOKENS, x, NULL, &v, &v, 1e-12f, x};
+    const cei_norm_args good = {TOKENS, x, NULL, &v, &v, 1e-12f, x, NULL};
     cei_norm_args args = good;
     expect_ok(cei_norm(stream, &args, &error), &error);
     args = good, args.gain = NULL, refused(cei_norm(stream, &args, &error));
     args = good, args.gain = &t, refused(cei_norm(stream, &args, &error));
-    args = good, args.bias = NULL, refused(cei_norm(stream, &args, &error));
     args = good, args.bias = &narrow, refused(cei_norm(stream, &args, &error));
     args = good, args.rows = SIZE_MAX / 2, refused(cei_norm(stream, &args, &error));
     for (size_t i = 0; i < 5; i++) {
@@ -418,6 +417,7 @@ static void test_norm_arguments(void **state) {
         args = good, args.x = wide.all[i], refused(cei_norm(stream, &args, &error));
         args = good, args.out = wide.all[i], refused(cei_norm(stream, &args, &error));
         args = good, args.residual = &wide.all[i], refused(cei_norm(stream, &args, &error));
+        args = good, args.sum = &wide.all[i], refused(cei_norm(stream, &args, &error));
     }
     assert_int_equal(cei_sim_count(0).ops[CEI_OP_NORM], 1);
 }

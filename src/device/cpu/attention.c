@@ -3,7 +3,11 @@
  * A task is some heads of a sequence, or a part of one head's queries where heads are few. For each head it packs K^T
  * and V into panels, then takes queries in blocks whose scores fit into the second-level cache: memory grows with the
  * length of a sequence, never with its square. Sums run over keys in an order that follows from the length alone.
- * A head's rows are a line or two each, far apart: those of the task's next head are prefetched meanwhile. */
+ * A head's rows are a line or two each, far apart: those of the task's next head are prefetched meanwhile.
+ *
+ * With a window, a block of queries is scored against the panels of keys that any of them sees. The blocks are then
+ * places of the sequence that nothing but its length and the window decide, since where a block begins is where its
+ * sums over keys begin. */
 #include "device/cpu/cpu.h"
 
 #include <string.h>
@@ -14,8 +18,12 @@ enum { SCORES = 48 * 1024, FEWEST_ROWS = 14 };
 /* Queries are split over tasks in parts of at least this. */
 enum { FEWEST_QUERIES = 64 };
 
-static size_t query_block(size_t length) {
-    const size_t rows = SCORES / cei_cpu_padded(length);
+/* Queries of a block with a window, at most: whole tiles of every tier, and few keys that only some of them see. */
+enum { LOCAL_ROWS = 42 };
+
+/* Queries of a block that sees so many keys. */
+static size_t block_rows(size_t keys) {
+    const size_t rows = SCORES / cei_cpu_padded(keys);
     return rows < FEWEST_ROWS ? FEWEST_ROWS : rows > 112 ? 112 : rows / FEWEST_ROWS * FEWEST_ROWS;
 }
 
@@ -32,7 +40,7 @@ typedef struct attention_job {
     const int32_t *offsets;
     float *out; /* [rows of q, heads, head_size] */
     bool first_only;
-    size_t heads, head_size;
+    size_t heads, head_size, window;
     size_t groups; /* of heads */
     size_t parts;  /* of a head's queries; more than one only where each head is a group */
     float scale;
@@ -43,6 +51,7 @@ typedef struct head {
     const float *q, *k, *v; /* of its first token */
     float *out;
     size_t length, asked, out_stride; /* asked: queries */
+    size_t window;                    /* 0 where it is wider than the sequence */
     bool has_next;                    /* the task goes on with the head behind this one */
     float *keys, *values, *queries, *scores, *factors, *partial;
 } head;
@@ -61,6 +70,7 @@ static head find_head(const attention_job *job, size_t sequence, size_t index, s
         .length = length,
         .asked = job->first_only && length ? 1 : length,
         .out_stride = hidden,
+        .window = job->window + 1 < length ? job->window : 0,
         .keys = scratch + plan->keys,
         .values = scratch + plan->values,
         .queries = scratch + plan->queries,
@@ -106,54 +116,106 @@ static void pack_values(const attention_job *job, const head *h) {
     }
 }
 
-/* scores [rows, length] = Q K^T for rows queries from first on. */
-static void score_block(const attention_job *job, const head *h, size_t first, size_t rows) {
+/* Some queries of a head, and the keys that they are scored against, from the beginning of a panel on. */
+typedef struct query_block {
+    size_t first, rows, first_key, keys;
+} query_block;
+
+/* scores [rows, keys] = Q K^T. */
+static void score_block(const attention_job *job, const head *h, const query_block *b) {
     const cei_cpu_kernels *kernels = &job->device->kernels;
     const size_t width = kernels->panel, size = job->head_size, q_stride = cei_cpu_padded(size);
-    kernels->copy(h->q + first * job->q_stride, job->q_stride, rows, size, h->queries, q_stride);
+    kernels->copy(h->q + b->first * job->q_stride, job->q_stride, b->rows, size, h->queries, q_stride);
     cei_cpu_product product = {
-        .rows = rows, .depth = size, .a = h->queries, .a_stride = q_stride, .out_stride = cei_cpu_padded(h->length)};
-    for (size_t t = 0; t < h->length; t += width) {
-        product.columns = cei_min_size(width, h->length - t);
-        if (first == 0 && h->has_next) fetch_next_head(job, h, t, product.columns);
-        product.panel = h->keys + t * size;
+        .rows = b->rows, .depth = size, .a = h->queries, .a_stride = q_stride, .out_stride = cei_cpu_padded(b->keys)};
+    for (size_t t = 0; t < b->keys; t += width) {
+        product.columns = cei_min_size(width, b->keys - t);
+        if (b->first == 0 && h->has_next) fetch_next_head(job, h, t, product.columns);
+        product.panel = h->keys + (b->first_key + t) * size;
         product.out = h->scores + t;
         cei_cpu_multiply_deep(kernels, &product, h->partial);
     }
 }
 
-/* out = scores V * factors, for rows queries from first on. */
-static void mix_block(const attention_job *job, const head *h, size_t first, size_t rows) {
+/* Scores become weights: of the keys that a query sees, and 0 for the others. */
+static void weigh_block(const attention_job *job, const head *h, const query_block *b) {
+    const size_t stride = cei_cpu_padded(b->keys);
+    if (!h->window) {
+        job->device->kernels.softmax(h->scores, b->rows, b->keys, stride, job->scale, h->factors);
+        return;
+    }
+    for (size_t r = 0; r < b->rows; r++) {
+        size_t first;
+        const size_t seen = cei_attention_sees(h->window, b->first + r, h->length, &first),
+                     before = first - b->first_key;
+        float *row = h->scores + r * stride;
+        memset(row, 0, before * sizeof *row);
+        job->device->kernels.softmax(row + before, 1, seen, seen, job->scale, h->factors + r);
+        memset(row + before + seen, 0, (b->keys - before - seen) * sizeof *row);
+    }
+}
+
+/* out = weights V * factors. */
+static void mix_block(const attention_job *job, const head *h, const query_block *b) {
     const cei_cpu_kernels *kernels = &job->device->kernels;
     const size_t width = kernels->panel, size = job->head_size;
-    float *out = h->out + first * h->out_stride;
-    cei_cpu_product product = {.rows = rows,
-                               .depth = h->length,
+    float *out = h->out + b->first * h->out_stride;
+    cei_cpu_product product = {.rows = b->rows,
+                               .depth = b->keys,
                                .a = h->scores,
-                               .a_stride = cei_cpu_padded(h->length),
+                               .a_stride = cei_cpu_padded(b->keys),
                                .factors = h->factors,
                                .out_stride = h->out_stride};
     for (size_t c = 0; c < size; c += width) {
         product.columns = cei_min_size(width, size - c);
-        product.panel = h->values + c * h->length;
+        product.panel = h->values + c * h->length + b->first_key * width;
         product.out = out + c;
         cei_cpu_multiply_deep(kernels, &product, h->partial);
     }
 }
 
+static void run_block(const attention_job *job, const head *h, const query_block *b) {
+    score_block(job, h, b);
+    weigh_block(job, h, b);
+    mix_block(job, h, b);
+}
+
+/* Queries from begin to end against all keys: where blocks begin changes nothing. */
+static void run_global(const attention_job *job, const head *h, size_t begin, size_t end) {
+    const size_t blocks = cei_cpu_divide_up(end - begin, block_rows(h->length));
+    for (size_t i = 0; i < blocks; i++) {
+        const size_t first = begin + (end - begin) * i / blocks, last = begin + (end - begin) * (i + 1) / blocks;
+        run_block(job, h, &(query_block){first, last - first, 0, h->length});
+    }
+}
+
+/* Queries of a block with a window, so many that their scores have room. */
+static size_t local_rows(const attention_job *job, const head *h) {
+    const size_t others = h->window + LOCAL_ROWS + job->device->kernels.panel;
+    return cei_min_size(LOCAL_ROWS, block_rows(cei_min_size(h->length - h->window, others) + h->window));
+}
+
+/* The blocks from begin to end, of so many rows. */
+static void run_local(const attention_job *job, const head *h, size_t begin, size_t end, size_t rows) {
+    const size_t width = job->device->kernels.panel, window = h->window;
+    for (size_t i = begin; i < end; i++) {
+        const size_t first = i * rows, first_key = first > window ? (first - window) / width * width : 0;
+        const size_t end_key = cei_min_size(h->length - window, first + rows) + window;
+        run_block(job, h, &(query_block){first, cei_min_size(rows, h->asked - first), first_key, end_key - first_key});
+    }
+}
+
+/* A part is a share of the queries, or of the blocks where these may not be cut. */
 static void run_head(const attention_job *job, const head *h, size_t part) {
-    const cei_cpu_kernels *kernels = &job->device->kernels;
-    const size_t begin = h->asked * part / job->parts, end = h->asked * (part + 1) / job->parts;
+    const size_t rows = h->window ? local_rows(job, h) : 1, units = cei_cpu_divide_up(h->asked, rows);
+    const size_t begin = units * part / job->parts, end = units * (part + 1) / job->parts;
     if (begin == end) return;
     pack_keys(job, h);
     pack_values(job, h);
-    const size_t block = query_block(h->length), blocks = cei_cpu_divide_up(end - begin, block);
-    for (size_t b = 0; b < blocks; b++) {
-        const size_t first = begin + (end - begin) * b / blocks, last = begin + (end - begin) * (b + 1) / blocks;
-        score_block(job, h, first, last - first);
-        kernels->softmax(h->scores, last - first, h->length, cei_cpu_padded(h->length), job->scale, h->factors);
-        mix_block(job, h, first, last - first);
-    }
+    if (h->window)
+        run_local(job, h, begin, end, rows);
+    else
+        run_global(job, h, begin, end);
 }
 
 static void run_heads(void *argument, size_t task, size_t worker) {
@@ -195,12 +257,14 @@ ce_status cei_cpu_attention(cei_stream *stream, const cei_attention_args *args, 
         .first_only = args->first_only,
         .heads = args->heads,
         .head_size = args->head_size,
+        .window = args->window && args->window < args->longest ? args->window : 0,
         .scale = args->scale,
     };
     if (args->sequences * args->heads == 0 || args->head_size == 0) return CE_OK;
     split_heads(&job, args);
     /* A key costs a query two products of head_size, and a few times as much again to be packed. */
-    const double queries = args->first_only ? 4 : (double)args->longest;
+    const double seen = (double)(job.window ? cei_min_size(2 * job.window, args->longest) : args->longest);
+    const double queries = args->first_only ? 4 : seen;
     const double work = 4.0 * (double)args->tokens * queries * (double)(args->heads * args->head_size);
     cei_cpu_run(device, args->sequences * job.groups * job.parts, work, run_heads, &job);
     return CE_OK;

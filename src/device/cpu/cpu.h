@@ -168,6 +168,9 @@ ce_status cei_cpu_norm_rows(cei_stream *stream, const cei_norm_args *args, ce_er
 ce_status cei_cpu_gather(cei_stream *stream, const cei_gather_args *args, ce_error *error);
 ce_status cei_cpu_pool(cei_stream *stream, const cei_pool_args *args, ce_error *error);
 ce_status cei_cpu_normalize(cei_stream *stream, const cei_normalize_args *args, ce_error *error);
+ce_status cei_cpu_angles(cei_stream *stream, const cei_angles_args *args, ce_error *error);
+ce_status cei_cpu_rotate(cei_stream *stream, const cei_rotary_args *args, ce_error *error);
+ce_status cei_cpu_gate(cei_stream *stream, const cei_gate_args *args, ce_error *error);
 ce_status cei_cpu_linear(cei_stream *stream, const cei_linear_args *args, ce_error *error);
 
 /* A linear layer at work: what its tasks share. */

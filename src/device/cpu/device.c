@@ -78,6 +78,9 @@ static const cei_device_table table = {
     .gather = cei_cpu_gather,
     .pool = cei_cpu_pool,
     .normalize = cei_cpu_normalize,
+    .angles = cei_cpu_angles,
+    .rotate = cei_cpu_rotate,
+    .gate = cei_cpu_gate,
 };
 
 /* The one change that the library makes to the state of its process: see docs/architecture.md. */

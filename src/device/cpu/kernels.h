@@ -42,14 +42,14 @@ typedef struct cei_cpu_product {
     const float *next;
 } cei_cpu_product;
 
-/* out = gain * (v - mean(v)) / sqrt(var(v) + epsilon) + bias with v = x + residual, for each of rows contiguous rows
- * of columns. out may be x or residual. */
+/* sum = v = x + residual and out = gain * (v - mean(v)) / sqrt(var(v) + epsilon) + bias, for each of rows contiguous
+ * rows of columns. sum may be x, residual or out; out may be x or residual. */
 typedef struct cei_cpu_norm {
     size_t rows, columns;      /* columns >= 1 */
     const float *x, *residual; /* residual may be NULL */
-    const float *gain, *bias;
+    const float *gain, *bias;  /* bias may be NULL: 0 */
     float epsilon;
-    float *out;
+    float *sum, *out;
 } cei_cpu_norm;
 
 /* A product in low precision, of prepared rows (cei_cpu_low.prepare) with a packed panel (weights_low.c):
@@ -137,6 +137,13 @@ typedef struct cei_cpu_kernels {
 
     /* out = (word + type) + position, [columns] each. */
     void (*embed)(const float *word, const float *type, const float *position, size_t columns, float *out);
+
+    /* values *= by, [count] each. */
+    void (*times)(float *values, const float *by, size_t count);
+
+    /* Turns the heads of one row, x [heads, 2 half]: columns i and i + half become x[i] cos[i] - x[i + half] sin[i] and
+     * x[i + half] cos[i] + x[i] sin[i]. cosines, sines: [half]. */
+    void (*rotate)(float *x, size_t heads, size_t half, const float *cosines, const float *sines);
 
     /* bfloat16 values become the float32 that they are. */
     void (*widen)(const uint16_t *from, size_t count, float *to);

@@ -250,21 +250,35 @@ static float row_variance(const float *row, size_t columns, float mean) {
     return reduce_add(lanes) / (float)columns;
 }
 
-/* Two passes: the mean, then the squares of what differs from it. The row v waits in out. */
+/* Two passes: the mean, then the squares of what differs from it. */
 static void norm(const cei_cpu_norm *n) {
     for (size_t r = 0; r < n->rows; r++) {
         const size_t at = r * n->columns;
-        float *out = n->out + at;
+        float *row = n->sum + at, *out = n->out + at;
         for (size_t i = 0; i < n->columns; i++)
-            out[i] = n->residual ? n->x[at + i] + n->residual[at + i] : n->x[at + i];
-        const float mean = row_sum(out, n->columns) / (float)n->columns;
-        const float scale = 1.0f / sqrtf(row_variance(out, n->columns, mean) + n->epsilon);
-        for (size_t i = 0; i < n->columns; i++) out[i] = (out[i] - mean) * scale * n->gain[i] + n->bias[i];
+            row[i] = n->residual ? n->x[at + i] + n->residual[at + i] : n->x[at + i];
+        const float mean = row_sum(row, n->columns) / (float)n->columns;
+        const float scale = 1.0f / sqrtf(row_variance(row, n->columns, mean) + n->epsilon);
+        for (size_t i = 0; i < n->columns; i++)
+            out[i] = (row[i] - mean) * scale * n->gain[i] + (n->bias ? n->bias[i] : 0.0f);
     }
 }
 
 static void embed(const float *word, const float *type, const float *position, size_t columns, float *out) {
     for (size_t i = 0; i < columns; i++) out[i] = (word[i] + type[i]) + position[i];
+}
+
+static void times(float *values, const float *by, size_t count) {
+    for (size_t i = 0; i < count; i++) values[i] *= by[i];
+}
+
+static void rotate(float *x, size_t heads, size_t half, const float *cosines, const float *sines) {
+    for (size_t h = 0; h < heads; h++, x += 2 * half)
+        for (size_t i = 0; i < half; i++) {
+            const float a = x[i], b = x[half + i];
+            x[i] = a * cosines[i] - b * sines[i];
+            x[half + i] = b * cosines[i] + a * sines[i];
+        }
 }
 
 /* ---- low precision ------------------------------------------------------------------------------------------ */
@@ -356,6 +370,8 @@ void cei_cpu_fill_c(cei_cpu_kernels *kernels) {
         .softmax = softmax,
         .norm = norm,
         .embed = embed,
+        .times = times,
+        .rotate = rotate,
         .widen = widen,
         .bfloat16 = {.group = 1, .step = 1},
         .int8 = {.group = 1,

@@ -1,4 +1,4 @@
-/* ops.c - the operations on rows: embedding, normalization, gathering, pooling. */
+/* ops.c - the operations on rows: embedding, normalization, gathering, pooling, rotary positions, gates. */
 #include "device/cpu/cpu.h"
 
 #include <math.h>
@@ -53,20 +53,22 @@ static void embed_rows(void *argument, size_t task, size_t worker) {
     const size_t end = cei_min_size((task + 1) * step, job->tokens);
     /* Where a table is not float32, its row is widened into a third of what linear layers have for rows. */
     float *wide = job->stream->scratch + worker * job->stream->plan.total + job->stream->plan.rows;
-    if (!job->type) memset(wide + columns, 0, columns * sizeof *wide);
+    float *type = wide + columns, *position = wide + 2 * columns;
+    if (!job->type) memset(type, 0, columns * sizeof *type);
+    if (!job->position) memset(position, 0, columns * sizeof *position);
     for (size_t t = task * step; t < end; t++)
-        job->kernels->embed(
-            cei_cpu_table_row(job->kernels, job->word, (size_t)job->ids[t], wide),
-            job->type ? cei_cpu_table_row(job->kernels, job->type, (size_t)job->types[t], wide + columns)
-                      : wide + columns,
-            cei_cpu_table_row(job->kernels, job->position, (size_t)job->positions[t], wide + 2 * columns), columns,
-            job->out + t * columns);
+        job->kernels->embed(cei_cpu_table_row(job->kernels, job->word, (size_t)job->ids[t], wide),
+                            job->type ? cei_cpu_table_row(job->kernels, job->type, (size_t)job->types[t], type) : type,
+                            job->position
+                                ? cei_cpu_table_row(job->kernels, job->position, (size_t)job->positions[t], position)
+                                : position,
+                            columns, job->out + t * columns);
 }
 
 ce_status cei_cpu_embed(cei_stream *stream, const cei_embed_args *args, ce_error *error) {
     ce_status status = cei_cpu_check_placed(args->word, error);
     if (status == CE_OK) status = cei_cpu_check_placed(args->position, error);
-    if (status == CE_OK && args->type) status = cei_cpu_check_placed(args->type, error);
+    if (status == CE_OK) status = cei_cpu_check_placed(args->type, error);
     if (status != CE_OK) return status;
     const cei_cpu_device *device = cei_cpu_of(stream->device);
     embed_job job = {
@@ -76,7 +78,7 @@ ce_status cei_cpu_embed(cei_stream *stream, const cei_embed_args *args, ce_error
         .position = args->position,
         .type = args->type,
         .ids = cei_cpu_at(args->ids),
-        .positions = cei_cpu_at(args->positions),
+        .positions = args->position ? cei_cpu_at(args->positions) : NULL,
         .types = args->type ? cei_cpu_at(args->types) : NULL,
         .tokens = args->tokens,
         .columns = args->word->columns,
@@ -101,6 +103,7 @@ static void norm_rows(void *argument, size_t task, size_t worker) {
     part.rows = cei_min_size(step, part.rows - task * step);
     part.x += at;
     part.residual = part.residual ? part.residual + at : NULL;
+    part.sum += at;
     part.out += at;
     job->kernels->norm(&part);
 }
@@ -116,8 +119,9 @@ ce_status cei_cpu_norm_rows(cei_stream *stream, const cei_norm_args *args, ce_er
                      .x = cei_cpu_at(args->x),
                      .residual = args->residual ? cei_cpu_at(*args->residual) : NULL,
                      .gain = cei_cpu_at(args->gain->at),
-                     .bias = cei_cpu_at(args->bias->at),
+                     .bias = args->bias ? cei_cpu_at(args->bias->at) : NULL,
                      .epsilon = args->epsilon,
+                     .sum = cei_cpu_at(args->sum ? *args->sum : args->out),
                      .out = cei_cpu_at(args->out)}};
     if (job.whole.columns) run_rows(device, args->rows, job.whole.columns, norm_rows, &job);
     return CE_OK;
@@ -211,5 +215,96 @@ ce_status cei_cpu_normalize(cei_stream *stream, const cei_normalize_args *args, 
         const double length = sqrt(sum), divisor = length > 1e-12 ? length : 1e-12;
         for (size_t c = 0; c < columns; c++) out[c] = (float)((double)x[c] / divisor);
     }
+    return CE_OK;
+}
+
+/* ---- rotary positions --------------------------------------------------------------------------------------- */
+
+/* What the C library's cosine and sine take together, in simple operations. */
+static const double work_of_an_angle = 100;
+
+typedef struct angles_job {
+    const cei_angles_args *args;
+    float *out;
+} angles_job;
+
+static void find_angles(void *argument, size_t position, size_t worker) {
+    (void)worker;
+    const angles_job *job = argument;
+    const size_t half = job->args->half;
+    float *cosines = job->out + position * 2 * half, *sines = cosines + half;
+    for (size_t i = 0; i < half; i++) {
+        const float angle = (float)position * job->args->frequencies[i];
+        cosines[i] = (float)cos((double)angle);
+        sines[i] = (float)sin((double)angle);
+    }
+}
+
+ce_status cei_cpu_angles(cei_stream *stream, const cei_angles_args *args, ce_error *error) {
+    (void)error;
+    angles_job job = {args, cei_cpu_at(args->out)};
+    const double work = work_of_an_angle * (double)args->count * (double)args->half;
+    cei_cpu_run(cei_cpu_of(stream->device), args->count, work, find_angles, &job);
+    return CE_OK;
+}
+
+typedef struct rotary_job {
+    const cei_cpu_kernels *kernels;
+    const cei_rotary_args *args;
+    const int32_t *positions;
+    const float *angles;
+    float *x;
+} rotary_job;
+
+static void rotate_rows(void *argument, size_t task, size_t worker) {
+    (void)worker;
+    const rotary_job *job = argument;
+    const cei_rotary_args *args = job->args;
+    const size_t half = args->half, step = rows_of_a_task(args->heads * 2 * half);
+    const size_t end = cei_min_size((task + 1) * step, args->rows);
+    for (size_t r = task * step; r < end; r++) {
+        const float *angles = job->angles + (size_t)job->positions[r] * 2 * half;
+        job->kernels->rotate(job->x + r * args->x.stride, args->heads, half, angles, angles + half);
+    }
+}
+
+ce_status cei_cpu_rotate(cei_stream *stream, const cei_rotary_args *args, ce_error *error) {
+    (void)error;
+    const cei_cpu_device *device = cei_cpu_of(stream->device);
+    rotary_job job = {&device->kernels, args, cei_cpu_at(args->positions), cei_cpu_at(args->angles),
+                      cei_cpu_at(args->x.at)};
+    run_rows(device, args->rows, args->heads * 2 * args->half, rotate_rows, &job);
+    return CE_OK;
+}
+
+/* ---- gate --------------------------------------------------------------------------------------------------- */
+
+typedef struct gate_job {
+    const cei_cpu_kernels *kernels;
+    const cei_gate_args *args;
+    const float *a, *b;
+    float *out;
+} gate_job;
+
+/* A row stays in the first-level cache between its three passes. */
+static void gate_rows(void *argument, size_t task, size_t worker) {
+    (void)worker;
+    const gate_job *job = argument;
+    const cei_gate_args *args = job->args;
+    const size_t columns = args->columns, step = rows_of_a_task(columns);
+    const size_t end = cei_min_size((task + 1) * step, args->rows);
+    for (size_t r = task * step; r < end; r++) {
+        float *out = job->out + r * columns;
+        job->kernels->copy(job->a + r * args->a.stride, columns, 1, columns, out, columns);
+        job->kernels->apply[args->function](out, 1, columns, columns);
+        job->kernels->times(out, job->b + r * args->b.stride, columns);
+    }
+}
+
+ce_status cei_cpu_gate(cei_stream *stream, const cei_gate_args *args, ce_error *error) {
+    (void)error;
+    const cei_cpu_device *device = cei_cpu_of(stream->device);
+    gate_job job = {&device->kernels, args, cei_cpu_at(args->a.at), cei_cpu_at(args->b.at), cei_cpu_at(args->out)};
+    run_rows(device, args->rows, args->columns, gate_rows, &job);
     return CE_OK;
 }

@@ -1,5 +1,5 @@
 /* rows.tmpl.h - the kernels that are the same text for every width of register: packing, elementwise functions,
- * softmax, norm, embedding. Contracts in kernels.h.
+ * softmax, norm, embedding, rotation. Contracts in kernels.h.
  *
  * Included once by a tier's file, after product.tmpl.h (for multiply) and after it has defined
  *     vec, LANES, PANEL     a register of LANES floats; columns of a panel
@@ -145,23 +145,22 @@ static float row_variance(const float *row, size_t columns, vec mean) {
     return reduce_add(add(sum[0], sum[1])) / (float)columns;
 }
 
-/* Two passes: the mean, then the squares of what differs from it. The row v waits in out. */
-static void norm_row(const cei_cpu_norm *n, const float *x, const float *residual, float *out) {
-    const vec mean = splat(row_mean(x, residual, n->columns, out));
-    const float variance = row_variance(out, n->columns, mean);
+/* Two passes: the mean, then the squares of what differs from it. */
+static void norm_row(const cei_cpu_norm *n, size_t at) {
+    const float *residual = n->residual ? n->residual + at : NULL;
+    float *row = n->sum + at, *out = n->out + at;
+    const vec mean = splat(row_mean(n->x + at, residual, n->columns, row));
+    const float variance = row_variance(row, n->columns, mean);
     const vec scale = splat(1.0f / __builtin_sqrtf(variance + n->epsilon));
     for (size_t i = 0; i < n->columns; i += LANES) {
         const size_t count = n->columns - i;
-        vec d = mul(sub(load(out + i, count), mean), scale);
-        store(out + i, count, multiply_add(d, load(n->gain + i, count), load(n->bias + i, count)));
+        vec d = mul(sub(load(row + i, count), mean), scale);
+        store(out + i, count, multiply_add(d, load(n->gain + i, count), n->bias ? load(n->bias + i, count) : zero()));
     }
 }
 
 static void norm(const cei_cpu_norm *n) {
-    for (size_t r = 0; r < n->rows; r++) {
-        const size_t at = r * n->columns;
-        norm_row(n, n->x + at, n->residual ? n->residual + at : NULL, n->out + at);
-    }
+    for (size_t r = 0; r < n->rows; r++) norm_row(n, r * n->columns);
 }
 
 static void embed(const float *word, const float *type, const float *position, size_t columns, float *out) {
@@ -170,6 +169,22 @@ static void embed(const float *word, const float *type, const float *position, s
         vec v = add(load(word + i, count), load(type + i, count));
         store(out + i, count, add(v, load(position + i, count)));
     }
+}
+
+static void times(float *values, const float *by, size_t count) {
+    for (size_t i = 0; i < count; i += LANES)
+        store(values + i, count - i, mul(load(values + i, count - i), load(by + i, count - i)));
+}
+
+static void rotate(float *x, size_t heads, size_t half, const float *cosines, const float *sines) {
+    for (size_t h = 0; h < heads; h++, x += 2 * half)
+        for (size_t i = 0; i < half; i += LANES) {
+            const size_t count = half - i;
+            vec a = load(x + i, count), b = load(x + half + i, count);
+            vec c = load(cosines + i, count), s = load(sines + i, count);
+            store(x + i, count, multiply_subtract(a, c, mul(b, s)));
+            store(x + half + i, count, multiply_add(b, c, mul(a, s)));
+        }
 }
 
 /* ---- the table ---------------------------------------------------------------------------------------------- */
@@ -204,5 +219,7 @@ static void fill_rows(cei_cpu_kernels *kernels) {
     kernels->softmax = softmax;
     kernels->norm = norm;
     kernels->embed = embed;
+    kernels->times = times;
+    kernels->rotate = rotate;
     kernels->peak = peak;
 }

@@ -233,15 +233,17 @@ static ce_status read_bytes(cei_stream *stream, void *to, cei_slice from, size_t
 static ce_status embed(cei_stream *base, const cei_embed_args *args, ce_error *error) {
     (void)error;
     ref_stream *stream = (ref_stream *)base;
-    const int32_t *ids = at(args->ids), *positions = at(args->positions), *types = at(args->types);
+    const int32_t *ids = at(args->ids);
+    const int32_t *positions = args->position ? at(args->positions) : NULL,
+                  *types = args->type ? at(args->types) : NULL;
     const size_t columns = args->word->columns;
     float *out = at(args->out);
-    reader word = open_reader(base, args->word, stream->row), type = {0},
-           position = open_reader(base, args->position, stream->third);
+    reader word = open_reader(base, args->word, stream->row), type = {0}, position = {0};
     if (args->type) type = open_reader(base, args->type, stream->second);
+    if (args->position) position = open_reader(base, args->position, stream->third);
     for (size_t t = 0; t < args->tokens; t++)
-        cei_ref_embed_row(read_row(&word, (size_t)ids[t]), args->type ? read_row(&type, (size_t)types[t]) : NULL,
-                          read_row(&position, (size_t)positions[t]), columns, out + t * columns);
+        cei_ref_embed_row(read_row(&word, (size_t)ids[t]), types ? read_row(&type, (size_t)types[t]) : NULL,
+                          positions ? read_row(&position, (size_t)positions[t]) : NULL, columns, out + t * columns);
     return CE_OK;
 }
 
@@ -250,12 +252,13 @@ static ce_status norm(cei_stream *base, const cei_norm_args *args, ce_error *err
     ref_stream *stream = (ref_stream *)base;
     const size_t columns = args->gain->columns;
     const float *x = at(args->x), *residual = args->residual ? at(*args->residual) : NULL;
-    float *out = at(args->out);
-    reader gains = open_reader(base, args->gain, stream->row), biases = open_reader(base, args->bias, stream->second);
-    const float *gain = read_vector(&gains), *bias = read_vector(&biases);
+    float *out = at(args->out), *sum = args->sum ? at(*args->sum) : out;
+    reader gains = open_reader(base, args->gain, stream->row), biases = {0};
+    if (args->bias) biases = open_reader(base, args->bias, stream->second);
+    const float *gain = read_vector(&gains), *bias = args->bias ? read_vector(&biases) : NULL;
     for (size_t r = 0; r < args->rows; r++)
         cei_ref_norm_row(x + r * columns, residual ? residual + r * columns : NULL, gain, bias, columns, args->epsilon,
-                         out + r * columns);
+                         sum + r * columns, out + r * columns);
     return CE_OK;
 }
 
@@ -339,6 +342,35 @@ static ce_status normalize(cei_stream *stream, const cei_normalize_args *args, c
     return CE_OK;
 }
 
+static ce_status angles(cei_stream *stream, const cei_angles_args *args, ce_error *error) {
+    (void)stream, (void)error;
+    float *out = at(args->out);
+    for (size_t p = 0; p < args->count; p++)
+        cei_ref_angles_row(p, args->frequencies, args->half, out + p * 2 * args->half);
+    return CE_OK;
+}
+
+static ce_status rotate(cei_stream *stream, const cei_rotary_args *args, ce_error *error) {
+    (void)stream, (void)error;
+    const int32_t *positions = at(args->positions);
+    const float *angles = at(args->angles);
+    float *x = at(args->x.at);
+    for (size_t r = 0; r < args->rows; r++)
+        cei_ref_rotate_row(angles + (size_t)positions[r] * 2 * args->half, args->heads, args->half,
+                           x + r * args->x.stride);
+    return CE_OK;
+}
+
+static ce_status gate(cei_stream *stream, const cei_gate_args *args, ce_error *error) {
+    (void)stream, (void)error;
+    const float *a = at(args->a.at), *b = at(args->b.at);
+    float *out = at(args->out);
+    for (size_t r = 0; r < args->rows; r++)
+        cei_ref_gate_row(args->function, a + r * args->a.stride, b + r * args->b.stride, args->columns,
+                         out + r * args->columns);
+    return CE_OK;
+}
+
 /* ---- the device --------------------------------------------------------------------------------------------- */
 
 static bool supports(const cei_device *device, cei_op op, ce_precision precision) {
@@ -381,6 +413,9 @@ static const cei_device_table table = {
     .gather = gather,
     .pool = pool,
     .normalize = normalize,
+    .angles = angles,
+    .rotate = rotate,
+    .gate = gate,
 };
 
 ce_status cei_ref_open(cei_pool *pool, cei_device **out, ce_error *error) {

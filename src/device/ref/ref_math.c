@@ -4,21 +4,25 @@
 #include <math.h>
 
 void cei_ref_embed_row(const float *word, const float *type, const float *position, size_t columns, float *out) {
-    for (size_t i = 0; i < columns; i++) out[i] = (type ? word[i] + type[i] : word[i]) + position[i];
+    for (size_t i = 0; i < columns; i++) {
+        const float sum = type ? word[i] + type[i] : word[i];
+        out[i] = position ? sum + position[i] : sum;
+    }
 }
 
 void cei_ref_norm_row(const float *x, const float *residual, const float *gain, const float *bias, size_t columns,
-                      float epsilon, float *out) {
+                      float epsilon, float *sum, float *out) {
     double mean = 0, variance = 0;
     for (size_t i = 0; i < columns; i++) {
-        out[i] = residual ? x[i] + residual[i] : x[i];
-        mean += (double)out[i];
+        sum[i] = residual ? x[i] + residual[i] : x[i];
+        mean += (double)sum[i];
     }
     mean /= (double)columns;
-    for (size_t i = 0; i < columns; i++) variance += ((double)out[i] - mean) * ((double)out[i] - mean);
+    for (size_t i = 0; i < columns; i++) variance += ((double)sum[i] - mean) * ((double)sum[i] - mean);
     variance /= (double)columns;
     const double scale = 1 / sqrt(variance + (double)epsilon);
-    for (size_t i = 0; i < columns; i++) out[i] = (float)(((double)out[i] - mean) * scale) * gain[i] + bias[i];
+    for (size_t i = 0; i < columns; i++)
+        out[i] = (float)(((double)sum[i] - mean) * scale) * gain[i] + (bias ? bias[i] : 0.0f);
 }
 
 void cei_ref_round_activations(cei_format format, float *x, size_t rows, size_t columns) {
@@ -86,12 +90,37 @@ void cei_ref_attention(const cei_attention_args *args, const int32_t *offsets, c
     for (size_t s = 0; s < args->sequences; s++) {
         const size_t first = (size_t)offsets[s], length = (size_t)offsets[s + 1] - first;
         const size_t queries = args->first_only && length ? 1 : length, row = args->first_only ? s : first;
-        const float *keys = k + first * args->k.stride, *values = v + first * args->v.stride;
-        for (size_t t = row; t < row + queries; t++) {
+        for (size_t t = 0; t < queries; t++) {
+            size_t near;
+            const size_t seen = cei_attention_sees(args->window, t, length, &near);
+            const float *keys = k + (first + near) * args->k.stride, *values = v + (first + near) * args->v.stride;
             for (size_t h = 0; h < hidden; h += args->head_size)
-                attend(args, q + t * args->q.stride + h, keys + h, values + h, length, scores, out + t * hidden + h);
+                attend(args, q + (row + t) * args->q.stride + h, keys + h, values + h, seen, scores,
+                       out + (row + t) * hidden + h);
         }
     }
+}
+
+void cei_ref_angles_row(size_t position, const float *frequencies, size_t half, float *out) {
+    for (size_t i = 0; i < half; i++) {
+        const float angle = (float)position * frequencies[i];
+        out[i] = (float)cos((double)angle);
+        out[half + i] = (float)sin((double)angle);
+    }
+}
+
+void cei_ref_rotate_row(const float *angles, size_t heads, size_t half, float *x) {
+    for (size_t h = 0; h < heads; h++, x += 2 * half)
+        for (size_t i = 0; i < half; i++) {
+            const double a = (double)x[i], b = (double)x[half + i];
+            const double cosine = (double)angles[i], sine = (double)angles[half + i];
+            x[i] = (float)(a * cosine - b * sine);
+            x[half + i] = (float)(b * cosine + a * sine);
+        }
+}
+
+void cei_ref_gate_row(cei_function function, const float *a, const float *b, size_t columns, float *out) {
+    for (size_t i = 0; i < columns; i++) out[i] = cei_ref_function(function, a[i]) * b[i];
 }
 
 /* What the row at place i of a sequence, counted from 0, weighs in a sum. */

@@ -7,13 +7,13 @@
 
 #include "device/device.h"
 
-/* out = (word + type) + position, [columns] each; type may be NULL. */
+/* out = (word + type) + position, [columns] each; type and position may be NULL. */
 void cei_ref_embed_row(const float *word, const float *type, const float *position, size_t columns, float *out);
 
-/* out = gain (v - mean(v)) / sqrt(var(v) + epsilon) + bias, v = x + residual; residual may be NULL, out may be x or
- * residual. [columns] each. */
+/* sum = v = x + residual, out = gain (v - mean(v)) / sqrt(var(v) + epsilon) + bias; residual and bias may be NULL, sum
+ * may be x, residual or out, out x or residual. [columns] each. */
 void cei_ref_norm_row(const float *x, const float *residual, const float *gain, const float *bias, size_t columns,
-                      float epsilon, float *out);
+                      float epsilon, float *sum, float *out);
 
 /* Rounds activations x [rows, columns] in place as a product with a weight of such a format may. */
 void cei_ref_round_activations(cei_format format, float *x, size_t rows, size_t columns);
@@ -27,6 +27,15 @@ float cei_ref_function(cei_function function, float x);
 /* Attention over operands in this memory; offsets are sound. scores [args->longest] is scratch memory. */
 void cei_ref_attention(const cei_attention_args *args, const int32_t *offsets, const float *q, const float *k,
                        const float *v, float *scores, float *out);
+
+/* out [2 half] = the angles of a position: cosines, then sines. */
+void cei_ref_angles_row(size_t position, const float *frequencies, size_t half, float *out);
+
+/* Turns the heads of one row, x [heads, 2 half], by the angles of its position. */
+void cei_ref_rotate_row(const float *angles, size_t heads, size_t half, float *x);
+
+/* out = function(a) b, [columns]. */
+void cei_ref_gate_row(cei_function function, const float *a, const float *b, size_t columns, float *out);
 
 /* Pools all sequences of a batch in this memory; offsets are sound, out's rows begin args->out.stride floats apart. */
 void cei_ref_pool(const cei_pool_args *args, const int32_t *offsets, const float *x, float *out);

@@ -74,5 +74,8 @@ ce_status cei_sim_attention(cei_stream *stream, const cei_attention_args *args, 
 ce_status cei_sim_gather(cei_stream *stream, const cei_gather_args *args, ce_error *error);
 ce_status cei_sim_pool(cei_stream *stream, const cei_pool_args *args, ce_error *error);
 ce_status cei_sim_normalize(cei_stream *stream, const cei_normalize_args *args, ce_error *error);
+ce_status cei_sim_angles(cei_stream *stream, const cei_angles_args *args, ce_error *error);
+ce_status cei_sim_rotate(cei_stream *stream, const cei_rotary_args *args, ce_error *error);
+ce_status cei_sim_gate(cei_stream *stream, const cei_gate_args *args, ce_error *error);
 
 #endif

@@ -50,18 +50,22 @@ ce_status cei_sim_embed(cei_stream *stream, const cei_embed_args *args, ce_error
     ce_status status = begin(&run, stream, CEI_OP_EMBED, error);
     if (status != CE_OK) return status;
     size_t tokens = args->tokens, columns = args->word->columns;
-    const int32_t *ids = open_slice(&run, args->ids), *positions = open_slice(&run, args->positions);
+    const int32_t *ids = open_slice(&run, args->ids);
+    const int32_t *positions = args->position ? open_slice(&run, args->positions) : NULL;
     const int32_t *types = args->type ? open_slice(&run, args->types) : NULL;
-    const float *word = open_weight(&run, args->word), *position = open_weight(&run, args->position);
+    const float *word = open_weight(&run, args->word);
+    const float *position = args->position ? open_weight(&run, args->position) : NULL;
     const float *type = args->type ? open_weight(&run, args->type) : NULL;
     float *out = open_slice(&run, args->out);
     if (run.access.failed) return end(&run, NULL, NULL);
-    if (!rows_exist(ids, tokens, args->word->rows) || !rows_exist(positions, tokens, args->position->rows) ||
+    if (!rows_exist(ids, tokens, args->word->rows) ||
+        (positions && !rows_exist(positions, tokens, args->position->rows)) ||
         (types && !rows_exist(types, tokens, args->type->rows)))
         return end(&run, NULL, "an index is outside its table");
     for (size_t t = 0; t < tokens; t++)
         cei_ref_embed_row(word + (size_t)ids[t] * columns, type && types ? type + (size_t)types[t] * columns : NULL,
-                          position + (size_t)positions[t] * columns, columns, out + t * columns);
+                          position && positions ? position + (size_t)positions[t] * columns : NULL, columns,
+                          out + t * columns);
     return end(&run, tokens ? out : NULL, NULL);
 }
 
@@ -73,13 +77,13 @@ ce_status cei_sim_norm(cei_stream *stream, const cei_norm_args *args, ce_error *
     if (status != CE_OK) return status;
     size_t columns = args->gain->columns;
     const float *x = open_slice(&run, args->x), *gain = open_weight(&run, args->gain);
-    const float *bias = open_weight(&run, args->bias);
+    const float *bias = args->bias ? open_weight(&run, args->bias) : NULL;
     const float *residual = args->residual ? open_slice(&run, *args->residual) : NULL;
-    float *out = open_slice(&run, args->out);
+    float *out = open_slice(&run, args->out), *sum = args->sum ? open_slice(&run, *args->sum) : out;
     if (run.access.failed) return end(&run, NULL, NULL);
     for (size_t r = 0; r < args->rows; r++)
         cei_ref_norm_row(x + r * columns, residual ? residual + r * columns : NULL, gain, bias, columns, args->epsilon,
-                         out + r * columns);
+                         sum + r * columns, out + r * columns);
     return end(&run, args->rows ? out : NULL, NULL);
 }
 
@@ -172,5 +176,46 @@ ce_status cei_sim_normalize(cei_stream *stream, const cei_normalize_args *args, 
     float *out = open_slice(&run, args->out);
     if (run.access.failed) return end(&run, NULL, NULL);
     for (size_t r = 0; r < args->rows; r++) cei_ref_normalize_row(x + r * columns, columns, out + r * columns);
+    return end(&run, args->rows ? out : NULL, NULL);
+}
+
+/* ---- angles, rotary, gate ------------------------------------------------------------------------------------ */
+
+ce_status cei_sim_angles(cei_stream *stream, const cei_angles_args *args, ce_error *error) {
+    running run;
+    ce_status status = begin(&run, stream, CEI_OP_ANGLES, error);
+    if (status != CE_OK) return status;
+    float *out = open_slice(&run, args->out);
+    if (run.access.failed) return end(&run, NULL, NULL);
+    for (size_t p = 0; p < args->count; p++)
+        cei_ref_angles_row(p, args->frequencies, args->half, out + p * 2 * args->half);
+    return end(&run, args->count ? out : NULL, NULL);
+}
+
+ce_status cei_sim_rotate(cei_stream *stream, const cei_rotary_args *args, ce_error *error) {
+    running run;
+    ce_status status = begin(&run, stream, CEI_OP_ROTARY, error);
+    if (status != CE_OK) return status;
+    const int32_t *positions = open_slice(&run, args->positions);
+    const float *angles = open_slice(&run, args->angles);
+    float *x = open_slice(&run, args->x.at);
+    if (run.access.failed) return end(&run, NULL, NULL);
+    if (!rows_exist(positions, args->rows, args->count)) return end(&run, NULL, "a position has no angles");
+    for (size_t r = 0; r < args->rows; r++)
+        cei_ref_rotate_row(angles + (size_t)positions[r] * 2 * args->half, args->heads, args->half,
+                           x + r * args->x.stride);
+    return end(&run, args->rows ? x : NULL, NULL);
+}
+
+ce_status cei_sim_gate(cei_stream *stream, const cei_gate_args *args, ce_error *error) {
+    running run;
+    ce_status status = begin(&run, stream, CEI_OP_GATE, error);
+    if (status != CE_OK) return status;
+    const float *a = open_slice(&run, args->a.at), *b = open_slice(&run, args->b.at);
+    float *out = open_slice(&run, args->out);
+    if (run.access.failed) return end(&run, NULL, NULL);
+    for (size_t r = 0; r < args->rows; r++)
+        cei_ref_gate_row(args->function, a + r * args->a.stride, b + r * args->b.stride, args->columns,
+                         out + r * args->columns);
     return end(&run, args->rows ? out : NULL, NULL);
 }

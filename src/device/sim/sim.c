@@ -280,6 +280,9 @@ static const cei_device_table table = {
     .gather = cei_sim_gather,
     .pool = cei_sim_pool,
     .normalize = cei_sim_normalize,
+    .angles = cei_sim_angles,
+    .rotate = cei_sim_rotate,
+    .gate = cei_sim_gate,
 };
 
 /* No reason is given where there are no devices: a kind that says nothing is not listed. */
