@@ -2,43 +2,43 @@
  * CamemBERT.
  *
  * BERT whose positions begin behind the padding token's id. Head: a dense layer with tanh over <s>, and another. */
-#include "model/post_norm.h"
+#include "model/transformer.h"
 
-static const cei_post_norm_form form = {
+static const cei_transformer_form form = {
     .prefix = "roberta.", .names = CEI_BERT_NAMES, .has_types = true, .skips_padding = true, .padding_id = 1};
 
 const cei_architecture cei_roberta = {
     .model_type = "roberta",
     .encoder = "RobertaModel",
     .classifier = "RobertaForSequenceClassification",
-    .ops = CEI_POST_NORM_OPS,
+    .ops = CEI_TRANSFORMER_OPS,
     .head = {"classifier.dense", CEI_FN_TANH, "classifier.out_proj"},
     .form = &form,
-    .create = cei_post_norm_create,
-    .workspace = cei_post_norm_workspace,
-    .encode = cei_post_norm_encode,
+    .create = cei_transformer_create,
+    .workspace = cei_transformer_workspace,
+    .encode = cei_transformer_encode,
 };
 
 const cei_architecture cei_xlm_roberta = {
     .model_type = "xlm-roberta",
     .encoder = "XLMRobertaModel",
     .classifier = "XLMRobertaForSequenceClassification",
-    .ops = CEI_POST_NORM_OPS,
+    .ops = CEI_TRANSFORMER_OPS,
     .head = {"classifier.dense", CEI_FN_TANH, "classifier.out_proj"},
     .form = &form,
-    .create = cei_post_norm_create,
-    .workspace = cei_post_norm_workspace,
-    .encode = cei_post_norm_encode,
+    .create = cei_transformer_create,
+    .workspace = cei_transformer_workspace,
+    .encode = cei_transformer_encode,
 };
 
 const cei_architecture cei_camembert = {
     .model_type = "camembert",
     .encoder = "CamembertModel",
     .classifier = "CamembertForSequenceClassification",
-    .ops = CEI_POST_NORM_OPS,
+    .ops = CEI_TRANSFORMER_OPS,
     .head = {"classifier.dense", CEI_FN_TANH, "classifier.out_proj"},
     .form = &form,
-    .create = cei_post_norm_create,
-    .workspace = cei_post_norm_workspace,
-    .encode = cei_post_norm_encode,
+    .create = cei_transformer_create,
+    .workspace = cei_transformer_workspace,
+    .encode = cei_transformer_encode,
 };

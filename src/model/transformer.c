@@ -1,8 +1,8 @@
-/* post_norm.c - the encoder that BERT and its kin share.
+/* transformer.c - the encoder that BERT and its kin share.
  *
  * Embeddings: word + token type + absolute position, layer norm, and a dense layer where they are narrower than the
  * rest. Each layer: self-attention, dense, residual + norm; feed-forward, dense, residual + norm. */
-#include "model/post_norm.h"
+#include "model/transformer.h"
 
 #include "base/error.h"
 #include "base/memory.h"
@@ -23,7 +23,7 @@ typedef struct layer_weights {
     size_t output_gain, output_shift;       /* [hidden] */
 } layer_weights;
 
-typedef struct post_norm_network {
+typedef struct transformer_network {
     cei_network base;
     size_t intermediate, heads, layer_count;
     float epsilon;
@@ -32,14 +32,14 @@ typedef struct post_norm_network {
     size_t project, project_bias; /* [hidden, embedding], [hidden], if embedding is not hidden */
     size_t embedding;             /* columns of the embedding tables */
     layer_weights layers[];       /* [layer_count] */
-} post_norm_network;
+} transformer_network;
 
 /* ---- weights ------------------------------------------------------------------------------------------------ */
 
 /* Collects the weights of one network; after a failure the rest does nothing. */
 typedef struct declaration {
     cei_plan *plan;
-    const cei_post_norm_form *form;
+    const cei_transformer_form *form;
     const char *prefix; /* of all names: the form's, or "" where the encoder was saved alone */
     ce_status status;
     ce_error *error;
@@ -93,7 +93,7 @@ static void declare_norm(declaration *to, size_t columns, const char *stem, weig
 
 /* Queries, keys and values, from the part first on, in one product. */
 static void declare_qkv(declaration *to, size_t hidden, size_t layer, size_t first, size_t count, weight_pair pair) {
-    const cei_post_norm_names *names = &to->form->names;
+    const cei_transformer_names *names = &to->form->names;
     const char *const parts[] = {names->query, names->key, names->value};
     char text[3][STEM_SIZE];
     const char *stems[3];
@@ -105,8 +105,8 @@ static void declare_qkv(declaration *to, size_t hidden, size_t layer, size_t fir
     *pair.bias = declare_stacked(to, CEI_ROLE_VECTOR, 1, hidden, count, stems, "bias");
 }
 
-static void declare_layer(declaration *to, const post_norm_network *net, size_t i, layer_weights *layer) {
-    const cei_post_norm_names *names = &to->form->names;
+static void declare_layer(declaration *to, const transformer_network *net, size_t i, layer_weights *layer) {
+    const cei_transformer_names *names = &to->form->names;
     const size_t hidden = net->base.hidden, inner = net->intermediate;
     const size_t alone = net->base.first_only && i + 1 == net->layer_count; /* parts that are a product of their own */
     char stem[STEM_SIZE];
@@ -125,12 +125,13 @@ static void declare_layer(declaration *to, const post_norm_network *net, size_t 
 }
 
 /* Writers leave the prefix out where they save the encoder alone. */
-static const char *prefix_in(const cei_checkpoint *checkpoint, const cei_post_norm_form *form) {
+static const char *prefix_in(const cei_checkpoint *checkpoint, const cei_transformer_form *form) {
     return cei_checkpoint_find(checkpoint, "embeddings.word_embeddings.weight") ? "" : form->prefix;
 }
 
-static ce_status declare_all(const cei_config *config, const cei_checkpoint *checkpoint, const cei_post_norm_form *form,
-                             cei_plan *plan, post_norm_network *net, ce_error *error) {
+static ce_status declare_all(const cei_config *config, const cei_checkpoint *checkpoint,
+                             const cei_transformer_form *form, cei_plan *plan, transformer_network *net,
+                             ce_error *error) {
     declaration to = {plan, form, prefix_in(checkpoint, form), CE_OK, error};
     const cei_role table = CEI_ROLE_TABLE;
     const size_t columns = net->embedding;
@@ -153,7 +154,7 @@ static ce_status require(const cei_config *config, const char *field, size_t val
     return cei_fail(error, CE_ERR_MODEL, "%s: \"%s\" is missing or 0, and the model needs it", config->path, field);
 }
 
-static ce_status check_config(const cei_config *config, const cei_post_norm_form *form, ce_error *error) {
+static ce_status check_config(const cei_config *config, const cei_transformer_form *form, ce_error *error) {
     ce_status status = require(config, "vocab_size", config->vocab_size, error);
     if (status == CE_OK) status = require(config, "hidden_size", config->hidden_size, error);
     if (status == CE_OK) status = require(config, "num_hidden_layers", config->layers, error);
@@ -181,7 +182,7 @@ static ce_status check_layers(const cei_config *config, const cei_checkpoint *ch
 }
 
 /* Where positions begin: at 0, or behind the padding token's id, whose row is the padding's own. */
-static ce_status set_positions(const cei_config *config, const cei_post_norm_form *form, cei_network *network,
+static ce_status set_positions(const cei_config *config, const cei_transformer_form *form, cei_network *network,
                                ce_error *error) {
     const size_t padding = config->pad_token_id < CEI_NO_TOKEN ? config->pad_token_id : form->padding_id;
     network->padding_id = form->skips_padding ? (int32_t)padding : -1;
@@ -194,15 +195,16 @@ static ce_status set_positions(const cei_config *config, const cei_post_norm_for
     return CE_OK;
 }
 
-ce_status cei_post_norm_create(const cei_architecture *self, const cei_config *config, const cei_checkpoint *checkpoint,
-                               bool first_only, cei_plan *plan, cei_network **network, ce_error *error) {
-    const cei_post_norm_form *form = self->form;
+ce_status cei_transformer_create(const cei_architecture *self, const cei_config *config,
+                                 const cei_checkpoint *checkpoint, bool first_only, cei_plan *plan,
+                                 cei_network **network, ce_error *error) {
+    const cei_transformer_form *form = self->form;
     *network = NULL;
     ce_status status = check_config(config, form, error);
     if (status == CE_OK) status = check_layers(config, checkpoint, error);
     if (status != CE_OK) return status;
     size_t bytes;
-    post_norm_network *net = NULL;
+    transformer_network *net = NULL;
     if (cei_mul_size(config->layers, sizeof(layer_weights), &bytes) && cei_add_size(bytes, sizeof *net, &bytes))
         net = cei_alloc_zeroed(1, bytes);
     if (!net) return cei_fail_memory(error, "the network", bytes);
@@ -249,7 +251,7 @@ static size_t reserve(encoder_layout *layout, size_t rows, size_t columns, bool 
     return at;
 }
 
-static encoder_layout lay_out(const post_norm_network *net, size_t tokens, size_t sequences) {
+static encoder_layout lay_out(const transformer_network *net, size_t tokens, size_t sequences) {
     encoder_layout at = {0};
     const size_t hidden = net->base.hidden;
     bool fits = true;
@@ -266,15 +268,15 @@ static encoder_layout lay_out(const post_norm_network *net, size_t tokens, size_
     return at;
 }
 
-size_t cei_post_norm_workspace(const cei_network *network, size_t tokens, size_t sequences) {
-    return lay_out((const post_norm_network *)network, tokens, sequences).bytes;
+size_t cei_transformer_workspace(const cei_network *network, size_t tokens, size_t sequences) {
+    return lay_out((const transformer_network *)network, tokens, sequences).bytes;
 }
 
 /* ---- forward ------------------------------------------------------------------------------------------------ */
 
 /* One run over a batch. rows shrinks to one a sequence where the rest reads no other token. */
 typedef struct encoder_run {
-    const post_norm_network *net;
+    const transformer_network *net;
     const cei_run *run;
     encoder_layout at;
     size_t rows;
@@ -321,7 +323,7 @@ static ce_status norm(const encoder_run *run, size_t x, const size_t *residual, 
 }
 
 static ce_status embed(const encoder_run *run) {
-    const post_norm_network *net = run->net;
+    const transformer_network *net = run->net;
     const cei_weight *weights = run->run->weights;
     const bool projects = net->embedding != net->base.hidden;
     /* Narrow or wide, embeddings go where there is room for either. */
@@ -396,7 +398,7 @@ static ce_status attend_apart(encoder_run *run, const layer_weights *layer, bool
 }
 
 static ce_status feed_forward(const encoder_run *run, const layer_weights *layer) {
-    const post_norm_network *net = run->net;
+    const transformer_network *net = run->net;
     ce_status status = linear(run, run->rows, run->at.context, layer->attention, layer->attention_bias, CEI_FN_IDENTITY,
                               run->at.projected);
     if (status == CE_OK)
@@ -412,8 +414,8 @@ static ce_status feed_forward(const encoder_run *run, const layer_weights *layer
     return status;
 }
 
-ce_status cei_post_norm_encode(const cei_run *whole, cei_states *states, ce_error *error) {
-    const post_norm_network *net = (const post_norm_network *)whole->network;
+ce_status cei_transformer_encode(const cei_run *whole, cei_states *states, ce_error *error) {
+    const transformer_network *net = (const transformer_network *)whole->network;
     const cei_batch *batch = whole->batch;
     encoder_run run = {net, whole, lay_out(net, batch->tokens, batch->sequences), batch->tokens, error};
     const bool apart = net->base.first_only, first = apart && !whole->states;
