@@ -6,9 +6,15 @@
 #include <stdio.h>
 #include <string.h>
 
-static const cei_architecture *const architectures[] = {&cei_bert,        &cei_electra,   &cei_roberta,
-                                                        &cei_xlm_roberta, &cei_camembert, &cei_distilbert};
+static const cei_architecture *const architectures[] = {
+    &cei_bert, &cei_electra, &cei_roberta, &cei_xlm_roberta, &cei_camembert, &cei_distilbert, &cei_modernbert};
 enum { ARCHITECTURES = sizeof architectures / sizeof architectures[0] };
+
+cei_classifier cei_architecture_head(const cei_architecture *architecture, const cei_config *config) {
+    cei_classifier head = architecture->head;
+    if (architecture->set_head) architecture->set_head(config, &head);
+    return head;
+}
 
 static bool is_classifier(const cei_config *config, const cei_architecture *candidate) {
     return *config->architecture ? strcmp(config->architecture, candidate->classifier) == 0

@@ -14,8 +14,11 @@ typedef struct cei_architecture {
     const char *encoder;    /* as in its architectures: the encoder alone, "BertModel" */
     const char *classifier; /* with its classification head: "BertForSequenceClassification" */
     unsigned ops;           /* bit 1 << cei_op for each operation that encode calls, but for GATHER of first tokens */
-    cei_two_dense head;     /* its classification head */
+    cei_classifier head;    /* its classification head */
     const void *form;       /* what its create has to know beside the config */
+
+    /* What a config says of the head, over what stands above. NULL: nothing. */
+    void (*set_head)(const cei_config *config, cei_classifier *head);
 
     /* Checks the config and declares the encoder's weights. first_only: every sequence will have a token, and nothing
      * will read the states of others than the first, unless a run asks for them. The checkpoint is for names that
@@ -32,6 +35,9 @@ typedef struct cei_architecture {
     ce_status (*encode)(const cei_run *run, cei_states *states, ce_error *error);
 } cei_architecture;
 
+/* Its head as a config wants it. */
+cei_classifier cei_architecture_head(const cei_architecture *architecture, const cei_config *config);
+
 /* The architecture of a cross-encoder's config: by architectures[0], else by model_type. Errors: UNSUPPORTED, listing
  * what there is. */
 ce_status cei_architecture_find(const cei_config *config, const cei_architecture **architecture, ce_error *error);
@@ -41,6 +47,7 @@ ce_status cei_architecture_find(const cei_config *config, const cei_architecture
 ce_status cei_architecture_find_encoder(const cei_config *config, const cei_architecture **architecture,
                                         ce_error *error);
 
-extern const cei_architecture cei_bert, cei_electra, cei_roberta, cei_xlm_roberta, cei_camembert, cei_distilbert;
+extern const cei_architecture cei_bert, cei_electra, cei_roberta, cei_xlm_roberta, cei_camembert, cei_distilbert,
+    cei_modernbert;
 
 #endif

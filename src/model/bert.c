@@ -2,7 +2,8 @@
  * Head: a pooler with tanh over [CLS], and the classifier. */
 #include "model/transformer.h"
 
-static const cei_transformer_form form = {.prefix = "bert.", .names = CEI_BERT_NAMES, .has_types = true};
+static const cei_transformer_form form = {
+    .prefix = "bert.", .names = CEI_BERT_NAMES, .biases = CEI_ALL_BIASES, .has_types = true};
 
 const cei_architecture cei_bert = {
     .model_type = "bert",

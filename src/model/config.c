@@ -2,11 +2,10 @@
  *
  * Relies on base/json.h for typed fields. Must not look at weights, nor judge whether an architecture can use what is
  * written; tests/model/config_reference.py asks the reference for the answers that the tests compare with. */
-#include "model/config.h"
+#include "model/config_rotary.h"
 
 #include "base/error.h"
 #include "base/file.h"
-#include "base/json.h"
 #include "base/memory.h"
 
 #include <stdio.h>
@@ -51,9 +50,8 @@ static const struct function_name {
 };
 enum { FUNCTIONS = sizeof functions / sizeof functions[0] };
 
-/* DistilBERT calls it "activation". */
-static ce_status read_hidden_act(const reader *in, const char *model_type, cei_function *function) {
-    const char *name = "gelu", *key = strcmp(model_type, "distilbert") == 0 ? "activation" : "hidden_act";
+static ce_status read_function(const reader *in, const char *key, cei_function *function) {
+    const char *name = "gelu";
     ce_status status = cei_json_string(in->root, key, in->path, &name, in->error);
     if (status != CE_OK) return status;
     char known[256] = "";
@@ -67,6 +65,17 @@ static ce_status read_hidden_act(const reader *in, const char *model_type, cei_f
     }
     return cei_fail(in->error, CE_ERR_UNSUPPORTED, "%s: %s \"%.64s\" is not supported; supported: %s", in->path, key,
                     name, known);
+}
+
+static bool has_type(const cei_config *config, const char *model_type) {
+    return strcmp(config->model_type, model_type) == 0;
+}
+
+static ce_status read_hidden_act(const reader *in, cei_config *config) {
+    const char *key = has_type(config, "distilbert")   ? "activation"
+                      : has_type(config, "modernbert") ? "hidden_activation"
+                                                       : "hidden_act";
+    return read_function(in, key, &config->hidden_act);
 }
 
 /* ---- activation --------------------------------------------------------------------------------------------- */
@@ -281,12 +290,40 @@ static ce_status read_sizes(const reader *in, cei_config *config) {
     return status;
 }
 
-static ce_status read_layer_norm_eps(const reader *in, double *epsilon) {
-    *epsilon = 1e-12;
-    ce_status status = cei_json_double(in->root, "layer_norm_eps", in->path, epsilon, in->error);
+static ce_status read_layer_norm_eps(const reader *in, cei_config *config) {
+    const bool is_modern = has_type(config, "modernbert");
+    const char *key = is_modern ? "norm_eps" : "layer_norm_eps";
+    double *epsilon = &config->layer_norm_eps;
+    *epsilon = is_modern ? 1e-5 : 1e-12;
+    ce_status status = cei_json_double(in->root, key, in->path, epsilon, in->error);
     if (status != CE_OK || (*epsilon >= 0 && *epsilon <= 1)) return status;
-    return cei_fail(in->error, CE_ERR_FORMAT, "%s: \"layer_norm_eps\" is %g, and must be from 0 to 1", in->path,
-                    *epsilon);
+    return cei_fail(in->error, CE_ERR_FORMAT, "%s: \"%s\" is %g, and must be from 0 to 1", in->path, key, *epsilon);
+}
+
+static ce_status read_pooling(const reader *in, cei_pooling *pooling) {
+    const char *name = "cls";
+    ce_status status = cei_json_string(in->root, "classifier_pooling", in->path, &name, in->error);
+    if (status != CE_OK) return status;
+    *pooling = strcmp(name, "mean") == 0 ? CEI_POOL_MEAN : CEI_POOL_FIRST;
+    if (*pooling == CEI_POOL_MEAN || strcmp(name, "cls") == 0) return CE_OK;
+    return cei_fail(in->error, CE_ERR_UNSUPPORTED, "%s: classifier_pooling \"%.64s\"; supported: cls, mean", in->path,
+                    name);
+}
+
+/* Which layers have biases, and the classification head. */
+static ce_status read_layers(const reader *in, cei_config *config) {
+    const struct {
+        const char *key;
+        bool *value;
+    } biases[] = {{"attention_bias", &config->attention_bias},
+                  {"mlp_bias", &config->mlp_bias},
+                  {"norm_bias", &config->norm_bias},
+                  {"classifier_bias", &config->classifier_bias}};
+    ce_status status = CE_OK;
+    for (size_t i = 0; i < sizeof biases / sizeof biases[0] && status == CE_OK; i++)
+        status = cei_json_bool(in->root, biases[i].key, in->path, biases[i].value, in->error);
+    if (status == CE_OK) status = read_function(in, "classifier_activation", &config->classifier_activation);
+    return status == CE_OK ? read_pooling(in, &config->classifier_pooling) : status;
 }
 
 /* Fills config from in->root; config->activation is already that of config_sentence_transformers.json, if any. */
@@ -296,8 +333,10 @@ static ce_status read_config(const reader *in, cei_config *config) {
     if (status == CE_OK) status = copy_field(in, "position_embedding_type", "absolute", &config->position_embedding);
     if (status == CE_OK) status = cei_json_bool(in->root, "is_decoder", in->path, &config->is_decoder, in->error);
     if (status == CE_OK) status = read_sizes(in, config);
-    if (status == CE_OK) status = read_layer_norm_eps(in, &config->layer_norm_eps);
-    if (status == CE_OK) status = read_hidden_act(in, config->model_type, &config->hidden_act);
+    if (status == CE_OK) status = read_layer_norm_eps(in, config);
+    if (status == CE_OK) status = read_hidden_act(in, config);
+    if (status == CE_OK) status = cei_config_read_rotary(in->root, in->path, config, in->error);
+    if (status == CE_OK && has_type(config, "modernbert")) status = read_layers(in, config);
     if (status == CE_OK) status = read_labels(in, config);
     if (status == CE_OK && config->activation == CE_ACTIVATION_DEFAULT)
         status = choose_activation(in, &config->activation);
@@ -379,5 +418,6 @@ void cei_config_free(cei_config *config) {
     cei_free(config->architecture);
     cei_free(config->model_type);
     cei_free(config->position_embedding);
+    cei_free(config->local_layers);
     *config = (cei_config){0};
 }

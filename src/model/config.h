@@ -28,7 +28,23 @@ typedef struct cei_config {
     bool activation_given;    /* the files name it: it does not follow from num_labels */
     char *position_embedding; /* "absolute" if absent */
     bool is_decoder;
+
+    /* Rotary positions: by rope_parameters or the older names. */
+    double rope_theta, local_rope_theta; /* of layers that see all tokens, and of those with a window; 0 if absent */
+    size_t local_attention; /* tokens that a layer with a window sees, half on either side; 128 if absent */
+    size_t global_every;    /* every so many layers, from the first on, one has no window; 3 if absent */
+    bool *local_layers;     /* [layers] which have a window; NULL: global_every says */
+
+    /* What ModernBERT's configs say: false, "gelu" and "cls" if absent. */
+    bool attention_bias, mlp_bias, norm_bias, classifier_bias;
+    cei_function classifier_activation;
+    cei_pooling classifier_pooling;
 } cei_config;
+
+/* Has a layer of a model that has such layers a window? */
+static inline bool cei_config_is_local(const cei_config *config, size_t layer) {
+    return config->local_layers ? config->local_layers[layer] : layer % config->global_every != 0;
+}
 
 /* Reads folder/config.json, and the activation of folder/config_sentence_transformers.json if the folder was saved as
  * a CrossEncoder by version 6 or later. An activation that is not one of torch.nn's known ones is UNSUPPORTED by name

@@ -6,8 +6,18 @@
 
 static const cei_transformer_form form = {
     .prefix = "distilbert.",
-    .names = {"transformer.layer", "attention.q_lin", "attention.k_lin", "attention.v_lin", "attention.out_lin",
-              "sa_layer_norm", "ffn.lin1", "ffn.lin2", "output_layer_norm"},
+    .names = {.word = "embeddings.word_embeddings",
+              .embedding_norm = "embeddings.LayerNorm",
+              .layer = "transformer.layer",
+              .query = "attention.q_lin",
+              .key = "attention.k_lin",
+              .value = "attention.v_lin",
+              .attention = "attention.out_lin",
+              .attention_norm = "sa_layer_norm",
+              .up = "ffn.lin1",
+              .down = "ffn.lin2",
+              .output_norm = "output_layer_norm"},
+    .biases = CEI_ALL_BIASES,
 };
 
 const cei_architecture cei_distilbert = {

@@ -4,7 +4,7 @@
 #include "model/transformer.h"
 
 static const cei_transformer_form form = {
-    .prefix = "electra.", .names = CEI_BERT_NAMES, .has_types = true, .projects = true};
+    .prefix = "electra.", .names = CEI_BERT_NAMES, .biases = CEI_ALL_BIASES, .has_types = true, .projects = true};
 
 const cei_architecture cei_electra = {
     .model_type = "electra",

@@ -41,9 +41,9 @@ ce_status cei_head_add_dense(cei_head *head, cei_plan *plan, const char *weight,
 
 ce_status cei_head_add_norm(cei_head *head, cei_plan *plan, const char *gain, const char *shift, float epsilon,
                             ce_error *error) {
-    cei_head_layer layer = {.kind = CEI_HEAD_NORM, .epsilon = epsilon, .columns = head->outputs};
+    cei_head_layer layer = {.kind = CEI_HEAD_NORM, .has_bias = shift, .epsilon = epsilon, .columns = head->outputs};
     ce_status status = plan_one(plan, CEI_ROLE_VECTOR, 1, gain, layer.columns, &layer.weight, error);
-    if (status == CE_OK) status = plan_one(plan, CEI_ROLE_VECTOR, 1, shift, layer.columns, &layer.bias, error);
+    if (status == CE_OK && shift) status = plan_one(plan, CEI_ROLE_VECTOR, 1, shift, layer.columns, &layer.bias, error);
     return status == CE_OK ? add(head, layer, error) : status;
 }
 
@@ -51,19 +51,30 @@ ce_status cei_head_add_normalize(cei_head *head, ce_error *error) {
     return add(head, (cei_head_layer){.kind = CEI_HEAD_NORMALIZE, .columns = head->outputs}, error);
 }
 
-static ce_status add_named(cei_head *head, cei_plan *plan, const char *name, size_t columns, cei_function function,
-                           ce_error *error) {
+/* The two names of a layer's tensors. */
+typedef struct layer_names {
     char weight[128], bias[128];
-    snprintf(weight, sizeof weight, "%s.weight", name);
-    snprintf(bias, sizeof bias, "%s.bias", name);
-    return cei_head_add_dense(head, plan, weight, bias, columns, function, error);
+} layer_names;
+
+static layer_names names_of(const char *name) {
+    layer_names names;
+    snprintf(names.weight, sizeof names.weight, "%s.weight", name);
+    snprintf(names.bias, sizeof names.bias, "%s.bias", name);
+    return names;
 }
 
-ce_status cei_head_classify(cei_head *head, cei_plan *plan, size_t hidden, const cei_two_dense *names, size_t labels,
+ce_status cei_head_classify(cei_head *head, cei_plan *plan, const cei_classifier *classifier, size_t labels,
                             ce_error *error) {
-    *head = cei_head_pool(hidden, &(cei_pooling){CEI_POOL_FIRST}, 1);
-    ce_status status = add_named(head, plan, names->first, hidden, names->function, error);
-    return status == CE_OK ? add_named(head, plan, names->second, labels, CEI_FN_IDENTITY, error) : status;
+    const layer_names first = names_of(classifier->first), second = names_of(classifier->second);
+    ce_status status = cei_head_add_dense(head, plan, first.weight, classifier->no_bias ? NULL : first.bias,
+                                          head->outputs, classifier->function, error);
+    if (status == CE_OK && classifier->norm) {
+        const layer_names norm = names_of(classifier->norm);
+        status = cei_head_add_norm(head, plan, norm.weight, classifier->no_norm_bias ? NULL : norm.bias,
+                                   classifier->epsilon, error);
+    }
+    if (status != CE_OK) return status;
+    return cei_head_add_dense(head, plan, second.weight, second.bias, labels, CEI_FN_IDENTITY, error);
 }
 
 /* ---- asking -------------------------------------------------------------------------------------------------- */
@@ -125,10 +136,10 @@ static ce_status gather(const cei_head *head, const cei_states *states, cei_stre
 
 static ce_status run_layer(const cei_head_layer *layer, const cei_weight *weights, size_t rows, cei_stream *stream,
                            cei_slice x, cei_slice out, ce_error *error) {
-    const cei_weight *weight = &weights[layer->weight], *bias = &weights[layer->bias];
+    const cei_weight *weight = &weights[layer->weight], *bias = layer->has_bias ? &weights[layer->bias] : NULL;
     switch (layer->kind) {
     case CEI_HEAD_DENSE: {
-        const cei_linear_args args = {rows, x, weight, layer->has_bias ? bias : NULL, layer->function, out};
+        const cei_linear_args args = {rows, x, weight, bias, layer->function, out};
         return cei_linear(stream, &args, error);
     }
     case CEI_HEAD_NORM: {

@@ -18,7 +18,7 @@ typedef enum cei_head_kind {
 typedef struct cei_head_layer {
     cei_head_kind kind;
     size_t weight, bias; /* in the plan; of a norm: its gain and shift */
-    bool has_bias;       /* of a dense layer */
+    bool has_bias;
     cei_function function;
     float epsilon;
     size_t columns; /* of its result */
@@ -38,24 +38,30 @@ typedef struct cei_head {
 /* A head that pools tokens of hidden columns, and no more. */
 cei_head cei_head_pool(size_t hidden, const cei_pooling *poolings, size_t count);
 
-/* Add layers, which read what was there before. bias NULL is none. Dense layers are float32 in every precision: they
- * cost nothing on one row a sequence, and their error would not average out. Errors: MEMORY, MODEL, UNSUPPORTED (too
- * many layers). */
+/* Add layers, which read what was there before. A bias or shift of NULL is none. Dense layers are float32 in every
+ * precision: they cost nothing on one row a sequence, and their error would not average out. Errors: MEMORY, MODEL,
+ * UNSUPPORTED (too many layers). */
 ce_status cei_head_add_dense(cei_head *head, cei_plan *plan, const char *weight, const char *bias, size_t columns,
                              cei_function function, ce_error *error);
 ce_status cei_head_add_norm(cei_head *head, cei_plan *plan, const char *gain, const char *shift, float epsilon,
                             ce_error *error);
 ce_status cei_head_add_normalize(cei_head *head, ce_error *error);
 
-/* The head of most classifiers: over the first token, a dense layer with a function, and one to the labels. Names are
- * those of tensors without ".weight" and ".bias". Errors: as add. */
-typedef struct cei_two_dense {
+/* The head of a classifier: a dense layer with a function over the pooled tokens, perhaps a norm, and a dense layer to
+ * the labels. Names are those of tensors without ".weight" and ".bias". */
+typedef struct cei_classifier {
     const char *first;
     cei_function function;
     const char *second;
-} cei_two_dense;
+    cei_pooling pooling; /* CEI_POOL_FIRST if nothing is said */
+    bool no_bias;        /* of the first */
+    const char *norm;    /* NULL is none */
+    bool no_norm_bias;
+    float epsilon;
+} cei_classifier;
 
-ce_status cei_head_classify(cei_head *head, cei_plan *plan, size_t hidden, const cei_two_dense *names, size_t labels,
+/* Adds its layers to a head that pools as it wants. Errors: as add. */
+ce_status cei_head_classify(cei_head *head, cei_plan *plan, const cei_classifier *classifier, size_t labels,
                             ce_error *error);
 
 /* Does it read nothing but the state of each sequence's first token? */

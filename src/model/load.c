@@ -136,24 +136,22 @@ ce_status cei_model_open_weights(const ce_model *model, cei_checkpoint **checkpo
 static ce_status make_network(ce_model *model, const cei_checkpoint *checkpoint, ce_error *error) {
     const cei_architecture *architecture = NULL;
     cei_blueprint *blueprint = &model->blueprint;
-    cei_head head = {0};
     bool first_only = specials_of(model) > 0; /* else a text without tokens has no first one */
     ce_status status = model->bi_encoder ? cei_architecture_find_encoder(&model->config, &architecture, error)
                                          : cei_architecture_find(&model->config, &architecture, error);
-    if (status == CE_OK && model->bi_encoder) {
-        head = cei_modules_pool(&model->modules, model->config.hidden_size);
-        first_only = first_only && cei_head_reads_first(&head);
-    }
-    if (status == CE_OK)
-        status = architecture->create(architecture, &model->config, checkpoint, first_only, &blueprint->plan,
-                                      &blueprint->network, error);
+    if (status != CE_OK) return status;
+    const size_t hidden = model->config.hidden_size;
+    const cei_classifier classifier = cei_architecture_head(architecture, &model->config);
+    cei_head head =
+        model->bi_encoder ? cei_modules_pool(&model->modules, hidden) : cei_head_pool(hidden, &classifier.pooling, 1);
+    first_only = first_only && cei_head_reads_first(&head);
+    status = architecture->create(architecture, &model->config, checkpoint, first_only, &blueprint->plan,
+                                  &blueprint->network, error);
     if (status != CE_OK) return status;
     cei_network *network = blueprint->network;
-    if (!model->bi_encoder)
-        return cei_head_classify(&network->head, &blueprint->plan, network->hidden, &architecture->head,
-                                 model->config.num_labels, error);
     network->head = head;
-    return cei_modules_plan(&model->modules, &blueprint->plan, &network->head, error);
+    if (model->bi_encoder) return cei_modules_plan(&model->modules, &blueprint->plan, &network->head, error);
+    return cei_head_classify(&network->head, &blueprint->plan, &classifier, model->config.num_labels, error);
 }
 
 static ce_status describe_weights(ce_model *model, const cei_checkpoint *checkpoint, ce_error *error) {

@@ -4,8 +4,12 @@
  * BERT whose positions begin behind the padding token's id. Head: a dense layer with tanh over <s>, and another. */
 #include "model/transformer.h"
 
-static const cei_transformer_form form = {
-    .prefix = "roberta.", .names = CEI_BERT_NAMES, .has_types = true, .skips_padding = true, .padding_id = 1};
+static const cei_transformer_form form = {.prefix = "roberta.",
+                                          .names = CEI_BERT_NAMES,
+                                          .biases = CEI_ALL_BIASES,
+                                          .has_types = true,
+                                          .skips_padding = true,
+                                          .padding_id = 1};
 
 const cei_architecture cei_roberta = {
     .model_type = "roberta",

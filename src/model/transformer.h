@@ -1,34 +1,60 @@
-/* transformer.h - the encoder that BERT and its kin share: layers with the norm behind each residual (Vaswani et al.
- * 2017), absolute positions, embeddings that are summed and normed.
+/* transformer.h - the encoder that most architectures share (Vaswani et al. 2017).
  *
- * An architecture of this kind is a form: names, and the few things in which they differ. */
+ * Embeddings, normed; layers of attention and feed-forward, each added to what went in, with a norm behind the addition
+ * (BERT) or before the next step (ModernBERT). Positions are embedded, or turn queries and keys (Su et al. 2021); the
+ * feed-forward may be gated (Shazeer 2020); layers may have a window. An architecture of this kind is a form: names,
+ * and the few things in which they differ. Decoders would add a causal mask and fewer heads of keys to
+ * cei_attention_args, and another kind of norm to cei_norm_args. */
 #ifndef CEI_TRANSFORMER_H
 #define CEI_TRANSFORMER_H
 
 #include "model/architecture.h"
 
-/* Names of tensors without ".weight" and ".bias": layer is the stem of all, the rest stands behind LAYER.index. */
+/* Names of tensors without ".weight" and ".bias". */
 typedef struct cei_transformer_names {
-    const char *layer;
-    const char *query, *key, *value, *attention, *attention_norm, *up, *down, *output_norm;
+    const char *word, *embedding_norm;
+    const char *layer;               /* of all layers; the rest stands behind LAYER.index */
+    const char *query, *key, *value; /* key NULL: query names a matrix of all three, one above the other */
+    const char *attention, *attention_norm;
+    const char
+        *gate; /* of a gated unit: what the function is of; NULL: up names a matrix of both, one above the other */
+    const char *up, *down;
+    const char *output_norm; /* where norms come before: the next layer's first */
+    const char *final_norm;  /* where norms come before: behind the last layer */
 } cei_transformer_names;
+
+/* Which matrices and norms have biases. */
+typedef struct cei_transformer_biases {
+    bool query, attention, up, down, norm;
+} cei_transformer_biases;
 
 typedef struct cei_transformer_form {
     const char *prefix; /* of all names, where a head was saved with the encoder: "bert." */
     cei_transformer_names names;
+    cei_transformer_biases biases;
+    bool asks_biases;   /* the config has a say: attention_bias, mlp_bias, norm_bias */
     bool has_types;     /* token types have embeddings */
     bool projects;      /* embeddings may be narrower than the rest: embedding_size, embeddings_project */
     bool skips_padding; /* positions begin behind the padding token's id, which is its own position */
     size_t padding_id;  /* of a config that does not say */
+    bool pre_norm;      /* norms come before, and the first layer's is the embeddings' */
+    bool gated;         /* feed-forward: function(a) b */
+    bool is_local;      /* some layers have a window: cei_config_is_local */
+    double theta;       /* of rotary positions, for a config that does not say; 0: positions are embedded */
+    double local_theta; /* the same of layers with a window */
 } cei_transformer_form;
 
 /* BERT's names, which most of its kin have. */
-#define CEI_BERT_NAMES                                                                                    \
-    {                                                                                                     \
-        "encoder.layer", "attention.self.query", "attention.self.key", "attention.self.value",            \
-            "attention.output.dense", "attention.output.LayerNorm", "intermediate.dense", "output.dense", \
-            "output.LayerNorm"                                                                            \
+#define CEI_BERT_NAMES                                                                                            \
+    {                                                                                                             \
+        .word = "embeddings.word_embeddings", .embedding_norm = "embeddings.LayerNorm", .layer = "encoder.layer", \
+        .query = "attention.self.query", .key = "attention.self.key", .value = "attention.self.value",            \
+        .attention = "attention.output.dense", .attention_norm = "attention.output.LayerNorm",                    \
+        .up = "intermediate.dense", .down = "output.dense", .output_norm = "output.LayerNorm"                     \
     }
+
+#define CEI_ALL_BIASES \
+    { .query = true, .attention = true, .up = true, .down = true, .norm = true }
 
 /* As cei_architecture's functions; self->form is a cei_transformer_form. */
 ce_status cei_transformer_create(const cei_architecture *self, const cei_config *config,
@@ -37,7 +63,10 @@ ce_status cei_transformer_create(const cei_architecture *self, const cei_config 
 size_t cei_transformer_workspace(const cei_network *network, size_t tokens, size_t sequences);
 ce_status cei_transformer_encode(const cei_run *run, cei_states *states, ce_error *error);
 
-/* The operations that encode calls, for cei_architecture's ops. */
+/* The operations that encode calls, for cei_architecture's ops: of all forms, and of those with rotary positions or
+ * gates besides. */
 #define CEI_TRANSFORMER_OPS (1u << CEI_OP_EMBED | 1u << CEI_OP_NORM | 1u << CEI_OP_LINEAR | 1u << CEI_OP_ATTENTION)
+#define CEI_ROTARY_OPS (1u << CEI_OP_ANGLES | 1u << CEI_OP_ROTARY)
+#define CEI_GATED_OPS (1u << CEI_OP_GATE)
 
 #endif

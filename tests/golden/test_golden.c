@@ -272,6 +272,8 @@ int main(void) {
         MODEL("xlm-roberta-wordpiece"),
         MODEL("roberta-byte-level"),
         MODEL("xlm-roberta-unigram"),
+        MODEL("modernbert"),
+        MODEL("modernbert-mean-biases"),
         LOW("three-labels", BFLOAT16, 0.2),
         LOW("sigmoid-gelu-new", BFLOAT16, 0.2),
         LOW("relu-f16", BFLOAT16, 0.2),
@@ -304,6 +306,10 @@ int main(void) {
         LOW("xlm-roberta-wordpiece", INT8, 0.4),
         LOW("roberta-byte-level", INT8, 0.4),
         LOW("xlm-roberta-unigram", INT8, 0.4),
+        LOW("modernbert", BFLOAT16, 0.2),
+        LOW("modernbert-mean-biases", BFLOAT16, 0.2),
+        LOW("modernbert", INT8, 0.4),
+        LOW("modernbert-mean-biases", INT8, 0.4),
     };
     return cmocka_run_group_tests_name("golden", tests, NULL, NULL);
 }

@@ -15,8 +15,8 @@
 
 enum { SCENE_PAIRS = 6, SCENE_LABELS = 3, SCENE_SCORES = SCENE_PAIRS * SCENE_LABELS, SCENE_LOG_LINES = 32 };
 
-/* Operations that a cross-encoder calls: the first ones. */
-enum { SCENE_OPS = CEI_OP_GATHER + 1 };
+/* Operations that the scene's cross-encoder calls, and its bi-encoders: the first ones. */
+enum { SCENE_OPS = CEI_OP_GATHER + 1, SCENE_ENCODER_OPS = CEI_OP_NORMALIZE + 1 };
 
 /* The folder of the scene's model, as setup wrote it, and its shape: SCENE_LABELS labels. */
 extern char *scene_folder;

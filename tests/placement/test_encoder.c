@@ -254,7 +254,7 @@ static void test_a_check_finds_arithmetic_that_went_bad(void **state) {
     (void)state;
     ce_error error = {0};
     scene_any any = scene_any_loaded("sim:0");
-    for (int op = 0; op < CEI_OP_COUNT; op++) {
+    for (int op = 0; op < SCENE_ENCODER_OPS; op++) {
         if (op == CEI_OP_GATHER) continue; /* is not called */
         cei_sim_distort(0, (cei_op)op, true);
         expect_status(scene_any_check(any, NULL, &error), CE_ERR_VERIFY, &error, "sim:0");

@@ -24,7 +24,7 @@ static int setup_encoder(void **state) {
     scene_setup_encoder(state);
     scene_shape.layers = 1;
     scene_write();
-    used = ((1u << CEI_OP_COUNT) - 1) & ~(1u << CEI_OP_GATHER);
+    used = ((1u << SCENE_ENCODER_OPS) - 1) & ~(1u << CEI_OP_GATHER);
     return 0;
 }
 
@@ -34,7 +34,7 @@ static int setup_first_only(void **state) {
     scene_encoder.pooling = "\"cls\"";
     scene_encoder.poolings = 1;
     scene_write();
-    used = ((1u << CEI_OP_COUNT) - 1) & ~(1u << CEI_OP_POOL);
+    used = ((1u << SCENE_ENCODER_OPS) - 1) & ~(1u << CEI_OP_POOL);
     return 0;
 }
 
@@ -222,6 +222,28 @@ static void test_a_lacking_operation_is_found_before_a_weight_is_sent(void **sta
     for_each_way(sweep_lacking_operations);
 }
 
+/* ModernBERT calls operations that the scene's models don't. */
+static void test_the_operations_of_a_rotary_encoder(void **state) {
+    (void)state;
+    static const cei_op ops[] = {CEI_OP_EMBED,  CEI_OP_NORM,   CEI_OP_LINEAR, CEI_OP_ATTENTION,
+                                 CEI_OP_GATHER, CEI_OP_ANGLES, CEI_OP_ROTARY, CEI_OP_GATE};
+    const ce_load_options options = scene_options("sim:0");
+    for (size_t i = 0; i < sizeof ops / sizeof *ops; i++) {
+        ce_model *model = NULL;
+        ce_error error;
+        cei_sim_distort(0, ops[i], true);
+        expect_status(ce_model_load(test_data("golden/models/modernbert"), &options, &model, &error), CE_ERR_VERIFY,
+                      &error, "self-test");
+        cei_sim_distort(0, ops[i], false);
+        cei_sim_lack_op(0, ops[i], true);
+        expect_status(ce_model_load(test_data("golden/models/modernbert"), &options, &model, &error),
+                      CE_ERR_UNSUPPORTED, &error, cei_op_name(ops[i]));
+        cei_sim_lack_op(0, ops[i], false);
+        assert_null(model);
+        scene_expect_idle(0);
+    }
+}
+
 static void sweep_lacking_precision(trial *t) {
     cei_sim_lack_precision(0, CE_PRECISION_FLOAT32, true);
     expect_fault(t, CE_ERR_UNSUPPORTED, "float32");
@@ -336,6 +358,7 @@ int main(void) {
         fault_test(test_a_lacking_operation_is_found_before_a_weight_is_sent),
         fault_test_encoder(test_a_lacking_operation_is_found_before_a_weight_is_sent),
         fault_test_first_only(test_a_lacking_operation_is_found_before_a_weight_is_sent),
+        fault_test(test_the_operations_of_a_rotary_encoder),
         fault_test(test_a_lacking_precision),
         fault_test(test_too_little_memory_says_needed_free_and_total),
         fault_test_encoder(test_too_little_memory_says_needed_free_and_total),

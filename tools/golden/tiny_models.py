@@ -1,4 +1,4 @@
-"""Small random folders of BERT and its kin that cover what trained models do not.
+"""Small random folders of all architectures that cover what trained models do not.
 
 Each is a whole Hugging Face folder of some tens of kilobytes. Weights come from numpy's PCG64 with a seed a model, wide
 enough that logits differ by several units between texts and that a wrong operation shows.
@@ -72,9 +72,12 @@ SIGMOID = "torch.nn.modules.activation.Sigmoid"
 DISTILBERT = {"hidden_size": "dim", "num_hidden_layers": "n_layers", "num_attention_heads": "n_heads",
               "intermediate_size": "hidden_dim", "hidden_act": "activation"}  # fmt: skip
 
-# name -> what differs. kind: model_type and class of another architecture than BERT; keys: other names of config fields. labels: id2label is written for them; extra: other fields of config.json; store: dtype of the
+MODERNBERT = {"hidden_act": "hidden_activation", "layer_norm_eps": "norm_eps"}
+
+# name -> what differs. kind: model_type and class of another architecture than BERT; keys: other names of config fields;
+# labels: id2label is written for them; extra: other fields of config.json; store: dtype of the
 # weights; tokenizer: the files; limit: model_max_length; embedding: spread of the embeddings, small where the first
-# norm's epsilon is to matter.
+# norm's epsilon is to matter; gain: of matrices, smaller where layers add up to more than norms take away.
 MODELS = {
     "three-labels": {
         "config": {"num_hidden_layers": 1},
@@ -167,11 +170,35 @@ MODELS = {
         "extra": {"sentence_transformers": {"activation_fn": IDENTITY}},
         "labels": ["LABEL_0"], "tokenizer": "unigram", "limit": 64,
     },
+    # As ModernBERT is published: the older names of transformers 4, no bias but the classifier's, [CLS].
+    "modernbert": {
+        "kind": ("modernbert", "ModernBertForSequenceClassification"), "keys": MODERNBERT,
+        "config": {"hidden_size": 30, "num_attention_heads": 3, "intermediate_size": 37, "num_hidden_layers": 5,
+                   "max_position_embeddings": 160, "layer_norm_eps": 1e-5},
+        "extra": {"global_rope_theta": 160000.0, "local_rope_theta": 500.0, "local_attention": 16,
+                  "global_attn_every_n_layers": 3, "attention_bias": False, "mlp_bias": False, "norm_bias": False,
+                  "classifier_bias": False, "classifier_pooling": "cls", "classifier_activation": "gelu",
+                  "position_embedding_type": "absolute", "sentence_transformers": {"activation_fn": IDENTITY}},
+        "labels": ["LABEL_0"], "store": "BF16", "tokenizer": "json", "limit": 150, "no_types": True, "gain": 0.6,
+    },
+    # The names of transformers 5, and every switch the other way; its last layer has a window.
+    "modernbert-mean-biases": {
+        "kind": ("modernbert", "ModernBertForSequenceClassification"), "keys": MODERNBERT,
+        "config": {"hidden_size": 28, "num_attention_heads": 2, "intermediate_size": 50, "num_hidden_layers": 3,
+                   "max_position_embeddings": 128, "hidden_act": "silu", "layer_norm_eps": 1e-3},
+        "extra": {"layer_types": ["sliding_attention", "full_attention", "sliding_attention"], "local_attention": 7,
+                  "rope_parameters": {"full_attention": {"rope_type": "default", "rope_theta": 2000.0},
+                                      "sliding_attention": {"rope_type": "default", "rope_theta": 50.0}},
+                  "attention_bias": True, "mlp_bias": True, "norm_bias": True, "classifier_bias": True,
+                  "classifier_pooling": "mean", "classifier_activation": "relu"},
+        "labels": ["no", "yes", "perhaps"], "store": "F16", "tokenizer": "json", "limit": 128, "no_types": True, "cased": True,
+        "gain": 0.6,
+    },
 }  # fmt: skip
 
 
-def random_weight(name, shape, embedding, rng):
-    if name.endswith(("LayerNorm.weight", "layer_norm.weight")):
+def random_weight(name, shape, embedding, gain, rng):
+    if name.endswith(("LayerNorm.weight", "layer_norm.weight", "norm.weight")):
         return rng.normal(1.0, 0.3, shape)
     if name == "bert.pooler.dense.bias":
         return rng.normal(0.0, 1.0, shape)
@@ -181,16 +208,16 @@ def random_weight(name, shape, embedding, rng):
         return rng.normal(0.0, embedding, shape)
     if name in ("classifier.weight", "classifier.out_proj.weight"):
         return rng.normal(0.0, 3.0, shape)
-    return rng.normal(0.0, 1.6 / np.sqrt(shape[-1]), shape)
+    return rng.normal(0.0, gain / np.sqrt(shape[-1]), shape)
 
 
-def weights(config, embedding, seed):
+def weights(config, embedding, gain, seed):
     rng = np.random.Generator(np.random.PCG64(seed))
     settings = AutoConfig.for_model(**{"model_type": "bert", **config})
     with torch.device("meta"):
         model = AutoModelForSequenceClassification.from_config(settings)
     shapes = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
-    return {name: random_weight(name, shapes[name], embedding, rng).astype(np.float32) for name in sorted(shapes)}
+    return {name: random_weight(name, shapes[name], embedding, gain, rng).astype(np.float32) for name in sorted(shapes)}
 
 
 def old_names(name):
@@ -284,6 +311,8 @@ def make(folder, name, seed):
     count = len(labels) if labels else 2  # without id2label the reference has two labels
     model_type, name = spec.get("kind", ("bert", "BertForSequenceClassification"))
     config = {spec.get("keys", {}).get(key, key): value for key, value in config.items()}
+    if model_type == "modernbert":
+        config.pop("type_vocab_size")
     if model_type == "distilbert":  # which has neither
         config = {key: value for key, value in config.items() if key not in ("type_vocab_size", "layer_norm_eps")}
     written = {"architectures": [name], "model_type": model_type, **config}
@@ -292,6 +321,6 @@ def make(folder, name, seed):
         written["id2label"] = {str(i): label for i, label in enumerate(labels)}
         written["label2id"] = {label: i for i, label in enumerate(labels)}
     (folder / "config.json").write_text(json.dumps(written, indent=2) + "\n")
-    arrays = weights({**written, "num_labels": count}, spec.get("embedding", 1.0), seed)
+    arrays = weights({**written, "num_labels": count}, spec.get("embedding", 1.0), spec.get("gain", 1.6), seed)
     store(folder, arrays, spec.get("store", "F32"))
     write_tokenizer(folder, spec, vocabulary)
