@@ -378,6 +378,97 @@ static void no_memory_at_any_allocation(void **state) {
     test_remove_folder(folder);
 }
 
+/* Texts with single quotes, which are easier to read here. */
+static const char *quoted(const char *text) {
+    static char json[1024];
+    size_t i = 0;
+    for (; text[i]; i++) json[i] = text[i] == '\'' ? '"' : text[i];
+    json[i] = '\0';
+    return json;
+}
+
+static ce_status parse_quoted(const char *text, cei_config *config, ce_error *error) {
+    return parse_with(quoted(text), config, error);
+}
+
+static void expect_refusal_of(const char *text, ce_status want, const char *part) {
+    expect_refusal(quoted(text), want, part);
+}
+
+/* The newer names beside the older ones, which they hide; and what is absent or null. */
+static void rotary_positions_in_all_spellings(void **state) {
+    (void)state;
+    static const struct {
+        const char *text;
+        double theta, local;
+        const char *layers; /* of six: L has a window */
+    } cases[] = {
+        {"", 0, 0, "-LL-LL"},
+        {"'rope_theta': 7", 7, 0, "-LL-LL"},
+        {"'global_rope_theta': 160, 'local_rope_theta': 10, 'global_attn_every_n_layers': 2", 160, 10, "-L-L-L"},
+        {"'global_rope_theta': 160, 'local_rope_theta': null, 'global_attn_every_n_layers': 1", 160, 160, "------"},
+        {"'rope_scaling': null, 'rope_parameters': {'rope_type': 'default', 'rope_theta': 20}", 20, 0, "-LL-LL"},
+        {"'global_rope_theta': 1, 'rope_parameters': {'full_attention': {'rope_theta': 30, 'rope_type': 'default'},"
+         "'sliding_attention': {'rope_theta': 40}}, 'layer_types': ['sliding_attention', 'full_attention',"
+         "'full_attention', 'full_attention', 'sliding_attention', 'sliding_attention']",
+         30, 40, "L---LL"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char text[512];
+        ce_error error = {0};
+        cei_config config;
+        snprintf(text, sizeof text, "'num_hidden_layers': 6%s%s", *cases[i].text ? ", " : "", cases[i].text);
+        expect_ok(parse_quoted(text, &config, &error), &error);
+        assert_true(config.rope_theta == cases[i].theta && config.local_rope_theta == cases[i].local);
+        for (size_t layer = 0; layer < 6; layer++)
+            assert_int_equal(cei_config_is_local(&config, layer), cases[i].layers[layer] == 'L');
+        cei_config_free(&config);
+    }
+}
+
+static void rotary_positions_that_are_refused(void **state) {
+    (void)state;
+    expect_refusal_of("'rope_scaling': {'type': 'ntk', 'factor': 2}", CE_ERR_UNSUPPORTED, "\"ntk\"");
+    expect_refusal_of("'rope_parameters': {'rope_type': 'yarn'}", CE_ERR_UNSUPPORTED, "\"yarn\"");
+    expect_refusal_of("'rope_parameters': {'sliding_attention': {'rope_type': 'linear'}}", CE_ERR_UNSUPPORTED,
+                      "linear");
+    expect_refusal_of("'rope_parameters': []", CE_ERR_FORMAT, "an array");
+    expect_refusal_of("'rope_theta': 0.5", CE_ERR_FORMAT, "rope_theta");
+    expect_refusal_of("'local_rope_theta': -1", CE_ERR_FORMAT, "local_rope_theta");
+    expect_refusal_of("'local_attention': 1", CE_ERR_FORMAT, "local_attention");
+    expect_refusal_of("'global_attn_every_n_layers': 0", CE_ERR_FORMAT, "global_attn_every_n_layers");
+    expect_refusal_of("'num_hidden_layers': 2, 'layer_types': ['full_attention']", CE_ERR_FORMAT, "array of 2");
+    expect_refusal_of("'num_hidden_layers': 1, 'layer_types': 'full_attention'", CE_ERR_FORMAT, "a string");
+    expect_refusal_of("'num_hidden_layers': 1, 'layer_types': ['linear_attention']", CE_ERR_UNSUPPORTED, "linear");
+    expect_refusal_of("'num_hidden_layers': 1, 'layer_types': [3]", CE_ERR_UNSUPPORTED, "no string");
+}
+
+static void what_modernbert_says(void **state) {
+    (void)state;
+    ce_error error = {0};
+    cei_config config;
+    expect_ok(
+        parse_quoted("'model_type': 'modernbert', 'hidden_activation': 'silu', 'norm_eps': 0.5, 'layer_norm_eps': 1,"
+                     "'mlp_bias': true, 'classifier_bias': true, 'classifier_pooling': 'mean', "
+                     "'classifier_activation': 'relu', 'local_attention': 64",
+                     &config, &error),
+        &error);
+    assert_true(config.layer_norm_eps == 0.5 && config.hidden_act == CEI_FN_SILU);
+    assert_true(config.mlp_bias && config.classifier_bias && !config.attention_bias && !config.norm_bias);
+    assert_int_equal(config.classifier_pooling, CEI_POOL_MEAN);
+    assert_int_equal(config.classifier_activation, CEI_FN_RELU);
+    assert_int_equal(config.local_attention, 64);
+    cei_config_free(&config);
+    expect_ok(parse_quoted("'model_type': 'modernbert'", &config, &error), &error);
+    assert_true(config.layer_norm_eps == 1e-5 && config.hidden_act == CEI_FN_GELU && config.local_attention == 128);
+    assert_int_equal(config.classifier_pooling, CEI_POOL_FIRST);
+    cei_config_free(&config);
+    expect_refusal_of("'model_type': 'modernbert', 'classifier_pooling': 'max'", CE_ERR_UNSUPPORTED, "cls, mean");
+    expect_refusal_of("'model_type': 'modernbert', 'classifier_activation': 'x'", CE_ERR_UNSUPPORTED,
+                      "classifier_activation");
+    expect_refusal_of("'model_type': 'modernbert', 'norm_eps': 2", CE_ERR_FORMAT, "norm_eps");
+}
+
 static void real_models(void **state) {
     (void)state;
     ce_error error = {0};
@@ -405,6 +496,9 @@ int main(void) {
         cmocka_unit_test(another_number_of_labels),
         cmocka_unit_test(broken_files_are_named),
         cmocka_unit_test(no_memory_at_any_allocation),
+        cmocka_unit_test(rotary_positions_in_all_spellings),
+        cmocka_unit_test(rotary_positions_that_are_refused),
+        cmocka_unit_test(what_modernbert_says),
         cmocka_unit_test(real_models),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
