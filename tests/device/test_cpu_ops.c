@@ -396,6 +396,12 @@ static void test_embed_and_gather(void **state) {
         }
     for (size_t i = 0; i < 3; i++)
         expect_same_bits(picked + i * COLUMNS, found + (size_t)chosen[i] * COLUMNS, COLUMNS, "gather");
+    cei_embed_args words = args;
+    words.position = words.type = NULL;
+    expect_ok(cei_embed(b.stream, &words, &b.error), &b.error);
+    get_result(&b, out, found, TOKENS * COLUMNS);
+    for (size_t t = 0; t < TOKENS; t++)
+        expect_same_bits(found + t * COLUMNS, tables[0] + (size_t)ids[t] * COLUMNS, COLUMNS, "embed without positions");
     bench_close(&b);
     for (size_t i = 0; i < 3; i++) free(tables[i]);
     free(found);

@@ -103,6 +103,12 @@ static void test_embed(void **state) {
             wanted[i * HIDDEN + c] =
                 (double)word[ids[i] * HIDDEN + c] + type[types[i] * HIDDEN + c] + position[positions[i] * HIDDEN + c];
     expect_near(out, wanted, TOKENS * HIDDEN);
+    cei_embed_args words = args;
+    words.position = words.type = NULL;
+    expect_ok(cei_embed(stream, &words, &error), &error);
+    receive(args.out, out, TOKENS * HIDDEN);
+    for (size_t i = 0; i < TOKENS; i++)
+        assert_memory_equal(out + i * HIDDEN, word + ids[i] * HIDDEN, HIDDEN * sizeof *word);
     /* An index outside its table is a fault, never a read. */
     int32_t outside[TOKENS] = {0, 0, 6, 0, 0};
     args.ids = send(outside, sizeof outside);
