@@ -78,8 +78,9 @@ ce_status cei_device_measure(cei_device *device, ce_precision precision, bool wi
 }
 
 const char *cei_op_name(cei_op op) {
-    static const char *const names[CEI_OP_COUNT] = {"embed", "norm",      "linear", "attention", "gather",
-                                                    "pool",  "normalize", "angles", "rotary",    "gate"};
+    static const char *const names[CEI_OP_COUNT] = {"embed",  "norm", "linear",    "attention", "relative attention",
+                                                    "gather", "pool", "normalize", "angles",    "rotary",
+                                                    "gate"};
     return (unsigned)op < CEI_OP_COUNT ? names[op] : "unknown";
 }
 
@@ -193,7 +194,7 @@ ce_status cei_linear(cei_stream *stream, const cei_linear_args *args, ce_error *
     return stream->device->table->linear(stream, args, error);
 }
 
-ce_status cei_attention(cei_stream *stream, const cei_attention_args *args, ce_error *error) {
+static ce_status check_attention(const cei_stream *stream, const cei_attention_args *args, ce_error *error) {
     size_t hidden;
     if (!cei_mul_size(args->heads, args->head_size, &hidden)) return bad(error, "attention: too many heads");
     if (args->tokens > stream->limits.tokens || args->longest > stream->limits.sequence ||
@@ -204,7 +205,37 @@ ce_status cei_attention(cei_stream *stream, const cei_attention_args *args, ce_e
         !holds_strided(stream, args->k, args->tokens, hidden) ||
         !holds_strided(stream, args->v, args->tokens, hidden) || !holds(stream, args->out, queries, hidden))
         return bad(error, "attention: a matrix outside its buffer");
-    return stream->device->table->attention(stream, args, error);
+    return CE_OK;
+}
+
+ce_status cei_attention(cei_stream *stream, const cei_attention_args *args, ce_error *error) {
+    const ce_status status = check_attention(stream, args, error);
+    return status == CE_OK ? stream->device->table->attention(stream, args, error) : status;
+}
+
+static ce_status check_distances(const cei_stream *stream, const cei_attention_args *args,
+                                 const cei_distances *distances, cei_role role, size_t columns, ce_error *error) {
+    const cei_weight *weight = distances->weight;
+    size_t rows;
+    if (!weight) return CE_OK;
+    if (distances->rows_per_head % CEI_PANEL_ROWS != 0 || !cei_mul_size(args->heads, distances->rows_per_head, &rows) ||
+        weight->role != role || weight->format != CEI_FORMAT_FLOAT32 || weight->rows != rows ||
+        weight->columns != columns || !weight->at.buffer || !lies_on(stream->device, weight))
+        return bad(error, "relative attention: a weight of another kind or size");
+    if (args->longest && !holds(stream, distances->places, 2 * args->longest - 1, 1))
+        return bad(error, "relative attention: places outside their buffer");
+    return CE_OK;
+}
+
+ce_status cei_attention_relative(cei_stream *stream, const cei_attention_relative_args *args, ce_error *error) {
+    const cei_attention_args *attention = &args->attention;
+    const size_t size = attention->head_size;
+    if (attention->window) return bad(error, "relative attention: it has no windows");
+    ce_status status = check_attention(stream, attention, error);
+    if (status == CE_OK) status = check_distances(stream, attention, &args->keys, CEI_ROLE_MATRIX, size, error);
+    if (status == CE_OK) status = check_distances(stream, attention, &args->queries, CEI_ROLE_MATRIX, size, error);
+    if (status == CE_OK) status = check_distances(stream, attention, &args->bias, CEI_ROLE_TABLE, 1, error);
+    return status == CE_OK ? stream->device->table->attention_relative(stream, args, error) : status;
 }
 
 ce_status cei_gather(cei_stream *stream, const cei_gather_args *args, ce_error *error) {

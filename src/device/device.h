@@ -138,6 +138,7 @@ typedef enum cei_op {
     CEI_OP_NORM,
     CEI_OP_LINEAR,
     CEI_OP_ATTENTION,
+    CEI_OP_ATTENTION_RELATIVE,
     CEI_OP_GATHER,
     CEI_OP_POOL,
     CEI_OP_NORMALIZE,
@@ -275,6 +276,31 @@ typedef struct cei_gate_args {
     cei_slice out;
 } cei_gate_args;
 ce_status cei_gate(cei_stream *stream, const cei_gate_args *args, ce_error *error);
+
+/* What a distance between two tokens of a sequence stands for in relative attention: one of the first rows of each head
+ * in a weight of heads * rows_per_head rows, head by head. places is int32 [2 longest - 1]: entry longest - 1 + d is
+ * the row of the distance d. An entry is that before it or one more, and all are below rows_per_head, which is a
+ * multiple of CEI_PANEL_ROWS, so that each head begins a panel in whatever layout a device has. */
+typedef struct cei_distances {
+    const cei_weight *weight; /* FLOAT32; NULL is none, and places is not read */
+    cei_slice places;
+    size_t rows_per_head;
+} cei_distances;
+
+enum { CEI_PANEL_ROWS = 32 };
+
+/* Attention in which distances count (He et al. 2021, Raffel et al. 2020): query i and key j of a head, d = j - i, have
+ * the score
+ *
+ *     scale * (q_i k_j + q_i keys[d] + k_j queries[-d] + bias[d])
+ *
+ * keys and queries are MATRIX [heads * rows_per_head, head_size], bias is a TABLE [heads * rows_per_head, 1]. There is
+ * no window; all else is as cei_attention does it. */
+typedef struct cei_attention_relative_args {
+    cei_attention_args attention;
+    cei_distances keys, queries, bias;
+} cei_attention_relative_args;
+ce_status cei_attention_relative(cei_stream *stream, const cei_attention_relative_args *args, ce_error *error);
 
 /* out[i] = x[rows[i]], [count, columns]. */
 typedef struct cei_gather_args {

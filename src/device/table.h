@@ -54,6 +54,7 @@ typedef struct cei_device_table {
     ce_status (*norm)(cei_stream *stream, const cei_norm_args *args, ce_error *error);
     ce_status (*linear)(cei_stream *stream, const cei_linear_args *args, ce_error *error);
     ce_status (*attention)(cei_stream *stream, const cei_attention_args *args, ce_error *error);
+    ce_status (*attention_relative)(cei_stream *stream, const cei_attention_relative_args *args, ce_error *error);
     ce_status (*gather)(cei_stream *stream, const cei_gather_args *args, ce_error *error);
     ce_status (*pool)(cei_stream *stream, const cei_pool_args *args, ce_error *error);
     ce_status (*normalize)(cei_stream *stream, const cei_normalize_args *args, ce_error *error);

@@ -347,6 +347,55 @@ static void check_all_norm(const cei_cpu_kernels *k) {
     check_norm(k, 2, 1024, 3, GUARD_BEHIND);
 }
 
+/* Places that rise by 0 or 1, so that some registers are whole rows of values and some the same value all over. */
+static void make_places(int32_t *places, size_t columns, uint32_t one_in) {
+    int32_t at = (int32_t)random_size(0, 1000);
+    for (size_t i = 0; i < columns; i++) {
+        places[i] = at;
+        at += random_bits() % one_in == 0;
+    }
+}
+
+static void check_all_spread(const cei_cpu_kernels *k) {
+    for (size_t columns = 1; columns < 100; columns++) {
+        const guard_side side = columns % 2 ? GUARD_BEHIND : GUARD_BEFORE;
+        int32_t *places = guarded(columns * sizeof *places, side);
+        make_places(places, columns, columns % 3 == 0 ? 1 : columns % 3 == 1 ? 3 : 50);
+        const float *values = guarded_floats((size_t)(places[columns - 1] - places[0]) + 1, side);
+        float *before = guarded_floats(columns, side), *out = guarded_floats(columns, side);
+        k->spread(values, places, columns, NULL, out);
+        for (size_t i = 0; i < columns; i++) expect_same_bits(&out[i], &values[places[i] - places[0]], 1, "spread");
+        k->spread(values, places, columns, before, out);
+        k->spread(values, places, columns, before, before);
+        expect_same_bits(before, out, columns, "spread in place");
+        k->spread(values, places, columns, NULL, before);
+        guards_free();
+    }
+    int32_t places[3] = {7, 7, 8};
+    float values[2] = {0.5f, -2}, sums[3] = {1, 2, 3};
+    k->spread(values, places, 3, sums, sums);
+    assert_true(sums[0] == 1.5f && sums[1] == 2.5f && sums[2] == 1);
+}
+
+static void check_all_add_transposed(const cei_cpu_kernels *k) {
+    for (size_t i = 0; i < 60; i++) {
+        const guard_side side = i % 2 ? GUARD_BEHIND : GUARD_BEFORE;
+        const size_t rows = random_size(0, 40), columns = random_size(0, 40), gap = random_size(0, 3);
+        const size_t from_stride = columns + gap, to_stride = rows + gap;
+        float *from = guarded_floats(rows ? (rows - 1) * from_stride + columns : 0, side);
+        float *to = guarded_floats(columns ? (columns - 1) * to_stride + rows : 0, side);
+        fill_canaries(to, columns ? (columns - 1) * to_stride + rows : 0);
+        k->add_transposed(from, from_stride, rows, columns, to, to_stride);
+        expect_canaries(to, columns, rows, to_stride, "add_transposed");
+        for (size_t c = 0; c < columns; c++)
+            for (size_t r = 0; r < rows; r++) {
+                const float wanted = canary + from[r * from_stride + c];
+                expect_same_bits(&to[c * to_stride + r], &wanted, 1, "add_transposed");
+            }
+        guards_free();
+    }
+}
+
 static void check_all_embed(const cei_cpu_kernels *k) {
     for (size_t columns = 0; columns < 70; columns++) {
         const guard_side side = columns % 2 ? GUARD_BEHIND : GUARD_BEFORE;
@@ -404,6 +453,8 @@ static void check_all_table_is_full(const cei_cpu_kernels *k) {
     assert_non_null(k->copy);
     assert_non_null(k->checksum);
     assert_non_null(k->softmax);
+    assert_non_null(k->spread);
+    assert_non_null(k->add_transposed);
     assert_non_null(k->norm);
     assert_non_null(k->embed);
     assert_non_null(k->times);
@@ -421,6 +472,8 @@ const float_check float_checks[FLOAT_CHECKS] = {
     {"checksum", check_all_checksum},
     {"functions", check_all_functions},
     {"softmax", check_all_softmax},
+    {"spread", check_all_spread},
+    {"add transposed", check_all_add_transposed},
     {"norm", check_all_norm},
     {"embed", check_all_embed},
     {"times", check_all_times},

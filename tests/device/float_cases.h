@@ -10,7 +10,7 @@ typedef struct float_check {
     void (*check)(const cei_cpu_kernels *kernels);
 } float_check;
 
-enum { FLOAT_CHECKS = 12 };
+enum { FLOAT_CHECKS = 14 };
 extern const float_check float_checks[FLOAT_CHECKS];
 
 #endif

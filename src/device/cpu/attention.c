@@ -44,15 +44,18 @@ typedef struct attention_job {
     size_t groups; /* of heads */
     size_t parts;  /* of a head's queries; more than one only where each head is a group */
     float scale;
+    const cei_attention_relative_args *relative; /* NULL: distances don't count */
 } attention_job;
 
 /* One head of one sequence, and the worker's memory for it. */
 typedef struct head {
     const float *q, *k, *v; /* of its first token */
     float *out;
+    size_t index;
     size_t length, asked, out_stride; /* asked: queries */
     size_t window;                    /* 0 where it is wider than the sequence */
     bool has_next;                    /* the task goes on with the head behind this one */
+    float *scratch;                   /* of the worker; the others are parts of it */
     float *keys, *values, *queries, *scores, *factors, *partial;
 } head;
 
@@ -67,10 +70,12 @@ static head find_head(const attention_job *job, size_t sequence, size_t index, s
         .k = job->k + first * job->k_stride + column,
         .v = job->v + first * job->v_stride + column,
         .out = job->out + row * hidden + column,
+        .index = index,
         .length = length,
         .asked = job->first_only && length ? 1 : length,
         .out_stride = hidden,
         .window = job->window + 1 < length ? job->window : 0,
+        .scratch = scratch,
         .keys = scratch + plan->keys,
         .values = scratch + plan->values,
         .queries = scratch + plan->queries,
@@ -174,8 +179,24 @@ static void mix_block(const attention_job *job, const head *h, const query_block
     }
 }
 
+/* What distances contribute to the scores of a block; its queries lie where score_block has copied them. */
+static void add_distances(const attention_job *job, const head *h, const query_block *b) {
+    const cei_cpu_scores block = {.head = h->index,
+                                  .length = h->length,
+                                  .first = b->first,
+                                  .rows = b->rows,
+                                  .q = h->queries,
+                                  .q_stride = cei_cpu_padded(job->head_size),
+                                  .k = h->k,
+                                  .k_stride = job->k_stride,
+                                  .scores = h->scores,
+                                  .scratch = h->scratch};
+    cei_cpu_add_distances(job->device, &job->stream->plan, job->relative, &block);
+}
+
 static void run_block(const attention_job *job, const head *h, const query_block *b) {
     score_block(job, h, b);
+    if (job->relative) add_distances(job, h, b);
     weigh_block(job, h, b);
     mix_block(job, h, b);
 }
@@ -240,8 +261,7 @@ static void split_heads(attention_job *job, const cei_attention_args *args) {
     while (tasks * job->parts < wanted && job->parts < most) job->parts++;
 }
 
-ce_status cei_cpu_attention(cei_stream *stream, const cei_attention_args *args, ce_error *error) {
-    (void)error;
+static void attend(cei_stream *stream, const cei_attention_args *args, const cei_attention_relative_args *relative) {
     const cei_cpu_device *device = cei_cpu_of(stream->device);
     attention_job job = {
         .device = device,
@@ -259,13 +279,25 @@ ce_status cei_cpu_attention(cei_stream *stream, const cei_attention_args *args, 
         .head_size = args->head_size,
         .window = args->window && args->window < args->longest ? args->window : 0,
         .scale = args->scale,
+        .relative = relative,
     };
-    if (args->sequences * args->heads == 0 || args->head_size == 0) return CE_OK;
+    if (args->sequences * args->heads == 0 || args->head_size == 0) return;
     split_heads(&job, args);
     /* A key costs a query two products of head_size, and a few times as much again to be packed. */
     const double seen = (double)(job.window ? cei_min_size(2 * job.window, args->longest) : args->longest);
     const double queries = args->first_only ? 4 : seen;
     const double work = 4.0 * (double)args->tokens * queries * (double)(args->heads * args->head_size);
     cei_cpu_run(device, args->sequences * job.groups * job.parts, work, run_heads, &job);
+}
+
+ce_status cei_cpu_attention(cei_stream *stream, const cei_attention_args *args, ce_error *error) {
+    (void)error;
+    attend(stream, args, NULL);
+    return CE_OK;
+}
+
+ce_status cei_cpu_attention_relative(cei_stream *stream, const cei_attention_relative_args *args, ce_error *error) {
+    (void)error;
+    attend(stream, &args->attention, args);
     return CE_OK;
 }

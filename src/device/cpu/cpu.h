@@ -197,5 +197,25 @@ cei_cpu_linear_block cei_cpu_find_block(const cei_cpu_linear_job *job, size_t ta
 /* A task of a layer whose weight is BFLOAT16 or INT8; the argument is the cei_cpu_linear_job. */
 void cei_cpu_run_low_block(void *argument, size_t task, size_t worker);
 ce_status cei_cpu_attention(cei_stream *stream, const cei_attention_args *args, ce_error *error);
+ce_status cei_cpu_attention_relative(cei_stream *stream, const cei_attention_relative_args *args, ce_error *error);
+
+/* ---- attention_relative.c ----------------------------------------------------------------------------------- */
+
+/* Scores of some queries of one head with all keys of their sequence. */
+typedef struct cei_cpu_scores {
+    size_t head, length;       /* length: of the sequence */
+    size_t first, rows;        /* the queries, by their places in the sequence */
+    const float *q, *k;        /* [rows, head_size], [length, head_size] */
+    size_t q_stride, k_stride; /* floats */
+    float *scores;             /* [rows, length], rows cei_cpu_padded(length) floats apart */
+    float *scratch;            /* of the worker */
+} cei_cpu_scores;
+
+/* Floats of scratch memory, of the part for rows, that cei_cpu_add_distances takes. */
+enum { CEI_CPU_DISTANCE_FLOATS = 36 * 1024 };
+
+/* Adds what the distances contribute to scores, before they are scaled. */
+void cei_cpu_add_distances(const cei_cpu_device *device, const cei_cpu_scratch_plan *plan,
+                           const cei_attention_relative_args *args, const cei_cpu_scores *block);
 
 #endif

@@ -75,6 +75,7 @@ static const cei_device_table table = {
     .norm = cei_cpu_norm_rows,
     .linear = cei_cpu_linear,
     .attention = cei_cpu_attention,
+    .attention_relative = cei_cpu_attention_relative,
     .gather = cei_cpu_gather,
     .pool = cei_cpu_pool,
     .normalize = cei_cpu_normalize,

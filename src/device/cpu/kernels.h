@@ -133,6 +133,14 @@ typedef struct cei_cpu_kernels {
      * factors[row] 1 / (sum of e). columns >= 1. Values below 2^-126 come out as 0. */
     void (*softmax)(float *scores, size_t rows, size_t columns, size_t stride, float scale, float *factors);
 
+    /* out[c] = (add[c] +) values[places[c] - places[0]], [columns] each. Of places each is that before it or one more,
+     * so that a register's values lie together. add may be NULL or out. */
+    void (*spread)(const float *values, const int32_t *places, size_t columns, const float *add, float *out);
+
+    /* to[c][r] += from[r][c], for r < rows, c < columns; rows from_stride and to_stride floats apart. */
+    void (*add_transposed)(const float *from, size_t from_stride, size_t rows, size_t columns, float *to,
+                           size_t to_stride);
+
     void (*norm)(const cei_cpu_norm *norm);
 
     /* out = (word + type) + position, [columns] each. */

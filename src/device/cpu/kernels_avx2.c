@@ -96,6 +96,11 @@ INLINE void transpose(__m256 v[LANES]) {
     for (int i = 0; i < LANES; i++) v[i] = w[i];
 }
 
+INLINE vec pick(vec v, const int32_t *places) {
+    const __m256i from = _mm256_loadu_si256((const __m256i *)(const void *)places);
+    return _mm256_permutevar8x32_ps(v, _mm256_sub_epi32(from, _mm256_set1_epi32(places[0])));
+}
+
 /* ---- checksums ---------------------------------------------------------------------------------------------- */
 
 /* The weighted sum without products: with running sums S(i), sum of (i + 1) b(i) = (count + 1) S - sum of S(i). */

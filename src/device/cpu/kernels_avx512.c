@@ -90,6 +90,11 @@ INLINE void transpose(__m512 v[LANES]) {
     for (int i = 0; i < LANES; i++) v[i] = w[i];
 }
 
+INLINE vec pick(vec v, const int32_t *places) {
+    const __m512i from = _mm512_loadu_si512(places);
+    return _mm512_permutexvar_ps(_mm512_sub_epi32(from, _mm512_set1_epi32(places[0])), v);
+}
+
 /* ---- checksums ---------------------------------------------------------------------------------------------- */
 
 /* The weighted sum without products: with running sums S(i), sum of (i + 1) b(i) = (count + 1) S - sum of S(i). */

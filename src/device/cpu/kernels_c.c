@@ -241,6 +241,19 @@ static void softmax(float *scores, size_t rows, size_t columns, size_t stride, f
     for (size_t r = 0; r < rows; r++) softmax_row(scores + r * stride, columns, scale, factors + r);
 }
 
+static void spread(const float *values, const int32_t *places, size_t columns, const float *add, float *out) {
+    for (size_t i = 0; i < columns; i++) {
+        const float value = values[places[i] - places[0]];
+        out[i] = add ? add[i] + value : value;
+    }
+}
+
+static void add_transposed(const float *from, size_t from_stride, size_t rows, size_t columns, float *to,
+                           size_t to_stride) {
+    for (size_t c = 0; c < columns; c++)
+        for (size_t r = 0; r < rows; r++) to[c * to_stride + r] += from[r * from_stride + c];
+}
+
 static float row_variance(const float *row, size_t columns, float mean) {
     float lanes[LANES] = {0};
     size_t i = 0;
@@ -368,6 +381,8 @@ void cei_cpu_fill_c(cei_cpu_kernels *kernels) {
                   [CEI_FN_TANH] = apply_tanh,
                   [CEI_FN_SIGMOID] = apply_sigmoid},
         .softmax = softmax,
+        .spread = spread,
+        .add_transposed = add_transposed,
         .norm = norm,
         .embed = embed,
         .times = times,

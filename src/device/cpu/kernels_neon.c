@@ -54,6 +54,16 @@ INLINE void transpose(vec v[LANES]) {
     v[3] = of_halves(vtrn2q_f64(odd_of_01, odd_of_23));
 }
 
+/* The four bytes of each lane's float in a table of floats. */
+INLINE uint8x16_t bytes_of(uint32x4_t lane) {
+    return vreinterpretq_u8_u32(vmlaq_u32(vdupq_n_u32(0x03020100u), lane, vdupq_n_u32(0x04040404u)));
+}
+
+INLINE vec pick(vec v, const int32_t *places) {
+    const int32x4_t lane = vsubq_s32(vld1q_s32(places), vdupq_n_s32(places[0]));
+    return vreinterpretq_f32_u8(vqtbl1q_u8(vreinterpretq_u8_f32(v), bytes_of(vreinterpretq_u32_s32(lane))));
+}
+
 /* ---- checksums ---------------------------------------------------------------------------------------------- */
 
 /* The weighted sum without products: with running sums S(i), sum of (i + 1) b(i) = (count + 1) S - sum of S(i). */
@@ -110,8 +120,7 @@ INLINE vec gelu(vec x) {
     /* Rounded by the add, so that the low bits of nearest are the piece. */
     vec nearest = add(y, magic);
     const uint32x4_t piece = vandq_u32(vreinterpretq_u32_f32(nearest), vdupq_n_u32(7));
-    const uint32x4_t bytes = vmlaq_u32(vdupq_n_u32(0x03020100u), piece, vdupq_n_u32(0x04040404u));
-    const uint8x16_t index = vreinterpretq_u8_u32(bytes);
+    const uint8x16_t index = bytes_of(piece);
     vec s = sub(y, sub(nearest, magic));
     vec q = look_up(gelu_tail_8[7], index);
 #pragma GCC unroll 7

@@ -9,6 +9,7 @@
  *     load store choose         ends of rows
  *     exp_nonpositive gelu      by the tables and instructions of the tier
  *     transpose checksum
+ *     pick                      (v, places): lane l is v's lane places[l] - places[0], which is one of its lanes
  * and before it fills its table by fill_rows. Relies on loops.h. where_less(x, y, a, b) is a where x < y, else b (also
  * for NaN). */
 
@@ -116,6 +117,37 @@ static void softmax(float *scores, size_t rows, size_t columns, size_t stride, f
     for (size_t r = 0; r < rows; r++) factors[r] = 1.0f / row_exp(scores + r * stride, columns, splat(scale));
 }
 
+static void spread(const float *values, const int32_t *places, size_t columns, const float *before, float *out) {
+    size_t i = 0;
+    for (; i + LANES <= columns; i += LANES) {
+        const size_t height = (size_t)(places[i + LANES - 1] - places[i]) + 1;
+        const vec v = pick(load(values + (places[i] - places[0]), height), places + i);
+        store(out + i, LANES, before ? add(load(before + i, LANES), v) : v);
+    }
+    for (; i < columns; i++) {
+        const float value = values[places[i] - places[0]];
+        out[i] = before ? before[i] + value : value;
+    }
+}
+
+static void add_transposed(const float *from, size_t from_stride, size_t rows, size_t columns, float *to,
+                           size_t to_stride) {
+    for (size_t r = 0; r < rows; r += LANES) {
+        const size_t height = left(rows, r);
+        for (size_t c = 0; c < columns; c += LANES) {
+            const size_t width = left(columns, c);
+            vec v[LANES];
+            for (size_t i = 0; i < LANES; i++)
+                v[i] = i < height ? load(from + (r + i) * from_stride + c, width) : zero();
+            transpose(v);
+            for (size_t i = 0; i < LANES && i < width; i++) {
+                float *at = to + (c + i) * to_stride + r;
+                store(at, height, add(load(at, height), v[i]));
+            }
+        }
+    }
+}
+
 /* v = x + residual goes to out; returns its mean. */
 static float row_mean(const float *x, const float *residual, size_t columns, float *out) {
     vec sum[2] = {zero(), zero()};
@@ -217,6 +249,8 @@ static void fill_rows(cei_cpu_kernels *kernels) {
     kernels->apply[CEI_FN_TANH] = apply_tanh;
     kernels->apply[CEI_FN_SIGMOID] = apply_sigmoid;
     kernels->softmax = softmax;
+    kernels->spread = spread;
+    kernels->add_transposed = add_transposed;
     kernels->norm = norm;
     kernels->embed = embed;
     kernels->times = times;

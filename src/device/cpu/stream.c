@@ -38,7 +38,7 @@ static bool make_plan(const cei_cpu_device *device, const cei_stream_limits *lim
     /* Rows in low precision take no more than as float32, padded: see cei_cpu_block_rows for how many there are. */
     size_t columns = cei_cpu_padded(limits->columns) + CEI_CPU_MAX_STEP, fewest;
     p.fits = cei_mul_size(columns, CEI_CPU_FEWEST_ROWS, &fewest);
-    plan->rows = place(&p, fewest > device->copy_floats ? fewest : device->copy_floats, 1);
+    plan->rows = place(&p, cei_max_size(cei_max_size(fewest, device->copy_floats), CEI_CPU_DISTANCE_FLOATS), 1);
     plan->row_scales = place(&p, CEI_CPU_MAX_ROWS, sizeof(cei_row_scale) / sizeof(float));
     plan->panel = place(&p, device->kernels.bfloat16.multiply ? 0 : limits->columns, panel);
     plan->partial = place(&p, CEI_CPU_MAX_ROWS, panel);

@@ -317,6 +317,21 @@ static ce_status attention(cei_stream *base, const cei_attention_args *args, ce_
     return CE_OK;
 }
 
+static cei_ref_distances open_distances(const cei_distances *distances) {
+    if (!distances->weight) return (cei_ref_distances){0};
+    return (cei_ref_distances){at(distances->weight->at), at(distances->places)};
+}
+
+static ce_status attention_relative(cei_stream *base, const cei_attention_relative_args *args, ce_error *error) {
+    (void)error;
+    const cei_attention_args *plain = &args->attention;
+    const cei_ref_distances distances[] = {open_distances(&args->keys), open_distances(&args->queries),
+                                           open_distances(&args->bias)};
+    cei_ref_attention_relative(args, at(plain->offsets), at(plain->q.at), at(plain->k.at), at(plain->v.at), distances,
+                               ((ref_stream *)base)->scores, at(plain->out));
+    return CE_OK;
+}
+
 static ce_status gather(cei_stream *stream, const cei_gather_args *args, ce_error *error) {
     (void)stream, (void)error;
     const int32_t *rows = at(args->rows);
@@ -410,6 +425,7 @@ static const cei_device_table table = {
     .norm = norm,
     .linear = linear,
     .attention = attention,
+    .attention_relative = attention_relative,
     .gather = gather,
     .pool = pool,
     .normalize = normalize,

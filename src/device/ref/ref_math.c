@@ -63,42 +63,95 @@ float cei_ref_function(cei_function function, float value) {
     return value;
 }
 
-/* One query of one head over length keys and values. */
-static void attend(const cei_attention_args *args, const float *q, const float *k, const float *v, size_t length,
-                   float *scores, float *out) {
-    const size_t size = args->head_size;
+/* One query of one head over length keys and values. distances are NULL, or those of the head. */
+typedef struct attended {
+    const cei_attention_args *args;
+    const cei_attention_relative_args *relative; /* NULL: distances don't count */
+    const cei_ref_distances *distances;          /* of keys, queries, bias */
+    size_t head, query, length;
+    const float *q, *k, *v;
+} attended;
+
+/* The row of a distance in one head; NULL if there is none. */
+static const float *distance_row(const attended *a, const cei_distances *of, size_t which, size_t from, size_t to,
+                                 size_t columns) {
+    const cei_ref_distances *at = &a->distances[which];
+    if (!at->weight) return NULL;
+    const size_t row = (size_t)at->places[a->args->longest - 1 + to - from];
+    return at->weight + (a->head * of->rows_per_head + row) * columns;
+}
+
+static float score_of(const attended *a, size_t t) {
+    const size_t size = a->args->head_size;
+    const float *k = a->k + t * a->args->k.stride;
+    double score = (double)cei_ref_dot(a->q, k, size);
+    if (a->relative) {
+        const float *key = distance_row(a, &a->relative->keys, 0, a->query, t, size);
+        const float *query = distance_row(a, &a->relative->queries, 1, t, a->query, size);
+        const float *bias = distance_row(a, &a->relative->bias, 2, a->query, t, 1);
+        score += key ? (double)cei_ref_dot(a->q, key, size) : 0;
+        score += query ? (double)cei_ref_dot(k, query, size) : 0;
+        score += bias ? (double)*bias : 0;
+    }
+    return (float)((double)a->args->scale * score);
+}
+
+static void attend(const attended *a, float *scores, float *out) {
     float most = -INFINITY;
     double sum = 0;
-    for (size_t t = 0; t < length; t++) {
-        scores[t] = args->scale * cei_ref_dot(q, k + t * args->k.stride, size);
+    for (size_t t = 0; t < a->length; t++) {
+        scores[t] = score_of(a, t);
         if (scores[t] > most) most = scores[t];
     }
-    for (size_t t = 0; t < length; t++) {
+    for (size_t t = 0; t < a->length; t++) {
         scores[t] = expf(scores[t] - most);
         sum += (double)scores[t];
     }
-    for (size_t i = 0; i < size; i++) {
+    for (size_t i = 0; i < a->args->head_size; i++) {
         double mixed = 0;
-        for (size_t t = 0; t < length; t++) mixed += (double)scores[t] * (double)v[t * args->v.stride + i];
+        for (size_t t = 0; t < a->length; t++) mixed += (double)scores[t] * (double)a->v[t * a->args->v.stride + i];
         out[i] = (float)(mixed / sum);
+    }
+}
+
+/* The query at place `query` of a sequence whose keys and values are at k and v; q and out are its rows. */
+static void attend_heads(attended a, const float *q, const float *k, const float *v, float *scores, float *out) {
+    for (a.head = 0; a.head < a.args->heads; a.head++) {
+        const size_t column = a.head * a.args->head_size;
+        a.q = q + column;
+        a.k = k + column;
+        a.v = v + column;
+        attend(&a, scores, out + column);
+    }
+}
+
+static void attend_all(const cei_attention_args *args, const cei_attention_relative_args *relative,
+                       const cei_ref_distances *distances, const int32_t *offsets, const float *q, const float *k,
+                       const float *v, float *scores, float *out) {
+    const size_t hidden = args->heads * args->head_size;
+    attended a = {.args = args, .relative = relative, .distances = distances};
+    for (size_t s = 0; s < args->sequences; s++) {
+        const size_t first = (size_t)offsets[s], row = args->first_only ? s : first;
+        const size_t length = (size_t)offsets[s + 1] - first;
+        const size_t queries = args->first_only && length ? 1 : length;
+        for (a.query = 0; a.query < queries; a.query++) {
+            size_t near;
+            a.length = cei_attention_sees(args->window, a.query, length, &near);
+            attend_heads(a, q + (row + a.query) * args->q.stride, k + (first + near) * args->k.stride,
+                         v + (first + near) * args->v.stride, scores, out + (row + a.query) * hidden);
+        }
     }
 }
 
 void cei_ref_attention(const cei_attention_args *args, const int32_t *offsets, const float *q, const float *k,
                        const float *v, float *scores, float *out) {
-    const size_t hidden = args->heads * args->head_size;
-    for (size_t s = 0; s < args->sequences; s++) {
-        const size_t first = (size_t)offsets[s], length = (size_t)offsets[s + 1] - first;
-        const size_t queries = args->first_only && length ? 1 : length, row = args->first_only ? s : first;
-        for (size_t t = 0; t < queries; t++) {
-            size_t near;
-            const size_t seen = cei_attention_sees(args->window, t, length, &near);
-            const float *keys = k + (first + near) * args->k.stride, *values = v + (first + near) * args->v.stride;
-            for (size_t h = 0; h < hidden; h += args->head_size)
-                attend(args, q + (row + t) * args->q.stride + h, keys + h, values + h, seen, scores,
-                       out + (row + t) * hidden + h);
-        }
-    }
+    attend_all(args, NULL, NULL, offsets, q, k, v, scores, out);
+}
+
+void cei_ref_attention_relative(const cei_attention_relative_args *args, const int32_t *offsets, const float *q,
+                                const float *k, const float *v, const cei_ref_distances distances[3], float *scores,
+                                float *out) {
+    attend_all(&args->attention, args, distances, offsets, q, k, v, scores, out);
 }
 
 void cei_ref_angles_row(size_t position, const float *frequencies, size_t half, float *out) {

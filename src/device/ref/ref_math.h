@@ -37,6 +37,17 @@ void cei_ref_rotate_row(const float *angles, size_t heads, size_t half, float *x
 /* out = function(a) b, [columns]. */
 void cei_ref_gate_row(cei_function function, const float *a, const float *b, size_t columns, float *out);
 
+/* Where the weights and places of relative attention are in this memory: weights row-major; NULL is none. */
+typedef struct cei_ref_distances {
+    const float *weight;
+    const int32_t *places;
+} cei_ref_distances;
+
+/* The same with distances: of keys, queries and bias, in this order. */
+void cei_ref_attention_relative(const cei_attention_relative_args *args, const int32_t *offsets, const float *q,
+                                const float *k, const float *v, const cei_ref_distances distances[3], float *scores,
+                                float *out);
+
 /* Pools all sequences of a batch in this memory; offsets are sound, out's rows begin args->out.stride floats apart. */
 void cei_ref_pool(const cei_pool_args *args, const int32_t *offsets, const float *x, float *out);
 

@@ -71,6 +71,7 @@ ce_status cei_sim_embed(cei_stream *stream, const cei_embed_args *args, ce_error
 ce_status cei_sim_norm(cei_stream *stream, const cei_norm_args *args, ce_error *error);
 ce_status cei_sim_linear(cei_stream *stream, const cei_linear_args *args, ce_error *error);
 ce_status cei_sim_attention(cei_stream *stream, const cei_attention_args *args, ce_error *error);
+ce_status cei_sim_attention_relative(cei_stream *stream, const cei_attention_relative_args *args, ce_error *error);
 ce_status cei_sim_gather(cei_stream *stream, const cei_gather_args *args, ce_error *error);
 ce_status cei_sim_pool(cei_stream *stream, const cei_pool_args *args, ce_error *error);
 ce_status cei_sim_normalize(cei_stream *stream, const cei_normalize_args *args, ce_error *error);

@@ -118,19 +118,65 @@ static bool offsets_are_sound(const int32_t *offsets, size_t sequences, size_t t
     return true;
 }
 
+/* The memory of either kind of attention. */
+typedef struct attention_memory {
+    const int32_t *offsets;
+    const float *q, *k, *v;
+    float *out, *scores;
+} attention_memory;
+
+static attention_memory open_attention(running *run, const cei_attention_args *args) {
+    return (attention_memory){
+        open_slice(run, args->offsets), open_slice(run, args->q.at),
+        open_slice(run, args->k.at),    open_slice(run, args->v.at),
+        open_slice(run, args->out),     open_slice(run, (cei_slice){&run->stream->scratch->base, 0})};
+}
+
+static const char contradiction[] = "the offsets contradict the number of tokens";
+
 ce_status cei_sim_attention(cei_stream *stream, const cei_attention_args *args, ce_error *error) {
     running run;
     ce_status status = begin(&run, stream, CEI_OP_ATTENTION, error);
     if (status != CE_OK) return status;
-    const int32_t *offsets = open_slice(&run, args->offsets);
-    const float *q = open_slice(&run, args->q.at), *k = open_slice(&run, args->k.at), *v = open_slice(&run, args->v.at);
-    float *out = open_slice(&run, args->out);
-    float *scores = open_slice(&run, (cei_slice){&run.stream->scratch->base, 0});
+    const attention_memory m = open_attention(&run, args);
     if (run.access.failed) return end(&run, NULL, NULL);
-    if (!offsets_are_sound(offsets, args->sequences, args->tokens, args->longest))
-        return end(&run, NULL, "the offsets contradict the number of tokens");
-    cei_ref_attention(args, offsets, q, k, v, scores, out);
-    return end(&run, args->tokens ? out : NULL, NULL);
+    if (!offsets_are_sound(m.offsets, args->sequences, args->tokens, args->longest))
+        return end(&run, NULL, contradiction);
+    cei_ref_attention(args, m.offsets, m.q, m.k, m.v, m.scores, m.out);
+    return end(&run, args->tokens ? m.out : NULL, NULL);
+}
+
+static cei_ref_distances open_distances(running *run, const cei_distances *distances) {
+    if (!distances->weight) return (cei_ref_distances){0};
+    return (cei_ref_distances){open_weight(run, distances->weight), open_slice(run, distances->places)};
+}
+
+/* Are places rows of a head, each that before it or one more? */
+static bool places_are_sound(const cei_ref_distances *opened, const cei_distances *distances, size_t longest) {
+    const int32_t *places = opened->places;
+    if (!opened->weight || longest == 0) return true;
+    for (size_t i = 1; i < 2 * longest - 1; i++)
+        if (places[i] != places[i - 1] && places[i] != places[i - 1] + 1) return false;
+    return places[0] >= 0 && (size_t)places[2 * longest - 2] < distances->rows_per_head;
+}
+
+ce_status cei_sim_attention_relative(cei_stream *stream, const cei_attention_relative_args *args, ce_error *error) {
+    running run;
+    const cei_attention_args *plain = &args->attention;
+    ce_status status = begin(&run, stream, CEI_OP_ATTENTION_RELATIVE, error);
+    if (status != CE_OK) return status;
+    const attention_memory m = open_attention(&run, plain);
+    const cei_distances *const given[] = {&args->keys, &args->queries, &args->bias};
+    cei_ref_distances opened[3];
+    for (size_t i = 0; i < 3; i++) opened[i] = open_distances(&run, given[i]);
+    if (run.access.failed) return end(&run, NULL, NULL);
+    if (!offsets_are_sound(m.offsets, plain->sequences, plain->tokens, plain->longest))
+        return end(&run, NULL, contradiction);
+    for (size_t i = 0; i < 3; i++)
+        if (!places_are_sound(&opened[i], given[i], plain->longest))
+            return end(&run, NULL, "the places of distances are not rows in order");
+    cei_ref_attention_relative(args, m.offsets, m.q, m.k, m.v, opened, m.scores, m.out);
+    return end(&run, plain->tokens ? m.out : NULL, NULL);
 }
 
 /* ---- gather -------------------------------------------------------------------------------------------------- */

@@ -277,6 +277,7 @@ static const cei_device_table table = {
     .norm = cei_sim_norm,
     .linear = cei_sim_linear,
     .attention = cei_sim_attention,
+    .attention_relative = cei_sim_attention_relative,
     .gather = cei_sim_gather,
     .pool = cei_sim_pool,
     .normalize = cei_sim_normalize,
