@@ -78,9 +78,9 @@ ce_status cei_device_measure(cei_device *device, ce_precision precision, bool wi
 }
 
 const char *cei_op_name(cei_op op) {
-    static const char *const names[CEI_OP_COUNT] = {"embed",  "norm", "linear",    "attention", "relative attention",
-                                                    "gather", "pool", "normalize", "angles",    "rotary",
-                                                    "gate"};
+    static const char *const names[CEI_OP_COUNT] = {
+        "embed",  "norm",   "linear", "attention",         "gather", "pool", "normalize",
+        "angles", "rotary", "gate",   "relative attention"};
     return (unsigned)op < CEI_OP_COUNT ? names[op] : "unknown";
 }
 

@@ -376,12 +376,14 @@ static bool find_dtype(const char *name, cei_dtype *dtype) {
     return false;
 }
 
-/* [rows, columns] with any number of ones in front, or [columns] if there is one row. */
+/* [rows, columns] with any number of ones in front, or [columns] if there is one row; or [rows, a, b], as a convolution
+ * has it, with a b = columns. */
 static bool has_shape(const cei_tensor *tensor, uint64_t rows, uint64_t columns) {
     int first = 0;
     while (first < tensor->rank - 2 && tensor->shape[first] == 1) first++;
     const uint64_t *shape = tensor->shape + first;
     int rank = tensor->rank - first;
+    if (rank == 3 && shape[0] == rows) return shape[2] > 0 && columns % shape[2] == 0 && shape[1] == columns / shape[2];
     return (rank == 2 && shape[0] == rows && shape[1] == columns) || (rank == 1 && rows == 1 && shape[0] == columns);
 }
 

@@ -30,6 +30,9 @@ typedef struct cei_architecture {
     /* Bytes of device workspace that encode needs for so many tokens and sequences; 0 on overflow. */
     size_t (*workspace)(const cei_network *network, size_t tokens, size_t sequences);
 
+    /* Makes the network's derived weights: see cei_network_derive. NULL if no network has any. */
+    ce_status (*derive)(const cei_derivation *derivation, ce_error *error);
+
     /* Encodes a batch. *states has its tokens and sequences set, and receives the rest; where the network is first_only
      * and the run asks for no states, those of the first tokens alone. Errors: DEVICE_*. */
     ce_status (*encode)(const cei_run *run, cei_states *states, ce_error *error);
@@ -48,6 +51,6 @@ ce_status cei_architecture_find_encoder(const cei_config *config, const cei_arch
                                         ce_error *error);
 
 extern const cei_architecture cei_bert, cei_electra, cei_roberta, cei_xlm_roberta, cei_camembert, cei_distilbert,
-    cei_modernbert;
+    cei_deberta_v2, cei_modernbert;
 
 #endif

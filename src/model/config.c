@@ -2,7 +2,7 @@
  *
  * Relies on base/json.h for typed fields. Must not look at weights, nor judge whether an architecture can use what is
  * written; tests/model/config_reference.py asks the reference for the answers that the tests compare with. */
-#include "model/config_rotary.h"
+#include "model/config_parts.h"
 
 #include "base/error.h"
 #include "base/file.h"
@@ -11,12 +11,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 /* Configs have a few kilobytes; one with a hundred thousand labels has a few megabytes. */
 static const size_t max_config_bytes = (size_t)16 << 20;
 
-/* Far above any model, low enough that products of two of them and an element's size fit into 63 bits. */
-enum { MAX_SIZE = 1 << 28, MAX_LABELS = 1 << 17 };
+enum { MAX_LABELS = 1 << 17 };
 
 /* The object being read and what its messages name. */
 typedef struct reader {
@@ -50,9 +50,10 @@ static const struct function_name {
 };
 enum { FUNCTIONS = sizeof functions / sizeof functions[0] };
 
-static ce_status read_function(const reader *in, const char *key, cei_function *function) {
-    const char *name = "gelu";
-    ce_status status = cei_json_string(in->root, key, in->path, &name, in->error);
+ce_status cei_config_read_function(const json_t *root, const char *path, const char *key, const char *absent,
+                                   cei_function *function, ce_error *error) {
+    const char *name = absent;
+    ce_status status = cei_json_string(root, key, path, &name, error);
     if (status != CE_OK) return status;
     char known[256] = "";
     for (size_t i = 0; i < FUNCTIONS; i++) {
@@ -63,8 +64,12 @@ static ce_status read_function(const reader *in, const char *key, cei_function *
         size_t used = strlen(known);
         snprintf(known + used, sizeof known - used, "%s%s", i ? ", " : "", functions[i].name);
     }
-    return cei_fail(in->error, CE_ERR_UNSUPPORTED, "%s: %s \"%.64s\" is not supported; supported: %s", in->path, key,
-                    name, known);
+    return cei_fail(error, CE_ERR_UNSUPPORTED, "%s: %s \"%.64s\" is not supported; supported: %s", path, key, name,
+                    known);
+}
+
+static ce_status read_function(const reader *in, const char *key, const char *absent, cei_function *function) {
+    return cei_config_read_function(in->root, in->path, key, absent, function, in->error);
 }
 
 static bool has_type(const cei_config *config, const char *model_type) {
@@ -75,7 +80,7 @@ static ce_status read_hidden_act(const reader *in, cei_config *config) {
     const char *key = has_type(config, "distilbert")   ? "activation"
                       : has_type(config, "modernbert") ? "hidden_activation"
                                                        : "hidden_act";
-    return read_function(in, key, &config->hidden_act);
+    return read_function(in, key, "gelu", &config->hidden_act);
 }
 
 /* ---- activation --------------------------------------------------------------------------------------------- */
@@ -279,6 +284,7 @@ static ce_status read_sizes(const reader *in, cei_config *config) {
         {"dim", 1, &config->hidden_size},
         {"hidden_dim", 1, &config->intermediate_size},
         {"embedding_size", 1, &config->embedding_size},
+        {"attention_head_size", 1, &config->head_size},
         {"pad_token_id", 0, &config->pad_token_id},
         {"max_position_embeddings", 1, &config->max_positions},
         {"type_vocab_size", 0, &config->type_vocab_size},
@@ -286,15 +292,21 @@ static ce_status read_sizes(const reader *in, cei_config *config) {
     ce_status status = CE_OK;
     config->pad_token_id = CEI_NO_TOKEN;
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0] && status == CE_OK; i++)
-        status = cei_json_size(in->root, sizes[i].key, sizes[i].min, MAX_SIZE, in->path, sizes[i].value, in->error);
+        status =
+            cei_json_size(in->root, sizes[i].key, sizes[i].min, CEI_CONFIG_MOST, in->path, sizes[i].value, in->error);
     return status;
+}
+
+static bool is_deberta(const cei_config *config) {
+    return strncmp(config->model_type, "deberta", strlen("deberta")) == 0 ||
+           strncmp(config->architecture, "Deberta", strlen("Deberta")) == 0;
 }
 
 static ce_status read_layer_norm_eps(const reader *in, cei_config *config) {
     const bool is_modern = has_type(config, "modernbert");
     const char *key = is_modern ? "norm_eps" : "layer_norm_eps";
     double *epsilon = &config->layer_norm_eps;
-    *epsilon = is_modern ? 1e-5 : 1e-12;
+    *epsilon = is_modern ? 1e-5 : is_deberta(config) ? 1e-7 : 1e-12;
     ce_status status = cei_json_double(in->root, key, in->path, epsilon, in->error);
     if (status != CE_OK || (*epsilon >= 0 && *epsilon <= 1)) return status;
     return cei_fail(in->error, CE_ERR_FORMAT, "%s: \"%s\" is %g, and must be from 0 to 1", in->path, key, *epsilon);
@@ -322,9 +334,11 @@ static ce_status read_layers(const reader *in, cei_config *config) {
     ce_status status = CE_OK;
     for (size_t i = 0; i < sizeof biases / sizeof biases[0] && status == CE_OK; i++)
         status = cei_json_bool(in->root, biases[i].key, in->path, biases[i].value, in->error);
-    if (status == CE_OK) status = read_function(in, "classifier_activation", &config->classifier_activation);
+    if (status == CE_OK) status = read_function(in, "classifier_activation", "gelu", &config->classifier_activation);
     return status == CE_OK ? read_pooling(in, &config->classifier_pooling) : status;
 }
+
+/* ---- the whole ---------------------------------------------------------------------------------------------- */
 
 /* Fills config from in->root; config->activation is already that of config_sentence_transformers.json, if any. */
 static ce_status read_config(const reader *in, cei_config *config) {
@@ -337,6 +351,8 @@ static ce_status read_config(const reader *in, cei_config *config) {
     if (status == CE_OK) status = read_hidden_act(in, config);
     if (status == CE_OK) status = cei_config_read_rotary(in->root, in->path, config, in->error);
     if (status == CE_OK && has_type(config, "modernbert")) status = read_layers(in, config);
+    config->adds_positions = true;
+    if (status == CE_OK && is_deberta(config)) status = cei_config_read_deberta(in->root, in->path, config, in->error);
     if (status == CE_OK) status = read_labels(in, config);
     if (status == CE_OK && config->activation == CE_ACTIVATION_DEFAULT)
         status = choose_activation(in, &config->activation);

@@ -11,16 +11,26 @@
 
 enum { CEI_NO_TOKEN = 1 << 30 };
 
+/* How distances between tokens count in attention, as DeBERTa's configs say it. */
+typedef struct cei_relative_config {
+    bool is_on;                    /* relative_attention */
+    bool c2p, p2c;                 /* pos_att_type: terms of content to position, and back */
+    bool shares_keys;              /* share_att_key */
+    bool has_norm;                 /* norm_rel_ebd has "layer_norm" */
+    size_t buckets, max_positions; /* position_buckets, max_relative_positions; 0 if absent or below 1 */
+} cei_relative_config;
+
 typedef struct cei_config {
     char *path;         /* of config.json, for messages */
     char *architecture; /* architectures[0], or "" */
     char *model_type;   /* "bert", or "" */
     size_t vocab_size, hidden_size, layers, heads, intermediate_size;
-    size_t embedding_size;    /* ELECTRA's; 0 if absent */
+    size_t embedding_size;    /* ELECTRA's and DeBERTa's; 0 if absent */
+    size_t head_size;         /* attention_head_size; 0 if absent */
     size_t pad_token_id;      /* CEI_NO_TOKEN if absent or null */
     size_t max_positions;     /* max_position_embeddings; 0 if absent, as for the five above */
     size_t type_vocab_size;   /* may also be written as 0 */
-    double layer_norm_eps;    /* 1e-12 if absent */
+    double layer_norm_eps;    /* if absent 1e-12; DeBERTa's 1e-7 */
     cei_function hidden_act;  /* "gelu" if absent */
     size_t num_labels;        /* "num_labels"; else id2label's size; else 2. 1 if no architecture has a trained head */
     char **labels;            /* [num_labels] id2label if it has as many, else LABEL_0 ... */
@@ -39,6 +49,12 @@ typedef struct cei_config {
     bool attention_bias, mlp_bias, norm_bias, classifier_bias;
     cei_function classifier_activation;
     cei_pooling classifier_pooling;
+
+    /* DeBERTa's; the config of another model may not have them. */
+    cei_relative_config relative;
+    bool adds_positions;                  /* position_biased_input; true if absent */
+    size_t conv_kernel_size, conv_groups; /* 0 (none) and 1 if absent */
+    cei_function conv_act, pooler_act;    /* "tanh" and, of pooler_hidden_act, "gelu" if absent */
 } cei_config;
 
 /* Has a layer of a model that has such layers a window? */

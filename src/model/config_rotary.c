@@ -3,15 +3,13 @@
  * transformers 5 writes rope_parameters, for the whole model or for each type of layer, and layer_types; before it
  * there were rope_theta, or global_rope_theta and local_rope_theta, and global_attn_every_n_layers. The newer name
  * counts where both are written. */
-#include "model/config_rotary.h"
+#include "model/config_parts.h"
 
 #include "base/error.h"
 #include "base/memory.h"
 
 #include <math.h>
 #include <string.h>
-
-enum { MAX_WINDOW = 1 << 28 };
 
 typedef struct reader {
     const json_t *root;
@@ -85,8 +83,9 @@ ce_status cei_config_read_rotary(const json_t *root, const char *path, cei_confi
     config->global_every = 3;
     ce_status status = read_thetas(&in, config);
     if (status == CE_OK)
-        status = cei_json_size(root, "local_attention", 2, MAX_WINDOW, path, &config->local_attention, error);
+        status = cei_json_size(root, "local_attention", 2, CEI_CONFIG_MOST, path, &config->local_attention, error);
     if (status == CE_OK)
-        status = cei_json_size(root, "global_attn_every_n_layers", 1, MAX_WINDOW, path, &config->global_every, error);
+        status =
+            cei_json_size(root, "global_attn_every_n_layers", 1, CEI_CONFIG_MOST, path, &config->global_every, error);
     return status == CE_OK ? read_layer_types(&in, config) : status;
 }

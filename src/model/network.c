@@ -1,7 +1,9 @@
 /* network.c - runs an encoder, then its head, in one workspace: the encoder's part first. */
 #include "model/network.h"
 
+#include "base/error.h"
 #include "base/memory.h"
+#include "device/checksum.h"
 #include "model/architecture.h"
 
 size_t cei_network_workspace(const cei_network *network, size_t tokens, size_t sequences) {
@@ -17,6 +19,25 @@ unsigned cei_network_ops(const cei_network *network) {
 
 size_t cei_network_widest(const cei_network *network) {
     return network->widest > network->head.widest ? network->widest : network->head.widest;
+}
+
+ce_status cei_network_derive(const cei_derivation *derivation, ce_error *error) {
+    return derivation->network->architecture->derive(derivation, error);
+}
+
+ce_status cei_derivation_write(const cei_derivation *derivation, const cei_weight *to, size_t first, size_t count,
+                               const float *values, ce_error *error) {
+    cei_checksum sum = {0};
+    uint64_t found = 0;
+    ce_status status = cei_weight_write(derivation->device, to, first, count, values, NULL, error);
+    if (status == CE_OK) status = cei_weight_checksum(derivation->device, to, first, count, &found, error);
+    if (status != CE_OK) return status;
+    cei_checksum_add(&sum, values, count * to->columns);
+    if (found == cei_checksum_value(&sum)) return CE_OK;
+    return cei_fail(error, CE_ERR_VERIFY,
+                    "a weight that is computed at placing did not arrive whole on the device: its checksum there is "
+                    "%016llx, and was %016llx; the device's memory or its connection is faulty",
+                    (unsigned long long)found, (unsigned long long)cei_checksum_value(&sum));
 }
 
 ce_status cei_network_run(const cei_run *run, ce_error *error) {

@@ -22,6 +22,8 @@ typedef struct cei_network {
     size_t types;           /* token types that there are embeddings of; 0 if it reads none */
     size_t positions;       /* that a sequence may have */
     int32_t padding_id;     /* where positions begin behind it; -1 where they begin at 0 */
+    size_t derived_count;   /* weights that are computed of others when the model is placed */
+    cei_weight *derived;    /* [derived_count] their roles and shapes, FLOAT32; lies in the network's own memory */
     bool first_only;        /* the head reads the first token of each sequence alone, and each has one */
     cei_head head;
 } cei_network;
@@ -30,12 +32,33 @@ typedef struct cei_network {
 typedef struct cei_run {
     const cei_network *network;
     const cei_weight *weights; /* those of the plan, on the stream's device */
+    const cei_weight *derived; /* the network's, filled by cei_network_derive, on the same device */
     const cei_batch *batch;
     cei_stream *stream;
     cei_buffer *workspace; /* of cei_network_workspace bytes */
     float *values;         /* [sequences, outputs] in host memory: the result */
     float *states;         /* [tokens, hidden] in host memory: what the encoder gives; NULL is not asked for */
 } cei_run;
+
+/* The making of derived weights. */
+typedef struct cei_derivation {
+    const cei_network *network;
+    const cei_weight *weights, *derived; /* as cei_run has them; those derived are to be written */
+    cei_device *device;
+    cei_stream *stream;
+    cei_buffer *workspace; /* of cei_network_workspace bytes for rows tokens */
+    size_t rows;           /* at least 1 */
+    size_t longest;        /* tokens of a sequence: what only longer ones read may stay unwritten */
+} cei_derivation;
+
+/* Of a network that has some: computes the derived weights on the device, writes them there and verifies each by its
+ * checksum. Errors: DEVICE_*, VERIFY, MEMORY. */
+ce_status cei_network_derive(const cei_derivation *derivation, ce_error *error);
+
+/* For those who make them: writes rows of one of them from float32 [count, columns], and verifies them. Errors:
+ * DEVICE_*, VERIFY. */
+ce_status cei_derivation_write(const cei_derivation *derivation, const cei_weight *to, size_t first, size_t count,
+                               const float *values, ce_error *error);
 
 /* Errors: DEVICE_*. */
 ce_status cei_network_run(const cei_run *run, ce_error *error);

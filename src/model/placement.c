@@ -125,6 +125,7 @@ static void placement_free(cei_placement *placement) {
         cei_free(shared);
     }
     cei_free(placement->weights);
+    cei_free(placement->derived);
     cei_free(placement->checksums);
     cei_free(placement->probe_values);
     cei_free(placement);
@@ -150,6 +151,7 @@ static ce_status allocate(const cei_blueprint *blueprint, cei_device_id id, cei_
     placement->blueprint = blueprint;
     placement->id = id;
     placement->weights = cei_alloc_zeroed(blueprint->plan.weight_count, sizeof *placement->weights);
+    placement->derived = cei_alloc_zeroed(blueprint->network->derived_count, sizeof *placement->derived);
     placement->checksums = cei_alloc_zeroed(blueprint->plan.part_count, sizeof *placement->checksums);
     placement->probe_values =
         cei_alloc_zeroed(CEI_PROBE_SEQUENCES * blueprint->network->head.outputs, sizeof *placement->probe_values);
@@ -159,7 +161,8 @@ static ce_status allocate(const cei_blueprint *blueprint, cei_device_id id, cei_
         pthread_mutex_init(&placement->shared->lock, NULL);
         pthread_cond_init(&placement->shared->returned, NULL);
     }
-    if (!placement->weights || !placement->checksums || !placement->probe_values || !placement->shared) {
+    if (!placement->weights || !placement->derived || !placement->checksums || !placement->probe_values ||
+        !placement->shared) {
         placement_free(placement);
         return cei_fail_memory(error, "a placement", 0);
     }
@@ -181,19 +184,27 @@ static ce_status check_operations(const cei_placement *placement, ce_error *erro
     return CE_OK;
 }
 
-/* Gives each weight its place in one block of device memory; *bytes receives the block's size. */
-static ce_status lay_out_weights(cei_placement *placement, size_t *bytes, ce_error *error) {
-    const cei_plan *plan = &placement->blueprint->plan;
-    *bytes = 0;
-    for (size_t i = 0; i < plan->weight_count; i++) {
-        cei_weight *weight = &placement->weights[i];
-        *weight = plan->weights[i];
-        weight->at.offset = *bytes;
-        size_t size = cei_weight_bytes(placement->device, weight);
+/* Gives weights of such shapes their places from *bytes on. */
+static ce_status lay_out(const cei_placement *placement, const cei_weight *shapes, size_t count, cei_weight *weights,
+                         size_t *bytes, ce_error *error) {
+    for (size_t i = 0; i < count; i++) {
+        weights[i] = shapes[i];
+        weights[i].at.offset = *bytes;
+        size_t size = cei_weight_bytes(placement->device, &weights[i]);
         if (size == 0 || !cei_add_size(*bytes, size, bytes))
             return cei_fail(error, CE_ERR_MODEL, "the model's weights are too large for this machine");
     }
     return CE_OK;
+}
+
+/* Gives each weight its place in one block of device memory; *bytes receives the block's size. */
+static ce_status lay_out_weights(cei_placement *placement, size_t *bytes, ce_error *error) {
+    const cei_plan *plan = &placement->blueprint->plan;
+    const cei_network *network = placement->blueprint->network;
+    *bytes = 0;
+    ce_status status = lay_out(placement, plan->weights, plan->weight_count, placement->weights, bytes, error);
+    if (status != CE_OK) return status;
+    return lay_out(placement, network->derived, network->derived_count, placement->derived, bytes, error);
 }
 
 /* Asks for all device memory that the model needs: the weights, and one context so that a first call cannot fail for
@@ -219,10 +230,32 @@ static ce_status take_memory(cei_placement *placement, size_t weight_bytes, ce_e
     ce_status status = cei_buffer_create(placement->device, weight_bytes, &placement->memory, error);
     for (size_t i = 0; i < placement->blueprint->plan.weight_count; i++)
         placement->weights[i].at.buffer = placement->memory;
+    for (size_t i = 0; i < placement->blueprint->network->derived_count; i++)
+        placement->derived[i].at.buffer = placement->memory;
     cei_context *context = NULL;
     if (status == CE_OK) status = cei_context_take(placement, &context, error);
     cei_context_give(placement, context);
     placement->report.weight_bytes = weight_bytes;
+    return status;
+}
+
+/* Computes the weights that follow from others, in the memory of a context. */
+static ce_status derive(cei_placement *placement, ce_error *error) {
+    const cei_blueprint *blueprint = placement->blueprint;
+    cei_context *context = NULL;
+    if (blueprint->network->derived_count == 0) return CE_OK;
+    ce_status status = cei_context_take(placement, &context, error);
+    if (status == CE_OK)
+        status = cei_network_derive(&(cei_derivation){.network = blueprint->network,
+                                                      .weights = placement->weights,
+                                                      .derived = placement->derived,
+                                                      .device = placement->device,
+                                                      .stream = context->stream,
+                                                      .workspace = context->workspace,
+                                                      .rows = blueprint->batch_tokens,
+                                                      .longest = blueprint->max_length},
+                                    error);
+    cei_context_give(placement, context);
     return status;
 }
 
@@ -272,6 +305,8 @@ static ce_status build(cei_placement *placement, const cei_source *source, const
     lap(&since, &report->upload_ms);
     if (status == CE_OK) status = cei_verify(placement, expected, error);
     lap(&since, &report->verify_ms);
+    if (status == CE_OK) status = derive(placement, error);
+    lap(&since, &report->upload_ms);
     if (status == CE_OK) status = cei_self_test(placement, reference, error);
     lap(&since, &report->self_test_ms);
     report->total_ms = since - start;
@@ -296,11 +331,10 @@ ce_status cei_placement_create(const cei_blueprint *blueprint, cei_device_id id,
     return CE_OK;
 }
 
-uint64_t cei_blueprint_weight_bytes(const cei_blueprint *blueprint) {
-    const cei_plan *plan = &blueprint->plan;
+static uint64_t bytes_of(const cei_weight *weights, size_t count) {
     uint64_t bytes = 0;
-    for (size_t i = 0; i < plan->weight_count; i++) {
-        const cei_weight *weight = &plan->weights[i];
+    for (size_t i = 0; i < count; i++) {
+        const cei_weight *weight = &weights[i];
         const uint64_t values = (uint64_t)weight->rows * weight->columns;
         switch (weight->format) {
         case CEI_FORMAT_FLOAT32: bytes += values * sizeof(float); break;
@@ -309,6 +343,12 @@ uint64_t cei_blueprint_weight_bytes(const cei_blueprint *blueprint) {
         }
     }
     return bytes;
+}
+
+uint64_t cei_blueprint_weight_bytes(const cei_blueprint *blueprint) {
+    const cei_network *network = blueprint->network;
+    return bytes_of(blueprint->plan.weights, blueprint->plan.weight_count) +
+           bytes_of(network->derived, network->derived_count);
 }
 
 uint64_t cei_blueprint_workspace_bytes(const cei_blueprint *blueprint) {

@@ -39,8 +39,9 @@ struct cei_placement {
     const cei_blueprint *blueprint;
     cei_device_id id;
     cei_device *device;
-    cei_buffer *memory;  /* all weights */
+    cei_buffer *memory;  /* all weights, and those derived of them */
     cei_weight *weights; /* [plan.weight_count], slices of memory */
+    cei_weight *derived; /* [network->derived_count], behind them */
     uint64_t *checksums; /* [plan.part_count], of the parts' values as float32 */
     float *probe_values; /* [CEI_PROBE_SEQUENCES, outputs] what the known input gave at placing */
     size_t context_bytes;

@@ -50,4 +50,10 @@ size_t cei_plan_unused(const cei_plan *plan, const cei_checkpoint *checkpoint);
 
 void cei_plan_free(cei_plan *plan); /* zeroed is fine */
 
+/* A matrix and its bias, or a norm's gain and shift: indices into a plan's weights. */
+typedef struct cei_weight_pair {
+    size_t weight, bias;
+    bool has_bias;
+} cei_weight_pair;
+
 #endif

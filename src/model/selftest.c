@@ -61,6 +61,7 @@ ce_status cei_probe_run(cei_placement *placement, float *values, ce_error *error
     if (status == CE_OK)
         status = cei_network_run(&(cei_run){.network = network,
                                             .weights = placement->weights,
+                                            .derived = placement->derived,
                                             .batch = &probe.batch,
                                             .stream = context->stream,
                                             .workspace = context->workspace,
@@ -89,6 +90,47 @@ static void release_pages(const cei_plan *plan, const cei_checkpoint *checkpoint
     }
 }
 
+/* Memory of the reference for a network's derived weights; *weights [derived_count] is to be freed. */
+static ce_status place_derived(const cei_network *network, cei_device *device, cei_weight **weights,
+                               cei_buffer **memory, ce_error *error) {
+    size_t bytes = 0;
+    *weights = cei_alloc_zeroed(network->derived_count, sizeof **weights);
+    if (!*weights) return cei_fail_memory(error, "the self-test", 0);
+    for (size_t i = 0; i < network->derived_count; i++) {
+        (*weights)[i] = network->derived[i];
+        (*weights)[i].at.offset = bytes;
+        const size_t size = cei_weight_bytes(device, &(*weights)[i]);
+        if (size == 0 || !cei_add_size(bytes, size, &bytes))
+            return cei_fail(error, CE_ERR_MODEL, "the model's weights are too large for this machine");
+    }
+    ce_status status = cei_buffer_create(device, bytes, memory, error);
+    for (size_t i = 0; i < network->derived_count; i++) (*weights)[i].at.buffer = *memory;
+    return status;
+}
+
+/* Derives and runs on the reference. */
+static ce_status run_reference(const cei_run *run, cei_device *device, ce_error *error) {
+    cei_run whole = *run;
+    cei_weight *derived = NULL;
+    cei_buffer *memory = NULL;
+    ce_status status = place_derived(run->network, device, &derived, &memory, error);
+    whole.derived = derived;
+    if (status == CE_OK && run->network->derived_count)
+        status = cei_network_derive(&(cei_derivation){.network = run->network,
+                                                      .weights = run->weights,
+                                                      .derived = derived,
+                                                      .device = device,
+                                                      .stream = run->stream,
+                                                      .workspace = run->workspace,
+                                                      .rows = CEI_PROBE_TOKENS,
+                                                      .longest = run->batch->longest},
+                                    error);
+    if (status == CE_OK) status = cei_network_run(&whole, error);
+    cei_buffer_free(memory);
+    cei_free(derived);
+    return status;
+}
+
 ce_status cei_probe_reference(const cei_blueprint *blueprint, const cei_checkpoint *checkpoint, float *values,
                               ce_error *error) {
     const cei_network *network = blueprint->network;
@@ -104,13 +146,13 @@ ce_status cei_probe_reference(const cei_blueprint *blueprint, const cei_checkpoi
     if (status == CE_OK) status = cei_stream_create(device, &limits, &stream, error);
     if (status == CE_OK) status = cei_buffer_create(device, bytes, &workspace, error);
     if (status == CE_OK)
-        status = cei_network_run(&(cei_run){.network = network,
-                                            .weights = blueprint->plan.weights,
-                                            .batch = &probe.batch,
-                                            .stream = stream,
-                                            .workspace = workspace,
-                                            .values = values},
-                                 error);
+        status = run_reference(&(cei_run){.network = network,
+                                          .weights = blueprint->plan.weights,
+                                          .batch = &probe.batch,
+                                          .stream = stream,
+                                          .workspace = workspace,
+                                          .values = values},
+                               device, error);
     cei_buffer_free(workspace);
     cei_stream_free(stream);
     cei_device_close(device);

@@ -22,6 +22,8 @@ typedef struct encoder_layout {
     size_t angles[2];                  /* [positions, head_size] for each kind of rotary positions */
     size_t first;                      /* [sequences, hidden] of [CLS] alone */
     size_t first_qkv;                  /* [sequences, 3 hidden] of [CLS] alone, where they are one product */
+    size_t key_places, query_places;   /* int32 [2 tokens] where distances count */
+    size_t neighbours, convolved;      /* int32 [tokens, kernel], [tokens, hidden] where there is a convolution */
     size_t bytes;                      /* of all; 0 on overflow */
 } encoder_layout;
 
@@ -42,7 +44,7 @@ static encoder_layout lay_out(const cei_transformer *net, size_t tokens, size_t 
     at.positions = reserve(&at, tokens, 1, &fits);
     at.types = reserve(&at, tokens, 1, &fits);
     at.offsets = reserve(&at, sequences + 1, 1, &fits);
-    at.hidden = reserve(&at, tokens, hidden, &fits);
+    at.hidden = reserve(&at, tokens + (net->conv.kernel > 0), hidden, &fits); /* and a row of zeros */
     at.context = reserve(&at, tokens, hidden, &fits);
     at.projected = reserve(&at, tokens, hidden, &fits);
     at.input = reserve(&at, net->pre_norm ? tokens : 0, hidden, &fits);
@@ -53,6 +55,11 @@ static encoder_layout lay_out(const cei_transformer *net, size_t tokens, size_t 
                                net->base.head_size, &fits);
     at.first = reserve(&at, net->base.first_only ? sequences : 0, hidden, &fits);
     at.first_qkv = reserve(&at, net->base.first_only && net->fused ? sequences : 0, 3 * hidden, &fits);
+    const size_t distances = cei_relative_weights(&net->relative) ? 2 : 0, conv = net->conv.kernel;
+    at.key_places = reserve(&at, tokens, distances, &fits);
+    at.query_places = reserve(&at, tokens, distances, &fits);
+    at.neighbours = reserve(&at, tokens, conv, &fits);
+    at.convolved = reserve(&at, conv ? tokens : 0, hidden, &fits);
     if (!fits) at.bytes = 0;
     return at;
 }
@@ -94,6 +101,12 @@ static ce_status send_batch(const encoder_run *run) {
     for (size_t i = 0; i < sizeof parts / sizeof *parts && status == CE_OK; i++)
         status = cei_write(run->run->stream, slice(run, parts[i].to), parts[i].from, parts[i].count * sizeof(int32_t),
                            run->error);
+    const cei_transformer *net = run->net;
+    if (status == CE_OK && cei_relative_weights(&net->relative))
+        status = cei_relative_send(&net->relative, run->run->stream, batch->longest, slice(run, run->at.key_places),
+                                   slice(run, run->at.query_places), run->error);
+    if (status == CE_OK && net->conv.kernel)
+        status = cei_token_conv_send(&net->conv, run->run->stream, batch, slice(run, run->at.neighbours), run->error);
     return status;
 }
 
@@ -122,24 +135,59 @@ static ce_status norm(const encoder_run *run, size_t x, const size_t *residual, 
     return cei_norm(run->run->stream, &args, run->error);
 }
 
+/* The sum of the embeddings, normed and projected into hidden. Narrow or wide, they go where there is room for either.
+ */
+static ce_status norm_and_project(const encoder_run *run) {
+    const cei_transformer *net = run->net;
+    const bool projects = net->embedding != net->base.hidden;
+    const size_t sum = run->at.wide, normed = projects ? run->at.wide : run->at.hidden;
+    ce_status status = norm(run, sum, NULL, false, net->embedding_norm, normed);
+    return status == CE_OK && projects ? linear(run, normed, net->project, CEI_FN_IDENTITY, run->at.hidden) : status;
+}
+
+/* The same in DeBERTa's order. */
+static ce_status project_and_norm(const encoder_run *run) {
+    const cei_transformer *net = run->net;
+    const bool projects = net->embedding != net->base.hidden;
+    const size_t sum = run->at.wide, projected = projects ? run->at.projected : sum;
+    ce_status status = projects ? linear(run, sum, net->project, CEI_FN_IDENTITY, projected) : CE_OK;
+    return status == CE_OK ? norm(run, projected, NULL, false, net->embedding_norm, run->at.hidden) : status;
+}
+
 static ce_status embed(const encoder_run *run) {
     const cei_transformer *net = run->net;
+    const cei_transformer_form *form = net->base.architecture->form;
     const cei_weight *weights = run->run->weights;
-    const bool projects = net->embedding != net->base.hidden;
-    /* Narrow or wide, embeddings go where there is room for either. */
-    const size_t sum = run->at.wide, normed = projects ? run->at.wide : run->at.hidden;
     cei_embed_args args = {.tokens = run->run->batch->tokens,
                            .ids = slice(run, run->at.ids),
                            .positions = slice(run, run->at.positions),
                            .types = slice(run, run->at.types),
                            .word = &weights[net->word],
-                           .position = net->rotary[0].frequencies ? NULL : &weights[net->position],
+                           .position = net->adds_positions ? &weights[net->position] : NULL,
                            .type = net->base.types ? &weights[net->type] : NULL,
-                           .out = slice(run, sum)};
+                           .out = slice(run, run->at.wide)};
     ce_status status = cei_embed(run->run->stream, &args, run->error);
-    if (status == CE_OK) status = norm(run, sum, NULL, false, net->embedding_norm, normed);
-    if (status == CE_OK && projects) status = linear(run, normed, net->project, CEI_FN_IDENTITY, run->at.hidden);
-    return status;
+    if (status != CE_OK) return status;
+    return form->is_deberta ? project_and_norm(run) : norm_and_project(run);
+}
+
+/* convolved = function(neighbours of hidden laid end to end W^T + bias); what is behind hidden becomes zeros. */
+static ce_status convolve(const encoder_run *run) {
+    static const float zeros[256];
+    const cei_token_conv *conv = &run->net->conv;
+    const size_t hidden = run->net->base.hidden, tokens = run->run->batch->tokens;
+    const cei_weight *derived = run->run->derived + run->net->base.derived_count - 1;
+    const cei_gather_args gather = {tokens * conv->kernel, hidden, slice(run, run->at.hidden),
+                                    slice(run, run->at.neighbours), slice(run, run->at.wide)};
+    const cei_linear_args dense = {tokens,         slice(run, run->at.wide),
+                                   derived,        &run->run->weights[conv->bias],
+                                   conv->function, slice(run, run->at.convolved)};
+    ce_status status = CE_OK;
+    for (size_t i = 0; i < hidden && status == CE_OK; i += sizeof zeros / sizeof *zeros)
+        status = cei_write(run->run->stream, slice(run, run->at.hidden + (tokens * hidden + i) * sizeof(float)), zeros,
+                           cei_min_size(sizeof zeros, (hidden - i) * sizeof(float)), run->error);
+    if (status == CE_OK) status = cei_gather(run->run->stream, &gather, run->error);
+    return status == CE_OK ? cei_linear(run->run->stream, &dense, run->error) : status;
 }
 
 /* Positions of a sequence begin at 0: the longest has all that there are. */
@@ -190,6 +238,15 @@ static ce_status take_first(encoder_run *run) {
     return status;
 }
 
+static ce_status run_attention(const encoder_run *run, const cei_layer_weights *layer, const cei_attention_args *args) {
+    const cei_relative *relative = &run->net->relative;
+    if (!cei_relative_weights(relative)) return cei_attention(run->run->stream, args, run->error);
+    const cei_attention_relative_args with =
+        cei_relative_args(relative, args, run->run->derived, (size_t)(layer - run->net->layers),
+                          slice(run, run->at.key_places), slice(run, run->at.query_places));
+    return cei_attention_relative(run->run->stream, &with, run->error);
+}
+
 /* context = attention of these queries, over the keys and values that wide ends with. */
 static ce_status mix(const encoder_run *run, const cei_layer_weights *layer, bool first, cei_strided queries,
                      size_t columns) {
@@ -206,10 +263,10 @@ static ce_status mix(const encoder_run *run, const cei_layer_weights *layer, boo
                                      .heads = run->net->heads,
                                      .head_size = size,
                                      .window = run->net->rotary[layer->is_local].window,
-                                     .scale = 1.0f / sqrtf((float)size),
+                                     .scale = 1.0f / sqrtf((float)(size * run->net->relative.terms)),
                                      .out = slice(run, run->at.context),
                                      .precision = run->net->base.precision};
-    return cei_attention(run->run->stream, &args, run->error);
+    return run_attention(run, layer, &args);
 }
 
 /* context = attention over input. projected is free before. */
@@ -267,7 +324,10 @@ static ce_status run_layer(encoder_run *run, const cei_layer_weights *layer) {
     if (status == CE_OK) status = linear(run, run->at.context, layer->attention, CEI_FN_IDENTITY, run->at.projected);
     if (status == CE_OK) status = add(run, layer->attention_norm);
     if (status == CE_OK) status = feed_forward(run, layer);
-    return status == CE_OK ? add(run, layer->output_norm) : status;
+    if (status == CE_OK) status = add(run, layer->output_norm);
+    if (status == CE_OK && layer == run->net->layers && run->net->conv.kernel)
+        status = norm(run, run->hidden, &run->at.convolved, false, run->net->conv.norm, run->hidden);
+    return status;
 }
 
 ce_status cei_transformer_encode(const cei_run *whole, cei_states *states, ce_error *error) {
@@ -281,6 +341,7 @@ ce_status cei_transformer_encode(const cei_run *whole, cei_states *states, ce_er
     run.hidden = run.input = run.at.hidden;
     ce_status status = send_batch(&run);
     if (status == CE_OK) status = embed(&run);
+    if (status == CE_OK && net->conv.kernel) status = convolve(&run);
     if (status == CE_OK) status = find_angles(&run);
     for (size_t i = 0; i < net->layer_count && status == CE_OK; i++) status = run_layer(&run, &net->layers[i]);
     states->at = slice(&run, run.input);

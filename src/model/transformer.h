@@ -4,7 +4,8 @@
  * (BERT) or before the next step (ModernBERT). Positions are embedded, or turn queries and keys (Su et al. 2021); the
  * feed-forward may be gated (Shazeer 2020); layers may have a window. An architecture of this kind is a form: names,
  * and the few things in which they differ. Decoders would add a causal mask and fewer heads of keys to
- * cei_attention_args, and another kind of norm to cei_norm_args. */
+ * cei_attention_args, and another kind of norm to cei_norm_args. DeBERTa's distances are relative.c's, its convolution
+ * token_conv.c's. */
 #ifndef CEI_TRANSFORMER_H
 #define CEI_TRANSFORMER_H
 
@@ -34,6 +35,8 @@ typedef struct cei_transformer_form {
     cei_transformer_biases biases;
     bool asks_biases;   /* the config has a say: attention_bias, mlp_bias, norm_bias */
     bool has_types;     /* token types have embeddings */
+    bool is_deberta;    /* distances, a convolution, no absolute positions, as the config says; a projection without
+                           bias before the norm */
     bool projects;      /* embeddings may be narrower than the rest: embedding_size, embeddings_project */
     bool skips_padding; /* positions begin behind the padding token's id, which is its own position */
     size_t padding_id;  /* of a config that does not say */
@@ -61,12 +64,14 @@ ce_status cei_transformer_create(const cei_architecture *self, const cei_config 
                                  const cei_checkpoint *checkpoint, bool first_only, cei_plan *plan,
                                  cei_network **network, ce_error *error);
 size_t cei_transformer_workspace(const cei_network *network, size_t tokens, size_t sequences);
+ce_status cei_transformer_derive(const cei_derivation *derivation, ce_error *error);
 ce_status cei_transformer_encode(const cei_run *run, cei_states *states, ce_error *error);
 
-/* The operations that encode calls, for cei_architecture's ops: of all forms, and of those with rotary positions or
- * gates besides. */
+/* The operations that encode calls, for cei_architecture's ops: of all forms, and of those with rotary positions,
+ * gates, or distances and a convolution besides. */
 #define CEI_TRANSFORMER_OPS (1u << CEI_OP_EMBED | 1u << CEI_OP_NORM | 1u << CEI_OP_LINEAR | 1u << CEI_OP_ATTENTION)
 #define CEI_ROTARY_OPS (1u << CEI_OP_ANGLES | 1u << CEI_OP_ROTARY)
 #define CEI_GATED_OPS (1u << CEI_OP_GATE)
+#define CEI_DEBERTA_OPS (1u << CEI_OP_ATTENTION_RELATIVE | 1u << CEI_OP_GATHER)
 
 #endif

@@ -2,13 +2,9 @@
 #ifndef CEI_TRANSFORMER_NETWORK_H
 #define CEI_TRANSFORMER_NETWORK_H
 
+#include "model/relative.h"
+#include "model/token_conv.h"
 #include "model/transformer.h"
-
-/* A matrix and its bias, or a norm's gain and shift: indices into the plan's weights. */
-typedef struct cei_weight_pair {
-    size_t weight, bias;
-    bool has_bias;
-} cei_weight_pair;
 
 /* One layer. Where the head reads [CLS] alone, the last layer's queries are a product of their own, over fewer rows
  * than the others', unless their matrix is one with those of keys and values. */
@@ -25,7 +21,7 @@ typedef struct cei_layer_weights {
 
 /* Rotary positions of the layers of one kind. */
 typedef struct cei_rotary {
-    float *frequencies; /* [head_size / 2] behind the layers; NULL: there are no such layers */
+    float *frequencies; /* [head_size / 2] in the network's own memory; NULL: there are no such layers */
     size_t window;      /* 0 is none */
 } cei_rotary;
 
@@ -40,7 +36,10 @@ typedef struct cei_transformer {
     cei_weight_pair embedding_norm;
     cei_weight_pair project;    /* [hidden, embedding], if embedding is not hidden */
     size_t embedding;           /* columns of the embedding tables */
-    cei_rotary rotary[2];       /* of layers without and with a window; without frequencies, positions are embedded */
+    bool adds_positions;        /* absolute ones */
+    cei_rotary rotary[2];       /* of layers without and with a window; without frequencies nothing turns */
+    cei_relative relative;      /* without terms if distances don't count */
+    cei_token_conv conv;        /* its derived weight is behind those of relative */
     cei_layer_weights layers[]; /* [layer_count] */
 } cei_transformer;
 

@@ -1,4 +1,5 @@
-/* transformer_plan.c - from a config to a transformer: checks, sizes, and the weights that it declares. */
+/* transformer_plan.c - from a config to a transformer: checks, sizes, the weights that it declares, and those that
+ * follow from others. Must not read a value of the checkpoint. */
 #include "model/transformer_network.h"
 
 #include "base/error.h"
@@ -66,6 +67,12 @@ static cei_weight_pair declare_parts(declaration *to, size_t layer, size_t colum
     return pair;
 }
 
+/* A dense layer [hidden, hidden] of layer i, for distances. */
+static cei_relative_source declare_source(declaration *to, size_t hidden, size_t i, const char *part) {
+    const cei_weight_pair pair = declare_parts(to, i, hidden, hidden, 1, &part, true);
+    return (cei_relative_source){pair.weight, pair.bias, 0};
+}
+
 static cei_weight_pair declare_norm(declaration *to, size_t columns, const char *stem) {
     cei_weight_pair pair = {.has_bias = to->biases.norm};
     pair.weight = declare_stacked(to, CEI_ROLE_VECTOR, 1, columns, 1, &stem, "weight");
@@ -77,6 +84,23 @@ static cei_weight_pair declare_layer_norm(declaration *to, size_t hidden, size_t
     char stem[STEM_SIZE];
     make_stem(to, layer, part, stem);
     return declare_norm(to, hidden, stem);
+}
+
+/* What the layer's distances are projected by: weights of their own, or its queries' and keys'. */
+static void declare_distances(declaration *to, const cei_config *config, cei_transformer *net, size_t i) {
+    static const char *const key = "attention.self.pos_key_proj", *const query = "attention.self.pos_query_proj";
+    const cei_layer_weights *layer = &net->layers[i];
+    cei_relative_layer *sources = &net->relative.layers[i];
+    const size_t hidden = net->base.hidden;
+    const bool alone = net->base.first_only && i + 1 == net->layer_count;
+    if (config->relative.shares_keys) {
+        const cei_weight_pair queries = alone ? layer->query : layer->qkv;
+        sources->query = (cei_relative_source){queries.weight, queries.bias, 0};
+        sources->key = (cei_relative_source){layer->qkv.weight, layer->qkv.bias, alone ? 0 : hidden};
+        return;
+    }
+    if (net->relative.keys) sources->key = declare_source(to, hidden, i, key);
+    if (net->relative.queries) sources->query = declare_source(to, hidden, i, query);
 }
 
 /* Queries, keys and values in one product; or queries apart from the rest, of a last layer. */
@@ -135,23 +159,47 @@ static cei_transformer_biases biases_of(const cei_transformer_form *form, const 
     return biases;
 }
 
+static void declare_embeddings(declaration *to, const cei_config *config, cei_transformer *net) {
+    const cei_transformer_form *form = to->form;
+    const size_t columns = net->embedding, hidden = net->base.hidden;
+    const char *const stem = form->is_deberta ? "embeddings.embed_proj" : "embeddings_project";
+    net->word = declare_table(to, columns, config->vocab_size, form->names.word);
+    if (net->adds_positions)
+        net->position = declare_table(to, columns, config->max_positions, "embeddings.position_embeddings");
+    if (net->base.types)
+        net->type = declare_table(to, columns, config->type_vocab_size, "embeddings.token_type_embeddings");
+    net->embedding_norm = declare_norm(to, form->is_deberta ? hidden : columns, form->names.embedding_norm);
+    if (columns == hidden) return;
+    net->project.has_bias = !form->is_deberta;
+    net->project.weight = declare_stacked(to, CEI_ROLE_MATRIX, columns, hidden, 1, &stem, "weight");
+    if (net->project.has_bias) net->project.bias = declare_stacked(to, CEI_ROLE_VECTOR, 1, hidden, 1, &stem, "bias");
+}
+
+/* What DeBERTa's layers share. */
+static void declare_shared(declaration *to, cei_transformer *net) {
+    static const char *const stem = "encoder.conv.conv";
+    const size_t hidden = net->base.hidden;
+    cei_relative *relative = &net->relative;
+    cei_token_conv *conv = &net->conv;
+    if (cei_relative_weights(relative))
+        relative->table = declare_table(to, hidden, 2 * relative->span, "encoder.rel_embeddings");
+    if (cei_relative_weights(relative) && relative->has_norm)
+        relative->norm = declare_norm(to, hidden, "encoder.LayerNorm");
+    if (!conv->kernel) return;
+    conv->weight = declare_table(to, hidden / conv->groups * conv->kernel, hidden, stem);
+    conv->bias = declare_stacked(to, CEI_ROLE_VECTOR, 1, hidden, 1, &stem, "bias");
+    conv->norm = declare_norm(to, hidden, "encoder.conv.LayerNorm");
+}
+
 static ce_status declare_all(const cei_config *config, const cei_checkpoint *checkpoint,
                              const cei_transformer_form *form, cei_plan *plan, cei_transformer *net, ce_error *error) {
     declaration to = {plan, form, biases_of(form, config), prefix_in(checkpoint, form), CE_OK, error};
-    const size_t columns = net->embedding;
-    net->word = declare_table(&to, columns, config->vocab_size, form->names.word);
-    if (form->theta == 0)
-        net->position = declare_table(&to, columns, config->max_positions, "embeddings.position_embeddings");
-    if (net->base.types)
-        net->type = declare_table(&to, columns, config->type_vocab_size, "embeddings.token_type_embeddings");
-    net->embedding_norm = declare_norm(&to, columns, form->names.embedding_norm);
-    if (columns != net->base.hidden) {
-        static const char *const stem = "embeddings_project";
-        net->project.has_bias = true;
-        net->project.weight = declare_stacked(&to, CEI_ROLE_MATRIX, columns, net->base.hidden, 1, &stem, "weight");
-        net->project.bias = declare_stacked(&to, CEI_ROLE_VECTOR, 1, net->base.hidden, 1, &stem, "bias");
+    declare_embeddings(&to, config, net);
+    declare_shared(&to, net);
+    for (size_t i = 0; i < net->layer_count && to.status == CE_OK; i++) {
+        declare_layer(&to, net, i, &net->layers[i]);
+        if (cei_relative_weights(&net->relative)) declare_distances(&to, config, net, i);
     }
-    for (size_t i = 0; i < net->layer_count && to.status == CE_OK; i++) declare_layer(&to, net, i, &net->layers[i]);
     return to.status;
 }
 
@@ -162,6 +210,15 @@ static ce_status require(const cei_config *config, const char *field, size_t val
     return cei_fail(error, CE_ERR_MODEL, "%s: \"%s\" is missing or 0, and the model needs it", config->path, field);
 }
 
+static ce_status check_deberta(const cei_config *config, ce_error *error) {
+    if (config->head_size && config->head_size != config->hidden_size / config->heads)
+        return cei_fail(error, CE_ERR_UNSUPPORTED,
+                        "%s: attention_head_size is %zu, and hidden_size / num_attention_heads %zu; they must be equal",
+                        config->path, config->head_size, config->hidden_size / config->heads);
+    ce_status status = config->relative.is_on ? cei_relative_check(config, error) : CE_OK;
+    return status == CE_OK ? cei_token_conv_check(config, error) : status;
+}
+
 static ce_status check_config(const cei_config *config, const cei_transformer_form *form, ce_error *error) {
     ce_status status = require(config, "vocab_size", config->vocab_size, error);
     if (status == CE_OK) status = require(config, "hidden_size", config->hidden_size, error);
@@ -169,7 +226,8 @@ static ce_status check_config(const cei_config *config, const cei_transformer_fo
     if (status == CE_OK) status = require(config, "num_attention_heads", config->heads, error);
     if (status == CE_OK) status = require(config, "intermediate_size", config->intermediate_size, error);
     if (status == CE_OK) status = require(config, "max_position_embeddings", config->max_positions, error);
-    if (status == CE_OK && form->has_types) status = require(config, "type_vocab_size", config->type_vocab_size, error);
+    if (status == CE_OK && form->has_types && !form->is_deberta)
+        status = require(config, "type_vocab_size", config->type_vocab_size, error);
     if (status != CE_OK) return status;
     if (config->hidden_size % config->heads != 0)
         return cei_fail(error, CE_ERR_MODEL, "%s: hidden_size %zu is not a multiple of num_attention_heads %zu",
@@ -182,7 +240,7 @@ static ce_status check_config(const cei_config *config, const cei_transformer_fo
                         config->path, config->position_embedding);
     if (config->is_decoder)
         return cei_fail(error, CE_ERR_UNSUPPORTED, "%s: is_decoder is true; only encoders are supported", config->path);
-    return CE_OK;
+    return form->is_deberta ? check_deberta(config, error) : CE_OK;
 }
 
 /* A config that asks for an absurd number of layers must not make us allocate for them: each layer needs a tensor. */
@@ -214,18 +272,63 @@ static void find_frequencies(double theta, size_t size, float *frequencies) {
     }
 }
 
-/* Frequencies lie behind the layers: a network is one block of memory. */
 static void set_rotary(const cei_config *config, const cei_transformer_form *form, cei_transformer *net) {
     const size_t size = net->base.head_size;
-    float *frequencies = (float *)(void *)(net->layers + net->layer_count);
+    float *frequencies = net->rotary[0].frequencies;
     if (form->theta == 0) return;
-    net->rotary[0].frequencies = frequencies;
     find_frequencies(config->rope_theta > 0 ? config->rope_theta : form->theta, size, frequencies);
     if (!form->is_local) return;
     net->rotary[1] = (cei_rotary){frequencies + size / 2, config->local_attention / 2};
     find_frequencies(config->local_rope_theta > 0 ? config->local_rope_theta : form->local_theta, size,
                      net->rotary[1].frequencies);
     for (size_t i = 0; i < net->layer_count; i++) net->layers[i].is_local = cei_config_is_local(config, i);
+}
+
+/* Room for a network and, behind it, what its size depends on: layers, derived weights, integers of distances or
+ * frequencies of rotary positions. */
+static cei_transformer *allocate(const cei_config *config, size_t derived, size_t integers, size_t frequencies) {
+    size_t layers, relative, weights, bytes, tables;
+    cei_transformer *net = NULL;
+    if (!cei_mul_size(config->layers, sizeof *net->layers, &layers) ||
+        !cei_mul_size(config->layers, sizeof(cei_relative_layer), &relative) ||
+        !cei_mul_size(derived, sizeof(cei_weight), &weights) ||
+        !cei_mul_size(integers + frequencies, sizeof(int32_t), &tables) || !cei_add_size(sizeof *net, layers, &bytes) ||
+        !cei_add_size(bytes, relative, &bytes) || !cei_add_size(bytes, weights, &bytes) ||
+        !cei_add_size(bytes, tables, &bytes))
+        return NULL;
+    net = cei_alloc_zeroed(1, bytes);
+    if (!net) return NULL;
+    net->base.derived = (cei_weight *)(void *)((uint8_t *)net->layers + layers);
+    net->base.derived_count = derived;
+    net->relative.layers = (cei_relative_layer *)(void *)(net->base.derived + derived);
+    if (frequencies) net->rotary[0].frequencies = (float *)(void *)(net->relative.layers + config->layers);
+    return net;
+}
+
+/* Distances and convolution, and the shapes of the weights that are derived for them. */
+static void set_deberta(const cei_config *config, cei_transformer *net) {
+    cei_relative *relative = &net->relative;
+    cei_weight *derived = net->base.derived;
+    net->adds_positions = config->adds_positions;
+    if (config->relative.is_on)
+        cei_relative_init(relative, config, (int32_t *)(void *)(relative->layers + config->layers));
+    relative->terms = 1 + (size_t)config->relative.c2p + config->relative.p2c;
+    for (size_t i = 0; i < config->layers * cei_relative_weights(relative); i++)
+        *derived++ = cei_relative_shape(relative, net->base.head_size);
+    net->conv.kernel = config->conv_kernel_size;
+    net->conv.groups = config->conv_groups;
+    net->conv.function = config->conv_act;
+    if (net->conv.kernel) *derived = cei_token_conv_shape(&net->conv, net->base.hidden);
+    net->base.widest = cei_max_size(net->base.widest, net->conv.kernel * net->base.hidden);
+    /* The convolution is over all tokens of the first layer. */
+    if (net->conv.kernel && net->layer_count == 1) net->base.first_only = false;
+}
+
+static size_t derived_of(const cei_config *config, const cei_transformer_form *form) {
+    const cei_relative_config *relative = &config->relative;
+    if (!form->is_deberta) return 0;
+    return (relative->is_on ? config->layers * ((size_t)relative->c2p + relative->p2c) : 0) +
+           (config->conv_kernel_size > 0);
 }
 
 static void set_sizes(const cei_config *config, const cei_transformer_form *form, cei_transformer *net) {
@@ -239,6 +342,8 @@ static void set_sizes(const cei_config *config, const cei_transformer_form *form
     net->pre_norm = form->pre_norm;
     net->gated = form->gated;
     net->embedding = form->projects && config->embedding_size ? config->embedding_size : config->hidden_size;
+    net->adds_positions = form->theta == 0;
+    net->relative.terms = 1;
     base->types = form->has_types ? config->type_vocab_size : 0;
     base->hidden = config->hidden_size;
     base->head_size = config->hidden_size / net->heads;
@@ -254,16 +359,15 @@ ce_status cei_transformer_create(const cei_architecture *self, const cei_config 
     ce_status status = check_config(config, form, error);
     if (status == CE_OK) status = check_layers(config, checkpoint, error);
     if (status != CE_OK) return status;
-    size_t bytes, frequencies = form->theta == 0 ? 0 : config->hidden_size / config->heads * sizeof(float);
-    cei_transformer *net = NULL;
-    if (cei_mul_size(config->layers, sizeof *net->layers, &bytes) &&
-        cei_add_size(bytes, sizeof *net + frequencies, &bytes))
-        net = cei_alloc_zeroed(1, bytes);
-    if (!net) return cei_fail_memory(error, "the network", bytes);
+    const size_t integers = form->is_deberta && config->relative.is_on ? cei_relative_integers(config) : 0;
+    const size_t frequencies = form->theta == 0 ? 0 : config->hidden_size / config->heads;
+    cei_transformer *net = allocate(config, derived_of(config, form), integers, frequencies);
+    if (!net) return cei_fail_memory(error, "the network", 0);
     net->base.architecture = self;
     net->base.first_only = first_only;
     set_sizes(config, form, net);
     set_rotary(config, form, net);
+    if (form->is_deberta) set_deberta(config, net);
     status = set_positions(config, form, &net->base, error);
     if (status == CE_OK) status = declare_all(config, checkpoint, form, plan, net, error);
     if (status != CE_OK) {
@@ -272,4 +376,14 @@ ce_status cei_transformer_create(const cei_architecture *self, const cei_config 
     }
     *network = &net->base;
     return CE_OK;
+}
+
+/* ---- derived weights ---------------------------------------------------------------------------------------- */
+
+ce_status cei_transformer_derive(const cei_derivation *derivation, ce_error *error) {
+    const cei_transformer *net = (const cei_transformer *)derivation->network;
+    const size_t distances = net->layer_count * cei_relative_weights(&net->relative);
+    ce_status status = distances ? cei_relative_derive(&net->relative, derivation, error) : CE_OK;
+    if (status != CE_OK || !net->conv.kernel) return status;
+    return cei_token_conv_derive(&net->conv, derivation, derivation->derived + distances, error);
 }

@@ -131,6 +131,7 @@ static ce_status run_batches(const window *w, cei_placement *placement, cei_cont
         const cei_batch batch = pack_batch(w, first);
         const cei_run run = {.network = w->job->model->blueprint.network,
                              .weights = placement->weights,
+                             .derived = placement->derived,
                              .batch = &batch,
                              .stream = context->stream,
                              .workspace = context->workspace,

@@ -274,6 +274,10 @@ int main(void) {
         MODEL("xlm-roberta-unigram"),
         MODEL("modernbert"),
         MODEL("modernbert-mean-biases"),
+        MODEL("deberta-v3"),
+        MODEL("deberta-v2-conv"),
+        MODEL("deberta-v2-absolute"),
+        MODEL("deberta-v2-c2p"),
         LOW("three-labels", BFLOAT16, 0.2),
         LOW("sigmoid-gelu-new", BFLOAT16, 0.2),
         LOW("relu-f16", BFLOAT16, 0.2),
@@ -310,6 +314,14 @@ int main(void) {
         LOW("modernbert-mean-biases", BFLOAT16, 0.2),
         LOW("modernbert", INT8, 0.4),
         LOW("modernbert-mean-biases", INT8, 0.4),
+        LOW("deberta-v3", BFLOAT16, 0.2),
+        LOW("deberta-v2-conv", BFLOAT16, 0.2),
+        LOW("deberta-v2-absolute", BFLOAT16, 0.2),
+        LOW("deberta-v2-c2p", BFLOAT16, 0.2),
+        LOW("deberta-v3", INT8, 0.2),
+        LOW("deberta-v2-conv", INT8, 0.4),
+        LOW("deberta-v2-absolute", INT8, 0.2),
+        LOW("deberta-v2-c2p", INT8, 0.2),
     };
     return cmocka_run_group_tests_name("golden", tests, NULL, NULL);
 }

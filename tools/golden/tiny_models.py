@@ -41,6 +41,13 @@ def cased_vocabulary():
 
 
 ROBERTA_SPECIALS = ["<s>", "<pad>", "</s>", "<unk>"]
+DEBERTA_SPECIALS = ["[PAD]", "[CLS]", "[SEP]", "[UNK]"]
+
+# Tokenizers of Unigram: class, the first pieces, the last.
+UNIGRAMS = {
+    "unigram": ("XLMRobertaTokenizer", ROBERTA_SPECIALS, "<mask>"),
+    "deberta": ("DebertaV2Tokenizer", DEBERTA_SPECIALS, "[MASK]"),
+}
 
 
 def byte_level_merges():
@@ -57,9 +64,10 @@ def byte_level_vocabulary():
     return list(dict.fromkeys(pieces))
 
 
-def unigram_vocabulary():
-    pieces = ROBERTA_SPECIALS + ["\u2581"] + ["\u2581" + word for word in WORDS] + SUFFIXES + list("0123456789") + SYMBOLS
-    return list(dict.fromkeys(pieces + LATIN + [letter.upper() for letter in LATIN] + OTHER + ["<mask>"]))
+def unigram_vocabulary(kind):
+    _, specials, mask = UNIGRAMS[kind]
+    pieces = specials + ["\u2581"] + ["\u2581" + word for word in WORDS] + SUFFIXES + list("0123456789") + SYMBOLS
+    return list(dict.fromkeys(pieces + LATIN + [letter.upper() for letter in LATIN] + OTHER + [mask]))
 
 
 BASE = {
@@ -69,6 +77,8 @@ BASE = {
 IDENTITY = "torch.nn.modules.linear.Identity"
 SIGMOID = "torch.nn.modules.activation.Sigmoid"
 
+RELATIVE = {"relative_attention": True, "max_relative_positions": -1, "pos_att_type": "p2c|c2p"}
+
 DISTILBERT = {"hidden_size": "dim", "num_hidden_layers": "n_layers", "num_attention_heads": "n_heads",
               "intermediate_size": "hidden_dim", "hidden_act": "activation"}  # fmt: skip
 
@@ -77,7 +87,8 @@ MODERNBERT = {"hidden_act": "hidden_activation", "layer_norm_eps": "norm_eps"}
 # name -> what differs. kind: model_type and class of another architecture than BERT; keys: other names of config fields;
 # labels: id2label is written for them; extra: other fields of config.json; store: dtype of the
 # weights; tokenizer: the files; limit: model_max_length; embedding: spread of the embeddings, small where the first
-# norm's epsilon is to matter; gain: of matrices, smaller where layers add up to more than norms take away.
+# norm's epsilon is to matter; gain: of matrices, smaller where layers add up to more than norms take away; brief: on few
+# pairs.
 MODELS = {
     "three-labels": {
         "config": {"num_hidden_layers": 1},
@@ -194,6 +205,37 @@ MODELS = {
         "labels": ["no", "yes", "perhaps"], "store": "F16", "tokenizer": "json", "limit": 128, "no_types": True, "cased": True,
         "gain": 0.6,
     },
+    "deberta-v3": {
+        "kind": ("deberta-v2", "DebertaV2ForSequenceClassification"),
+        "config": {"hidden_size": 20, "type_vocab_size": 0, "layer_norm_eps": 1e-7},
+        "extra": {**RELATIVE, "position_biased_input": False, "share_att_key": True, "norm_rel_ebd": "layer_norm",
+                  "position_buckets": 12, "pooler_hidden_size": 20,
+                  "sentence_transformers": {"activation_fn": IDENTITY}},
+        "labels": ["LABEL_0"], "store": "I8", "tokenizer": "deberta", "limit": 64,
+    },
+    "deberta-v2-conv": {
+        "kind": ("deberta-v2", "DebertaV2ForSequenceClassification"),
+        "config": {"hidden_size": 30, "num_attention_heads": 3, "intermediate_size": 44, "layer_norm_eps": 1e-5},
+        "extra": {**RELATIVE, "pos_att_type": ["c2p", "p2c"], "max_relative_positions": 9, "embedding_size": 14,
+                  "conv_kernel_size": 3, "conv_groups": 2, "conv_act": "gelu", "pooler_hidden_act": "tanh",
+                  "attention_head_size": 10},
+        "labels": ["no", "yes", "perhaps"], "store": "I8", "tokenizer": "json", "limit": 64, "brief": True,
+    },
+    "deberta-v2-absolute": {
+        "kind": ("deberta-v2", "DebertaV2ForSequenceClassification"),
+        "config": {"hidden_size": 24, "num_attention_heads": 2, "num_hidden_layers": 1, "layer_norm_eps": 1e-7},
+        "extra": {"pos_att_type": "p2c", "conv_kernel_size": 5,
+                  "sentence_transformers": {"activation_fn": IDENTITY}},
+        "labels": ["LABEL_0"], "store": "I8", "tokenizer": "vocab", "limit": 20, "brief": True,
+    },
+    "deberta-v2-c2p": {
+        "kind": ("deberta-v2", "DebertaV2ForSequenceClassification"),
+        "config": {"hidden_size": 18, "num_attention_heads": 2, "num_hidden_layers": 1, "layer_norm_eps": 1e-7,
+                   "type_vocab_size": 0},
+        "extra": {**RELATIVE, "pos_att_type": " C2P ", "position_biased_input": False, "position_buckets": 40,
+                  "max_relative_positions": 30},
+        "labels": ["LABEL_0"], "store": "I8", "tokenizer": "deberta", "limit": 48, "brief": True,
+    },
 }  # fmt: skip
 
 
@@ -264,14 +306,15 @@ def write_unigram(folder, spec, vocabulary):
     scores = [(piece, 0.0 if i < 4 else -2.0 - i / 64) for i, piece in enumerate(vocabulary[:-1])]
     tokenizer = Tokenizer(models.Unigram(scores, 3, False))
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
-    tokenizer.add_special_tokens([*ROBERTA_SPECIALS, "<mask>"])
+    kind, specials, mask = UNIGRAMS[spec["tokenizer"]]
+    tokenizer.add_special_tokens([*specials, mask])
     tokenizer.save(str(folder / "tokenizer.json"), pretty=False)
-    config = {"tokenizer_class": "XLMRobertaTokenizer", "model_max_length": spec["limit"]}
+    config = {"tokenizer_class": kind, "model_max_length": spec["limit"]}
     (folder / "tokenizer_config.json").write_text(json.dumps(config, indent=2) + "\n")
 
 
 def write_tokenizer(folder, spec, vocabulary):
-    if spec["tokenizer"] in ("byte-level", "unigram"):
+    if spec["tokenizer"] in ("byte-level", *UNIGRAMS):
         write = write_byte_level if spec["tokenizer"] == "byte-level" else write_unigram
         write(folder, spec, vocabulary)
         return
@@ -294,8 +337,8 @@ def write_tokenizer(folder, spec, vocabulary):
 def vocabulary_of(spec):
     if spec["tokenizer"] == "byte-level":
         return byte_level_vocabulary()
-    if spec["tokenizer"] == "unigram":
-        return unigram_vocabulary()
+    if spec["tokenizer"] in UNIGRAMS:
+        return unigram_vocabulary(spec["tokenizer"])
     return cased_vocabulary() if spec.get("cased") else uncased_vocabulary()
 
 

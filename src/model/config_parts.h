@@ -1,0 +1,23 @@
+/* config_parts.h - what config.c has others read: the parts of config.json that few architectures have. */
+#ifndef CEI_CONFIG_PARTS_H
+#define CEI_CONFIG_PARTS_H
+
+#include "base/json.h"
+#include "model/config.h"
+
+/* Fills the fields of rotary positions; the number of layers has been read. Errors: FORMAT, UNSUPPORTED (positions that
+ * are scaled), MEMORY. */
+ce_status cei_config_read_rotary(const json_t *root, const char *path, cei_config *config, ce_error *error);
+
+/* Fills what DeBERTa's configs alone have; in others these fields may mean something else. Errors: FORMAT, UNSUPPORTED.
+ */
+ce_status cei_config_read_deberta(const json_t *root, const char *path, cei_config *config, ce_error *error);
+
+/* A function by transformers' name for it. Errors: FORMAT, UNSUPPORTED. */
+ce_status cei_config_read_function(const json_t *root, const char *path, const char *key, const char *absent,
+                                   cei_function *function, ce_error *error);
+
+/* Far above any model, low enough that products of two of them and an element's size fit into 63 bits. */
+enum { CEI_CONFIG_MOST = 1 << 28 };
+
+#endif
