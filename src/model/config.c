@@ -413,6 +413,15 @@ done:
     return status;
 }
 
+ce_status cei_config_take_activation(const char *folder, const cei_log *log, cei_config *config, ce_error *error) {
+    ce_activation activation = CE_ACTIVATION_DEFAULT;
+    const ce_status status = read_saved_activation(folder, log, &activation, error);
+    if (status != CE_OK || activation == CE_ACTIVATION_DEFAULT) return status;
+    config->activation = activation;
+    config->activation_given = true;
+    return CE_OK;
+}
+
 ce_status cei_config_load(const char *folder, const cei_log *log, cei_config *config, ce_error *error) {
     *config = (cei_config){0};
     char *data = NULL;

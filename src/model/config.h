@@ -68,6 +68,10 @@ static inline bool cei_config_is_local(const cei_config *config, size_t layer) {
  * Errors: NOT_FOUND, IO, FORMAT (with field, value and range), UNSUPPORTED (hidden_act by name), MEMORY. */
 ce_status cei_config_load(const char *folder, const cei_log *log, cei_config *config, ce_error *error);
 
+/* Takes the activation out of folder/config_sentence_transformers.json, as load does, where config.json is in another
+ * folder. Errors: as load. */
+ce_status cei_config_take_activation(const char *folder, const cei_log *log, cei_config *config, ce_error *error);
+
 /* config.json alone, from bytes; path is for messages. */
 ce_status cei_config_parse(const char *data, size_t size, const char *path, const cei_log *log, cei_config *config,
                            ce_error *error);

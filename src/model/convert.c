@@ -71,6 +71,9 @@ static ce_status load(const char *path, const ce_convert_options *options, ce_mo
                                  .log = options->log,
                                  .log_user = options->log_user};
     ce_status status = ce_model_load(path, &how, model, error);
+    if (status == CE_OK && cei_modules_are_head(&(*model)->modules))
+        return cei_fail(error, CE_ERR_UNSUPPORTED,
+                        "%s: its head is in modules of their own (modules.json), which are not converted yet", path);
     if (status == CE_OK) status = cei_checkpoint_open(path, checkpoint, error);
     if (status != CE_OK || cei_checkpoint_is(*checkpoint, (*model)->identity)) return status;
     return cei_fail(error, CE_ERR_IO, "%s was changed while it was being read: convert it again",

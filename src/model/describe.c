@@ -8,10 +8,11 @@ ce_status ce_model_describe(const ce_model *model, ce_model_info *info, ce_error
     ce_status status = cei_check_struct(info->size, sizeof *info, "ce_model_info", error);
     if (status != CE_OK) return status;
     const cei_config *config = &model->config;
+    const cei_architecture *architecture = model->blueprint.network->architecture;
     *info = (ce_model_info){
         .size = info->size,
         .path = model->path,
-        .architecture = model->blueprint.network->architecture->classifier,
+        .architecture = cei_modules_are_head(&model->modules) ? architecture->encoder : architecture->classifier,
         .tokenizer = cei_tokenizer_kind(model->tokenizer),
         .num_labels = config->num_labels,
         .max_length = model->blueprint.max_length,

@@ -115,8 +115,8 @@ static void list_dtypes(const cei_plan *plan, const cei_checkpoint *checkpoint, 
 
 /* The folder of config.json and the tokenizer: to be freed; NULL if there is no memory. */
 static char *transformer_folder(const ce_model *model) {
-    const char *inner = model->bi_encoder ? model->modules.transformer : "";
-    return *inner ? cei_join_path(model->path, inner) : cei_copy_string(model->path, strlen(model->path));
+    const char *inner = model->modules.transformer;
+    return inner && *inner ? cei_join_path(model->path, inner) : cei_copy_string(model->path, strlen(model->path));
 }
 
 ce_status cei_model_open_weights(const ce_model *model, cei_checkpoint **checkpoint, ce_error *error) {
@@ -136,21 +136,22 @@ ce_status cei_model_open_weights(const ce_model *model, cei_checkpoint **checkpo
 static ce_status make_network(ce_model *model, const cei_checkpoint *checkpoint, ce_error *error) {
     const cei_architecture *architecture = NULL;
     cei_blueprint *blueprint = &model->blueprint;
+    const bool has_modules = cei_modules_are_head(&model->modules);
     bool first_only = specials_of(model) > 0; /* else a text without tokens has no first one */
-    ce_status status = model->bi_encoder ? cei_architecture_find_encoder(&model->config, &architecture, error)
-                                         : cei_architecture_find(&model->config, &architecture, error);
+    ce_status status = has_modules ? cei_architecture_find_encoder(&model->config, &architecture, error)
+                                   : cei_architecture_find(&model->config, &architecture, error);
     if (status != CE_OK) return status;
     const size_t hidden = model->config.hidden_size;
     const cei_classifier classifier = cei_architecture_head(architecture, &model->config);
     cei_head head =
-        model->bi_encoder ? cei_modules_pool(&model->modules, hidden) : cei_head_pool(hidden, &classifier.pooling, 1);
+        has_modules ? cei_modules_pool(&model->modules, hidden) : cei_head_pool(hidden, &classifier.pooling, 1);
     first_only = first_only && cei_head_reads_first(&head);
     status = architecture->create(architecture, &model->config, checkpoint, first_only, &blueprint->plan,
                                   &blueprint->network, error);
     if (status != CE_OK) return status;
     cei_network *network = blueprint->network;
     network->head = head;
-    if (model->bi_encoder) return cei_modules_plan(&model->modules, &blueprint->plan, &network->head, error);
+    if (has_modules) return cei_modules_plan(&model->modules, &blueprint->plan, &network->head, error);
     return cei_head_classify(&network->head, &blueprint->plan, &classifier, model->config.num_labels, error);
 }
 
@@ -184,15 +185,36 @@ static ce_status plan_weights(ce_model *model, ce_error *error) {
     return status;
 }
 
+/* What is asked for; of a head in modules, what its last one gives. */
+static ce_status set_labels(ce_model *model, size_t asked, ce_error *error) {
+    const cei_modules *modules = &model->modules;
+    if (model->bi_encoder || !cei_modules_are_head(modules))
+        return asked ? cei_config_set_labels(&model->config, asked, error) : CE_OK;
+    const size_t given = modules->layers[modules->layer_count - 1].out;
+    if (asked && asked != given)
+        return cei_fail(error, CE_ERR_ARGUMENT, "num_labels is %zu, and the last module of %s gives %zu", asked,
+                        model->path, given);
+    return cei_config_set_labels(&model->config, given, error);
+}
+
+/* The config of the transformer, and what the folder that it may be in says of the whole. */
+static ce_status read_config(ce_model *model, const char *folder, size_t labels, ce_error *error) {
+    const cei_log *log = &model->blueprint.log;
+    ce_status status = cei_config_load(folder, log, &model->config, error);
+    if (status == CE_OK && strcmp(folder, model->path) != 0)
+        status = cei_config_take_activation(model->path, log, &model->config, error);
+    return status == CE_OK ? set_labels(model, labels, error) : status;
+}
+
 static ce_status read_files(ce_model *model, const ce_load_options *options, ce_error *error) {
     char *folder = NULL;
+    const cei_log *log = &model->blueprint.log;
     ce_status status = cei_check_folder(model->path, error);
-    if (status == CE_OK && model->bi_encoder)
-        status = cei_modules_load(model->path, &model->blueprint.log, &model->modules, error);
+    if (status == CE_OK)
+        status = model->bi_encoder ? cei_modules_load(model->path, log, &model->modules, error)
+                                   : cei_modules_load_scorer(model->path, log, &model->modules, error);
     if (status == CE_OK && !(folder = transformer_folder(model))) status = cei_fail_memory(error, "a model", 0);
-    if (status == CE_OK) status = cei_config_load(folder, &model->blueprint.log, &model->config, error);
-    if (status == CE_OK && options->num_labels)
-        status = cei_config_set_labels(&model->config, options->num_labels, error);
+    if (status == CE_OK) status = read_config(model, folder, options->num_labels, error);
     if (status == CE_OK) status = cei_tokenizer_load(folder, &model->tokenizer, error);
     if (status == CE_OK) status = plan_weights(model, error);
     if (status == CE_OK && model->modules.lowercase) status = cei_tokenizer_lowercase(model->tokenizer, error);

@@ -17,7 +17,7 @@ struct ce_model {
     /* Set at load, then constant. */
     char *path;
     bool bi_encoder;     /* gives embeddings: it was loaded as a ce_encoder */
-    cei_modules modules; /* of a bi-encoder */
+    cei_modules modules; /* of a bi-encoder, or of a cross-encoder that was saved in modules */
     cei_config config;
     cei_tokenizer *tokenizer;
     cei_blueprint blueprint;

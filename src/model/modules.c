@@ -1,4 +1,4 @@
-/* modules.c - reads what Sentence Transformers writes beside a transformer.
+/* modules.c - reads what Sentence Transformers writes beside a transformer, of a bi-encoder or a cross-encoder.
  *
  * Every module is checked as it is read: of a kind that is known, in a folder of its own inside the model's, working on
  * the sentence's embedding. Must not look at weights. */
@@ -16,11 +16,12 @@ static const size_t max_file_bytes = (size_t)1 << 20;
 
 enum { MOST_MODULES = 32, MOST_PROMPTS = 1024, MAX_SIZE = 1 << 24 };
 
-/* One file of the folder being read. */
+/* One folder being read. */
 typedef struct reader {
     const char *folder;
     const cei_log *log;
     cei_modules *to;
+    size_t count; /* modules of a cross-encoder, of which the last gives scores; 0: a bi-encoder's are read */
     ce_error *error;
 } reader;
 
@@ -181,13 +182,23 @@ static ce_status read_norm(const reader *in, const json_file *file, cei_module *
     return status;
 }
 
-static ce_status read_layer(const reader *in, cei_head_kind kind, const char *folder) {
+/* The result of a cross-encoder's last module is named, for what is not said is "sentence_embedding". */
+static ce_status expect_output(const reader *in, const json_file *file, bool gives_scores) {
+    const char *found = "sentence_embedding";
+    if (!gives_scores) return expect_string(in, file, "module_output_name", found);
+    ce_status status = cei_json_string(file->root, "module_output_name", file->path, &found, in->error);
+    if (status != CE_OK || strcmp(found, "scores") == 0) return status;
+    return cei_fail(in->error, CE_ERR_UNSUPPORTED, "%s: the last module of a cross-encoder gives \"%.64s\", not scores",
+                    file->path, found);
+}
+
+static ce_status read_layer(const reader *in, cei_head_kind kind, const char *folder, bool gives_scores) {
     json_file file;
     cei_module layer = {.kind = kind};
     void *layers = in->to->layers;
     ce_status status = open_file(in, folder, "config.json", &file);
     if (status == CE_OK && file.root) status = expect_string(in, &file, "module_input_name", "sentence_embedding");
-    if (status == CE_OK && file.root) status = expect_string(in, &file, "module_output_name", "sentence_embedding");
+    if (status == CE_OK && file.root) status = expect_output(in, &file, gives_scores);
     if (status == CE_OK && !file.root && kind != CEI_HEAD_NORMALIZE)
         status = cei_fail(in->error, CE_ERR_NOT_FOUND, "%s is not there, and modules.json names it", file.path);
     if (status == CE_OK && kind == CEI_HEAD_DENSE) status = read_dense(in, &file, &layer);
@@ -221,8 +232,12 @@ static ce_status read_transformer(const reader *in, const char *folder) {
     if (status == CE_OK)
         status = cei_json_size(file.root, "max_seq_length", 1, MAX_SIZE, file.path, &in->to->max_length, in->error);
     if (status == CE_OK) status = cei_json_bool(file.root, "do_lower_case", file.path, &in->to->lowercase, in->error);
-    if (status == CE_OK) status = expect_string(in, &file, "transformer_task", "feature-extraction");
-    if (status == CE_OK) status = expect_string(in, &file, "module_output_name", "token_embeddings");
+    /* A cross-encoder's only module is transformers' own classifier. */
+    const bool classifies = in->count == 1;
+    if (status == CE_OK)
+        status =
+            expect_string(in, &file, "transformer_task", classifies ? "sequence-classification" : "feature-extraction");
+    if (status == CE_OK && !classifies) status = expect_string(in, &file, "module_output_name", "token_embeddings");
     close_file(&file);
     return status;
 }
@@ -270,14 +285,19 @@ static ce_status read_module(const reader *in, const json_file *file, size_t ind
         return cei_fail(in->error, CE_ERR_UNSUPPORTED,
                         "%s: module %zu is a %s; supported is a Transformer, a Pooling, then layers", file->path, index,
                         class_names[class]);
+    const bool gives_scores = in->count > 0 && index + 1 == in->count;
+    if (gives_scores && index > 0 && class != DENSE)
+        return cei_fail(in->error, CE_ERR_UNSUPPORTED,
+                        "%s: the last module is a %s; a cross-encoder's is a Dense that gives scores", file->path,
+                        class_names[class]);
     switch (class) {
     case TRANSFORMER:
         status = copy_text(in, path, &in->to->transformer);
         return status == CE_OK ? read_transformer(in, path) : status;
     case POOLING: return read_pooling(in, path);
-    case DENSE: return read_layer(in, CEI_HEAD_DENSE, path);
-    case NORM: return read_layer(in, CEI_HEAD_NORM, path);
-    case NORMALIZE: return read_layer(in, CEI_HEAD_NORMALIZE, path);
+    case DENSE: return read_layer(in, CEI_HEAD_DENSE, path, gives_scores);
+    case NORM: return read_layer(in, CEI_HEAD_NORM, path, false);
+    case NORMALIZE: return read_layer(in, CEI_HEAD_NORMALIZE, path, false);
     default: return CE_OK; /* a dropout does nothing but in training */
     }
 }
@@ -296,12 +316,13 @@ static ce_status load_list(const reader *in, json_file *file) {
 }
 
 static ce_status read_modules(const reader *in, const json_file *file) {
-    const size_t count = json_array_size(file->root);
+    const size_t count = json_array_size(file->root), fewest = in->count > 0 ? 1 : 2;
     const json_t *module;
     size_t i;
-    if (count < 2 || count > MOST_MODULES)
-        return cei_fail(in->error, CE_ERR_FORMAT, "%s must hold an array of 2 to %d modules, and holds %s", file->path,
-                        MOST_MODULES, json_is_array(file->root) ? "another number" : cei_json_type(file->root));
+    if (count < fewest || count > MOST_MODULES)
+        return cei_fail(in->error, CE_ERR_FORMAT, "%s must hold an array of %zu to %d modules, and holds %s",
+                        file->path, fewest, MOST_MODULES,
+                        json_is_array(file->root) ? "another number" : cei_json_type(file->root));
     json_array_foreach(file->root, i, module) {
         if (!json_is_object(module))
             return cei_fail(in->error, CE_ERR_FORMAT, "%s: module %zu must be an object, and is %s", file->path, i,
@@ -398,18 +419,39 @@ static ce_status load(const reader *in, const json_file *list, const json_file *
     return read_plain(in);
 }
 
-ce_status cei_modules_load(const char *folder, const cei_log *log, cei_modules *modules, ce_error *error) {
+/* A cross-encoder's, where it was saved as one: else the folder is transformers' classifier. Its prompts are refused,
+ * for the default one would stand before every query. */
+static ce_status load_scorer(reader *in, const json_file *list, const json_file *settings) {
+    const char *type = "SentenceTransformer", *prompt = NULL;
+    ce_status status = cei_json_string(settings->root, "model_type", settings->path, &type, in->error);
+    if (status != CE_OK || !list->root || strcmp(type, "CrossEncoder") != 0) return status;
+    status = cei_json_string(settings->root, "default_prompt_name", settings->path, &prompt, in->error);
+    if (status == CE_OK && prompt) status = unsupported(in, settings, "a cross-encoder's default_prompt_name", prompt);
+    in->count = cei_max_size(json_array_size(list->root), 1);
+    return status == CE_OK ? read_modules(in, list) : status;
+}
+
+static ce_status load_either(const char *folder, const cei_log *log, bool scores, cei_modules *modules,
+                             ce_error *error) {
     *modules = (cei_modules){.includes_prompt = true};
-    const reader in = {folder, log, modules, error};
+    reader in = {.folder = folder, .log = log, .to = modules, .error = error};
     json_file list = {0}, settings = {0};
     ce_status status = cei_check_folder(folder, error);
     if (status == CE_OK) status = load_list(&in, &list);
     if (status == CE_OK) status = open_file(&in, "", "config_sentence_transformers.json", &settings);
-    if (status == CE_OK) status = load(&in, &list, &settings);
+    if (status == CE_OK) status = scores ? load_scorer(&in, &list, &settings) : load(&in, &list, &settings);
     close_file(&settings);
     close_file(&list);
     if (status != CE_OK) cei_modules_free(modules);
     return status;
+}
+
+ce_status cei_modules_load(const char *folder, const cei_log *log, cei_modules *modules, ce_error *error) {
+    return load_either(folder, log, false, modules, error);
+}
+
+ce_status cei_modules_load_scorer(const char *folder, const cei_log *log, cei_modules *modules, ce_error *error) {
+    return load_either(folder, log, true, modules, error);
 }
 
 void cei_modules_free(cei_modules *modules) {

@@ -23,7 +23,7 @@ typedef struct cei_prompt {
 } cei_prompt;
 
 typedef struct cei_modules {
-    char *transformer; /* its folder in the model's: "", or "0_Transformer" */
+    char *transformer; /* its folder in the model's: "", or "0_Transformer"; NULL: nothing was read */
     cei_pooling poolings[CEI_POOL_COUNT];
     size_t pooling_count;
     bool includes_prompt;
@@ -45,6 +45,14 @@ typedef struct cei_modules {
  * names to the empty text. Errors: NOT_FOUND, IO, FORMAT, MODEL (modules that contradict each other), UNSUPPORTED (a
  * module or a setting, by name), MEMORY. */
 ce_status cei_modules_load(const char *folder, const cei_log *log, cei_modules *modules, ce_error *error);
+
+/* Reads the folder of a cross-encoder that was saved in modules by version 6 or later: a transformer, a pooling, and
+ * layers of which the last gives the scores. One that is transformers' classifier, alone or as the only module, has no
+ * pooling then: cei_modules_are_head is false. Errors: as above; a default prompt is UNSUPPORTED. */
+ce_status cei_modules_load_scorer(const char *folder, const cei_log *log, cei_modules *modules, ce_error *error);
+
+/* Are pooling and layers the model's head? Else its architecture's classifier is. */
+static inline bool cei_modules_are_head(const cei_modules *modules) { return modules->pooling_count > 0; }
 
 void cei_modules_free(cei_modules *modules); /* zeroed is fine */
 
