@@ -278,6 +278,8 @@ int main(void) {
         MODEL("deberta-v2-conv"),
         MODEL("deberta-v2-absolute"),
         MODEL("deberta-v2-c2p"),
+        MODEL("modernbert-modules"),
+        MODEL("bert-modules"),
         LOW("three-labels", BFLOAT16, 0.2),
         LOW("sigmoid-gelu-new", BFLOAT16, 0.2),
         LOW("relu-f16", BFLOAT16, 0.2),

@@ -8,6 +8,7 @@ Embeddings are float32, one text at a time, so that padding has no part in them;
 """
 
 import json
+import re
 import shutil
 import sys
 import tempfile
@@ -17,21 +18,14 @@ from pathlib import Path
 import common
 import numpy as np
 import tiny_models
+import tiny_modules
 import torch
 from sentence_transformers import SentenceTransformer
+from tiny_modules import write_json
 
 import checkpoint
 
 OUT = common.ROOT / "tests" / "data" / "golden"
-OLD = "sentence_transformers.models."
-NEW = {
-    "Transformer": "sentence_transformers.base.modules.transformer.Transformer",
-    "Pooling": "sentence_transformers.sentence_transformer.modules.pooling.Pooling",
-    "Dense": "sentence_transformers.base.modules.dense.Dense",
-    "LayerNorm": "sentence_transformers.sentence_transformer.modules.layer_norm.LayerNorm",
-    "Normalize": "sentence_transformers.base.modules.normalize.Normalize",
-    "Dropout": "sentence_transformers.sentence_transformer.modules.dropout.Dropout",
-}
 ACTIVATION = "torch.nn.modules.activation."
 
 TEXTS = [
@@ -42,7 +36,10 @@ TEXTS = [
 ]  # fmt: skip
 CALLS = [{}, {"normalize_embeddings": True}, {"truncate_dim": 7}, {"truncate_dim": 5, "normalize_embeddings": True}]
 
-# config: what differs from tiny_models.BASE; prefix: names begin with "bert."; modules: (class, config) behind the
+CLASSES = {"bert": "Bert", "modernbert": "ModernBert"}
+ENCODER = re.compile(r"bert\.(encoder|embeddings)|model\.")
+
+# kind: model_type; config: what differs from tiny_models.BASE; prefix: names begin with "bert."; modules: (class, config) behind the
 # transformer; settings: config_sentence_transformers.json; calls: more arguments of encode.
 ENCODERS = {
     "mean": {
@@ -87,50 +84,34 @@ ENCODERS = {
                                "activation_function": ACTIVATION + "GELU"})],
         "settings": {"__version__": {"sentence_transformers": "2.0.0"}},
     },
+    "modernbert": {
+        "kind": "modernbert", "limit": 60, "store": "F16",
+        "config": {"hidden_size": 20, "num_attention_heads": 2, "intermediate_size": 26, "num_hidden_layers": 3,
+                   "local_attention": 6},
+        "modules": [("Pooling", {"embedding_dimension": 20, "pooling_mode": "cls"}), ("Normalize", {})],
+        "settings": {"model_type": "SentenceTransformer", "prompts": {}, "similarity_fn_name": "cosine"},
+    },
 }  # fmt: skip
-
-
-def write_json(path, value):
-    path.write_text(json.dumps(value, indent=2) + "\n")
 
 
 def write_transformer(folder, spec, seed):
     folder.mkdir(parents=True, exist_ok=True)
     vocabulary = tiny_models.cased_vocabulary() if spec.get("cased") else tiny_models.uncased_vocabulary()
     config = {**tiny_models.BASE, **spec["config"], "vocab_size": len(vocabulary)}
-    name = "BertForSequenceClassification" if spec.get("classifier") else "BertModel"
-    written = {"architectures": [name], "model_type": "bert", **config, "pad_token_id": vocabulary.index("[PAD]")}
+    kind = spec.get("kind", "bert")
+    name = "BertForSequenceClassification" if spec.get("classifier") else f"{CLASSES[kind]}Model"
+    written = {"architectures": [name], "model_type": kind, **config, "pad_token_id": vocabulary.index("[PAD]")}
     write_json(folder / "config.json", written)
-    arrays = tiny_models.weights({**config, "num_labels": 2}, 1.0, seed)
-    kept = {k: v for k, v in arrays.items() if spec.get("classifier") or "encoder" in k or "embeddings" in k}
+    whole = {**written, "architectures": [f"{CLASSES[kind]}ForSequenceClassification"], "num_labels": 2}
+    arrays = tiny_models.weights(whole, 1.0, seed)
+    kept = {k: v for k, v in arrays.items() if spec.get("classifier") or ENCODER.match(k)}
     prefix = spec.get("prefix", "")
-    named = {k if k.startswith("classifier") else prefix + k.removeprefix("bert."): v for k, v in kept.items()}
+    named = {k if k.startswith("classifier") else prefix + k.removeprefix("bert.").removeprefix("model."): v for k, v in kept.items()}
     tiny_models.store(folder, named, spec.get("store", "F32"))
     tokenizer = {"tokenizer": spec.get("tokenizer", "json"), "limit": spec.get("limit"), "cased": spec.get("cased")}
     tiny_models.write_tokenizer(folder, tokenizer, vocabulary)
     if "bert" in spec:
         write_json(folder / "sentence_bert_config.json", spec["bert"])
-
-
-def module_weights(kind, config, rng):
-    if kind == "LayerNorm":
-        size = config["dimension"]
-        return {"norm.weight": rng.normal(1, 0.3, size), "norm.bias": rng.normal(0, 0.3, size)}
-    shape = (config["out_features"], config["in_features"])
-    weights = {"linear.weight": rng.normal(0, 1 / np.sqrt(shape[1]), shape)}
-    if config["bias"]:
-        weights["linear.bias"] = rng.normal(0, 0.3, shape[0])
-    return weights
-
-
-def write_module(folder, kind, config, rng):
-    folder.mkdir()
-    if config is not None:
-        write_json(folder / "config.json", config)
-    if kind in ("Dense", "LayerNorm"):
-        arrays = {k: v.astype(np.float32) for k, v in module_weights(kind, config, rng).items()}
-        stored = {name: checkpoint.to_stored(array, "F32") for name, array in arrays.items()}
-        checkpoint.write_file(folder / checkpoint.SINGLE, stored, {"format": "pt"})
 
 
 def make(folder, spec, seed):
@@ -140,14 +121,7 @@ def make(folder, spec, seed):
     write_transformer(folder / transformer, spec, seed)
     if "modules" not in spec:
         return
-    names = {name: OLD + name for name in NEW} if spec.get("old") else NEW
-    listed = [{"idx": 0, "name": "0", "path": transformer, "type": names["Transformer"]}]
-    for i, (kind, config) in enumerate(spec["modules"], 1):
-        path = f"{i}_{kind}"
-        listed.append({"idx": i, "name": str(i), "path": path, "type": names[kind]})
-        if kind != "Normalize" or config is not None:  # old folders have none for it, and git keeps no empty ones
-            write_module(folder / path, kind, config, rng)
-    write_json(folder / "modules.json", listed)
+    tiny_modules.write(folder, spec["modules"], rng, transformer, spec.get("old", False))
     write_json(folder / "config_sentence_transformers.json", spec["settings"])
 
 

@@ -5,13 +5,15 @@ enough that logits differ by several units between texts and that a wrong operat
 """
 
 import json
+import shutil
 
 import numpy as np
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
-from transformers import AutoConfig, AutoModelForSequenceClassification, BertTokenizer
+from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification, BertTokenizer
 
 import checkpoint
+import tiny_modules
 
 SPECIALS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 WORDS = """the of and to in is was for on that by with from at as are it be this which or an wing flow heat water
@@ -236,6 +238,28 @@ MODELS = {
                   "max_relative_positions": 30},
         "labels": ["LABEL_0"], "store": "I8", "tokenizer": "deberta", "limit": 48, "brief": True,
     },
+    # Rerankers as version 6 saves them, in modules: see scorer.
+    "modernbert-modules": {
+        "kind": ("modernbert", "ModernBertModel"), "keys": MODERNBERT,
+        "config": {"hidden_size": 12, "num_attention_heads": 2, "intermediate_size": 20, "layer_norm_eps": 1e-5},
+        "extra": {"local_attention": 10, "norm_bias": True},
+        "labels": None, "tokenizer": "json", "limit": 64, "no_types": True, "gain": 0.6,
+        "modules": [("Pooling", {"embedding_dimension": 12, "pooling_mode": "cls", "include_prompt": True}),
+                    ("Dense", {"in_features": 12, "out_features": 30, "bias": False,
+                               "activation_function": "torch.nn.modules.activation.GELU"}),
+                    ("LayerNorm", {"dimension": 30}),
+                    ("Dense", {"in_features": 30, "out_features": 1, "bias": True, "activation_function": IDENTITY,
+                               "module_input_name": "sentence_embedding", "module_output_name": "scores"})],
+        "activation": IDENTITY,
+    },
+    "bert-modules": {
+        "kind": ("bert", "BertModel"), "config": {"hidden_size": 12, "num_hidden_layers": 1},
+        "labels": None, "tokenizer": "vocab", "limit": 512, "max_seq_length": 40, "transformer": "0_Transformer",
+        "modules": [("Pooling", {"embedding_dimension": 12, "pooling_mode": ["mean", "max"], "include_prompt": True}),
+                    ("Dense", {"in_features": 24, "out_features": 3, "bias": True, "activation_function": IDENTITY,
+                               "module_output_name": "scores"})],
+        "activation": SIGMOID,
+    },
 }  # fmt: skip
 
 
@@ -253,11 +277,12 @@ def random_weight(name, shape, embedding, gain, rng):
     return rng.normal(0.0, gain / np.sqrt(shape[-1]), shape)
 
 
-def weights(config, embedding, gain, seed):
+def weights(config, embedding, seed, gain=1.6):
     rng = np.random.Generator(np.random.PCG64(seed))
     settings = AutoConfig.for_model(**{"model_type": "bert", **config})
+    is_encoder = config.get("architectures", [""])[0].endswith("Model")
     with torch.device("meta"):
-        model = AutoModelForSequenceClassification.from_config(settings)
+        model = (AutoModel if is_encoder else AutoModelForSequenceClassification).from_config(settings)
     shapes = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     return {name: random_weight(name, shapes[name], embedding, gain, rng).astype(np.float32) for name in sorted(shapes)}
 
@@ -342,12 +367,29 @@ def vocabulary_of(spec):
     return cased_vocabulary() if spec.get("cased") else uncased_vocabulary()
 
 
+def write_scorer(folder, spec, seed):
+    """What version 6 writes around the transformer of a cross-encoder in modules."""
+    settings = {"activation_fn": spec["activation"], "default_prompt_name": None, "model_type": "CrossEncoder",
+                "prompts": {}}  # fmt: skip
+    task = {"transformer_task": "feature-extraction", "module_output_name": "token_embeddings",
+            "modality_config": {"text": {"method": "forward", "method_output_name": "last_hidden_state"}}}  # fmt: skip
+    if "max_seq_length" in spec:
+        task["max_seq_length"] = spec["max_seq_length"]
+    rng = np.random.Generator(np.random.PCG64(seed))
+    tiny_modules.write(folder, spec["modules"], rng, spec.get("transformer", ""))
+    tiny_modules.write_json(folder / "config_sentence_transformers.json", settings)
+    tiny_modules.write_json(folder / spec.get("transformer", "") / "sentence_bert_config.json", task)
+
+
 def make(folder, name, seed):
     """Writes the model folder; a failure leaves it half written."""
     spec = MODELS[name]
-    folder.mkdir(parents=True, exist_ok=True)
-    for path in folder.iterdir():
-        path.unlink()
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    if "modules" in spec:
+        (folder / spec.get("transformer", "")).mkdir(exist_ok=True)
+        write_scorer(folder, spec, seed)
+        folder = folder / spec.get("transformer", "")
     vocabulary = vocabulary_of(spec)
     config = {**BASE, **spec.get("config", {}), "vocab_size": len(vocabulary)}
     labels = spec["labels"]
@@ -364,6 +406,6 @@ def make(folder, name, seed):
         written["id2label"] = {str(i): label for i, label in enumerate(labels)}
         written["label2id"] = {label: i for i, label in enumerate(labels)}
     (folder / "config.json").write_text(json.dumps(written, indent=2) + "\n")
-    arrays = weights({**written, "num_labels": count}, spec.get("embedding", 1.0), spec.get("gain", 1.6), seed)
+    arrays = weights({**written, "num_labels": count}, spec.get("embedding", 1.0), seed, spec.get("gain", 1.6))
     store(folder, arrays, spec.get("store", "F32"))
     write_tokenizer(folder, spec, vocabulary)
