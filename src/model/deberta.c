@@ -20,6 +20,7 @@ static const cei_transformer_form form = {
               .output_norm = "output.LayerNorm"},
     .biases = CEI_ALL_BIASES,
     .has_types = true,
+    .types_are_optional = true,
     .projects = true,
     .is_deberta = true,
 };

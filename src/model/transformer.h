@@ -33,18 +33,19 @@ typedef struct cei_transformer_form {
     const char *prefix; /* of all names, where a head was saved with the encoder: "bert." */
     cei_transformer_names names;
     cei_transformer_biases biases;
-    bool asks_biases;   /* the config has a say: attention_bias, mlp_bias, norm_bias */
-    bool has_types;     /* token types have embeddings */
-    bool is_deberta;    /* distances, a convolution, no absolute positions, as the config says; a projection without
-                           bias before the norm */
-    bool projects;      /* embeddings may be narrower than the rest: embedding_size, embeddings_project */
-    bool skips_padding; /* positions begin behind the padding token's id, which is its own position */
-    size_t padding_id;  /* of a config that does not say */
-    bool pre_norm;      /* norms come before, and the first layer's is the embeddings' */
-    bool gated;         /* feed-forward: function(a) b */
-    bool is_local;      /* some layers have a window: cei_config_is_local */
-    double theta;       /* of rotary positions, for a config that does not say; 0: positions are embedded */
-    double local_theta; /* the same of layers with a window */
+    bool asks_biases;        /* the config has a say: attention_bias, mlp_bias, norm_bias */
+    bool has_types;          /* token types have embeddings */
+    bool types_are_optional; /* type_vocab_size 0 is none */
+    bool is_deberta;         /* distances, a convolution, no absolute positions, as the config says; a projection
+                                without bias before the norm */
+    bool projects;           /* embeddings may be narrower than the rest: embedding_size, embeddings_project */
+    bool skips_padding;      /* positions begin behind the padding token's id, which is its own position */
+    size_t padding_id;       /* of a config that does not say */
+    bool pre_norm;           /* norms come before, and the first layer's is the embeddings' */
+    bool gated;              /* feed-forward: function(a) b */
+    bool is_local;           /* some layers have a window: cei_config_is_local */
+    double theta;            /* of rotary positions, for a config that does not say; 0: positions are embedded */
+    double local_theta;      /* the same of layers with a window */
 } cei_transformer_form;
 
 /* BERT's names, which most of its kin have. */

@@ -226,7 +226,7 @@ static ce_status check_config(const cei_config *config, const cei_transformer_fo
     if (status == CE_OK) status = require(config, "num_attention_heads", config->heads, error);
     if (status == CE_OK) status = require(config, "intermediate_size", config->intermediate_size, error);
     if (status == CE_OK) status = require(config, "max_position_embeddings", config->max_positions, error);
-    if (status == CE_OK && form->has_types && !form->is_deberta)
+    if (status == CE_OK && form->has_types && !form->types_are_optional)
         status = require(config, "type_vocab_size", config->type_vocab_size, error);
     if (status != CE_OK) return status;
     if (config->hidden_size % config->heads != 0)

@@ -280,6 +280,9 @@ int main(void) {
         MODEL("deberta-v2-c2p"),
         MODEL("modernbert-modules"),
         MODEL("bert-modules"),
+        MODEL("gte"),
+        MODEL("nomic-bert"),
+        MODEL("jina-embeddings-v3"),
         LOW("three-labels", BFLOAT16, 0.2),
         LOW("sigmoid-gelu-new", BFLOAT16, 0.2),
         LOW("relu-f16", BFLOAT16, 0.2),
@@ -324,6 +327,12 @@ int main(void) {
         LOW("deberta-v2-conv", INT8, 0.4),
         LOW("deberta-v2-absolute", INT8, 0.2),
         LOW("deberta-v2-c2p", INT8, 0.2),
+        LOW("gte", BFLOAT16, 0.2),
+        LOW("nomic-bert", BFLOAT16, 0.2),
+        LOW("jina-embeddings-v3", BFLOAT16, 0.2),
+        LOW("gte", INT8, 0.8),
+        LOW("nomic-bert", INT8, 0.8),
+        LOW("jina-embeddings-v3", INT8, 0.8),
     };
     return cmocka_run_group_tests_name("golden", tests, NULL, NULL);
 }

@@ -238,6 +238,25 @@ MODELS = {
                   "max_relative_positions": 30},
         "labels": ["LABEL_0"], "store": "I8", "tokenizer": "deberta", "limit": 48, "brief": True,
     },
+    "gte": {
+        "kind": ("gte", "GteForSequenceClassification"),
+        "config": {"hidden_size": 12, "num_attention_heads": 2, "intermediate_size": 22, "type_vocab_size": 0},
+        "extra": {"rope_parameters": {"rope_type": "default", "rope_theta": 3000.0}},
+        "labels": ["LABEL_0"], "tokenizer": "json", "limit": 64, "no_types": True,
+    },
+    "nomic-bert": {
+        "kind": ("nomic_bert", "NomicBertForSequenceClassification"),
+        "config": {"hidden_size": 16, "num_attention_heads": 4, "intermediate_size": 20, "hidden_act": "silu"},
+        "extra": {"sentence_transformers": {"activation_fn": IDENTITY}},
+        "labels": ["LABEL_0"], "store": "F16", "tokenizer": "vocab", "limit": 64,
+    },
+    "jina-embeddings-v3": {
+        "kind": ("jina_embeddings_v3", "JinaEmbeddingsV3ForSequenceClassification"),
+        "config": {"hidden_size": 12, "num_attention_heads": 1, "intermediate_size": 20, "type_vocab_size": 1,
+                   "layer_norm_eps": 1e-5},
+        "extra": {"rope_theta": 500.0},
+        "labels": ["no", "yes"], "store": "F16", "tokenizer": "json", "limit": 60, "no_types": True,
+    },
     # Rerankers as version 6 saves them, in modules: see scorer.
     "modernbert-modules": {
         "kind": ("modernbert", "ModernBertModel"), "keys": MODERNBERT,
@@ -264,9 +283,9 @@ MODELS = {
 
 
 def random_weight(name, shape, embedding, gain, rng):
-    if name.endswith(("LayerNorm.weight", "layer_norm.weight", "norm.weight")):
+    if name.endswith(("LayerNorm.weight", "layernorm.weight", "norm.weight")):
         return rng.normal(1.0, 0.3, shape)
-    if name == "bert.pooler.dense.bias":
+    if name.endswith("pooler.dense.bias"):
         return rng.normal(0.0, 1.0, shape)
     if name.endswith("bias"):
         return rng.normal(0.0, 0.4, shape)

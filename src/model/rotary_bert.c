@@ -1,0 +1,74 @@
+/* rotary_bert.c - BERT with rotary positions, as transformers has it in three models: gte (Zhang et al. 2024),
+ * NomicBERT (Nussbaum et al. 2024), jina-embeddings-v3 (Sturua et al. 2024).
+ *
+ * The first two have a gated feed-forward, and their heads are BERT's; the third is XLM-RoBERTa but for its positions.
+ * Tensors have the names of transformers' own classes. */
+#include "model/transformer.h"
+
+#define NAMES                                                                                          \
+    .word = "embeddings.word_embeddings", .embedding_norm = "embeddings.LayerNorm", .layer = "layers", \
+    .query = "self_attn.q_proj", .key = "self_attn.k_proj", .value = "self_attn.v_proj",               \
+    .attention = "self_attn.o_proj", .attention_norm = "post_attention_layernorm", .output_norm = "post_mlp_layernorm"
+
+static const cei_transformer_form gte = {
+    .prefix = "gte.",
+    .names = {NAMES, .gate = "mlp.gate_proj", .up = "mlp.up_proj", .down = "mlp.down_proj"},
+    .biases = {.query = true, .attention = true, .down = true, .norm = true},
+    .has_types = true,
+    .types_are_optional = true,
+    .gated = true,
+    .theta = 160000,
+};
+
+static const cei_transformer_form nomic = {
+    .prefix = "nomic_bert.",
+    .names = {NAMES, .gate = "mlp.gate_proj", .up = "mlp.up_proj", .down = "mlp.down_proj"},
+    .biases = {.norm = true},
+    .has_types = true,
+    .gated = true,
+    .theta = 1000,
+};
+
+static const cei_transformer_form jina = {
+    .prefix = "roberta.",
+    .names = {NAMES, .up = "mlp.fc1", .down = "mlp.fc2"},
+    .biases = CEI_ALL_BIASES,
+    .has_types = true,
+    .theta = 20000,
+};
+
+const cei_architecture cei_gte = {
+    .model_type = "gte",
+    .encoder = "GteModel",
+    .classifier = "GteForSequenceClassification",
+    .ops = CEI_TRANSFORMER_OPS | CEI_ROTARY_OPS | CEI_GATED_OPS,
+    .head = {"gte.pooler.dense", CEI_FN_TANH, "classifier"},
+    .form = &gte,
+    .create = cei_transformer_create,
+    .workspace = cei_transformer_workspace,
+    .encode = cei_transformer_encode,
+};
+
+const cei_architecture cei_nomic_bert = {
+    .model_type = "nomic_bert",
+    .encoder = "NomicBertModel",
+    .classifier = "NomicBertForSequenceClassification",
+    .ops = CEI_TRANSFORMER_OPS | CEI_ROTARY_OPS | CEI_GATED_OPS,
+    .head = {"nomic_bert.pooler.dense", CEI_FN_TANH, "classifier"},
+    .form = &nomic,
+    .create = cei_transformer_create,
+    .workspace = cei_transformer_workspace,
+    .encode = cei_transformer_encode,
+};
+
+const cei_architecture cei_jina_v3 = {
+    .model_type = "jina_embeddings_v3",
+    .encoder = "JinaEmbeddingsV3Model",
+    .classifier = "JinaEmbeddingsV3ForSequenceClassification",
+    .ops = CEI_TRANSFORMER_OPS | CEI_ROTARY_OPS,
+    .head = {"classifier.dense", CEI_FN_TANH, "classifier.out_proj"},
+    .form = &jina,
+    .create = cei_transformer_create,
+    .workspace = cei_transformer_workspace,
+    .encode = cei_transformer_encode,
+};
