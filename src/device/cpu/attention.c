@@ -13,7 +13,7 @@
 #include <string.h>
 
 /* Scores that are held at once, unless a few rows are more. */
-enum { SCORES = 48 * 1024, FEWEST_ROWS = 14 };
+enum { SCORES = 48 * 1024, FEWEST_ROWS = 14, MOST_ROWS = 112 };
 
 /* Queries are split over tasks in parts of at least this. */
 enum { FEWEST_QUERIES = 64 };
@@ -24,7 +24,7 @@ enum { LOCAL_ROWS = 42 };
 /* Queries of a block that sees so many keys. */
 static size_t block_rows(size_t keys) {
     const size_t rows = SCORES / cei_cpu_padded(keys);
-    return rows < FEWEST_ROWS ? FEWEST_ROWS : rows > 112 ? 112 : rows / FEWEST_ROWS * FEWEST_ROWS;
+    return rows < FEWEST_ROWS ? FEWEST_ROWS : rows > MOST_ROWS ? MOST_ROWS : rows / FEWEST_ROWS * FEWEST_ROWS;
 }
 
 size_t cei_cpu_score_floats(size_t length) {
@@ -181,12 +181,16 @@ static void mix_block(const attention_job *job, const head *h, const query_block
 
 /* What distances contribute to the scores of a block; its queries lie where score_block has copied them. */
 static void add_distances(const attention_job *job, const head *h, const query_block *b) {
+    _Static_assert(MOST_ROWS + CEI_CPU_STRIP <= CEI_CPU_MAX_ROWS,
+                   "the memory for queries has room for a strip of keys");
+    const size_t q_stride = cei_cpu_padded(job->head_size);
     const cei_cpu_scores block = {.head = h->index,
                                   .length = h->length,
                                   .first = b->first,
                                   .rows = b->rows,
                                   .q = h->queries,
-                                  .q_stride = cei_cpu_padded(job->head_size),
+                                  .q_stride = q_stride,
+                                  .spare = h->queries + b->rows * q_stride,
                                   .k = h->k,
                                   .k_stride = job->k_stride,
                                   .scores = h->scores,

@@ -8,7 +8,7 @@
 #include "device/cpu/cpu.h"
 
 /* Queries or keys of a strip, and the most keys that are met at once. */
-enum { STRIP = 24, MOST_KEYS = 1024, MOST_WINDOW = MOST_KEYS + STRIP + 2 * CEI_CPU_MAX_PANEL };
+enum { STRIP = CEI_CPU_STRIP, MOST_KEYS = 1024, MOST_WINDOW = MOST_KEYS + STRIP + 2 * CEI_CPU_MAX_PANEL };
 
 /* Queries of a block are CEI_CPU_MAX_ROWS at most: spread for a strip of keys, they lie behind the strip's product. */
 _Static_assert(STRIP *MOST_WINDOW <= CEI_CPU_DISTANCE_FLOATS, "a strip of queries has room");
@@ -74,12 +74,13 @@ static void add_keys(const cei_cpu_kernels *kernels, const cei_cpu_scores *block
     }
 }
 
-/* Adds k_j queries[i - j] for a strip of keys j and all queries i of the block. */
+/* Adds k_j queries[i - j] for a strip of keys j and all queries i of the block. Copied, the keys lie as queries do. */
 static void add_queries(const cei_cpu_kernels *kernels, const cei_cpu_scores *block, strip *s, const int32_t *places,
                         size_t first_key, float *partial) {
     const size_t stride = cei_cpu_padded(block->rows);
     const ptrdiff_t key = (ptrdiff_t)first_key, query = (ptrdiff_t)block->first;
-    s->rows = block->k + first_key * block->k_stride;
+    kernels->copy(block->k + first_key * block->k_stride, block->k_stride, s->count, s->depth, block->spare, s->stride);
+    s->rows = block->spare;
     s->low = (size_t)places[query - (key + (ptrdiff_t)s->count - 1)];
     s->high = (size_t)places[query + (ptrdiff_t)block->rows - 1 - key];
     multiply_strip(kernels, s, partial);
@@ -119,7 +120,7 @@ void cei_cpu_add_distances(const cei_cpu_device *device, const cei_cpu_scratch_p
     }
     if (args->queries.weight) {
         s.panels = panels_of(args, &args->queries, block->head);
-        s.stride = block->k_stride;
+        s.stride = block->q_stride;
         for (size_t k = 0; k < block->length; k += STRIP) {
             s.count = cei_min_size(STRIP, block->length - k);
             add_queries(kernels, block, &s, places_of(args, &args->queries), k, partial);

@@ -201,12 +201,16 @@ ce_status cei_cpu_attention_relative(cei_stream *stream, const cei_attention_rel
 
 /* ---- attention_relative.c ----------------------------------------------------------------------------------- */
 
+/* Queries or keys that meet distances together. */
+enum { CEI_CPU_STRIP = 24 };
+
 /* Scores of some queries of one head with all keys of their sequence. */
 typedef struct cei_cpu_scores {
     size_t head, length;       /* length: of the sequence */
     size_t first, rows;        /* the queries, by their places in the sequence */
     const float *q, *k;        /* [rows, head_size], [length, head_size] */
     size_t q_stride, k_stride; /* floats */
+    float *spare;              /* room for CEI_CPU_STRIP more rows like q's */
     float *scores;             /* [rows, length], rows cei_cpu_padded(length) floats apart */
     float *scratch;            /* of the worker */
 } cei_cpu_scores;
