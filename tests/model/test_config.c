@@ -481,6 +481,60 @@ static void real_models(void **state) {
     cei_config_free(&config);
 }
 
+/* ---- DeBERTa ------------------------------------------------------------------------------------------------ */
+
+/* The same small config as a DeBERTa's, with text in front of its last brace. */
+static ce_status parse_deberta(const char *text, cei_config *config, ce_error *error) {
+    char whole[2048];
+    snprintf(whole, sizeof whole, "\"model_type\": \"deberta-v2\"%s%s", *text ? ", " : "", text);
+    return parse_with(whole, config, error); /* the last of two equal names counts */
+}
+
+static void test_deberta(void **state) {
+    (void)state;
+    ce_error error = {0};
+    cei_config config;
+    expect_ok(parse_deberta("", &config, &error), &error);
+    const cei_relative_config *relative = &config.relative;
+    assert_true(!relative->is_on && !relative->c2p && !relative->p2c && !relative->shares_keys && !relative->has_norm);
+    assert_true(config.adds_positions && config.conv_kernel_size == 0 && config.conv_groups == 1);
+    assert_true(config.layer_norm_eps == 1e-7 && config.pooler_act == CEI_FN_GELU && config.conv_act == CEI_FN_TANH);
+    cei_config_free(&config);
+    expect_ok(parse_deberta("\"relative_attention\": true, \"pos_att_type\": \" P2C| c2p\", \"share_att_key\": true, "
+                            "\"norm_rel_ebd\": \"none | Layer_Norm\", \"position_buckets\": 256, "
+                            "\"max_relative_positions\": -1, \"position_biased_input\": false, "
+                            "\"conv_kernel_size\": 3, \"conv_groups\": 2, \"conv_act\": \"gelu\", "
+                            "\"pooler_hidden_act\": \"relu\"",
+                            &config, &error),
+              &error);
+    assert_true(relative->is_on && relative->c2p && relative->p2c && relative->shares_keys && relative->has_norm);
+    assert_true(relative->buckets == 256 && relative->max_positions == 0 && !config.adds_positions);
+    assert_true(config.conv_kernel_size == 3 && config.conv_groups == 2 && config.conv_act == CEI_FN_GELU);
+    assert_int_equal(config.pooler_act, CEI_FN_RELU);
+    cei_config_free(&config);
+    expect_ok(parse_deberta("\"pos_att_type\": [\"p2p\", \"p2c\"]", &config, &error), &error);
+    assert_true(!relative->c2p && relative->p2c);
+    cei_config_free(&config);
+}
+
+static void test_wrong_deberta(void **state) {
+    (void)state;
+    static const char *const wrong[] = {"\"pos_att_type\": 3",        "\"pos_att_type\": [3]",
+                                        "\"norm_rel_ebd\": []",       "\"position_buckets\": 1.5",
+                                        "\"relative_attention\": 1",  "\"position_biased_input\": \"no\"",
+                                        "\"conv_groups\": 0",         "\"position_buckets\": 1000000000000",
+                                        "\"share_att_key\": \"yes\"", "\"conv_kernel_size\": -1"};
+    ce_error error = {0};
+    cei_config config;
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+        expect_status(parse_deberta(wrong[i], &config, &error), CE_ERR_FORMAT, &error, "dir/config.json");
+    expect_status(parse_deberta("\"pooler_hidden_act\": \"mish\"", &config, &error), CE_ERR_UNSUPPORTED, &error,
+                  "mish");
+    /* What another architecture calls so is not read. */
+    expect_ok(parse_with("\"pos_att_type\": 3, \"conv_act\": 4", &config, &error), &error);
+    cei_config_free(&config);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(agrees_with_the_reference),
@@ -500,6 +554,8 @@ int main(void) {
         cmocka_unit_test(rotary_positions_that_are_refused),
         cmocka_unit_test(what_modernbert_says),
         cmocka_unit_test(real_models),
+        cmocka_unit_test(test_deberta),
+        cmocka_unit_test(test_wrong_deberta),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
