@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 static char *place;
+static const char *const marks[] = {"mark", "modules", NULL};
 
 static int make_place(void **state) {
     (void)state;
@@ -66,21 +67,21 @@ static void add(cei_new_folder *folder, const char *name, const char *text) {
     cei_free(path);
 }
 
-static void publish(const char *target, const char *mark) {
+static void publish(const char *target, const char *const *some) {
     ce_error error = {0};
     cei_new_folder folder;
     bool left = true;
-    expect_ok(cei_new_folder_create(&folder, target, mark, &error), &error);
+    expect_ok(cei_new_folder_create(&folder, target, some, &error), &error);
     add(&folder, "mark", "new");
     expect_ok(cei_new_folder_publish(&folder, &left, &error), &error);
     assert_false(left);
     cei_new_folder_free(&folder);
 }
 
-static void expect_refused(const char *target, const char *mark, ce_status want, const char *part) {
+static void expect_refused(const char *target, const char *const *some, ce_status want, const char *part) {
     ce_error error = {0};
     cei_new_folder folder;
-    expect_status(cei_new_folder_create(&folder, target, mark, &error), want, &error, part);
+    expect_status(cei_new_folder_create(&folder, target, some, &error), want, &error, part);
     cei_new_folder_free(&folder);
 }
 
@@ -140,12 +141,41 @@ static void a_folder_is_replaced(void **state) {
     test_write_file(place, "new/other", "x", 1);
     assert_int_equal(symlink("/", at("new/link")), 0);
     expect_refused(at("new"), NULL, CE_ERR_IO, "is there already");
-    publish(at("new"), "mark");
+    publish(at("new"), marks);
     assert_string_equal(listing(at("new")), "mark ");
     assert_string_equal(listing(place), "new ");
     assert_int_equal(mkdir(at("empty"), 0700), 0);
-    publish(at("empty"), "mark");
+    publish(at("empty"), marks);
     assert_string_equal(listing(at("empty")), "mark ");
+}
+
+/* Folders of modules, one level deep, come and go with the folder that they are in. */
+static void folders_in_it(void **state) {
+    (void)state;
+    ce_error error = {0};
+    cei_new_folder folder;
+    bool left = true;
+    for (int round = 0; round < 2; round++) {
+        expect_ok(cei_new_folder_create(&folder, at("new"), round ? marks : NULL, &error), &error);
+        add(&folder, "modules", "new");
+        add(&folder, round ? "1_Pooling/a" : "2_Dense/a", "text");
+        add(&folder, round ? "1_Pooling/b" : "2_Dense/b", "text");
+        expect_ok(cei_new_folder_publish(&folder, &left, &error), &error);
+        assert_false(left);
+        cei_new_folder_free(&folder);
+        assert_string_equal(listing(place), "new ");
+        assert_string_equal(listing(at("new")), round ? "1_Pooling modules " : "2_Dense modules ");
+    }
+    assert_string_equal(listing(at("new/1_Pooling")), "a b ");
+    expect_ok(cei_new_folder_create(&folder, at("other"), NULL, &error), &error);
+    add(&folder, "1_Pooling/a", "text");
+    char *path = NULL;
+    add(&folder, "2_Dense", "a file");
+    expect_ok(cei_new_folder_add(&folder, "2_Dense/a", &path, &error), &error);
+    expect_status(cei_new_file_save(path, "x", 1, &error), CE_ERR_NOT_FOUND, &error, "Not a directory");
+    cei_free(path);
+    cei_new_folder_free(&folder);
+    assert_string_equal(listing(place), "new ");
 }
 
 static void the_old_one_stays_after_a_failure(void **state) {
@@ -153,7 +183,7 @@ static void the_old_one_stays_after_a_failure(void **state) {
     ce_error error = {0};
     cei_new_folder folder;
     publish(at("new"), NULL);
-    expect_ok(cei_new_folder_create(&folder, at("new"), "mark", &error), &error);
+    expect_ok(cei_new_folder_create(&folder, at("new"), marks, &error), &error);
     add(&folder, "half", "x");
     assert_string_equal(listing(at("new")), "mark ");
     cei_new_folder_free(&folder);
@@ -168,7 +198,7 @@ static void what_came_later_is_kept(void **state) {
     cei_new_folder folder;
     bool left = false;
     publish(at("new"), NULL);
-    expect_ok(cei_new_folder_create(&folder, at("new"), "mark", &error), &error);
+    expect_ok(cei_new_folder_create(&folder, at("new"), marks, &error), &error);
     test_write_file(place, "new/later", "x", 1);
     expect_ok(cei_new_folder_publish(&folder, &left, &error), &error);
     assert_true(left);
@@ -185,18 +215,27 @@ static void what_is_not_replaced(void **state) {
     assert_int_equal(mkdir(at("deep"), 0700), 0);
     test_write_file(place, "deep/mark", "x", 1);
     assert_int_equal(mkdir(at("deep/inner"), 0700), 0);
+    assert_int_equal(mkdir(at("deeper"), 0700), 0);
+    test_write_file(place, "deeper/mark", "x", 1);
+    assert_int_equal(mkdir(at("deeper/1_Pooling"), 0700), 0);
+    assert_int_equal(mkdir(at("deeper/1_Pooling/2_Dense"), 0700), 0);
+    assert_int_equal(mkdir(at("bare"), 0700), 0);
+    assert_int_equal(mkdir(at("bare/1_Pooling"), 0700), 0);
+    test_write_file(place, "bare/1_Pooling/mark", "x", 1);
     assert_int_equal(symlink("strange", at("link")), 0);
     assert_int_equal(symlink("nowhere", at("dangling")), 0);
-    expect_refused(at("file"), "mark", CE_ERR_IO, "no folder");
-    expect_refused(at("strange"), "mark", CE_ERR_IO, "no model folder");
-    expect_refused(at("deep"), "mark", CE_ERR_IO, "\"inner\"");
-    expect_refused(at("link"), "mark", CE_ERR_IO, "a symbolic link");
+    expect_refused(at("file"), marks, CE_ERR_IO, "no folder");
+    expect_refused(at("strange"), marks, CE_ERR_IO, "no model folder");
+    expect_refused(at("deep"), marks, CE_ERR_IO, "\"inner\"");
+    expect_refused(at("deeper"), marks, CE_ERR_IO, "\"1_Pooling/2_Dense\"");
+    expect_refused(at("bare"), marks, CE_ERR_IO, "no model folder");
+    expect_refused(at("link"), marks, CE_ERR_IO, "a symbolic link");
     expect_refused(at("dangling"), NULL, CE_ERR_IO, "a symbolic link");
     expect_refused(at("file/new"), NULL, CE_ERR_NOT_FOUND, "Not a directory");
     expect_refused(at("gone/new"), NULL, CE_ERR_NOT_FOUND, "No such file");
     for (size_t i = 0; i < 5; i++)
-        expect_refused((const char *[]){"", "/", ".", "..", "a/.."}[i], "mark", CE_ERR_ARGUMENT, "names no folder");
-    assert_string_equal(listing(place), "dangling deep file link strange ");
+        expect_refused((const char *[]){"", "/", ".", "..", "a/.."}[i], marks, CE_ERR_ARGUMENT, "names no folder");
+    assert_string_equal(listing(place), "bare dangling deep deeper file link strange ");
 }
 
 static void a_folder_that_may_not_be_written(void **state) {
@@ -269,11 +308,13 @@ static ce_status replace(void *user, ce_error *error) {
     cei_new_folder folder;
     char *path = NULL;
     bool left = false;
-    ce_status status = cei_new_folder_create(&folder, user, "mark", error);
-    if (status == CE_OK) status = cei_new_folder_add(&folder, "mark", &path, error);
-    if (status == CE_OK) status = cei_new_file_save(path, "x", 1, error);
+    ce_status status = cei_new_folder_create(&folder, user, marks, error);
+    for (size_t i = 0; i < 2 && status == CE_OK; i++) {
+        status = cei_new_folder_add(&folder, (const char *[]){"mark", "1_Pooling/a"}[i], &path, error);
+        if (status == CE_OK) status = cei_new_file_save(path, "x", 1, error);
+        cei_free(path);
+    }
     if (status == CE_OK) status = cei_new_folder_publish(&folder, &left, error);
-    cei_free(path);
     cei_new_folder_free(&folder);
     return status;
 }
@@ -285,7 +326,7 @@ static void want_of_memory_leaves_nothing(void **state) {
     failing_malloc_or_skip();
     test_each_allocation(replace, target);
     assert_string_equal(listing(place), "new ");
-    assert_string_equal(listing(target), "mark ");
+    assert_string_equal(listing(target), "1_Pooling mark ");
 }
 
 int main(void) {
@@ -294,6 +335,7 @@ int main(void) {
         case_of(it_leaves_nothing_without),
         case_of(two_at_the_same_time),
         case_of(a_folder_is_replaced),
+        case_of(folders_in_it),
         case_of(the_old_one_stays_after_a_failure),
         case_of(what_came_later_is_kept),
         case_of(what_is_not_replaced),
