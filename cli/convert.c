@@ -66,6 +66,7 @@ static void write_json(cli_output *output, const conversion *work) {
     cli_write_json(output, ce_text_of(work->model));
     cli_write_string(output, ",\"output\":");
     cli_write_json(output, ce_text_of(work->settings->arguments[1]));
+    cli_print(output, ",\"kind\":\"%s\"", ce_kind_name(report->kind));
     cli_print(output, ",\"precision\":\"%s\",\"tensors\":%" PRIu32 ",\"tensors_rounded\":%" PRIu32,
               ce_precision_name(report->precision), report->tensors, report->tensors_rounded);
     cli_print(output, ",\"tensors_dropped\":%" PRIu32 ",\"files_copied\":%" PRIu32, report->tensors_dropped,

@@ -11,13 +11,16 @@
  *                                   I8 already stays as it is
  *     other files         copied, those that are there: config.json, the tokenizer's files, modules.json,
  *                         config_sentence_transformers.json, README.md, LICENSE and their like
+ *     folders of modules  of a bi-encoder, under their names ("1_Pooling"): config.json, and of Dense and LayerNorm
+ *                         model.safetensors, F32 in every precision
  *
- * Tensors have the names that Hugging Face gives them now; those that the model does not read are left out. Other
- * programs read the float32 and bfloat16 forms, and not the int8 form: they do not know the scales. */
+ * Tensors have the names that Hugging Face gives them now; those that the model does not read are left out (a
+ * bi-encoder's pooler, a classifier that embeddings are made without). Other programs read the float32 and bfloat16
+ * forms, and not the int8 form: they do not know the scales. */
 #ifndef CROSSENC_CONVERT_H
 #define CROSSENC_CONVERT_H
 
-#include <crossenc/device.h>
+#include <crossenc/model.h>
 #include <crossenc/status.h>
 
 #ifdef __cplusplus
@@ -28,8 +31,10 @@ extern "C" {
 typedef struct ce_convert_options {
     size_t size;            /* sizeof(ce_convert_options) as the caller was compiled */
     ce_precision precision; /* of the weights that are written; default: float32 */
-    bool overwrite;         /* replace a model folder that is there. One with a folder in it, or with files and no
-                               config.json, is not replaced; nor is a link */
+    ce_kind kind;           /* what is read from the folder; default: what it says that it is. A transformer alone, or
+                               a cross-encoder, taken for a bi-encoder, becomes a transformer alone */
+    bool overwrite;         /* replace a model folder that is there. One with a folder in it that is not a module's, or
+                               with files and neither config.json nor modules.json, is not replaced; nor is a link */
     unsigned threads;       /* as in ce_load_options */
     ce_log_fn log;          /* NULL is silence */
     void *log_user;
@@ -48,12 +53,13 @@ typedef struct ce_convert_report {
     size_t size;            /* set by the caller: sizeof(ce_convert_report) */
     ce_convert_stage stage; /* set on failure too */
     ce_precision precision;
+    ce_kind kind;             /* that it was read as */
     uint32_t tensors;         /* that the model reads; an int8 tensor and its scales are one */
     uint32_t tensors_rounded; /* of them, those whose values changed */
     uint32_t tensors_dropped; /* in the files, and not written */
     uint32_t files;           /* that were copied */
     uint64_t bytes_before;    /* weights in the model's files */
-    uint64_t bytes_after;     /* weights in the new file */
+    uint64_t bytes_after;     /* weights in the new files */
     double largest_error;     /* |w - w'| / |w| (Euclidean norms) of the tensor that changed most, and its name; */
     char largest_error_tensor[128]; /* 0 and "" if none changed */
 } ce_convert_report;
@@ -66,13 +72,13 @@ typedef struct ce_convert_report {
  * where the file system can exchange two names, there is no moment without one of them. Host memory is bounded: weights
  * are streamed in blocks.
  *
- * from     as the path of ce_model_load
+ * from     as the path of ce_model_load, or of ce_encoder_load
  * to       a path that is free, in a folder that exists
  * options  NULL is all defaults
  * report   may be NULL
  *
- * Errors: those of ce_model_load without a device's; IO (to is there, cannot be written, no room); ARGUMENT (to is
- * from); MODEL (weights with NaN or infinity); CANCELLED. Thread-safe. */
+ * Errors: those of ce_model_load, or ce_encoder_load, without a device's; IO (to is there, cannot be written, no room);
+ * ARGUMENT (to is from); MODEL (weights with NaN or infinity); CANCELLED. Thread-safe. */
 CE_API ce_status ce_convert(const char *from, const char *to, const ce_convert_options *options,
                             ce_convert_report *report, ce_error *error);
 

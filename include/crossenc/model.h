@@ -50,6 +50,14 @@ typedef enum ce_model_state {
     CE_STATE_LOST = 4    /* the device went away; ce_model_place or ce_model_to bring the model back */
 } ce_model_state;
 
+/* Whether pooling takes the tokens of a prompt in with those of the text. It is said at load, for what the network has
+ * to compute depends on it. */
+typedef enum ce_include_prompt {
+    CE_INCLUDE_PROMPT_DEFAULT = 0, /* what the folder says, else yes */
+    CE_INCLUDE_PROMPT_YES = 1,
+    CE_INCLUDE_PROMPT_NO = 2
+} ce_include_prompt;
+
 /* How to load. Zero every field but size for the defaults:
  *     ce_load_options options = {.size = sizeof options};  */
 typedef struct ce_load_options {
@@ -70,6 +78,7 @@ typedef struct ce_load_options {
     uint64_t cpu_disable;     /* CE_CPU_* tiers not to use; 0 is none. For tests and bug reports */
     ce_log_fn log;            /* NULL is silence */
     void *log_user;
+    ce_include_prompt include_prompt; /* of a bi-encoder: do a prompt's tokens count in pooling? */
 } ce_load_options;
 
 /* Instruction-set tiers of the cpu device, for ce_load_options.cpu_disable. Those of x86-64: the others stand on the
@@ -88,6 +97,24 @@ typedef struct ce_load_options {
 #define CE_CPU_NEON_DOTPROD ((uint64_t)1 << 33) /* int8, by FEAT_DotProd */
 #define CE_CPU_NEON_I8MM ((uint64_t)1 << 34)    /* int8, by FEAT_I8MM */
 #define CE_CPU_NEON_BF16 ((uint64_t)1 << 35)    /* bfloat16, by FEAT_BF16 */
+
+/* What the model in a folder is for. */
+typedef enum ce_kind {
+    CE_KIND_DEFAULT = 0,       /* what the folder says: ce_kind_find */
+    CE_KIND_CROSS_ENCODER = 1, /* scores pairs: a ce_model */
+    CE_KIND_BI_ENCODER = 2     /* gives each text an embedding: a ce_encoder (crossenc/encoder.h) */
+} ce_kind;
+
+/* "default", "cross-encoder", "bi-encoder"; NULL for a value that is no ce_kind. */
+CE_API const char *ce_kind_name(ce_kind kind);
+
+/* What a folder says that its model is: a bi-encoder if it has modules.json, unless config_sentence_transformers.json
+ * names another model_type than SentenceTransformer; else a cross-encoder. Reads these two files alone.
+ *
+ * kind  receives CE_KIND_CROSS_ENCODER or CE_KIND_BI_ENCODER
+ *
+ * Errors: ARGUMENT, NOT_FOUND (no such folder), IO, FORMAT, MEMORY. Thread-safe. */
+CE_API ce_status ce_kind_find(const char *path, ce_kind *kind, ce_error *error);
 
 /* Loads a model from a folder as Hugging Face lays it out: config.json, model.safetensors (or
  * model.safetensors.index.json and its shards), tokenizer.json or vocab.txt, and, if there,

@@ -8,12 +8,10 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/new_file.h"
-#include "base/new_folder.h"
 
 #include <math.h>
 #include <stddef.h>
-
-static const char weights_name[] = "model.safetensors";
+#include <string.h>
 
 /* Files beside the weights that are copied if they are there: what crossenc or the reference reads, and what people
  * must be able to. Nothing is copied that is not known to belong to a model. */
@@ -28,9 +26,6 @@ static const char *const known_files[] = {
     "merges.txt",
     "sentencepiece.bpe.model",
     "spiece.model",
-    "modules.json",
-    "config_sentence_transformers.json",
-    "sentence_bert_config.json",
     "README.md",
     "LICENSE",
     "LICENSE.md",
@@ -39,14 +34,27 @@ static const char *const known_files[] = {
     "NOTICE.txt",
 };
 
+/* What says that a folder is a bi-encoder's, or a cross-encoder's in another layout. */
+static const char *const layout_files[] = {
+    "modules.json",
+    "config_sentence_transformers.json",
+    "sentence_bert_config.json",
+    "sentence_roberta_config.json",
+    "sentence_distilbert_config.json",
+    "sentence_camembert_config.json",
+    "sentence_xlm-roberta_config.json",
+};
+
 /* ---- options ------------------------------------------------------------------------------------------------- */
 
 static ce_status check_options(const ce_convert_options *options, ce_error *error) {
     ce_status status = cei_check_struct(options->size, sizeof *options, "ce_convert_options", error);
     if (status != CE_OK) return status;
-    if (ce_precision_name(options->precision)) return CE_OK;
-    return cei_fail(error, CE_ERR_ARGUMENT, "ce_convert_options.precision is %d, which is no ce_precision",
-                    (int)options->precision);
+    if (!ce_precision_name(options->precision))
+        return cei_fail(error, CE_ERR_ARGUMENT, "ce_convert_options.precision is %d, which is no ce_precision",
+                        (int)options->precision);
+    if (ce_kind_name(options->kind)) return CE_OK;
+    return cei_fail(error, CE_ERR_ARGUMENT, "ce_convert_options.kind is %d, which is no ce_kind", (int)options->kind);
 }
 
 /* One name must not lead to the other's folder. */
@@ -70,11 +78,11 @@ static ce_status load(const char *path, const ce_convert_options *options, ce_mo
                                  .threads = options->threads,
                                  .log = options->log,
                                  .log_user = options->log_user};
-    ce_status status = ce_model_load(path, &how, model, error);
-    if (status == CE_OK && cei_modules_are_head(&(*model)->modules))
+    ce_status status = cei_model_load(path, &how, options->kind == CE_KIND_BI_ENCODER, model, error);
+    if (status == CE_OK && !(*model)->bi_encoder && cei_modules_are_head(&(*model)->modules))
         return cei_fail(error, CE_ERR_UNSUPPORTED,
                         "%s: its head is in modules of their own (modules.json), which are not converted yet", path);
-    if (status == CE_OK) status = cei_checkpoint_open(path, checkpoint, error);
+    if (status == CE_OK) status = cei_model_open_weights(*model, checkpoint, error);
     if (status != CE_OK || cei_checkpoint_is(*checkpoint, (*model)->identity)) return status;
     return cei_fail(error, CE_ERR_IO, "%s was changed while it was being read: convert it again",
                     cei_checkpoint_path(*checkpoint));
@@ -95,30 +103,55 @@ static ce_status write_copy(const cei_map *map, cei_new_folder *folder, const ch
     return CE_OK;
 }
 
-/* Copies from/name, if it is there. */
-static ce_status copy_file(const char *from, cei_new_folder *folder, const char *name, ce_convert_report *report,
-                           ce_error *error) {
+char *cei_convert_name(const char *folder, const char *name) {
+    return *folder ? cei_join_path(folder, name) : cei_copy_string(name, strlen(name));
+}
+
+/* Copies folder/name of the model, if it is there. */
+static ce_status copy_file(const cei_convert_source *source, const char *inner, const char *name,
+                           cei_new_folder *folder, ce_convert_report *report, ce_error *error) {
     cei_map map = {0};
-    char *path = cei_join_path(from, name);
-    if (!path) return cei_fail_memory(error, from, 0);
-    ce_status status = CE_OK;
-    if (cei_file_exists(path)) {
-        status = cei_map_open(&map, path, error);
-        if (status == CE_OK) status = write_copy(&map, folder, name, report, error);
+    char *to = cei_convert_name(inner, name), *from = to ? cei_join_path(source->model->path, to) : NULL;
+    ce_status status = from ? CE_OK : cei_fail_memory(error, source->model->path, 0);
+    if (status == CE_OK && cei_file_exists(from)) {
+        status = cei_map_open(&map, from, error);
+        if (status == CE_OK) status = write_copy(&map, folder, to, report, error);
     }
     cei_map_close(&map);
-    cei_free(path);
+    cei_free(from);
+    cei_free(to);
     return status;
+}
+
+static ce_status copy_files(const cei_convert_source *source, const char *inner, const char *const *names, size_t count,
+                            cei_new_folder *folder, ce_convert_report *report, ce_error *error) {
+    ce_status status = CE_OK;
+    for (size_t i = 0; i < count && status == CE_OK; i++)
+        status = copy_file(source, inner, names[i], folder, report, error);
+    return status;
+}
+
+/* Of a bi-encoder that is no more than a transformer, files that say something else are left out. */
+static ce_status copy_folder(const cei_convert_source *source, const char *inner, cei_new_folder *folder,
+                             ce_convert_report *report, ce_error *error) {
+    const ce_model *model = source->model;
+    const bool has_layout = !model->bi_encoder || model->modules.is_listed;
+    ce_status status =
+        copy_files(source, inner, known_files, sizeof known_files / sizeof *known_files, folder, report, error);
+    if (status != CE_OK || !has_layout) return status;
+    return copy_files(source, inner, layout_files, sizeof layout_files / sizeof *layout_files, folder, report, error);
 }
 
 static ce_status write_folder(const cei_convert_source *source, cei_new_folder *folder, ce_convert_report *report,
                               ce_error *error) {
-    char *path = NULL;
-    ce_status status = cei_new_folder_add(folder, weights_name, &path, error);
-    if (status == CE_OK) status = cei_convert_weights(source, path, report, error);
-    cei_free(path);
-    for (size_t i = 0; i < sizeof known_files / sizeof known_files[0] && status == CE_OK; i++)
-        status = copy_file(source->model->path, folder, known_files[i], report, error);
+    const cei_modules *modules = &source->model->modules;
+    static const char *const module_files[] = {"config.json"};
+    ce_status status = cei_convert_weights(source, folder, report, error);
+    if (status == CE_OK) status = copy_folder(source, "", folder, report, error);
+    if (status == CE_OK && source->model->bi_encoder && *modules->transformer)
+        status = copy_folder(source, modules->transformer, folder, report, error);
+    for (size_t i = 0; i < modules->folder_count && status == CE_OK; i++)
+        status = copy_files(source, modules->folders[i], module_files, 1, folder, report, error);
     return status;
 }
 
@@ -132,7 +165,7 @@ static ce_status run_probe(const ce_model *model, const cei_checkpoint *checkpoi
     for (size_t i = 0; i < count && status == CE_OK; i++)
         if (!isfinite(logits[i]))
             status = cei_fail(error, CE_ERR_MODEL,
-                              "%s: a known input gives a logit that is no number: the weights have NaN or infinity, or "
+                              "%s: a known input gives a value that is no number: the weights have NaN or infinity, or "
                               "values that %s does not hold",
                               from, ce_precision_name(model->blueprint.precision));
     cei_free(logits);
@@ -168,6 +201,7 @@ static ce_status publish(const cei_convert_source *source, cei_new_folder *folde
 
 static ce_status convert(const char *from, const char *to, const ce_convert_options *options, ce_convert_report *report,
                          ce_error *error) {
+    static const char *const marks[] = {"config.json", "modules.json", NULL};
     ce_model *model = NULL;
     cei_checkpoint *checkpoint = NULL;
     cei_new_folder folder = {0};
@@ -175,10 +209,11 @@ static ce_status convert(const char *from, const char *to, const ce_convert_opti
     if (status != CE_OK) goto done;
     const cei_convert_source source = {model, checkpoint, options};
     report->precision = model->blueprint.precision;
+    report->kind = options->kind;
     report->tensors_dropped = model->tensors_unused;
     report->bytes_before = model->file_bytes;
     report->stage = CE_CONVERT_WRITING;
-    status = cei_new_folder_create(&folder, to, options->overwrite ? "config.json" : NULL, error);
+    status = cei_new_folder_create(&folder, to, options->overwrite ? marks : NULL, error);
     if (status != CE_OK) goto done;
     report->stage = CE_CONVERT_READING;
     status = write_folder(&source, &folder, report, error);
@@ -203,8 +238,10 @@ ce_status ce_convert(const char *from, const char *to, const ce_convert_options 
     ce_status status = check_options(options, error);
     if (status == CE_OK && report) status = cei_check_struct(report->size, sizeof *report, "ce_convert_report", error);
     if (status != CE_OK) return status;
+    ce_convert_options resolved = *options;
     status = check_difference(from, to, error);
-    if (status == CE_OK) status = convert(from, to, options, &found, error);
+    if (status == CE_OK && !resolved.kind) status = ce_kind_find(from, &resolved.kind, error);
+    if (status == CE_OK) status = convert(from, to, &resolved, &found, error);
     found.size = report ? report->size : sizeof found;
     if (report) *report = found;
     return status;

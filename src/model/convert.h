@@ -2,6 +2,7 @@
 #ifndef CEI_CONVERT_H
 #define CEI_CONVERT_H
 
+#include "base/new_folder.h"
 #include "model/model.h"
 
 #include <crossenc/convert.h>
@@ -13,9 +14,13 @@ typedef struct cei_convert_source {
     const ce_convert_options *options;
 } cei_convert_source;
 
-/* Writes the weights into a new file at path, puts it on disk, and fills the report's counts. report->stage says which
- * side failed. Errors: IO, MODEL, MEMORY, CANCELLED. On failure the file may be there. */
-ce_status cei_convert_weights(const cei_convert_source *source, const char *path, ce_convert_report *report,
+/* Writes the weights into new files in the folder, one for the transformer and one for each module that has weights,
+ * puts them on disk, and fills the report's counts. report->stage says which side failed. Errors: IO, MODEL, MEMORY,
+ * CANCELLED. On failure files may be there. */
+ce_status cei_convert_weights(const cei_convert_source *source, cei_new_folder *folder, ce_convert_report *report,
                               ce_error *error);
+
+/* "FOLDER/NAME", or NAME if the folder is "": to be freed; NULL if there is no memory. */
+char *cei_convert_name(const char *folder, const char *name);
 
 #endif

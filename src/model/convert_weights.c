@@ -1,4 +1,4 @@
-/* convert_weights.c - the tensors of a model, streamed into a file of another precision.
+/* convert_weights.c - the tensors of a model, streamed into files of another precision.
  *
  * A tensor is read in waves of rows: the pool's threads convert them, then the calling thread adds up their errors, in
  * the order of the rows, and writes. So memory is bounded, and the bytes and the report don't depend on threads. Pages
@@ -24,6 +24,7 @@ enum {
 static const char int8_form[] =
     "weight-only int8: NAME I8 [rows, columns], NAME.scale F32 [rows], weight = scale * value";
 static const char scale_suffix[] = ".scale";
+static const char weights_name[] = "model.safetensors";
 
 /* What became of a row. */
 typedef struct row_result {
@@ -43,7 +44,7 @@ typedef struct conversion {
     target *targets; /* [parts] */
     char **names;    /* [parts] of the scales, or NULL */
     size_t tensor_count;
-    cei_new_file file;
+    cei_new_file file;    /* that is being written */
     uint64_t done, total; /* bytes of the source */
     /* of a wave */
     float *staging;      /* [rows, columns] as float32 */
@@ -60,9 +61,12 @@ typedef struct conversion {
 
 static bool is_classifier(const cei_part *part) { return strncmp(part->name, "classifier", strlen("classifier")) == 0; }
 
+/* Where the folder of a module ends in the name of its tensor ("2_Dense/linear.weight"); NULL for the transformer's. */
+static const char *module_end(const cei_part *part) { return strchr(part->name, '/'); }
+
 static cei_dtype choose_dtype(const cei_plan *plan, const cei_part *part, ce_precision precision, cei_dtype from) {
     const cei_weight *weight = &plan->weights[part->weight];
-    if (weight->role == CEI_ROLE_VECTOR || is_classifier(part)) return CEI_DTYPE_F32;
+    if (weight->role == CEI_ROLE_VECTOR || is_classifier(part) || module_end(part)) return CEI_DTYPE_F32;
     if (precision == CE_PRECISION_BFLOAT16) return CEI_DTYPE_BF16;
     if (precision != CE_PRECISION_INT8) return CEI_DTYPE_F32;
     const bool is_large = part->rows >= 2 && part->rows * weight->columns >= FEWEST_INT8;
@@ -91,7 +95,9 @@ static ce_status add_part(conversion *work, size_t index, ce_error *error) {
     ce_status status = cei_plan_values(plan, index, work->source->checkpoint, &values, error);
     if (status != CE_OK) return status;
     const bool is_vector = plan->weights[part->weight].role == CEI_ROLE_VECTOR;
-    cei_new_tensor tensor = {.name = part->name, .rank = is_vector ? 1 : 2, .shape = {values.rows, values.columns}};
+    const char *slash = module_end(part);
+    cei_new_tensor tensor = {
+        .name = slash ? slash + 1 : part->name, .rank = is_vector ? 1 : 2, .shape = {values.rows, values.columns}};
     if (is_vector) tensor.shape[0] = values.columns;
     tensor.dtype = choose_dtype(plan, part, work->report->precision, values.dtype);
     work->total += (uint64_t)values.rows * values.columns * cei_dtype_size(values.dtype);
@@ -286,37 +292,89 @@ static ce_status convert_part(conversion *work, size_t index, ce_error *error) {
     return status;
 }
 
-/* ---- the file ------------------------------------------------------------------------------------------------ */
+/* ---- files --------------------------------------------------------------------------------------------------- */
 
-static ce_status create_file(conversion *work, const char *path, ce_error *error) {
+/* Parts in a row that go into one file, and the tensors that they become. */
+typedef struct part_range {
+    size_t first, end;
+    cei_new_tensor *tensors;
+    size_t count;
+    bool is_module;
+} part_range;
+
+static bool is_same_file(const cei_part *a, const cei_part *b) {
+    const char *one = module_end(a), *other = module_end(b);
+    if (!one || !other) return one == other;
+    return one - a->name == other - b->name && memcmp(a->name, b->name, (size_t)(one - a->name)) == 0;
+}
+
+/* The file that begins with part first: a plan has the parts of a module in a row. */
+static part_range range_at(const conversion *work, size_t first) {
+    const cei_plan *plan = &work->source->model->blueprint.plan;
+    const size_t tensor = work->targets[first].values;
+    part_range range = {.first = first, .end = first + 1, .is_module = module_end(&plan->parts[first]) != NULL};
+    while (range.end < plan->part_count && is_same_file(&plan->parts[first], &plan->parts[range.end])) range.end++;
+    const size_t next = range.end < plan->part_count ? work->targets[range.end].values : work->tensor_count;
+    range.tensors = work->tensors + tensor;
+    range.count = next - tensor;
+    return range;
+}
+
+/* The name of the range's file in the model's folder: to be freed; NULL if there is no memory. */
+static char *name_file(const conversion *work, const part_range *range) {
+    const ce_model *model = work->source->model;
+    const cei_part *part = &model->blueprint.plan.parts[range->first];
+    if (!range->is_module) return cei_convert_name(model->bi_encoder ? model->modules.transformer : "", weights_name);
+    char *folder = cei_copy_string(part->name, (size_t)(module_end(part) - part->name));
+    char *name = folder ? cei_convert_name(folder, weights_name) : NULL;
+    cei_free(folder);
+    return name;
+}
+
+static ce_status create_file(conversion *work, const part_range *range, cei_new_folder *folder, ce_error *error) {
     const cei_new_metadata metadata[] = {{"crossenc.weights", int8_form}, {"format", "pt"}};
-    const size_t skipped = work->report->precision != CE_PRECISION_INT8;
+    const size_t skipped = work->report->precision != CE_PRECISION_INT8 || range->is_module;
+    char *path = NULL, *name = name_file(work, range);
     work->report->stage = CE_CONVERT_WRITING;
-    ce_status status = cei_safetensors_create(path, work->tensors, work->tensor_count, metadata + skipped, 2 - skipped,
-                                              &work->file, error);
+    ce_status status = name ? cei_new_folder_add(folder, name, &path, error) : cei_fail_memory(error, "a file", 0);
+    if (status == CE_OK)
+        status = cei_safetensors_create(path, range->tensors, range->count, metadata + skipped, 2 - skipped,
+                                        &work->file, error);
+    if (status == CE_OK) work->report->stage = CE_CONVERT_READING;
+    cei_free(path);
+    cei_free(name);
+    return status;
+}
+
+static ce_status finish_file(conversion *work, const part_range *range, ce_error *error) {
+    const ce_status status = cei_checkpoint_verify(work->source->checkpoint, error);
+    if (status != CE_OK) return status;
+    work->report->stage = CE_CONVERT_WRITING;
+    work->report->tensors += (uint32_t)(range->end - range->first);
+    for (size_t i = 0; i < range->count; i++) work->report->bytes_after += range->tensors[i].bytes;
+    return cei_new_file_finish(&work->file, error);
+}
+
+static ce_status convert_range(conversion *work, const part_range *range, cei_new_folder *folder, ce_error *error) {
+    ce_status status = create_file(work, range, folder, error);
+    for (size_t i = range->first; i < range->end && status == CE_OK; i++) status = convert_part(work, i, error);
+    if (status == CE_OK) status = finish_file(work, range, error);
+    cei_new_file_close(&work->file);
     if (status == CE_OK) work->report->stage = CE_CONVERT_READING;
     return status;
 }
 
-static ce_status finish_file(conversion *work, ce_error *error) {
-    const ce_status status = cei_checkpoint_verify(work->source->checkpoint, error);
-    if (status != CE_OK) return status;
-    work->report->stage = CE_CONVERT_WRITING;
-    work->report->tensors = (uint32_t)work->source->model->blueprint.plan.part_count;
-    for (size_t i = 0; i < work->tensor_count; i++) work->report->bytes_after += work->tensors[i].bytes;
-    return cei_new_file_finish(&work->file, error);
-}
-
-ce_status cei_convert_weights(const cei_convert_source *source, const char *path, ce_convert_report *report,
+ce_status cei_convert_weights(const cei_convert_source *source, cei_new_folder *folder, ce_convert_report *report,
                               ce_error *error) {
     const size_t parts = source->model->blueprint.plan.part_count;
     conversion work = {.source = source, .report = report};
     ce_status status = list_tensors(&work, error);
     if (status == CE_OK) status = make_room(&work, error);
-    if (status == CE_OK) status = create_file(&work, path, error);
-    for (size_t i = 0; i < parts && status == CE_OK; i++) status = convert_part(&work, i, error);
-    if (status == CE_OK) status = finish_file(&work, error);
-    cei_new_file_close(&work.file);
+    for (size_t first = 0; first < parts && status == CE_OK;) {
+        const part_range range = range_at(&work, first);
+        status = convert_range(&work, &range, folder, error);
+        first = range.end;
+    }
     for (size_t i = 0; work.names && i < parts; i++) cei_free(work.names[i]);
     cei_free(work.names);
     cei_free(work.targets);

@@ -13,6 +13,21 @@ const char *ce_similarity_name(ce_similarity similarity) {
     return (unsigned)similarity < sizeof names / sizeof *names ? names[similarity] : NULL;
 }
 
+/* ---- kinds --------------------------------------------------------------------------------------------------- */
+
+const char *ce_kind_name(ce_kind kind) {
+    static const char *const names[] = {"default", "cross-encoder", "bi-encoder"};
+    return (unsigned)kind < sizeof names / sizeof *names ? names[kind] : NULL;
+}
+
+ce_status ce_kind_find(const char *path, ce_kind *kind, ce_error *error) {
+    bool is_bi_encoder = false;
+    if (!path || !kind) return cei_fail(error, CE_ERR_ARGUMENT, "ce_kind_find: %s is NULL", path ? "kind" : "path");
+    ce_status status = cei_modules_find(path, &is_bi_encoder, error);
+    if (status == CE_OK) *kind = is_bi_encoder ? CE_KIND_BI_ENCODER : CE_KIND_CROSS_ENCODER;
+    return status;
+}
+
 /* ---- life ---------------------------------------------------------------------------------------------------- */
 
 ce_status ce_encoder_load(const char *path, const ce_load_options *options, ce_encoder **out, ce_error *error) {

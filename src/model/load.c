@@ -27,6 +27,9 @@ static ce_status check_options(const ce_load_options *options, ce_error *error) 
     if ((unsigned)options->activation > CE_ACTIVATION_SOFTMAX)
         return cei_fail(error, CE_ERR_ARGUMENT, "ce_load_options.activation is %d, which is no ce_activation",
                         (int)options->activation);
+    if ((unsigned)options->include_prompt > CE_INCLUDE_PROMPT_NO)
+        return cei_fail(error, CE_ERR_ARGUMENT, "ce_load_options.include_prompt is %d, which is no ce_include_prompt",
+                        (int)options->include_prompt);
     if (options->num_labels > MOST_LABELS)
         return cei_fail(error, CE_ERR_ARGUMENT, "ce_load_options.num_labels is %zu; the most is %d",
                         options->num_labels, MOST_LABELS);
@@ -39,8 +42,7 @@ static ce_status check_options(const ce_load_options *options, ce_error *error) 
 
 /* ---- limits -------------------------------------------------------------------------------------------------- */
 
-/* Special tokens of what the model reads: a pair, or one text. */
-static size_t specials_of(const ce_model *model) {
+size_t cei_model_specials(const ce_model *model) {
     return model->bi_encoder ? cei_tokenizer_single_specials(model->tokenizer)
                              : cei_tokenizer_pair_specials(model->tokenizer);
 }
@@ -50,7 +52,7 @@ static size_t specials_of(const ce_model *model) {
  */
 static ce_status set_max_length(ce_model *model, size_t asked, ce_error *error) {
     cei_blueprint *blueprint = &model->blueprint;
-    size_t positions = blueprint->network->positions, specials = specials_of(model);
+    size_t positions = blueprint->network->positions, specials = cei_model_specials(model);
     size_t own = model->modules.max_length ? model->modules.max_length : cei_tokenizer_max_length(model->tokenizer);
     size_t length = asked ? asked : cei_min_size(own, positions);
     if (length > positions)
@@ -73,7 +75,7 @@ static ce_status set_batch(ce_model *model, size_t asked, ce_error *error) {
         return cei_fail(error, CE_ERR_ARGUMENT, "batch_tokens is %zu; the most is %d", tokens, INT32_MAX);
     if (tokens < blueprint->max_length) tokens = blueprint->max_length;
     if (tokens < CEI_PROBE_TOKENS) tokens = CEI_PROBE_TOKENS;
-    size_t shortest = specials_of(model);
+    size_t shortest = cei_model_specials(model);
     blueprint->batch_tokens = tokens;
     blueprint->batch_sequences = tokens / (shortest ? shortest : 1);
     if (blueprint->batch_sequences < CEI_PROBE_SEQUENCES) blueprint->batch_sequences = CEI_PROBE_SEQUENCES;
@@ -137,7 +139,7 @@ static ce_status make_network(ce_model *model, const cei_checkpoint *checkpoint,
     const cei_architecture *architecture = NULL;
     cei_blueprint *blueprint = &model->blueprint;
     const bool has_modules = cei_modules_are_head(&model->modules);
-    bool first_only = specials_of(model) > 0; /* else a text without tokens has no first one */
+    bool first_only = cei_model_specials(model) > 0; /* else a text without tokens has no first one */
     ce_status status = has_modules ? cei_architecture_find_encoder(&model->config, &architecture, error)
                                    : cei_architecture_find(&model->config, &architecture, error);
     if (status != CE_OK) return status;
@@ -185,6 +187,15 @@ static ce_status plan_weights(ce_model *model, ce_error *error) {
     return status;
 }
 
+static ce_status read_modules(ce_model *model, const ce_load_options *options, ce_error *error) {
+    const cei_log *log = &model->blueprint.log;
+    ce_status status = model->bi_encoder ? cei_modules_load(model->path, log, &model->modules, error)
+                                         : cei_modules_load_scorer(model->path, log, &model->modules, error);
+    if (status == CE_OK && options->include_prompt)
+        model->modules.includes_prompt = options->include_prompt == CE_INCLUDE_PROMPT_YES;
+    return status;
+}
+
 /* What is asked for; of a head in modules, what its last one gives. */
 static ce_status set_labels(ce_model *model, size_t asked, ce_error *error) {
     const cei_modules *modules = &model->modules;
@@ -208,11 +219,8 @@ static ce_status read_config(ce_model *model, const char *folder, size_t labels,
 
 static ce_status read_files(ce_model *model, const ce_load_options *options, ce_error *error) {
     char *folder = NULL;
-    const cei_log *log = &model->blueprint.log;
     ce_status status = cei_check_folder(model->path, error);
-    if (status == CE_OK)
-        status = model->bi_encoder ? cei_modules_load(model->path, log, &model->modules, error)
-                                   : cei_modules_load_scorer(model->path, log, &model->modules, error);
+    if (status == CE_OK) status = read_modules(model, options, error);
     if (status == CE_OK && !(folder = transformer_folder(model))) status = cei_fail_memory(error, "a model", 0);
     if (status == CE_OK) status = read_config(model, folder, options->num_labels, error);
     if (status == CE_OK) status = cei_tokenizer_load(folder, &model->tokenizer, error);
@@ -349,6 +357,9 @@ ce_status cei_model_load(const char *path, const ce_load_options *options, bool 
     if (status == CE_OK && bi_encoder && (options->num_labels || options->activation))
         status = cei_fail(error, CE_ERR_ARGUMENT, "ce_load_options.%s is set, and a bi-encoder has no labels",
                           options->num_labels ? "num_labels" : "activation");
+    if (status == CE_OK && !bi_encoder && options->include_prompt)
+        status = cei_fail(error, CE_ERR_ARGUMENT,
+                          "ce_load_options.include_prompt is set, and a cross-encoder has no pooling of a prompt");
     return status == CE_OK ? load(path, options, bi_encoder, model, error) : status;
 }
 

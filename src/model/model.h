@@ -50,6 +50,9 @@ struct ce_model {
 ce_status cei_model_load(const char *path, const ce_load_options *options, bool bi_encoder, ce_model **model,
                          ce_error *error);
 
+/* load.c: special tokens of what the model reads: a pair, or one text. */
+size_t cei_model_specials(const ce_model *model);
+
 /* load.c: opens the files of the weights. Errors: those of cei_checkpoint_open. */
 ce_status cei_model_open_weights(const ce_model *model, cei_checkpoint **checkpoint, ce_error *error);
 

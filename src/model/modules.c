@@ -264,6 +264,17 @@ static bool stays_inside(const char *path) {
     return !strchr(path, '/') && strcmp(path, ".") != 0 && strcmp(path, "..") != 0;
 }
 
+static ce_status add_folder(const reader *in, const char *path) {
+    cei_modules *to = in->to;
+    void *folders = to->folders;
+    const bool grown = cei_grow(&folders, &to->folder_capacity, to->folder_count + 1, sizeof *to->folders);
+    to->folders = folders;
+    if (!grown) return cei_fail_memory(in->error, "a model's settings", 0);
+    ce_status status = copy_text(in, path, &to->folders[to->folder_count]);
+    if (status == CE_OK) to->folder_count++;
+    return status;
+}
+
 static ce_status read_module(const reader *in, const json_file *file, size_t index, const json_t *module) {
     const char *type = NULL, *path = NULL;
     module_class class = TRANSFORMER;
@@ -290,10 +301,10 @@ static ce_status read_module(const reader *in, const json_file *file, size_t ind
         return cei_fail(in->error, CE_ERR_UNSUPPORTED,
                         "%s: the last module is a %s; a cross-encoder's is a Dense that gives scores", file->path,
                         class_names[class]);
+    status = index == 0 ? copy_text(in, path, &in->to->transformer) : add_folder(in, path);
+    if (status != CE_OK) return status;
     switch (class) {
-    case TRANSFORMER:
-        status = copy_text(in, path, &in->to->transformer);
-        return status == CE_OK ? read_transformer(in, path) : status;
+    case TRANSFORMER: return read_transformer(in, path);
     case POOLING: return read_pooling(in, path);
     case DENSE: return read_layer(in, CEI_HEAD_DENSE, path, gives_scores);
     case NORM: return read_layer(in, CEI_HEAD_NORM, path, false);
@@ -401,12 +412,20 @@ static ce_status read_settings(const reader *in, const json_file *file) {
 
 /* ---- all of it ----------------------------------------------------------------------------------------------- */
 
+static const char own_type[] = "SentenceTransformer";
+
+/* What kind of model the folder was saved as. */
+static ce_status read_type(const reader *in, const json_file *settings, const char **type) {
+    *type = own_type;
+    return cei_json_string(settings->root, "model_type", settings->path, type, in->error);
+}
+
 static ce_status load(const reader *in, const json_file *list, const json_file *settings) {
-    const char *type = "SentenceTransformer";
-    ce_status status = cei_json_string(settings->root, "model_type", settings->path, &type, in->error);
+    const char *type;
+    ce_status status = read_type(in, settings, &type);
     if (status != CE_OK) return status;
-    const bool other = strcmp(type, "SentenceTransformer") != 0;
-    if (list->root && !other) {
+    in->to->is_listed = list->root && strcmp(type, own_type) == 0;
+    if (in->to->is_listed) {
         status = read_modules(in, list);
         return status == CE_OK ? read_settings(in, settings) : status;
     }
@@ -417,6 +436,26 @@ static ce_status load(const reader *in, const json_file *list, const json_file *
         cei_log_line(in->log, CE_LOG_WARNING,
                      "%s has no modules.json: it is taken for a transformer, with mean pooling", in->folder);
     return read_plain(in);
+}
+
+/* The two files that say what the folder is. */
+static ce_status open_both(const reader *in, json_file *list, json_file *settings) {
+    ce_status status = cei_check_folder(in->folder, in->error);
+    if (status == CE_OK) status = load_list(in, list);
+    if (status == CE_OK) status = open_file(in, "", "config_sentence_transformers.json", settings);
+    return status;
+}
+
+ce_status cei_modules_find(const char *folder, bool *is_bi_encoder, ce_error *error) {
+    const reader in = {.folder = folder, .error = error};
+    json_file list = {0}, settings = {0};
+    const char *type = own_type;
+    ce_status status = open_both(&in, &list, &settings);
+    if (status == CE_OK) status = read_type(&in, &settings, &type);
+    *is_bi_encoder = list.root && strcmp(type, own_type) == 0;
+    close_file(&settings);
+    close_file(&list);
+    return status;
 }
 
 /* A cross-encoder's, where it was saved as one: else the folder is transformers' classifier. Its prompts are refused,
@@ -436,9 +475,7 @@ static ce_status load_either(const char *folder, const cei_log *log, bool scores
     *modules = (cei_modules){.includes_prompt = true};
     reader in = {.folder = folder, .log = log, .to = modules, .error = error};
     json_file list = {0}, settings = {0};
-    ce_status status = cei_check_folder(folder, error);
-    if (status == CE_OK) status = load_list(&in, &list);
-    if (status == CE_OK) status = open_file(&in, "", "config_sentence_transformers.json", &settings);
+    ce_status status = open_both(&in, &list, &settings);
     if (status == CE_OK) status = scores ? load_scorer(&in, &list, &settings) : load(&in, &list, &settings);
     close_file(&settings);
     close_file(&list);
@@ -456,6 +493,8 @@ ce_status cei_modules_load_scorer(const char *folder, const cei_log *log, cei_mo
 
 void cei_modules_free(cei_modules *modules) {
     for (size_t i = 0; i < modules->layer_count; i++) cei_free(modules->layers[i].folder);
+    for (size_t i = 0; i < modules->folder_count; i++) cei_free(modules->folders[i]);
+    cei_free(modules->folders);
     for (size_t i = 0; i < modules->prompt_count; i++) {
         cei_free(modules->prompts[i].name);
         cei_free(modules->prompts[i].text);

@@ -23,7 +23,10 @@ typedef struct cei_prompt {
 } cei_prompt;
 
 typedef struct cei_modules {
+    bool is_listed;    /* in modules.json; else this is a transformer alone */
     char *transformer; /* its folder in the model's: "", or "0_Transformer"; NULL: nothing was read */
+    char **folders;    /* of the modules behind it, in their order: "1_Pooling" */
+    size_t folder_count, folder_capacity;
     cei_pooling poolings[CEI_POOL_COUNT];
     size_t pooling_count;
     bool includes_prompt;
@@ -53,6 +56,10 @@ ce_status cei_modules_load_scorer(const char *folder, const cei_log *log, cei_mo
 
 /* Are pooling and layers the model's head? Else its architecture's classifier is. */
 static inline bool cei_modules_are_head(const cei_modules *modules) { return modules->pooling_count > 0; }
+
+/* Does the folder say that it is a bi-encoder's: is there a modules.json, and not of another kind of model? Errors: as
+ * load. */
+ce_status cei_modules_find(const char *folder, bool *is_bi_encoder, ce_error *error);
 
 void cei_modules_free(cei_modules *modules); /* zeroed is fine */
 

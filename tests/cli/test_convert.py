@@ -15,7 +15,7 @@ from conftest import COMMAND, DATA, ENVIRONMENT, MODELS, REAL_MODEL
 
 SHARED = pathlib.Path(os.environ.get("CE_SHARED") or REAL_MODEL.parents[2] / "shared")
 ORIGINAL = SHARED / "models" / "crossenc-small-en"
-KEYS = ["model", "output", "precision", "tensors", "tensors_rounded", "tensors_dropped", "files_copied",
+KEYS = ["model", "output", "kind", "precision", "tensors", "tensors_rounded", "tensors_dropped", "files_copied",
         "bytes_before", "bytes_after", "largest_error", "largest_error_tensor"]
 PAIRS = "what is a panda\tThe giant panda is a bear.\nheat flow\tlaminar heat transfer\n\tx\na b c\t\n"
 
@@ -54,6 +54,21 @@ def test_round_trips(run, tmp_path, name, precision, bound):
         assert len(found) == len(want) and all(abs(a - b) <= most * (1 + abs(b)) for a, b in zip(found, want))
     assert run("inspect", "-m", tmp_path / "new", "--precision", precision, "--place", "--json").json()[
         "placement"]["state"] == "ready"
+
+
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+@pytest.mark.parametrize("name", ["all-poolings", "cls-dense"])
+def test_bi_encoders(run, tmp_path, name, precision):
+    model = DATA / "golden" / "encoders" / name
+    report = run("convert", "--precision", precision, "--json", model, tmp_path / "new").json()
+    assert (report["kind"], report["precision"]) == ("bi-encoder", precision)
+    files = {path.relative_to(model) for path in model.rglob("*")}
+    assert {path.relative_to(tmp_path / "new") for path in (tmp_path / "new").rglob("*")} == files
+    want, found = (run("encode", "-m", folder, "-f", "lines", "--precision", precision, input="a b\nc\n").out
+                   for folder in (model, tmp_path / "new"))
+    assert found == want or precision == "int8"
+    run("convert", "--force", MODELS / "three-labels", tmp_path / "new")
+    assert not (tmp_path / "new" / "1_Pooling").exists()
 
 
 def test_the_default_model_is_what_convert_makes(run, real, tmp_path):
