@@ -79,7 +79,7 @@ static cli_status open_output(encode_job *job, cli_error *error) {
 static cli_status open_all(encode_job *job, cli_error *error) {
     cli_status status = open_input(job, error);
     if (status == CLI_OK) status = open_output(job, error);
-    if (status == CLI_OK) status = cli_scorer_open_encoder(&job->scorer, job->settings, error);
+    if (status == CLI_OK) status = cli_scorer_open_encoder(&job->scorer, job->settings, CE_PLACE_EAGER, error);
     if (status != CLI_OK) return status;
     const size_t asked = job->settings->truncate_dim, own = job->scorer.encoder_info.truncate_dim;
     const size_t whole = job->scorer.encoder_info.dimension;

@@ -120,17 +120,23 @@ static const help_text texts[] = {
      "  crossenc inspect\n"
      "  # Does this model work on that device?\n"
      "  crossenc inspect --model my-model --device cuda:0 --place\n"},
-    {CLI_TOKENIZE, "crossenc tokenize [OPTION]... QUERY DOCUMENT",
-     "Shows the token ids of a pair as the model reads them, and what truncation took.", "",
+    {CLI_TOKENIZE,
+     "crossenc tokenize [OPTION]... QUERY DOCUMENT\n       crossenc tokenize --model DIR [OPTION]... TEXT",
+     "Shows the token ids of a pair as the model reads them, and what truncation took; of one text, those that a\n"
+     "bi-encoder reads.",
+     "",
      "  crossenc tokenize 'what is a panda' 'The giant panda is a bear.'\n"
-     "  crossenc tokenize --max-length 16 --json 'what is a panda' 'The giant panda is a bear native to China.'\n"},
+     "  crossenc tokenize --max-length 16 --json 'what is a panda' 'The giant panda is a bear native to China.'\n"
+     "  crossenc tokenize --model my-encoder --prompt 'query: ' 'what is a panda'\n"},
     {CLI_CONVERT, "crossenc convert [OPTION]... MODEL DIR",
      "Writes a model in another precision: DIR becomes a whole model folder, smaller and sooner loaded in that\n"
-     "precision. It appears whole or, after an error, not at all. MODEL is a folder or a name, as for --model.",
+     "precision. It appears whole or, after an error, not at all. MODEL is a folder or a name, as for --model, of a\n"
+     "cross-encoder or of a bi-encoder.",
      "Forms\n"
      "  float32   every tensor F32; also what other programs read, made of a model in crossenc's int8 form\n"
      "  bfloat16  matrices and tables BF16, the rest F32\n"
-     "  int8      large matrices and tables I8 with a scale for each row, the rest F32; the classifier stays F32.\n"
+     "  int8      large matrices and tables I8 with a scale for each row, the rest F32; the classifier stays F32,\n"
+     "            and so do a bi-encoder's modules.\n"
      "            Other programs don't know the scales\n",
      "  # A model for --precision int8\n"
      "  crossenc convert --precision int8 my-model my-model-int8\n"
@@ -154,7 +160,7 @@ static const char commands[] = "  rank       rank documents for a query, or re-r
                                "  bench      measure throughput, latency, cold start and memory\n"
                                "  devices    list devices: what is usable, and why not\n"
                                "  inspect    show a model, its files and its placement\n"
-                               "  tokenize   show the token ids of a pair\n"
+                               "  tokenize   show the token ids of a pair or a text\n"
                                "  convert    write a model in another precision\n"
                                "  help       show this help, or that of a command\n";
 

@@ -118,7 +118,8 @@ static cli_status check_prompt(const cli_scorer *scorer, cli_error *error) {
     return cli_fail(error, CLI_USAGE, "the model has no prompt \"%.80s\"; it has %s", name, *names ? names : "none");
 }
 
-cli_status cli_scorer_open_encoder(cli_scorer *scorer, const cli_settings *settings, cli_error *error) {
+cli_status cli_scorer_open_encoder(cli_scorer *scorer, const cli_settings *settings, ce_place_mode mode,
+                                   cli_error *error) {
     char path[PATH_MAX];
     ce_error why = {0};
     if (!settings->model) {
@@ -128,7 +129,7 @@ cli_status cli_scorer_open_encoder(cli_scorer *scorer, const cli_settings *setti
     }
     cli_status status = begin_open(scorer, settings, path, error);
     if (status != CLI_OK) return status;
-    ce_load_options options = load_options(scorer, CE_PLACE_EAGER);
+    ce_load_options options = load_options(scorer, mode);
     ce_status loaded = ce_encoder_load(path, &options, &scorer->encoder, &why);
     scorer->encoder_info.size = sizeof scorer->encoder_info;
     if (loaded == CE_OK) loaded = ce_encoder_describe(scorer->encoder, &scorer->encoder_info, &why);
@@ -175,15 +176,21 @@ cli_status cli_scorer_score(cli_scorer *scorer, const ce_pair *pairs, size_t cou
     return end_call(scorer, status, &why, begun, count, report.tokens, report.truncated, report.first_truncated, error);
 }
 
+const ce_text *cli_scorer_prompt(const cli_scorer *scorer, ce_text *prompt) {
+    const cli_settings *settings = scorer->settings;
+    *prompt = ce_text_of(settings->prompt_name ? ce_encoder_prompt(scorer->encoder, settings->prompt_name)
+                                               : settings->prompt);
+    return settings->prompt_name || settings->prompt ? prompt : NULL;
+}
+
 cli_status cli_scorer_encode(cli_scorer *scorer, const ce_text *texts, size_t count, float *embeddings,
                              cli_error *error) {
     const cli_settings *settings = scorer->settings;
     ce_error why = {0};
     ce_encode_report report = {.size = sizeof report};
     ce_encode_options options = {.size = sizeof options, .report = &report, .progress = on_progress};
-    ce_text prompt = ce_text_of(settings->prompt_name ? ce_encoder_prompt(scorer->encoder, settings->prompt_name)
-                                                      : settings->prompt);
-    if (settings->prompt_name || settings->prompt) options.prompt = &prompt;
+    ce_text prompt;
+    options.prompt = cli_scorer_prompt(scorer, &prompt);
     options.truncate_dim = settings->truncate_dim;
     options.normalize = settings->normalize;
     options.utf8 = (ce_utf8_policy)settings->utf8;

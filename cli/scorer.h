@@ -36,7 +36,11 @@ cli_status cli_find_model(const char *name, char *path, size_t size, cli_error *
 cli_status cli_scorer_open(cli_scorer *scorer, const cli_settings *settings, ce_place_mode mode, cli_error *error);
 
 /* The same for a bi-encoder, which must be named. */
-cli_status cli_scorer_open_encoder(cli_scorer *scorer, const cli_settings *settings, cli_error *error);
+cli_status cli_scorer_open_encoder(cli_scorer *scorer, const cli_settings *settings, ce_place_mode mode,
+                                   cli_error *error);
+
+/* The prompt of the settings, if they have one: *prompt is what the library is told. */
+const ce_text *cli_scorer_prompt(const cli_scorer *scorer, ce_text *prompt);
 
 /* Encodes count texts behind the prompt of the settings into embeddings [count, encoder_dimension]. */
 cli_status cli_scorer_encode(cli_scorer *scorer, const ce_text *texts, size_t count, float *embeddings,

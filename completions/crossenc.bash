@@ -18,7 +18,7 @@ _crossenc_options() {
     devices) echo "--json --color:auto,always,never -h --help" ;;
     bench) echo "$model --only:all,throughput,latency,cold-start,memory --seconds:TEXT --quick -p:FILE --plot:FILE" ;;
     inspect) echo "$model --place" ;;
-    tokenize) echo "$model --utf8:strict,replace" ;;
+    tokenize) echo "$model --utf8:strict,replace --prompt:TEXT --prompt-name:TEXT" ;;
     convert) echo "-t:TEXT --threads:TEXT --precision:default,float32,bfloat16,int8 --force --json
         --color:auto,always,never -Q --quiet -v --verbose -h --help" ;;
     esac

@@ -34,7 +34,8 @@ CE_API const char *ce_similarity_name(ce_similarity similarity);
  * path     a folder as Sentence Transformers saves it (modules.json and what it names), or a transformer alone, or one
  *          that was saved as another kind of model (a CrossEncoder): both get mean pooling, as in the reference, and a
  *          warning
- * options  as for ce_model_load; NULL is all defaults. num_labels and activation must be 0. max_length 0 is the
+ * options  as for ce_model_load; NULL is all defaults. num_labels and activation must be 0, and there is
+ *          include_prompt. max_length 0 is the
  *          folder's max_seq_length, else the smaller of the tokenizer's and the model's
  * encoder  receives the encoder; NULL on failure
  *
@@ -105,6 +106,7 @@ typedef struct ce_encode_report {
     uint64_t tokens;          /* encoded, special ones included; padding is never computed */
     uint64_t truncated;       /* texts that lost tokens */
     uint64_t first_truncated; /* index of the first of them, if truncated > 0 */
+    uint64_t prompt_tokens;   /* at the beginning of each text: as ce_text_tokens.prompt */
 } ce_encode_report;
 
 /* How to encode. Zero every field but size for the defaults. */
@@ -119,6 +121,8 @@ typedef struct ce_encode_options {
     ce_encode_report *report; /* filled if not NULL */
     ce_progress_fn progress;  /* texts done; NULL is none */
     void *progress_user;
+    size_t max_length; /* tokens of a text, special ones included, in this call: from the special ones alone to the
+                          max_length that the encoder was loaded with, which 0 stands for */
 } ce_encode_options;
 
 /* Encodes texts.
@@ -133,6 +137,17 @@ typedef struct ce_encode_options {
  * those of placing it. Thread-safe. */
 CE_API ce_status ce_encode(ce_encoder *encoder, const ce_text *texts, size_t count, const ce_encode_options *options,
                            float *embeddings, ce_error *error);
+
+/* The token ids of one text as the encoder reads them: behind its prompt, with special tokens and after truncation.
+ *
+ * options        its prompt, max_length and utf8 are read; NULL is all defaults
+ * ids, type_ids  [capacity] each; type_ids may be NULL; both may be NULL if capacity is 0
+ * tokens         receives how many there are, which may exceed capacity
+ *
+ * Errors: CE_ERR_ARGUMENT, CE_ERR_TEXT, CE_ERR_MEMORY. Thread-safe. */
+CE_API ce_status ce_encoder_tokenize(const ce_encoder *encoder, ce_text text, const ce_encode_options *options,
+                                     int32_t *ids, int32_t *type_ids, size_t capacity, ce_text_tokens *tokens,
+                                     ce_error *error);
 
 /* Smaller forms of embeddings, as Sentence Transformers' quantize_embeddings makes them. */
 typedef enum ce_embedding_type {

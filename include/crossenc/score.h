@@ -34,6 +34,8 @@ typedef struct ce_score_options {
     ce_score_report *report;    /* filled if not NULL */
     ce_progress_fn progress;    /* pairs done; NULL is none */
     void *progress_user;
+    size_t max_length; /* tokens of a pair, special ones included, in this call: from the special ones alone to the
+                          max_length that the model was loaded with, which 0 stands for */
 } ce_score_options;
 
 /* Scores pairs.
@@ -41,7 +43,7 @@ typedef struct ce_score_options {
  * pairs   [count]; may be NULL if count is 0
  * scores  [count, num_labels], row-major, in input order. On failure its content is unspecified
  *
- * Pairs longer than the model's max_length are cut as the reference does (longest_first) and counted in the
+ * Pairs longer than max_length are cut as the reference does (longest_first) and counted in the
  * report, which is how truncation is never silent; the first one of a call is also logged.
  * Errors: CE_ERR_ARGUMENT, CE_ERR_TEXT, CE_ERR_MEMORY, CE_ERR_CANCELLED, CE_ERR_DEVICE_*. */
 CE_API ce_status ce_predict(ce_model *model, const ce_pair *pairs, size_t count, const ce_score_options *options,

@@ -43,6 +43,14 @@ typedef struct ce_truncation {
     size_t document_removed; /* cut from the document's end */
 } ce_truncation;
 
+/* What became of one text (ce_encoder_tokenize), in tokens. */
+typedef struct ce_text_tokens {
+    size_t count;   /* that the model reads: special ones included, after truncation */
+    size_t removed; /* cut from the end */
+    size_t prompt;  /* at the beginning, of count: those of the prompt, with the special ones before it; 0 without one.
+                       Counted as the reference does: the tokens that the prompt has by itself */
+} ce_text_tokens;
+
 #ifdef __cplusplus
 }
 #endif

@@ -19,8 +19,8 @@ typedef struct encoding {
 /* ---- tokens -------------------------------------------------------------------------------------------------- */
 
 /* The tokens that can be a text's, beside its special ones. */
-static size_t room_of(const ce_model *model) {
-    return model->blueprint.max_length - cei_tokenizer_single_specials(model->tokenizer);
+static size_t room_of(const ce_model *model, const encoding *call) {
+    return call->options->max_length - cei_tokenizer_single_specials(model->tokenizer);
 }
 
 /* The prompt and the text as one, in the lane's memory. */
@@ -49,7 +49,7 @@ static ce_status tokenize_text(const cei_job *job, size_t index, cei_lane_text *
     if (status != CE_OK)
         return cei_fail(error, status, "text %zu%s: %s", index, call->prompt.size ? " behind its prompt" : "",
                         found.message);
-    const size_t kept = cei_min_size(lane->document.count, room_of(job->model));
+    const size_t kept = cei_min_size(lane->document.count, room_of(job->model, call));
     cei_tokenizer_wrap(tokenizer, lane->document.ids, kept, tokens->ids, tokens->types);
     tokens->count = kept + cei_tokenizer_single_specials(tokenizer);
     tokens->removed = lane->document.count - kept;
@@ -62,11 +62,11 @@ static ce_status count_prompt(const ce_model *model, const encoding *call, cei_t
                               ce_error *error) {
     const cei_tokenizer *tokenizer = model->tokenizer;
     *count = 0;
-    if (call->prompt.size == 0 || model->modules.includes_prompt) return CE_OK;
+    if (call->prompt.size == 0) return CE_OK;
     ce_error found = {0};
     ce_status status = cei_tokenizer_encode(tokenizer, call->prompt, call->options->utf8, buffer, &found);
     if (status != CE_OK) return cei_fail(error, status, "the prompt: %s", found.message);
-    *count = cei_min_size(buffer->count, room_of(model)) + cei_tokenizer_single_specials(tokenizer) -
+    *count = cei_min_size(buffer->count, room_of(model, call)) + cei_tokenizer_single_specials(tokenizer) -
              (cei_tokenizer_single_closes(tokenizer) ? 1 : 0);
     return CE_OK;
 }
@@ -96,17 +96,26 @@ static ce_status deliver_embedding(const cei_job *job, const cei_result *result,
 
 /* ---- calls --------------------------------------------------------------------------------------------------- */
 
-static ce_status check_options(const ce_encode_options *given, ce_encode_options *options, ce_error *error) {
-    *options = (ce_encode_options){.size = sizeof *options};
-    if (!given) return CE_OK;
+static ce_status check_given(const ce_encode_options *given, ce_error *error) {
     ce_status status = cei_check_struct(given->size, sizeof *given, "ce_encode_options", error);
-    if (status == CE_OK && given->utf8 != CE_UTF8_STRICT && given->utf8 != CE_UTF8_REPLACE)
-        status = cei_fail(error, CE_ERR_ARGUMENT, "ce_encode_options.utf8 is %d, which is no ce_utf8_policy",
-                          (int)given->utf8);
-    if (status == CE_OK && given->report)
-        status = cei_check_struct(given->report->size, sizeof *given->report, "ce_encode_report", error);
-    *options = *given;
-    return status;
+    if (status != CE_OK) return status;
+    if (given->utf8 != CE_UTF8_STRICT && given->utf8 != CE_UTF8_REPLACE)
+        return cei_fail(error, CE_ERR_ARGUMENT, "ce_encode_options.utf8 is %d, which is no ce_utf8_policy",
+                        (int)given->utf8);
+    return given->report ? cei_check_struct(given->report->size, sizeof *given->report, "ce_encode_report", error)
+                         : CE_OK;
+}
+
+/* Options with their defaults filled in. */
+static ce_status check_options(const ce_encoder *encoder, const ce_encode_options *given, ce_encode_options *options,
+                               ce_error *error) {
+    *options = (ce_encode_options){.size = sizeof *options};
+    if (given) {
+        ce_status status = check_given(given, error);
+        if (status != CE_OK) return status;
+        *options = *given;
+    }
+    return cei_choose_max_length(encoder->model, options->max_length, "ce_encode_options", &options->max_length, error);
 }
 
 static ce_text choose_prompt(const ce_encoder *encoder, const ce_encode_options *options) {
@@ -123,18 +132,21 @@ static ce_status run(ce_model *model, size_t count, const encoding *call, ce_err
                    .tokenize = tokenize_text,
                    .deliver = deliver_embedding,
                    .wants_states = options->each,
+                   .max_length = options->max_length,
                    .progress = options->progress,
                    .progress_user = options->progress_user};
+    const bool needs_prompt = options->report || !model->modules.includes_prompt;
     cei_scratch *scratch = NULL;
     ce_status status = cei_scratch_take(model, count, &scratch, error);
-    if (status == CE_OK) status = count_prompt(model, call, &scratch->texts[0].document, &job.prompt, error);
+    if (status == CE_OK && needs_prompt)
+        status = count_prompt(model, call, &scratch->texts[0].document, &job.prompt, error);
     if (status == CE_OK && job.wants_states) status = cei_scratch_reserve_states(model, scratch, error);
     if (status == CE_OK) status = cei_job_run(&job, scratch, error);
     cei_scratch_give(model, scratch);
     ce_encode_report *report = options->report;
     if (report)
-        *report = (ce_encode_report){report->size, status == CE_OK ? count : 0, job.tokens, job.truncated,
-                                     job.first_truncated};
+        *report = (ce_encode_report){report->size,  status == CE_OK ? count : 0, job.tokens,
+                                     job.truncated, job.first_truncated,         job.prompt};
     return status;
 }
 
@@ -142,7 +154,7 @@ ce_status ce_encode(ce_encoder *encoder, const ce_text *texts, size_t count, con
                     float *embeddings, ce_error *error) {
     if (!encoder) return cei_fail(error, CE_ERR_ARGUMENT, "ce_encode: encoder is NULL");
     ce_encode_options options;
-    ce_status status = check_options(given, &options, error);
+    ce_status status = check_options(encoder, given, &options, error);
     if (status != CE_OK) return status;
     if (count && (!texts || (!embeddings && !options.each)))
         return cei_fail(error, CE_ERR_ARGUMENT, "ce_encode: %s is NULL", texts ? "embeddings" : "texts");
@@ -152,4 +164,43 @@ ce_status ce_encode(ce_encoder *encoder, const ce_text *texts, size_t count, con
                            .dimension = cei_encoder_dimension(encoder, options.truncate_dim),
                            .embeddings = embeddings};
     return run(encoder->model, count, &call, error);
+}
+
+/* ---- tokens alone -------------------------------------------------------------------------------------------- */
+
+/* Tokenizes the one text of a call into ids and type ids [max_length]. */
+static ce_status tokenize_one(ce_model *model, const encoding *call, cei_tokens *made, ce_text_tokens *tokens,
+                              ce_error *error) {
+    const cei_job job = {.model = model, .call = call};
+    cei_lane_text lane = {0};
+    ce_status status = count_prompt(model, call, &lane.document, &tokens->prompt, error);
+    if (status == CE_OK) status = tokenize_text(&job, 0, &lane, made, error);
+    cei_token_buffer_free(&lane.document);
+    cei_free(lane.joined);
+    tokens->count = made->count;
+    tokens->removed = made->removed;
+    return status;
+}
+
+ce_status ce_encoder_tokenize(const ce_encoder *encoder, ce_text text, const ce_encode_options *given, int32_t *ids,
+                              int32_t *type_ids, size_t capacity, ce_text_tokens *tokens, ce_error *error) {
+    if (!encoder || !tokens || (capacity && !ids))
+        return cei_fail(error, CE_ERR_ARGUMENT, "ce_encoder_tokenize: %s is NULL",
+                        !encoder  ? "encoder"
+                        : !tokens ? "tokens"
+                                  : "ids");
+    ce_encode_options options;
+    ce_status status = check_options(encoder, given, &options, error);
+    if (status != CE_OK) return status;
+    const encoding call = {.texts = &text, .options = &options, .prompt = choose_prompt(encoder, &options)};
+    int32_t *room = cei_alloc(2 * options.max_length, sizeof *room);
+    if (!room) return cei_fail_memory(error, "token ids", 2 * options.max_length * sizeof *room);
+    cei_tokens made = {.ids = room, .types = room + options.max_length};
+    *tokens = (ce_text_tokens){0};
+    status = tokenize_one(encoder->model, &call, &made, tokens, error);
+    const size_t fitting = status == CE_OK ? cei_min_size(made.count, capacity) : 0;
+    if (fitting) memcpy(ids, made.ids, fitting * sizeof *ids);
+    if (fitting && type_ids) memcpy(type_ids, made.types, fitting * sizeof *type_ids);
+    cei_free(room);
+    return status;
 }

@@ -161,11 +161,21 @@ static ce_status run_window(window *w, cei_placement *placement, cei_context *co
 
 static void log_truncation(const cei_job *job) {
     if (!job->truncated) return;
-    const cei_blueprint *blueprint = &job->model->blueprint;
-    cei_log_line(&blueprint->log, CE_LOG_WARNING,
+    cei_log_line(&job->model->blueprint.log, CE_LOG_WARNING,
                  "%llu of %zu %ss were truncated to %zu tokens, the first of them %s %llu",
-                 (unsigned long long)job->truncated, job->count, job->unit, blueprint->max_length, job->unit,
+                 (unsigned long long)job->truncated, job->count, job->unit, job->max_length, job->unit,
                  (unsigned long long)job->first_truncated);
+}
+
+ce_status cei_choose_max_length(const ce_model *model, size_t asked, const char *type, size_t *max_length,
+                                ce_error *error) {
+    const size_t most = model->blueprint.max_length, least = cei_model_specials(model);
+    *max_length = asked ? asked : most;
+    if (*max_length >= least && *max_length <= most) return CE_OK;
+    return cei_fail(error, CE_ERR_ARGUMENT,
+                    "%s.max_length is %zu, and must be from %zu, the special tokens alone, to %zu, which the model was "
+                    "loaded with",
+                    type, asked, least, most);
 }
 
 ce_status cei_job_run(cei_job *job, cei_scratch *scratch, ce_error *error) {

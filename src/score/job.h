@@ -35,13 +35,19 @@ struct cei_job {
     /* Takes the values of an input, in any order; called by the thread that runs the job. */
     ce_status (*deliver)(const cei_job *job, const cei_result *result, ce_error *error);
     bool wants_states;
-    size_t prompt; /* tokens at the beginning of each input that are a prompt's */
+    size_t prompt;     /* tokens at the beginning of each input that are a prompt's */
+    size_t max_length; /* tokens of an input; at most the model's */
     ce_progress_fn progress;
     void *progress_user;
 
     /* Filled by cei_job_run. */
     uint64_t tokens, truncated, first_truncated;
 };
+
+/* The tokens that an input may have when a call asks for max_length of them; 0 is the model's own. Errors: ARGUMENT
+ * (out of range; type is the options' name, for the message). */
+ce_status cei_choose_max_length(const ce_model *model, size_t asked, const char *type, size_t *max_length,
+                                ce_error *error);
 
 /* Runs all inputs. scratch was taken for them. Errors: those of its functions, CANCELLED, DEVICE_*. */
 ce_status cei_job_run(cei_job *job, cei_scratch *scratch, ce_error *error);

@@ -49,8 +49,7 @@ static ce_status tokenize_pair(const cei_job *job, size_t index, cei_lane_text *
     }
     if (status != CE_OK) return cei_fail(error, status, "pair %zu, its %s: %s", index, which, found.message);
     size_t query_kept, document_kept;
-    cei_truncate_pair(lane->query.count, lane->document.count, job->model->blueprint.max_length - specials, &query_kept,
-                      &document_kept);
+    cei_truncate_pair(lane->query.count, lane->document.count, job->max_length - specials, &query_kept, &document_kept);
     cei_tokenizer_join(tokenizer, lane->query.ids, query_kept, lane->document.ids, document_kept, tokens->ids,
                        tokens->types);
     const ce_truncation cut = {lane->query.count, lane->document.count, lane->query.count - query_kept,
@@ -82,6 +81,7 @@ ce_status cei_score_pairs(ce_model *model, const cei_pairs *pairs, const ce_scor
                    .call = &call,
                    .tokenize = tokenize_pair,
                    .deliver = deliver_scores,
+                   .max_length = options->max_length,
                    .progress = options->progress,
                    .progress_user = options->progress_user};
     ce_status status = cei_job_run(&job, scratch, error);
@@ -92,9 +92,7 @@ ce_status cei_score_pairs(ce_model *model, const cei_pairs *pairs, const ce_scor
     return status;
 }
 
-ce_status cei_score_options_check(const ce_score_options *given, ce_score_options *options, ce_error *error) {
-    *options = (ce_score_options){.size = sizeof *options};
-    if (!given) return CE_OK;
+static ce_status check_given(const ce_score_options *given, ce_error *error) {
     ce_status status = cei_check_struct(given->size, sizeof *given, "ce_score_options", error);
     if (status != CE_OK) return status;
     if ((unsigned)given->activation > CE_ACTIVATION_SOFTMAX)
@@ -103,9 +101,20 @@ ce_status cei_score_options_check(const ce_score_options *given, ce_score_option
     if (given->utf8 != CE_UTF8_STRICT && given->utf8 != CE_UTF8_REPLACE)
         return cei_fail(error, CE_ERR_ARGUMENT, "ce_score_options.utf8 is %d, which is no ce_utf8_policy",
                         (int)given->utf8);
-    if (given->report) status = cei_check_struct(given->report->size, sizeof *given->report, "ce_score_report", error);
-    *options = *given;
-    return status;
+    return given->report ? cei_check_struct(given->report->size, sizeof *given->report, "ce_score_report", error)
+                         : CE_OK;
+}
+
+ce_status cei_score_options_check(const ce_model *model, const ce_score_options *given, ce_score_options *options,
+                                  ce_error *error) {
+    *options = (ce_score_options){.size = sizeof *options};
+    if (given) {
+        ce_status status = check_given(given, error);
+        if (status != CE_OK) return status;
+        *options = *given;
+    }
+    if (options->activation == CE_ACTIVATION_DEFAULT) options->activation = model->activation;
+    return cei_choose_max_length(model, options->max_length, "ce_score_options", &options->max_length, error);
 }
 
 ce_status ce_predict(ce_model *model, const ce_pair *pairs, size_t count, const ce_score_options *given, float *scores,
@@ -114,9 +123,8 @@ ce_status ce_predict(ce_model *model, const ce_pair *pairs, size_t count, const 
     if (count && (!pairs || !scores))
         return cei_fail(error, CE_ERR_ARGUMENT, "ce_predict: %s is NULL", pairs ? "scores" : "pairs");
     ce_score_options options;
-    ce_status status = cei_score_options_check(given, &options, error);
+    ce_status status = cei_score_options_check(model, given, &options, error);
     if (status != CE_OK) return status;
-    if (options.activation == CE_ACTIVATION_DEFAULT) options.activation = model->activation;
     cei_scratch *scratch = NULL;
     status = cei_scratch_take(model, count, &scratch, error);
     if (status != CE_OK) return status;

@@ -18,8 +18,9 @@ typedef struct cei_pairs {
 ce_status cei_score_pairs(ce_model *model, const cei_pairs *pairs, const ce_score_options *options,
                           cei_scratch *scratch, float *scores, ce_error *error);
 
-/* Options with their defaults filled in; NULL gives all defaults. Errors: ARGUMENT. */
-ce_status cei_score_options_check(const ce_score_options *given, ce_score_options *options, ce_error *error);
+/* Options for a call on the model, with their defaults filled in; NULL gives all defaults. Errors: ARGUMENT. */
+ce_status cei_score_options_check(const ce_model *model, const ce_score_options *given, ce_score_options *options,
+                                  ce_error *error);
 
 /* activation.c: turns a row of logits [labels] into scores, in place. */
 void cei_activate(float *row, size_t labels, ce_activation activation, bool softmax);

@@ -45,9 +45,8 @@ ce_status ce_rank(ce_model *model, ce_text query, const ce_text *documents, size
                   const ce_score_options *given, ce_ranked *ranked, size_t *ranked_count, ce_error *error) {
     ce_score_options options;
     ce_status status = check_call(model, documents, count, ranked, error);
-    if (status == CE_OK) status = cei_score_options_check(given, &options, error);
+    if (status == CE_OK) status = cei_score_options_check(model, given, &options, error);
     if (status != CE_OK) return status;
-    if (options.activation == CE_ACTIVATION_DEFAULT) options.activation = model->activation;
     cei_scratch *scratch = NULL;
     status = cei_scratch_take(model, count, &scratch, error);
     if (status == CE_OK) status = cei_scratch_reserve_ranked(scratch, count, error);

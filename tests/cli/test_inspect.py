@@ -4,6 +4,8 @@ import os
 
 import pytest
 
+from conftest import DATA
+
 
 DEVICE_KEYS = ["id", "name", "usable", "reason", "features", "memory_total", "memory_free", "precisions"]
 
@@ -105,6 +107,19 @@ def test_truncated_tokens(run, real):
     assert found["query_tokens"] == 4 and found["document_tokens"] >= 3
     assert "removed" in run("tokenize", "-m", real, "--max-length", "8", "what is a panda", "the bear sleeps").out
     assert "takes a query and a document" in run("tokenize", "one", expect=2).error
+
+
+def test_tokens_of_a_text(run):
+    folder = DATA / "golden" / "encoders" / "mean"
+    plain = run("tokenize", "-m", folder, "--json", "--prompt", "", "people in berlin").json()
+    assert list(plain) == ["count", "prompt_tokens", "removed", "ids", "type_ids"]
+    assert (plain["count"], plain["prompt_tokens"], plain["removed"]) == (len(plain["ids"]), 0, 0)
+    found = run("tokenize", "-m", folder, "--json", "--prompt", "how many ", "people in berlin").json()
+    assert found["prompt_tokens"] > 1 and found["ids"][found["prompt_tokens"]:] == plain["ids"][1:]
+    text = run("tokenize", "-m", folder, "--max-length", "4", "--prompt", "how ", "people in berlin").out
+    assert "4 of at most 4, the first" in text and "removed" in text
+    assert "no prompt" in run("tokenize", "-m", folder, "--prompt-name", "gone", "a", expect=2).error
+    assert "give one text, or no prompt" in run("tokenize", "-m", folder, "--prompt", "a", "b", "c", expect=2).error
 
 
 @pytest.mark.parametrize("text", ["", " ", "\t"])

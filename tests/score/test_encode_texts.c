@@ -219,6 +219,109 @@ static void test_texts_without_tokens(void **state) {
     }
 }
 
+/* ---- limits of a call, tokens --------------------------------------------------------------------------------- */
+
+static void test_a_calls_own_limit(void **state) {
+    (void)state;
+    const ce_text text = ce_text_of("word1 word2 word3 word4");
+    ce_error error;
+    ce_encoder *large = encoding_load(2, 0, 0);
+    for (size_t limit = 2; limit <= 6; limit++) {
+        ce_encoder *small = encoding_load(1, 0, limit);
+        ce_encode_report report = {.size = sizeof report};
+        const ce_encode_options options = {.size = sizeof options, .report = &report, .max_length = limit};
+        float found[DIMENSION], wanted[DIMENSION];
+        encoding_run(large, &text, 1, &options, found);
+        encoding_plain(small, &text, 1, wanted);
+        assert_memory_equal(found, wanted, sizeof wanted);
+        assert_int_equal(report.tokens, limit);
+        assert_int_equal(report.truncated, limit < 6);
+        ce_encoder_free(small);
+    }
+    float found[DIMENSION];
+    for (size_t i = 0; i < 2; i++) {
+        const ce_encode_options options = {.size = sizeof options, .max_length = i ? POSITIONS + 1 : 1};
+        expect_status(ce_encode(large, &text, 1, &options, found, &error), CE_ERR_ARGUMENT, &error, "from 2");
+    }
+    ce_encoder_free(large);
+}
+
+static void test_the_tokens_of_a_text(void **state) {
+    (void)state;
+    enum { ROOM = 16 };
+    const ce_text text = ce_text_of("word3 word4"), prompt = ce_text_of("word1 word2 ");
+    const ce_text joined = ce_text_of("word1 word2 word3 word4"), bad = {"\xFF", 1};
+    ce_encode_options options = {.size = sizeof options, .prompt = &prompt};
+    ce_text_tokens tokens, plain;
+    int32_t ids[ROOM], types[ROOM], wanted[ROOM] = {0};
+    ce_error error;
+    ce_encoder *encoder = encoding_load(1, 0, 0);
+    expect_ok(ce_encoder_tokenize(encoder, text, &options, NULL, NULL, 0, &tokens, &error), &error);
+    assert_true(tokens.count == 6 && tokens.prompt == 3 && tokens.removed == 0);
+    expect_ok(ce_encoder_tokenize(encoder, text, &options, ids, types, ROOM, &tokens, &error), &error);
+    expect_ok(ce_encoder_tokenize(encoder, joined, NULL, wanted, NULL, ROOM, &plain, &error), &error);
+    assert_true(plain.count == 6 && plain.prompt == 0);
+    assert_memory_equal(ids, wanted, 6 * sizeof *ids);
+    for (size_t i = 0; i < 6; i++) assert_int_equal(types[i], 0);
+    options.max_length = 4;
+    memset(ids, 0xFF, sizeof ids);
+    expect_ok(ce_encoder_tokenize(encoder, text, &options, ids, NULL, 3, &tokens, &error), &error);
+    assert_true(tokens.count == 4 && tokens.removed == 2 && tokens.prompt == 3 && ids[3] == -1);
+    assert_memory_equal(ids, wanted, 3 * sizeof *ids);
+    options.max_length = 1;
+    expect_status(ce_encoder_tokenize(encoder, text, &options, ids, NULL, 3, &tokens, &error), CE_ERR_ARGUMENT, &error,
+                  "max_length is 1");
+    expect_status(ce_encoder_tokenize(encoder, bad, NULL, ids, NULL, 3, &tokens, &error), CE_ERR_TEXT, &error, "0xFF");
+    expect_status(ce_encoder_tokenize(encoder, text, NULL, NULL, NULL, 3, &tokens, &error), CE_ERR_ARGUMENT, &error,
+                  "ids is NULL");
+    expect_status(ce_encoder_tokenize(NULL, text, NULL, ids, NULL, 3, &tokens, &error), CE_ERR_ARGUMENT, &error,
+                  "encoder is NULL");
+    expect_status(ce_encoder_tokenize(encoder, text, NULL, ids, NULL, 3, NULL, &error), CE_ERR_ARGUMENT, &error,
+                  "tokens is NULL");
+    ce_encoder_free(encoder);
+}
+
+/* Said at load, it is as if the folder said so; and the report counts a prompt's tokens either way. */
+static void test_include_prompt_at_load(void **state) {
+    (void)state;
+    static const char *const poolings[] = {"\"mean\"", "\"cls\"", "\"lasttoken\""};
+    const ce_text text = ce_text_of("word3"), prompt = ce_text_of("word1 word2 ");
+    for (size_t k = 0; k < 6; k++) {
+        tiny_encoder shape = encoding_shape(poolings[k / 2], 1, ENCODING_DIMENSION);
+        const bool wanted_value = k % 2;
+        float found[DIMENSION], wanted[DIMENSION];
+        shape.include_prompt = wanted_value;
+        ce_encoder *as_saved = encoding_load_shape(&shape);
+        char *folder = test_make_folder();
+        shape.include_prompt = !wanted_value;
+        tiny_encoder_write(&shape, folder);
+        ce_load_options load = encoding_options(1, 0, 0);
+        load.include_prompt = wanted_value ? CE_INCLUDE_PROMPT_YES : CE_INCLUDE_PROMPT_NO;
+        ce_encoder *as_told = encoding_load_from(folder, &load);
+        ce_encoder_info info = {.size = sizeof info};
+        ce_error error;
+        expect_ok(ce_encoder_describe(as_told, &info, &error), &error);
+        assert_int_equal(info.include_prompt, wanted_value);
+        ce_encode_report report = {.size = sizeof report};
+        const ce_encode_options options = {.size = sizeof options, .prompt = &prompt, .report = &report};
+        encoding_run(as_saved, &text, 1, &options, wanted);
+        encoding_run(as_told, &text, 1, &options, found);
+        assert_memory_equal(found, wanted, sizeof wanted);
+        assert_int_equal(report.prompt_tokens, 3);
+        ce_encoder_free(as_told);
+        ce_encoder_free(as_saved);
+        test_remove_folder(folder);
+    }
+    ce_load_options load = encoding_options(1, 0, 0);
+    ce_encoder *encoder = NULL;
+    ce_model *model = NULL;
+    ce_error error;
+    load.include_prompt = (ce_include_prompt)3;
+    expect_status(ce_encoder_load(encoding_folder, &load, &encoder, &error), CE_ERR_ARGUMENT, &error, "is 3");
+    load.include_prompt = CE_INCLUDE_PROMPT_NO;
+    expect_status(ce_model_load(encoding_folder, &load, &model, &error), CE_ERR_ARGUMENT, &error, "cross-encoder");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_short_limits),
@@ -229,6 +332,9 @@ int main(void) {
         cmocka_unit_test(test_the_tokens_of_a_prompt_that_does_not_count),
         cmocka_unit_test(test_zeros_stay_zeros_when_they_are_normalized),
         cmocka_unit_test(test_texts_without_tokens),
+        cmocka_unit_test(test_a_calls_own_limit),
+        cmocka_unit_test(test_the_tokens_of_a_text),
+        cmocka_unit_test(test_include_prompt_at_load),
     };
     return cmocka_run_group_tests(tests, encoding_set_up, encoding_tear_down);
 }

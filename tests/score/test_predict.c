@@ -97,6 +97,38 @@ static void test_bits_do_not_depend_on_the_batch(void **state) {
     ce_model_free(model);
 }
 
+/* A limit of the call gives the bits of a model that was loaded with it, in company too. */
+static void test_a_calls_own_limit(void **state) {
+    (void)state;
+    static const size_t limits[] = {3, 17, 64};
+    ce_model *whole = load(2, 0);
+    ce_error error;
+    for (size_t k = 0; k < 3; k++) {
+        const ce_load_options how = {
+            .size = sizeof how, .device = "cpu", .threads = 1, .precision = precision, .max_length = limits[k]};
+        ce_score_report report = {.size = sizeof report};
+        const ce_score_options options = {.size = sizeof options, .max_length = limits[k], .report = &report};
+        static float found[PAIRS], wanted[PAIRS];
+        ce_model *cut = NULL;
+        expect_ok(ce_model_load(folder, &how, &cut, &error), &error);
+        predict(cut, pairs, PAIRS, wanted);
+        expect_ok(ce_predict(whole, pairs, PAIRS, &options, found, &error), &error);
+        assert_memory_equal(found, wanted, sizeof wanted);
+        assert_true(report.tokens <= PAIRS * limits[k] && report.truncated > 0);
+        ce_model_free(cut);
+    }
+    for (size_t k = 0; k < 2; k++) {
+        const ce_score_options options = {.size = sizeof options, .max_length = k ? 65 : 2};
+        float score;
+        ce_ranked ranked;
+        expect_status(ce_predict(whole, pairs, 1, &options, &score, &error), CE_ERR_ARGUMENT, &error,
+                      k ? "is 65, and must be from 3" : "to 64");
+        expect_status(ce_rank(whole, pairs[0].query, &pairs[0].document, 1, 0, &options, &ranked, NULL, &error),
+                      CE_ERR_ARGUMENT, &error, "ce_score_options.max_length");
+    }
+    ce_model_free(whole);
+}
+
 /* A tokenizer without special tokens makes nothing at all of such pairs: there is no first token to read. */
 static void test_bits_of_pairs_without_tokens(void **state) {
     (void)state;
@@ -428,6 +460,7 @@ static void test_tokenize(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_calls_own_limit),
         cmocka_unit_test(test_bits_do_not_depend_on_the_batch),
         cmocka_unit_test(test_bits_of_pairs_without_tokens),
         in_bfloat16(test_bits_do_not_depend_on_the_batch),
