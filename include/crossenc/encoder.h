@@ -65,6 +65,7 @@ typedef struct ce_encoder_info {
     size_t dimension;         /* values of a whole embedding */
     size_t truncate_dim;      /* values that are kept unless a call says otherwise; dimension if all */
     size_t max_length;        /* tokens of a text, special ones included */
+    size_t special_tokens;    /* of a text: the least that max_length may be */
     size_t max_positions;
     size_t vocab_size;
     size_t hidden_size, layers, heads, intermediate_size;

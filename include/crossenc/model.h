@@ -195,7 +195,8 @@ typedef struct ce_model_info {
     const char *architecture; /* "BertForSequenceClassification" */
     const char *tokenizer;    /* "WordPiece" */
     size_t num_labels;
-    size_t max_length; /* tokens of a pair, special ones included */
+    size_t max_length;     /* tokens of a pair, special ones included */
+    size_t special_tokens; /* of a pair: the least that max_length may be */
     size_t max_positions;
     size_t vocab_size;
     size_t hidden_size, layers, heads, intermediate_size;

@@ -16,6 +16,7 @@ ce_status ce_model_describe(const ce_model *model, ce_model_info *info, ce_error
         .tokenizer = cei_tokenizer_kind(model->tokenizer),
         .num_labels = config->num_labels,
         .max_length = model->blueprint.max_length,
+        .special_tokens = cei_model_specials(model),
         .max_positions = model->blueprint.max_positions,
         .vocab_size = config->vocab_size,
         .hidden_size = config->hidden_size,

@@ -118,7 +118,7 @@ def test_prompts(package, one, pairs):
 
 @pytest.mark.parametrize("arguments, words", [
     ({"device": ["cpu", "cuda:0"]}, "one device"), ({"device": []}, "one device"),
-    ({"processing_kwargs": {"text": {"max_length": 3}}}, "max_seq_length"),
+    ({"processing_kwargs": {"text": {"stride": 3}}}, "It takes max_length"),
 ])
 def test_what_predict_refuses(model, pairs, arguments, words):
     with pytest.raises(NotImplementedError, match=words):

@@ -126,7 +126,7 @@ def test_no_file_is_left_open_and_no_path_needed(package, one, tmp_path, pairs):
     shutil.rmtree(folder)
     assert model.predict(pairs).tolist() == scores
     with pytest.raises(FileNotFoundError):
-        model.max_seq_length = 20
+        model.bfloat16()
     with pytest.raises(FileNotFoundError):
         pickle.loads(pickle.dumps(model))
     assert model.predict(pairs).tolist() == scores

@@ -132,6 +132,7 @@ class Options(NamedTuple):
     max_length: int
     num_labels: int
     threads: int
+    include_prompt: int = 0  # in pooling: 0 as the model's files say, 1 yes, 2 no
 
 
 def precision_name(dtype: Any) -> str | None:
@@ -159,6 +160,19 @@ def count(name: str, value: Any) -> int:
     if isinstance(value, bool) or not 0 < number < 2**31:
         raise ValueError(f"{name} must be a positive integer, got {value!r}")
     return number
+
+
+def call_max_length(processing_kwargs: dict[str, Any] | None) -> int:
+    """The max_length that a call's processing_kwargs say, 0 if they say none."""
+    length = None
+    for kind, given in (processing_kwargs or {}).items():
+        if kind not in ("text", "common") or not isinstance(given, dict):
+            raise NotImplementedError(f"processing_kwargs: crossenc reads texts, and has nothing that {kind!r} could set")
+        _refuse("processing_kwargs", given, {"max_length", "truncation", "padding"}, "It takes max_length")
+        if given.get("truncation", True) not in (True, "longest_first"):
+            raise NotImplementedError("processing_kwargs: texts are always truncated, to max_length at most")
+        length = given.get("max_length", length)
+    return count("max_length", length)
 
 
 def config_settings(config_kwargs: dict[str, Any] | None) -> dict[str, Any]:

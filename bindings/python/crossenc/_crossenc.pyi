@@ -18,7 +18,8 @@ def version() -> str: ...
 def devices() -> list[dict[str, Any]]: ...
 def default_model_path() -> str: ...
 def convert(
-    path: bytes, to: bytes, precision: Optional[str], threads: int, log: Optional[Callable[[int, str], None]], /
+    path: bytes, to: bytes, precision: Optional[str], threads: int, is_bi_encoder: bool,
+    log: Optional[Callable[[int, str], None]], /
 ) -> None: ...
 
 class _Placed:
@@ -32,6 +33,7 @@ class _Placed:
         cpus: Optional[str],
         max_length: int,
         num_labels: int,
+        include_prompt: int,
         log: Optional[Callable[[int, str], None]],
         /,
     ) -> _Self: ...
@@ -45,14 +47,15 @@ class _Placed:
 @final
 class Model(_Placed):
     def predict(
-        self, pairs: list[Any], activation: Optional[str], apply_softmax: bool, progress: _Progress, /
+        self, pairs: list[Any], activation: Optional[str], apply_softmax: bool, max_length: int, progress: _Progress, /
     ) -> bytearray: ...
 
 @final
 class Encoder(_Placed):
     def encode(
-        self, texts: list[Any], prompt: bytes, dimension: int, normalize: bool, progress: _Progress, /
+        self, texts: list[Any], prompt: bytes, dimension: int, normalize: bool, max_length: int, progress: _Progress, /
     ) -> bytearray: ...
     def encode_rows(
-        self, texts: list[Any], prompt: bytes, dimension: int, normalize: bool, progress: _Progress, /
+        self, texts: list[Any], prompt: bytes, dimension: int, normalize: bool, max_length: int, progress: _Progress, /
     ) -> list[tuple[int, bytearray, bytearray, bytearray, bytearray]]: ...
+    def tokenize(self, text: bytes, prompt: bytes, max_length: int, /) -> tuple[bytearray, bytearray, int]: ...

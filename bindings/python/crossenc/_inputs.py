@@ -79,6 +79,16 @@ def prompt_bytes(prompt: Any) -> bytes:
         raise InputError(f"the prompt has a surrogate, which is half a character and no text: {error}") from None
 
 
+def text_bytes(text: Any, number: int) -> bytes:
+    """A text as the library reads it."""
+    if not isinstance(text, str):
+        raise InputError(f"text {number}: expected str, not {type(text).__name__}: {_TEXTS}")
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        raise InputError(f"text {number} has a surrogate, which is half a character and no text: {error}") from None
+
+
 def with_prompt(pairs: list[Any], prompt: str) -> list[Any]:
     """The prompt before each query. Pairs that are none are left for the extension to complain of."""
     check_prompt(prompt)

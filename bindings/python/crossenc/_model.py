@@ -14,15 +14,15 @@ from . import _crossenc, _pools, _save
 from ._arguments import Options, count, precision_name
 from ._devices import Device, device_name
 from ._log import ModelLog, logger
+from ._model_card import card_of
 from ._models import Config
 from ._placement import Health, Placement
 
 Self = TypeVar("Self", bound="PlacedModel")
 
 _PLACES = ("eager", "deferred")
-_COPY = ("a model is not changed here: copy its folder (path), or make one in another precision with `crossenc "
-         "convert`")
-_TOKENS = "texts become tokens in the library; SentenceTransformer's encode(output_value=None) has their ids"
+_OWN = ("_lock", "_log", "_handle", "_views")  # what is made anew where an object is unpickled
+_TOKENS = "pairs become tokens in the library; SentenceTransformer's preprocess has those of texts"
 _MODULES = "the modules are the library's; max_seq_length, config and to() are the model's own"
 _TRAIN = "crossenc does not train: train with Sentence Transformers, and load the folder that it saves"
 # Names of the reference that make no sense here, and what to do instead. Asking for them is an AttributeError.
@@ -37,9 +37,7 @@ _ELSEWHERE = {
     "encode_multi_process": "encode takes a pool, and needs none: one model uses all cores of the CPU",
     "fit": _TRAIN,
     "old_fit": _TRAIN,
-    "save": _COPY,
-    "save_pretrained": _COPY,
-    "push_to_hub": "a model is not changed here: its folder (path) can be uploaded with `hf upload`",
+    "push_to_hub": "nothing is uploaded here: save_pretrained, then `hf upload`",
 }
 
 
@@ -47,7 +45,10 @@ class PlacedModel:
     """Settings, handle and device of a model. Safe in threads."""
 
     _kind: ClassVar[type[Any]] = _crossenc.Model  # of the handle
+    model_type: ClassVar[str]
     _config_settings: dict[str, Any] = {}
+    _limit: int | None = None  # of tokens, below that of the handle
+    model_card_data: Any
 
     def _open(self, path: str, options: Options, place: str) -> None:
         if place not in _PLACES:
@@ -63,7 +64,7 @@ class PlacedModel:
         self._stamp = _save.stamp(self._path)
         return self._kind(
             os.fsencode(self._path), options.device, place == "deferred", options.precision, options.threads, None,
-            options.max_length, options.num_labels, self._log,
+            options.max_length, options.num_labels, options.include_prompt, self._log,
         )
 
     def _reopen(self, **changes: Any) -> None:
@@ -149,12 +150,8 @@ class PlacedModel:
         """Runs the known input again and compares the bits with those at placement; raises if they differ."""
         return Health(**self._handle.check())
 
-    def _before_call(
-        self, device: Any, pool: Any, chunk_size: int | None, processing_kwargs: dict[str, Any] | None
-    ) -> None:
-        """What calls take as the reference's do, to move the model, to be checked or to be refused."""
-        if processing_kwargs:
-            raise NotImplementedError("processing_kwargs: set max_seq_length of the model, or load a second one")
+    def _before_call(self, device: Any, pool: Any, chunk_size: int | None) -> None:
+        """What calls take as the reference's do, to move the model or to be checked."""
         if pool is not None:
             _pools.check(pool, chunk_size)
         elif isinstance(device, (list, tuple)):
@@ -180,6 +177,48 @@ class PlacedModel:
 
     # ---- its folder
 
+    def save_pretrained(
+        self,
+        path: str | os.PathLike[str] | None,
+        model_name: str | None = None,
+        create_model_card: bool = True,
+        train_datasets: list[str] | None = None,
+        safe_serialization: bool = True,
+    ) -> None:
+        """Writes the model as a folder that crossenc and Sentence Transformers load, with the same results: weights in
+        float32, the tokenizer, and the settings as they are now (max_seq_length, prompts; activation_fn, or
+        similarity_fn_name, truncate_dim and what pooling does with prompts). Of precision it keeps that of the model's
+        files if that is int8, which crossenc alone reads.
+
+        path                 appears whole or not at all. In a folder that is there, files of a model are replaced and
+                             others stay; it may be the model's own. None does nothing
+        model_name           goes into the card where that leaves the name open
+        create_model_card    writes README.md: the model's own, or one of a few lines
+        train_datasets, safe_serialization
+                             have no effect, as in the reference: weights are safetensors
+        """
+        if path is None:
+            return
+        self._handle.placement()  # refuses a closed model, and a process that was forked
+        if model_name and not os.path.exists(model_name) and not getattr(self.model_card_data, "model_id", None):
+            self.model_card_data.model_id = model_name
+        card = None
+        if create_model_card:
+            model_id = getattr(self.model_card_data, "model_id", None)
+            card = card_of(self._path, self.model_type, model_id, self._new_card())
+        self._write_folder(os.fsdecode(path), self._saved_precision(), self._settings_writer(card))
+
+    def save(self, path: str | os.PathLike[str] | None = None, *args: Any, **kwargs: Any) -> None:
+        """save_pretrained."""
+        self.save_pretrained(path, *args, **kwargs)
+
+    def _new_card(self) -> str:
+        raise NotImplementedError
+
+    def _settings_writer(self, card: str | None) -> Callable[[str], None]:
+        """Writes the settings that the model has now into a folder; card is the text of its README.md."""
+        raise NotImplementedError
+
     def _saved_precision(self) -> str:
         """What weights are written in so that the same precision at load gives the same bits: float32, which has
         exactly what the files had, and which other programs read. A model that is int8 in its files stays so."""
@@ -189,7 +228,8 @@ class PlacedModel:
     def _write_folder(self, path: str, precision: str, add_settings: Callable[[str], None]) -> None:
         if _save.stamp(self._path) != self._stamp:
             raise OSError(f"files in {self._path} have changed since the model was loaded: load it anew to save it")
-        _save.write_folder(path, self._path, precision, self._options.threads, self._log, add_settings)
+        is_bi_encoder = self._kind is _crossenc.Encoder
+        _save.write_folder(path, self._path, precision, self._options.threads, is_bi_encoder, self._log, add_settings)
         if os.path.samefile(path, self._path):
             self._stamp = _save.stamp(self._path)
 
@@ -207,14 +247,21 @@ class PlacedModel:
 
     @property
     def max_seq_length(self) -> int:
-        """Tokens of a text or pair, special ones included; longer ones are cut. Setting it loads the model anew."""
-        return int(self._description["max_length"])
+        """Tokens of a text or pair, special ones included; longer ones are cut. Setting it costs nothing up to what the
+        model was loaded with; beyond that it loads the model anew."""
+        return int(self._description["max_length"]) if self._limit is None else self._limit
 
     @max_seq_length.setter
     def max_seq_length(self, value: int) -> None:
         if value is None:
             raise ValueError("max_seq_length must be a positive integer: every model has a limit")
-        self._reopen(max_length=count("max_seq_length", value))
+        length, least = count("max_seq_length", value), self._description["special_tokens"]
+        self._handle.placement()  # as in _reopen
+        if length < least:
+            raise ValueError(f"max_seq_length is {length}, and the special tokens alone are {least}")
+        if length > self._description["max_length"]:
+            self._reopen(max_length=length)
+        self._limit = length
 
     def get_max_seq_length(self) -> int:
         return self.max_seq_length
@@ -240,7 +287,7 @@ class PlacedModel:
     def __getstate__(self) -> dict[str, Any]:
         """What opens the same model again, on the device where it is now."""
         placement = self.placement
-        state = {name: value for name, value in self.__dict__.items() if name not in ("_lock", "_log", "_handle")}
+        state = {name: value for name, value in self.__dict__.items() if name not in _OWN}
         state["_options"] = self._options._replace(device=placement.device)
         state["_place"] = "deferred" if placement.state == "deferred" else "eager"
         return state

@@ -4,7 +4,8 @@ from __future__ import annotations
 import os
 from typing import Any
 
-_ID = "cross_encoder_model_id"  # the reference's cards name the model so until it has a name
+# How the reference's cards name a model until it has a name.
+_IDS = {"CrossEncoder": "cross_encoder_model_id", "SentenceTransformer": "sentence_transformers_model_id"}
 
 
 class ModelCardData:
@@ -22,17 +23,17 @@ class ModelCardData:
         """What the reference's evaluators call with their results, which a card would show."""
 
 
-def card_of(folder: str, model_id: str | None, num_labels: int, max_length: int) -> str:
-    """The card that is in the folder, or one of a few lines; with the model's name in it where it has one."""
+def card_of(folder: str, kind: str, model_id: str | None, new_card: str) -> str:
+    """The card that is in the folder, or the new one; with the model's name in it where that leaves the name open."""
     try:
         with open(os.path.join(folder, "README.md"), encoding="utf-8") as file:
             card = file.read()
     except (OSError, ValueError):
-        card = _new_card(num_labels, max_length)
-    return card.replace(f'CrossEncoder("{_ID}"', f'CrossEncoder("{model_id}"') if model_id else card
+        card = new_card
+    return card.replace(f'{kind}("{_IDS[kind]}"', f'{kind}("{model_id}"') if model_id else card
 
 
-def _new_card(num_labels: int, max_length: int) -> str:
+def cross_encoder_card(num_labels: int, max_length: int) -> str:
     task = "text-ranking" if num_labels == 1 else "text-classification"
     return f"""---
 tags:
@@ -51,7 +52,32 @@ score{"s" if num_labels > 1 else ""}.
 ```python
 from sentence_transformers import CrossEncoder  # or: from crossenc import CrossEncoder
 
-model = CrossEncoder("{_ID}")
+model = CrossEncoder("{_IDS["CrossEncoder"]}")
 scores = model.predict([("How many people live in Berlin?", "Berlin has 3.5 million inhabitants.")])
+```
+"""
+
+
+def bi_encoder_card(dimension: int, max_length: int, similarity: str) -> str:
+    return f"""---
+tags:
+- sentence-transformers
+- sentence-similarity
+- feature-extraction
+pipeline_tag: sentence-similarity
+library_name: sentence-transformers
+---
+
+# SentenceTransformer
+
+A bi-encoder: of a text, at most {max_length} tokens of it, it makes an embedding of {dimension} values, to be compared \
+with others by {similarity} similarity.
+
+```python
+from sentence_transformers import SentenceTransformer  # or: from crossenc import SentenceTransformer
+
+model = SentenceTransformer("{_IDS["SentenceTransformer"]}")
+embeddings = model.encode(["How many people live in Berlin?", "Berlin has 3.5 million inhabitants."])
+similarities = model.similarity(embeddings, embeddings)
 ```
 """

@@ -90,11 +90,24 @@ def read_json(folder: str, name: str) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
+def read_modules(folder: str) -> list[dict[str, Any]]:
+    """modules.json; empty if there is none."""
+    modules = _read(folder, "modules.json")
+    return [module for module in modules if isinstance(module, dict)] if isinstance(modules, list) else []
+
+
 def transformer_folder(folder: str) -> str:
     """The folder of config.json: that of a model's first module, which older models have apart."""
-    modules = _read(folder, "modules.json")
-    first = modules[0] if isinstance(modules, list) and modules else None
-    return os.path.join(folder, str(first.get("path") or "")) if isinstance(first, dict) else folder
+    modules = read_modules(folder)
+    return os.path.join(folder, str(modules[0].get("path") or "")) if modules else folder
+
+
+_TRANSFORMER_FILES = ("bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
+
+
+def transformer_settings(folder: str) -> dict[str, Any]:
+    """sentence_bert_config.json, which older versions named after the architecture."""
+    return next(filter(None, (read_json(folder, f"sentence_{name}_config.json") for name in _TRANSFORMER_FILES)), {})
 
 
 def saved_prompts(folder: str, model_type: str) -> tuple[dict[str, str], str | None]:

@@ -20,9 +20,25 @@ _MODEL_FILE = re.compile(
     r"config\.json|model(-\d+-of-\d+)?\.safetensors|model\.safetensors\.index\.json|tokenizer\.json|"
     r"tokenizer_config\.json|vocab\.(txt|json)|special_tokens_map\.json|added_tokens\.json|merges\.txt|"
     r"sentencepiece\.bpe\.model|spiece\.model|modules\.json|config_sentence_transformers\.json|"
-    r"sentence_bert_config\.json"
+    r"sentence_[\w-]+_config\.json"
 )
+_MODULE_FOLDER = re.compile(r"\d+_\w+")  # of a bi-encoder: 1_Pooling
 _PEOPLES_FILE = re.compile(r"(LICENSE|NOTICE)(\.\w+)?")
+
+
+def files_of(folder: str) -> list[str]:
+    """Names of a model folder's files, those of its modules' folders among them: "1_Pooling/config.json"."""
+    found = []
+    for entry in os.scandir(folder):
+        if not entry.is_dir():
+            found.append(entry.name)
+        elif _MODULE_FOLDER.fullmatch(entry.name):
+            found += [os.path.join(entry.name, inner.name) for inner in os.scandir(entry.path) if not inner.is_dir()]
+    return sorted(found)
+
+
+def _is_models(name: str) -> bool:
+    return _MODEL_FILE.fullmatch(os.path.basename(name)) is not None
 
 
 def stamp(folder: str) -> list[tuple[str, int, int, int]]:
@@ -30,13 +46,12 @@ def stamp(folder: str) -> list[tuple[str, int, int, int]]:
     library's."""
     found = []
     try:
-        for entry in os.scandir(folder):
-            if _MODEL_FILE.fullmatch(entry.name):
-                status = entry.stat()
-                found.append((entry.name, status.st_ino, status.st_size, status.st_mtime_ns))
+        for name in filter(_is_models, files_of(folder)):
+            status = os.stat(os.path.join(folder, name))
+            found.append((name, status.st_ino, status.st_size, status.st_mtime_ns))
     except OSError:
         return []
-    return sorted(found)
+    return found
 
 
 def write_json(folder: str, name: str, content: Any) -> None:
@@ -51,7 +66,7 @@ def write_text(folder: str, name: str, text: str) -> None:
 
 
 def write_folder(
-    path: str, source: str, precision: str, threads: int, log: Callable[[int, str], None],
+    path: str, source: str, precision: str, threads: int, is_bi_encoder: bool, log: Callable[[int, str], None],
     add_settings: Callable[[str], None],
 ) -> None:
     """Makes the folder path of the model in the folder source; add_settings is called with the new one before it has
@@ -66,7 +81,7 @@ def write_folder(
     os.makedirs(parent, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".crossenc-", dir=parent) as work:
         new = os.path.join(work, "new")
-        _crossenc.convert(os.fsencode(source), os.fsencode(new), precision, threads, log)
+        _crossenc.convert(os.fsencode(source), os.fsencode(new), precision, threads, is_bi_encoder, log)
         add_settings(new)
         if is_there:
             _replace_files(new, target, os.path.join(work, "old"))
@@ -76,18 +91,28 @@ def write_folder(
 
 
 def _replace_files(new: str, target: str, old: str) -> None:
-    there = set(os.listdir(target))
-    names = [name for name in sorted(os.listdir(new)) if name not in there or not _PEOPLES_FILE.fullmatch(name)]
-    stale = [name for name in sorted(there) if name not in names and _MODEL_FILE.fullmatch(name)]
-    _keep([name for name in (*names, *stale) if name in there], target, old)
+    def is_there(name: str) -> bool:
+        return os.path.lexists(os.path.join(target, name))
+
+    names = [name for name in files_of(new) if not _PEOPLES_FILE.fullmatch(name) or not is_there(name)]
+    folders = {os.path.dirname(name) for name in names}
+    stale = [name for name in filter(_is_models, files_of(target))
+             if os.path.dirname(name) in folders and name not in names]
+    _keep([name for name in (*names, *stale) if is_there(name)], target, old)
+    added = [name for name in names if not is_there(name)]
+    made = [folder for folder in sorted(folders) if not is_there(folder)]
     try:
+        for folder in made:
+            os.mkdir(os.path.join(target, folder))
         for name in names:
             os.replace(os.path.join(new, name), os.path.join(target, name))
         for name in stale:
             os.remove(os.path.join(target, name))
     except BaseException:
-        _put_back(old, target, [name for name in names if name not in there])
+        _put_back(old, target, added, made)
         raise
+    for folder in folders:
+        _sync(os.path.join(target, folder))
 
 
 def _keep(names: list[str], target: str, old: str) -> None:
@@ -99,18 +124,22 @@ def _keep(names: list[str], target: str, old: str) -> None:
         path = os.path.join(target, name)
         if os.path.isdir(path) and not os.path.islink(path):
             raise IsADirectoryError(errno.EISDIR, "a folder is where a file of the model would be", path)
+        os.makedirs(os.path.dirname(os.path.join(old, name)), exist_ok=True)
         try:
             os.link(path, os.path.join(old, name), follow_symlinks=False)
         except OSError:
             shutil.copy2(path, os.path.join(old, name), follow_symlinks=False)
 
 
-def _put_back(old: str, target: str, added: list[str]) -> None:
-    for name in os.listdir(old):
+def _put_back(old: str, target: str, added: list[str], made: list[str]) -> None:
+    for name in files_of(old):
         os.replace(os.path.join(old, name), os.path.join(target, name))
     for name in added:
         if os.path.lexists(os.path.join(target, name)):
             os.remove(os.path.join(target, name))
+    for folder in made:
+        if os.path.isdir(os.path.join(target, folder)):
+            os.rmdir(os.path.join(target, folder))
 
 
 def _sync(folder: str) -> None:

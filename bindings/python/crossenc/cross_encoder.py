@@ -1,7 +1,6 @@
 """CrossEncoder with the arguments, results and names of Sentence Transformers' class (6.2), on the C library."""
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, overload
@@ -9,14 +8,16 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from . import _activations, _crossenc, _inputs, _tensors
-from ._arguments import call_arguments, config_settings, init_arguments, read_options, refuse_modules_and_backends
+from ._arguments import (
+    call_arguments, call_max_length, config_settings, init_arguments, read_options, refuse_modules_and_backends,
+)
 from ._log import logger
 from ._model import PlacedModel
-from ._model_card import ModelCardData
+from ._model_card import ModelCardData, cross_encoder_card
 from ._models import find_model, saved_prompts
 from ._progress import watched
 from ._prompts import Prompted
-from ._settings import Settings, write_settings
+from ._settings import Settings, write_cross_encoder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -170,15 +171,17 @@ class CrossEncoder(Prompted, PlacedModel):
         convert_to_tensor    a tensor, by importing PyTorch; with neither this nor convert_to_numpy, a list of tensors
         device               moves the model there first, for good, as to() does; a list must name one device
         pool, chunk_size     checked, and change nothing (start_multi_process_pool)
+        processing_kwargs    {"text": {"max_length": n}} for this call
         """
         _inputs.check_batch_size(batch_size)
-        if device is not None or pool is not None or processing_kwargs:
-            self._before_call(device, pool, chunk_size, processing_kwargs)
+        if device is not None or pool is not None:
+            self._before_call(device, pool, chunk_size)
+        limit = call_max_length(processing_kwargs) if processing_kwargs else self._limit or 0
         pairs, is_single = _inputs.as_pairs(inputs)
         text = self._resolve_prompt(prompt, prompt_name)
         if text:
             pairs = _inputs.with_prompt(pairs, text)
-        scores = self._score(pairs, activation_fn, bool(apply_softmax), show_progress_bar)
+        scores = self._score(pairs, activation_fn, bool(apply_softmax), show_progress_bar, limit)
         result = _tensors.convert(scores, convert_to_numpy, convert_to_tensor)
         return result[0] if is_single else result
 
@@ -218,11 +221,11 @@ class CrossEncoder(Prompted, PlacedModel):
         return results
 
     def _score(
-        self, pairs: list[Any], activation_fn: Callable[..., Any] | None, softmax: bool, show: bool | None
+        self, pairs: list[Any], activation_fn: Callable[..., Any] | None, softmax: bool, show: bool | None, limit: int
     ) -> np.ndarray:
         function = self._activation if activation_fn is None else _activations.check(activation_fn)
         native = _activations.native_name(function)
-        arguments = (pairs, native or "Identity", softmax and native is not None)
+        arguments = (pairs, native or "Identity", softmax and native is not None, limit)
         scores = np.frombuffer(watched(self._handle.predict, arguments, len(pairs), show, "pair"), np.float32)
         labels = self.num_labels
         if native is not None or not pairs:
@@ -238,51 +241,20 @@ class CrossEncoder(Prompted, PlacedModel):
 
     # ---- files
 
-    def save_pretrained(
-        self,
-        path: str | PathLike[str] | None,
-        model_name: str | None = None,
-        create_model_card: bool = True,
-        train_datasets: list[str] | None = None,
-        safe_serialization: bool = True,
-    ) -> None:
-        """Writes the model as a folder that crossenc and Sentence Transformers load, with the same scores: weights in
-        float32, the tokenizer, and the settings as they are now (max_seq_length, activation_fn, prompts). Of precision
-        it keeps that of the model's files if that is int8, which crossenc alone reads.
+    def _new_card(self) -> str:
+        return cross_encoder_card(self.num_labels, self.max_seq_length)
 
-        path                 appears whole or not at all. In a folder that is there, files of a model are replaced and
-                             others stay; it may be the model's own. None does nothing
-        model_name           goes into the card where that leaves the name open
-        create_model_card    writes README.md: the model's own, or one of a few lines
-        train_datasets, safe_serialization
-                             have no effect, as in the reference: weights are safetensors
-        """
-        if path is None:
-            return
-        self._handle.placement()  # refuses a closed model, and a process that was forked
-        self._set_model_id(model_name)
-        settings = self._settings(create_model_card)
-        self._write_folder(os.fsdecode(path), self._saved_precision(), lambda folder: write_settings(folder, settings))
-
-    def save(self, path: str | PathLike[str] | None = None, *args: Any, **kwargs: Any) -> None:
-        """save_pretrained."""
-        self.save_pretrained(path, *args, **kwargs)
-
-    def _settings(self, card: bool) -> Settings:
+    def _settings_writer(self, card: str | None) -> Callable[[str], None]:
         activation = _activations.path_of(self._activation)
         if _activations.native_name(self._activation) is None:
             logger.warning(
                 f"activation_fn {activation} is saved by its name alone, and what loads the folder has the default in "
                 "its place: give it to the constructor again"
             )
-        return Settings(
-            activation, self.prompts, self.default_prompt_name, self.max_seq_length, self._config_settings, card,
-            getattr(self.model_card_data, "model_id", None), self.num_labels,
+        settings = Settings(
+            self.prompts, self.default_prompt_name, self.max_seq_length, self._config_settings, card
         )
-
-    def _set_model_id(self, name: str | None) -> None:
-        if name and not os.path.exists(name) and not getattr(self.model_card_data, "model_id", None):
-            self.model_card_data.model_id = name
+        return lambda folder: write_cross_encoder(folder, settings, activation)
 
     # ---- properties
 

@@ -9,13 +9,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import _crossenc, _inputs, _tensors
-from ._arguments import config_settings, count, read_options, refuse_modules_and_backends, renamed_arguments
+from ._arguments import (
+    call_max_length, config_settings, count, read_options, refuse_modules_and_backends, renamed_arguments,
+)
+from ._log import warn_once
 from ._model import PlacedModel
-from ._model_card import ModelCardData
-from ._models import find_model
+from ._model_card import ModelCardData, bi_encoder_card
+from ._models import find_model, read_json, read_modules, transformer_folder
+from ._modules import Module, Tokenizer, modules_of
 from ._progress import watched
 from ._prompts import Prompted
 from ._quantization import PRECISIONS, quantize_embeddings
+from ._settings import BiEncoderSettings, Settings, write_bi_encoder
 from ._similarity import SimilarityFunction
 
 if TYPE_CHECKING:
@@ -92,6 +97,8 @@ class SentenceTransformer(Prompted, PlacedModel):
         path = find_model(model_name_or_path, self.default_huggingface_organization, cache_folder, revision)
         self._open(path, options, place)
         self._take_over(prompts, default_prompt_name)
+        saved_side = read_json(transformer_folder(path), "tokenizer_config.json").get("padding_side")
+        self._tokenizer = Tokenizer(self, (processor_kwargs or {}).get("padding_side", saved_side))
 
     def _take_over(self, prompts: dict[str, str] | None, default_prompt_name: str | None) -> None:
         """What the model's files say, where the caller did not."""
@@ -139,6 +146,7 @@ class SentenceTransformer(Prompted, PlacedModel):
         convert_to_tensor     a tensor, by importing PyTorch; with neither this nor convert_to_numpy, a list of tensors
         device                moves the model there first, for good, as to() does; a list must name one device
         pool, chunk_size      checked, and change nothing (start_multi_process_pool)
+        processing_kwargs     {"text": {"max_length": n}} for this call
         normalize_embeddings  scales each embedding to length 1, after truncation
         truncate_dim          keeps the first values alone; None is the model's
         """
@@ -147,16 +155,19 @@ class SentenceTransformer(Prompted, PlacedModel):
         texts, is_single = _inputs.as_texts(inputs)
         text = _inputs.prompt_bytes(self._resolve_prompt(prompt, prompt_name))
         dimension = count("truncate_dim", truncate_dim) or self.truncate_dim or self._description["dimension"]
-        self._before_call(device, pool, chunk_size, processing_kwargs)
+        limit = call_max_length(processing_kwargs) or self._limit or 0
+        self._before_call(device, pool, chunk_size)
         if output_value == _EMBEDDING:
-            arguments = (texts, text, dimension, bool(normalize_embeddings))
+            arguments = (texts, text, dimension, bool(normalize_embeddings), limit)
             raw = watched(self._handle.encode, arguments, len(texts), show_progress_bar, "text")
             result = _tensors.convert(_embeddings(raw, len(texts), precision), convert_to_numpy, convert_to_tensor)
         else:
-            arguments = (texts, text, dimension, False)
+            arguments = (texts, text, dimension, False, limit)
             rows = watched(self._handle.encode_rows, arguments, len(texts), show_progress_bar, "text")
             are_tensors = convert_to_tensor or not convert_to_numpy or _tensors.is_loaded()
             result = self._unpack(rows, output_value, precision, are_tensors)
+            if output_value is None:
+                self._add_prompt_length(result, text)
         return result[0] if is_single else result
 
     def _unpack(
@@ -171,6 +182,116 @@ class SentenceTransformer(Prompted, PlacedModel):
         if are_tensors:
             items = [{name: _tensors.from_array(array) for name, array in item.items()} for item in items]
         return items if output_value is None else [item[_TOKENS] for item in items]
+
+    def _add_prompt_length(self, items: list[dict[str, Any]], prompt: bytes) -> None:
+        """What the reference's dictionaries say of a whole call."""
+        length = self._handle.tokenize(b"", prompt, 0)[2] if prompt and items else 0
+        for item in items:
+            item["modality"] = "text"
+            if prompt:
+                item["prompt_length"] = length
+
+    # ---- tokens
+
+    def preprocess(self, inputs: Any, prompt: str | None = None, **kwargs: Any) -> dict[str, Any]:
+        """What the model reads of texts: input_ids, token_type_ids and attention_mask [texts, tokens of the longest],
+        filled up on the tokenizer's padding_side; modality, and with a prompt prompt_length. Tensors if the program has
+        imported PyTorch, else arrays. Of no texts, nothing.
+
+        prompt                goes before each text; none if it is not given, as in the reference
+        max_length, processing_kwargs
+                              as in encode
+        """
+        length = count("max_length", kwargs.pop("max_length", None))
+        limit = call_max_length(kwargs.pop("processing_kwargs", None)) or length
+        if set(kwargs) - {"task"}:
+            raise TypeError(f"preprocess() got an unexpected keyword argument {sorted(set(kwargs) - {'task'})[0]!r}")
+        rows, prompt_length = self._tokenize(_inputs.as_texts(inputs)[0], prompt, limit)
+        if not rows:
+            return {}
+        features: dict[str, Any] = self._padded(rows)
+        if _tensors.is_loaded():
+            features = {name: _tensors.from_array(array) for name, array in features.items()}
+        features["modality"] = "text"
+        if prompt:
+            features["prompt_length"] = prompt_length
+        return features
+
+    def tokenize(self, texts: Any, **kwargs: Any) -> dict[str, Any]:
+        """preprocess, with the reference's warning."""
+        warn_once("The `tokenize` method is deprecated, please use `preprocess` instead.")
+        return self.preprocess(texts, **kwargs)
+
+    def _tokenize(
+        self, texts: list[Any], prompt: str | None, limit: int
+    ) -> tuple[list[tuple[np.ndarray, np.ndarray]], int]:
+        """Ids and type ids of each text, and the tokens of the prompt."""
+        text, limit = _inputs.prompt_bytes(prompt), limit or self._limit or 0
+        found = [self._handle.tokenize(_inputs.text_bytes(item, i), text, limit) for i, item in enumerate(texts)]
+        rows = [(_integers(ids), _integers(type_ids)) for ids, type_ids, _ in found]
+        return rows, found[0][2] if found else 0
+
+    def _padded(self, rows: list[tuple[np.ndarray, np.ndarray]]) -> dict[str, np.ndarray]:
+        width, on_left = max(len(ids) for ids, _ in rows), self._tokenizer.padding_side == "left"
+        fill = getattr(self.config, "pad_token_id", None) or 0
+        columns = {"input_ids": ([ids for ids, _ in rows], fill), "token_type_ids": ([types for _, types in rows], 0),
+                   "attention_mask": ([np.ones_like(ids) for ids, _ in rows], 0)}
+        features = {}
+        for name, (arrays, filling) in columns.items():
+            features[name] = np.full((len(rows), width), filling, np.int64)
+            for row, array in zip(features[name], arrays):
+                row[width - len(array) if on_left else 0 :][: len(array)] = array
+        return features
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """The limit, the padding and the ids of the model's tokenizer."""
+        return self._tokenizer
+
+    # ---- modules
+
+    @property
+    def _is_listed(self) -> bool:
+        """Whether the folder says which modules there are; else they are a transformer and mean pooling."""
+        saved_as = read_json(self._path, "config_sentence_transformers.json").get("model_type", self.model_type)
+        return bool(read_modules(self._path)) and saved_as == self.model_type
+
+    @property
+    def _modules(self) -> list[Module]:
+        if "_views" not in self.__dict__:
+            self._views = modules_of(self)
+        return self._views
+
+    def __getitem__(self, number: int | slice) -> Any:
+        """A module, which says what it is: a Transformer, a Pooling, and what is behind them."""
+        return self._modules[number]
+
+    def __len__(self) -> int:
+        return len(self._modules)
+
+    def __iter__(self) -> Iterator[Module]:
+        return iter(self._modules)
+
+    def _first_module(self) -> Module:
+        return self._modules[0]
+
+    def _last_module(self) -> Module:
+        return self._modules[-1]
+
+    # ---- files
+
+    def _new_card(self) -> str:
+        return bi_encoder_card(self.get_embedding_dimension(), self.max_seq_length, self.similarity_fn_name)
+
+    def _settings_writer(self, card: str | None) -> Callable[[str], None]:
+        settings = Settings(
+            self.prompts, self.default_prompt_name, self.max_seq_length, self._config_settings, card
+        )
+        more = BiEncoderSettings(
+            self.similarity_fn_name, self.truncate_dim, self._description["include_prompt"],
+            self._tokenizer._padding_side, self._description["hidden_size"],
+        )
+        return lambda folder: write_bi_encoder(folder, settings, more)
 
     @_encoding
     def encode_query(
@@ -227,7 +348,11 @@ class SentenceTransformer(Prompted, PlacedModel):
         name = getattr(value, "value", value)
         known = self.SUPPORTED_SIMILARITY_FN_NAMES
         if name is not None and name not in known:
-            raise ValueError(f"{type(self).__name__} only supports similarity_fn_name in {known}, got {name!r}.")
+            hint = " It compares embeddings of tokens, for which the reference has a MultiVectorEncoder."
+            raise ValueError(
+                f"{type(self).__name__} only supports similarity_fn_name in {known}, got {name!r}."
+                f"{hint if name == 'maxsim' else ''}"
+            )
         self._similarity_fn_name: str | None = name
 
     # ---- properties
@@ -265,12 +390,9 @@ class SentenceTransformer(Prompted, PlacedModel):
         return self.get_embedding_dimension()
 
     def set_pooling_include_prompt(self, include_prompt: bool) -> None:
-        """Whether the tokens of a prompt count in pooling, which is for the model's files to say."""
+        """Whether the tokens of a prompt count in pooling. Another value than the model has loads it anew."""
         if bool(include_prompt) != self._description["include_prompt"]:
-            raise NotImplementedError(
-                f"include_prompt is {not include_prompt} in this model: copy its folder (path), and write "
-                f'"include_prompt": {str(bool(include_prompt)).lower()} into the config.json of its pooling'
-            )
+            self._reopen(include_prompt=1 if include_prompt else 2)
 
     def __repr__(self) -> str:
         try:
@@ -292,13 +414,17 @@ def _embeddings(raw: bytearray, texts: int, precision: str | None) -> np.ndarray
     return smaller
 
 
+def _integers(raw: bytearray) -> np.ndarray:
+    return np.frombuffer(raw, np.int32).astype(np.int64)
+
+
 def _features(row: tuple[Any, ...], hidden: int) -> dict[str, np.ndarray]:
     """What the reference's modules have of a text in the end."""
     _, ids, type_ids, tokens, embedding = row
-    ids = np.frombuffer(ids, np.int32).astype(np.int64)
+    ids = _integers(ids)
     return {
         "input_ids": ids,
-        "token_type_ids": np.frombuffer(type_ids, np.int32).astype(np.int64),
+        "token_type_ids": _integers(type_ids),
         "attention_mask": np.ones_like(ids),
         _TOKENS: np.frombuffer(tokens, np.float32).reshape(len(ids), hidden),
         _EMBEDDING: np.frombuffer(embedding, np.float32),

@@ -67,10 +67,11 @@ static PyObject *encode(PyObject *object, encoding *call, bool wants_rows) {
 
 static PyObject *parse_and_encode(PyObject *object, PyObject *args, bool wants_rows) {
     PyObject *list, *progress;
-    Py_ssize_t prompt_size, dimension;
+    Py_ssize_t prompt_size, dimension, max_length;
     int normalize;
     encoding call = {.options = {.size = sizeof(ce_encode_options), .progress = forward_progress}};
-    if (!PyArg_ParseTuple(args, "Oy#npO", &list, &call.prompt.data, &prompt_size, &dimension, &normalize, &progress))
+    if (!PyArg_ParseTuple(args, "Oy#npnO", &list, &call.prompt.data, &prompt_size, &dimension, &normalize, &max_length,
+                          &progress))
         return NULL;
     if (dimension < 1) {
         PyErr_SetString(PyExc_ValueError, "an embedding must keep a value at least");
@@ -81,6 +82,7 @@ static PyObject *parse_and_encode(PyObject *object, PyObject *args, bool wants_r
     call.options.prompt = &call.prompt;
     call.options.truncate_dim = (size_t)dimension;
     call.options.normalize = normalize;
+    call.options.max_length = (size_t)max_length; /* a negative one is too large for any model */
     call.options.progress_user = &call.watch;
     if (text_list_create(placed_state(object), list, KIND_TEXTS, &call.texts) < 0) return NULL;
     PyObject *result = encode(object, &call, wants_rows);
@@ -90,6 +92,38 @@ static PyObject *parse_and_encode(PyObject *object, PyObject *args, bool wants_r
 
 static PyObject *encoder_encode(PyObject *object, PyObject *args) { return parse_and_encode(object, args, false); }
 static PyObject *encoder_encode_rows(PyObject *object, PyObject *args) { return parse_and_encode(object, args, true); }
+
+/* The tokens of one text, which cannot be more than max_length. */
+static PyObject *tokenize(const ce_encoder *encoder, ce_text text, const ce_encode_options *options, size_t max_length,
+                          ce_status *status, ce_error *error) {
+    ce_text_tokens tokens = {0};
+    PyObject *result = NULL;
+    int32_t *ids = PyMem_Calloc(2 * max_length, sizeof *ids);
+    if (!ids) return PyErr_NoMemory();
+    *status = ce_encoder_tokenize(encoder, text, options, ids, ids + max_length, max_length, &tokens, error);
+    if (*status == CE_OK)
+        result = Py_BuildValue("(NNn)", copy(ids, tokens.count, sizeof *ids),
+                               copy(ids + max_length, tokens.count, sizeof *ids), (Py_ssize_t)tokens.prompt);
+    PyMem_Free(ids);
+    return result;
+}
+
+static PyObject *encoder_tokenize(PyObject *object, PyObject *args) {
+    ce_text text, prompt;
+    Py_ssize_t text_size, prompt_size, max_length;
+    if (!PyArg_ParseTuple(args, "y#y#n", &text.data, &text_size, &prompt.data, &prompt_size, &max_length)) return NULL;
+    placed_object *self = placed_begin(object);
+    if (!self) return NULL;
+    text.size = (size_t)text_size;
+    prompt.size = (size_t)prompt_size;
+    const ce_encode_options options = {.size = sizeof options, .prompt = &prompt, .max_length = (size_t)max_length};
+    ce_error error = {0};
+    ce_encoder_info info = {.size = sizeof info};
+    PyObject *result = NULL;
+    ce_status status = ce_encoder_describe(self->encoder, &info, &error);
+    if (status == CE_OK) result = tokenize(self->encoder, text, &options, info.max_length, &status, &error);
+    return placed_end(object, status, &error, result);
+}
 
 static PyObject *encoder_describe(PyObject *object, PyObject *none) {
     (void)none;
@@ -103,10 +137,12 @@ static PyObject *encoder_describe(PyObject *object, PyObject *none) {
 
 static PyMethodDef methods[] = {
     {"encode", encoder_encode, METH_VARARGS,
-     "encode(texts, prompt, dimension, normalize, progress) -> bytearray of float32 [texts, dimension]."},
+     "encode(texts, prompt, dimension, normalize, max_length, progress) -> bytearray of float32 [texts, dimension]."},
     {"encode_rows", encoder_encode_rows, METH_VARARGS,
-     "encode_rows(texts, prompt, dimension, normalize, progress) -> list of (index, ids, type_ids, token_embeddings, "
-     "embedding), in any order."},
+     "encode_rows(texts, prompt, dimension, normalize, max_length, progress) -> list of (index, ids, type_ids, "
+     "token_embeddings, embedding), in any order."},
+    {"tokenize", encoder_tokenize, METH_VARARGS,
+     "tokenize(text, prompt, max_length) -> (ids, type_ids, tokens of the prompt): ce_encoder_tokenize."},
     {"describe", encoder_describe, METH_NOARGS, "describe() -> dict: ce_encoder_describe, and the prompts."},
     PLACED_METHODS,
     {NULL, NULL, 0, NULL}};

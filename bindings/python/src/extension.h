@@ -80,7 +80,8 @@ typedef ce_status (*placed_load_fn)(placed_object *self, const char *path, const
 
 /* A type whose methods are its own and PLACED_METHODS; name and methods live as long as the program. */
 PyObject *placed_type_create(PyObject *module, const char *name, newfunc create, PyMethodDef *methods);
-/* A new object of type, from (path, device, deferred, precision, threads, cpus, max_length, num_labels, log). */
+/* A new object of type, from (path, device, deferred, precision, threads, cpus, max_length, num_labels,
+ * include_prompt, log). */
 PyObject *placed_create(PyTypeObject *type, PyObject *args, placed_load_fn load);
 module_state *placed_state(PyObject *object);
 

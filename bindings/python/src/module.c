@@ -41,13 +41,15 @@ static PyObject *module_default_model(PyObject *module, PyObject *none) {
 static PyObject *module_convert(PyObject *module, PyObject *args) {
     const char *from, *to, *precision;
     unsigned threads = 0;
+    int is_bi_encoder;
     PyObject *log;
     progress_watch watch = {0}; /* for Ctrl-C */
     ce_convert_options options = {.size = sizeof options, .progress = forward_progress, .progress_user = &watch};
-    if (!PyArg_ParseTuple(args, "yyzIO", &from, &to, &precision, &threads, &log) ||
+    if (!PyArg_ParseTuple(args, "yyzIpO", &from, &to, &precision, &threads, &is_bi_encoder, &log) ||
         find_precision(precision, &options.precision) < 0)
         return NULL;
     options.threads = threads;
+    options.kind = is_bi_encoder ? CE_KIND_BI_ENCODER : CE_KIND_CROSS_ENCODER;
     options.log = log == Py_None ? NULL : forward_log;
     options.log_user = log;
     ce_error error = {0};
@@ -63,7 +65,7 @@ static PyMethodDef functions[] = {
     {"version", module_version, METH_NOARGS, "version() -> str: the library's version."},
     {"devices", module_devices, METH_NOARGS, "devices() -> list[dict]: ce_devices."},
     {"default_model_path", module_default_model, METH_NOARGS, "default_model_path() -> str: ce_default_model_path."},
-    {"convert", module_convert, METH_VARARGS, "convert(path, to, precision, threads, log): ce_convert."},
+    {"convert", module_convert, METH_VARARGS, "convert(path, to, precision, threads, is_bi_encoder, log): ce_convert."},
     {NULL, NULL, 0, NULL}};
 
 /* Adds what the state holds to the module, which takes a reference of its own. */

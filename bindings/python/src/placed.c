@@ -61,10 +61,10 @@ int find_precision(const char *name, ce_precision *precision) {
 
 static int parse(PyObject *args, const char **path, ce_load_options *options, PyObject **log) {
     const char *precision;
-    int deferred = 0;
+    int deferred = 0, include_prompt = 0;
     Py_ssize_t max_length = 0, num_labels = 0;
-    if (!PyArg_ParseTuple(args, "yzpzIznnO", path, &options->device, &deferred, &precision, &options->threads,
-                          &options->cpus, &max_length, &num_labels, log) ||
+    if (!PyArg_ParseTuple(args, "yzpzIznniO", path, &options->device, &deferred, &precision, &options->threads,
+                          &options->cpus, &max_length, &num_labels, &include_prompt, log) ||
         find_precision(precision, &options->precision) < 0)
         return -1;
     if (max_length < 0 || num_labels < 0) {
@@ -74,6 +74,7 @@ static int parse(PyObject *args, const char **path, ce_load_options *options, Py
     options->place = deferred ? CE_PLACE_DEFERRED : CE_PLACE_EAGER;
     options->max_length = (size_t)max_length;
     options->num_labels = (size_t)num_labels;
+    options->include_prompt = (ce_include_prompt)include_prompt;
     options->log = *log == Py_None ? NULL : forward_log;
     options->log_user = *log;
     return 0;
@@ -182,8 +183,8 @@ PyObject *placed_type_create(PyObject *module, const char *name, newfunc create,
         {Py_tp_new, (void *)create},
         {Py_tp_dealloc, (void *)placed_dealloc},
         {Py_tp_methods, methods},
-        {Py_tp_doc,
-         (void *)(uintptr_t) "(path, device, deferred, precision, threads, cpus, max_length, num_labels, log)"},
+        {Py_tp_doc, (void *)(uintptr_t) "(path, device, deferred, precision, threads, cpus, max_length, num_labels, "
+                                        "include_prompt, log)"},
         {0, NULL}};
     PyType_Spec spec = {.name = name, .basicsize = sizeof(placed_object), .flags = Py_TPFLAGS_DEFAULT, .slots = slots};
     return PyType_FromModuleAndSpec(module, &spec, NULL);

@@ -44,13 +44,14 @@ static PyObject *labels_of(const ce_model *model, size_t count) {
 PyObject *model_description(const ce_model *model, const ce_model_info *i) {
     PyObject *labels = labels_of(model, i->num_labels);
     if (!labels) return NULL;
-    return Py_BuildValue(
-        "{s:s,s:s,s:n,s:n,s:n,s:n,s:n,s:n,s:n,s:n,s:K,s:s,s:s,s:N}", "architecture", i->architecture, "tokenizer",
-        i->tokenizer, "num_labels", (Py_ssize_t)i->num_labels, "max_length", (Py_ssize_t)i->max_length, "max_positions",
-        (Py_ssize_t)i->max_positions, "vocab_size", (Py_ssize_t)i->vocab_size, "hidden_size",
-        (Py_ssize_t)i->hidden_size, "layers", (Py_ssize_t)i->layers, "heads", (Py_ssize_t)i->heads, "intermediate_size",
-        (Py_ssize_t)i->intermediate_size, "parameters", (unsigned long long)i->parameters, "activation",
-        ce_activation_name(i->activation), "weight_dtype", i->weight_dtype, "labels", labels);
+    return Py_BuildValue("{s:s,s:s,s:n,s:n,s:n,s:n,s:n,s:n,s:n,s:n,s:n,s:K,s:s,s:s,s:N}", "architecture",
+                         i->architecture, "tokenizer", i->tokenizer, "num_labels", (Py_ssize_t)i->num_labels,
+                         "max_length", (Py_ssize_t)i->max_length, "special_tokens", (Py_ssize_t)i->special_tokens,
+                         "max_positions", (Py_ssize_t)i->max_positions, "vocab_size", (Py_ssize_t)i->vocab_size,
+                         "hidden_size", (Py_ssize_t)i->hidden_size, "layers", (Py_ssize_t)i->layers, "heads",
+                         (Py_ssize_t)i->heads, "intermediate_size", (Py_ssize_t)i->intermediate_size, "parameters",
+                         (unsigned long long)i->parameters, "activation", ce_activation_name(i->activation),
+                         "weight_dtype", i->weight_dtype, "labels", labels);
 }
 
 /* The named prompts, in their order. */
@@ -71,14 +72,15 @@ PyObject *encoder_description(const ce_encoder *encoder, const ce_encoder_info *
     if (!prompts) return NULL;
     const char *similarity = i->similarity == CE_SIMILARITY_DEFAULT ? NULL : ce_similarity_name(i->similarity);
     return Py_BuildValue(
-        "{s:s,s:s,s:s,s:s,s:n,s:n,s:n,s:n,s:n,s:n,s:n,s:n,s:n,s:K,s:N,s:N,s:z,s:N,s:N}", "architecture",
+        "{s:s,s:s,s:s,s:s,s:n,s:n,s:n,s:n,s:n,s:n,s:n,s:n,s:n,s:n,s:K,s:N,s:N,s:z,s:N,s:N}", "architecture",
         i->architecture, "tokenizer", i->tokenizer, "pooling", i->pooling, "weight_dtype", i->weight_dtype, "dimension",
         (Py_ssize_t)i->dimension, "truncate_dim", (Py_ssize_t)i->truncate_dim, "max_length", (Py_ssize_t)i->max_length,
-        "max_positions", (Py_ssize_t)i->max_positions, "vocab_size", (Py_ssize_t)i->vocab_size, "hidden_size",
-        (Py_ssize_t)i->hidden_size, "layers", (Py_ssize_t)i->layers, "heads", (Py_ssize_t)i->heads, "intermediate_size",
-        (Py_ssize_t)i->intermediate_size, "parameters", (unsigned long long)i->parameters, "normalized",
-        PyBool_FromLong(i->normalized), "include_prompt", PyBool_FromLong(i->include_prompt), "similarity", similarity,
-        "default_prompt", i->default_prompt ? string_of(i->default_prompt) : Py_BuildValue(""), "prompts", prompts);
+        "special_tokens", (Py_ssize_t)i->special_tokens, "max_positions", (Py_ssize_t)i->max_positions, "vocab_size",
+        (Py_ssize_t)i->vocab_size, "hidden_size", (Py_ssize_t)i->hidden_size, "layers", (Py_ssize_t)i->layers, "heads",
+        (Py_ssize_t)i->heads, "intermediate_size", (Py_ssize_t)i->intermediate_size, "parameters",
+        (unsigned long long)i->parameters, "normalized", PyBool_FromLong(i->normalized), "include_prompt",
+        PyBool_FromLong(i->include_prompt), "similarity", similarity, "default_prompt",
+        i->default_prompt ? string_of(i->default_prompt) : Py_BuildValue(""), "prompts", prompts);
 }
 
 PyObject *device_description(const ce_device_info *i) {
