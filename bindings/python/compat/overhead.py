@@ -82,15 +82,15 @@ def main():
     for count in (1, 32):
         pairs = [("a", f"b {n}") for n in range(count)]
         whole = least(lambda: model.predict(pairs), rounds)
-        extension = least(lambda: handle.predict(pairs, "Identity", False, None), rounds)
+        extension = least(lambda: handle.predict(pairs, "Identity", False, 0, None), rounds)
         print(f"{count} pairs: predict {whole:.1f} us, of that Python {whole - extension:.1f} us")
     print(f"no pairs: predict {least(lambda: model.predict([]), rounds):.1f} us")
     if options.library:
         measure_batch(options.library)
     runs = [subprocess.run([sys.executable, "-c", IMPORT], check=True, text=True, stdout=subprocess.PIPE).stdout.split()
-            for _ in range(10)]
-    wall, cpu = (min(float(run[i]) for run in runs) for i in (0, 1))
-    print(f"import crossenc, beyond numpy: {wall:.1f} ms, {cpu:.1f} ms of them computing")
+            for _ in range(20)]
+    wall, cpu = (statistics.median(float(run[i]) for run in runs) for i in (0, 1))
+    print(f"import crossenc, beyond numpy: {wall:.1f} ms, {cpu:.1f} ms of them computing (medians of {len(runs)})")
 
 
 if __name__ == "__main__":
