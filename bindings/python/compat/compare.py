@@ -61,11 +61,13 @@ def cut(model, pairs):
     return scores
 
 
-def compare(folder, pairs):
+def compare(folder, pairs, only):
     reference = sentence_transformers.CrossEncoder(str(folder), device="cpu", model_kwargs={"dtype": torch.float32})
     ours = crossenc.CrossEncoder(str(folder), device="cpu")
     are_close = True
     for name, call in calls(pairs).items():
+        if only and name != only:
+            continue
         theirs, found = call(reference, torch.nn), call(ours, torch.nn)
         same = theirs.shape == found.shape and theirs.dtype == found.dtype
         are_close &= same and np.allclose(found, theirs, rtol=RELATIVE, atol=ABSOLUTE)
@@ -90,12 +92,15 @@ def main():
     parser.add_argument("--pairs", type=int, default=300)
     parser.add_argument("--shared", type=pathlib.Path, default=SHARED)
     parser.add_argument("--model", type=pathlib.Path, action="append")
+    parser.add_argument("--call", help="that call alone, such as \"predict in batches\"")
     options = parser.parse_args()
     pairs = read_pairs(options.shared, options.pairs)
+    if options.call and options.call not in calls(pairs):
+        parser.error(f"--call takes one of {', '.join(calls(pairs))}")
     models = options.model or [options.shared / "models" / name for name in
                                ("crossenc-small-en", "ms-marco-MiniLM-L-12-v2-dq")]
     print(f"sentence-transformers {sentence_transformers.__version__}, crossenc {crossenc.__version__}")
-    sys.exit(0 if all([compare(model, pairs) for model in models]) else 1)
+    sys.exit(0 if all([compare(model, pairs, options.call) for model in models]) else 1)
 
 
 if __name__ == "__main__":
