@@ -1,0 +1,37 @@
+/* tokenizer_class.h - the classes of transformers, which make most of a tokenizer themselves.
+ *
+ * Only tokenizer_config.c, which finds the class, and tokenizer_class.c include this. */
+#ifndef CEI_TOKENIZER_CLASS_H
+#define CEI_TOKENIZER_CLASS_H
+
+#include "text/spec.h"
+
+/* Who decides about normalizer, pre-tokenizer and template: the file, or a class of transformers. The byte-level
+ * classes are the last ones. */
+typedef enum cei_token_class {
+    CEI_CLASS_FILE,
+    CEI_CLASS_BERT,
+    CEI_CLASS_XLM_ROBERTA,
+    CEI_CLASS_DEBERTA_V2,
+    CEI_CLASS_ROBERTA,
+    CEI_CLASS_GPT2,
+    CEI_CLASS_QWEN2
+} cei_token_class;
+
+/* The named special tokens, in the order in which new ones get ids. */
+enum { CEI_ROLE_BOS, CEI_ROLE_EOS, CEI_ROLE_UNK, CEI_ROLE_SEP, CEI_ROLE_PAD, CEI_ROLE_CLS, CEI_ROLE_MASK, CEI_ROLES };
+
+/* The settings, being applied to a spec. */
+typedef struct cei_applying {
+    const cei_tokenizer_settings *settings;
+    cei_tokenizer_spec *spec;
+    ce_error *error;
+    cei_token_class class;
+    json_t *decoder;                  /* "added_tokens_decoder"; the older files are read only where there is none */
+    cei_added_token roles[CEI_ROLES]; /* content is NULL for none */
+} cei_applying;
+
+/* Makes what the class makes itself, once the class and the roles are known. Errors: FORMAT, UNSUPPORTED, MEMORY. */
+ce_status cei_class_apply(cei_applying *work, bool has_json);
+
+#endif
