@@ -15,10 +15,10 @@ typedef struct bpe {
     cei_vocabulary vocabulary;
     cei_merge_table merges;
     uint64_t fingerprint; /* of all that decides about ids */
-    bool byte_level, fuse_unknown, ignore_merges;
+    bool byte_level, fuse_unknown, byte_fallback, ignore_merges;
     bool plain_bytes;      /* a byte's token does not depend on where in the word it stands */
     int32_t unknown;       /* -1 if there is none */
-    int32_t byte_ids[256]; /* of plain_bytes; -1 for none */
+    int32_t byte_ids[256]; /* of plain_bytes, and of byte_fallback; -1 for none */
     uint16_t alphabet[256];
     char prefix[CEI_BPE_MAX_AFFIX + 1], suffix[CEI_BPE_MAX_AFFIX + 1];
     size_t prefix_size, suffix_size;
@@ -61,16 +61,32 @@ static int32_t next_character(const bpe *model, const cei_word *word, size_t *at
     return find_character(model, word->data + start, *at - start, start == 0, *at == word->size);
 }
 
-/* Writes the tokens of the word's characters to ids; how many. */
+/* Are there tokens for all bytes of an unknown character? Writes them to ids if so. */
+static bool fall_back(const bpe *model, const char *character, size_t size, int32_t *ids) {
+    if (!model->byte_fallback) return false;
+    for (size_t i = 0; i < size; i++)
+        if ((ids[i] = model->byte_ids[(unsigned char)character[i]]) < 0) return false;
+    return true;
+}
+
+/* Writes the tokens of the word's characters to ids; how many. An unknown one waits for the next known one, as in the
+ * reference, where bytes overtake it; it takes a place that its own character left. */
 static size_t spell(const bpe *model, const cei_word *word, int32_t *ids) {
     size_t count = 0;
-    bool fuse = false; /* the last one was unknown, and the next one may join it */
+    bool waiting = false;
     for (size_t at = 0; at < word->size;) {
+        const size_t start = at;
         int32_t id =
             model->plain_bytes ? model->byte_ids[(unsigned char)word->data[at++]] : next_character(model, word, &at);
-        if (id >= 0 || (model->unknown >= 0 && !fuse)) ids[count++] = id >= 0 ? id : model->unknown;
-        fuse = id < 0 && model->fuse_unknown;
+        if (id < 0 && fall_back(model, word->data + start, at - start, ids + count)) {
+            count += at - start;
+            continue;
+        }
+        if (waiting && (id >= 0 || !model->fuse_unknown)) ids[count++] = model->unknown;
+        if (id >= 0) ids[count++] = id;
+        waiting = id < 0 && model->unknown >= 0;
     }
+    if (waiting) ids[count++] = model->unknown;
     return count;
 }
 
@@ -189,7 +205,14 @@ static ce_status add_merge(bpe *model, const char *text, cei_merge_sizes sizes, 
     return CE_OK;
 }
 
+static ce_status add_known(bpe *model, const cei_merges *merges, ce_error *error) {
+    if (!cei_merge_table_create(&model->merges, merges->known_count)) return cei_fail_memory(error, "the merges", 0);
+    for (size_t i = 0; i < merges->known_count; i++) cei_merge_table_add(&model->merges, &merges->known[i]);
+    return CE_OK;
+}
+
 static ce_status add_merges(bpe *model, const cei_merges *merges, const char *file, ce_error *error) {
+    if (merges->known_count > 0) return add_known(model, merges, error);
     if (merges->count >= CEI_TOKEN_ID_LIMIT)
         return cei_fail(error, CE_ERR_FORMAT, "%s has %zu merges, and may have up to %d", file, merges->count,
                         CEI_TOKEN_ID_LIMIT - 1);
@@ -222,6 +245,11 @@ static bool find_bytes(bpe *model) {
         model->byte_ids[byte] = find_byte(model, (unsigned char)byte, true, true);
         all = all && model->byte_ids[byte] >= 0;
     }
+    char name[CEI_BYTE_NAME];
+    for (unsigned byte = 0; byte < 256 && model->byte_fallback; byte++) {
+        cei_byte_name(byte, name);
+        model->byte_ids[byte] = cei_vocabulary_find(&model->vocabulary, name, sizeof name - 1);
+    }
     return all;
 }
 
@@ -230,9 +258,14 @@ static ce_status set_options(bpe *model, const cei_bpe_options *options, const c
     model->byte_level = options->byte_level;
     model->fuse_unknown = options->fuse_unknown;
     model->ignore_merges = options->ignore_merges;
+    model->byte_fallback = options->byte_fallback && !options->byte_level;
     model->unknown = -1;
     ce_status status = copy_affix(options->prefix, model->prefix, &model->prefix_size, file, error);
     if (status == CE_OK) status = copy_affix(options->suffix, model->suffix, &model->suffix_size, file, error);
+    if (status == CE_OK && model->byte_fallback && model->prefix_size + model->suffix_size > 0)
+        status =
+            cei_fail(error, CE_ERR_UNSUPPORTED,
+                     "%s: the model's \"byte_fallback\" with a prefix or suffix is not supported by this build", file);
     if (status != CE_OK) return status;
     model->plain_bytes = model->byte_level && model->prefix_size == 0 && model->suffix_size == 0;
     bool complete = find_bytes(model);
@@ -247,7 +280,7 @@ static ce_status set_options(bpe *model, const cei_bpe_options *options, const c
 /* Two models of one fingerprint give the same ids, unless 64 bits deceive. */
 static void take_fingerprint(bpe *model) {
     uint64_t sum = (uint64_t)model->byte_level << 2 | (uint64_t)model->fuse_unknown << 1 | model->ignore_merges;
-    sum = cei_hash_spread(sum << 32 | (uint32_t)model->unknown);
+    sum = cei_hash_spread((sum << 1 | model->byte_fallback) << 32 | (uint32_t)model->unknown);
     for (size_t i = 0; i < model->prefix_size; i++) sum = cei_hash_step(sum, model->prefix[i]);
     for (size_t i = 0; i <= model->suffix_size; i++) sum = cei_hash_step(sum, model->suffix[i]);
     for (size_t i = 0; i < model->vocabulary.slot_count; i++) {

@@ -12,6 +12,7 @@ typedef struct cei_bpe_options {
     bool fuse_unknown;   /* neighbours of that kind become one */
     const char *prefix;  /* of characters that don't begin a word; NULL or "": none */
     const char *suffix;  /* of the character that ends a word; NULL or "": none */
+    bool byte_fallback;  /* but before that, they become bytes like "<0x0A>" where all of them are tokens */
     bool ignore_merges;  /* a word that is a token is that token, whatever the merges say */
 } cei_bpe_options;
 

@@ -12,19 +12,11 @@ static ce_status check_dropout(const json_t *model, const cei_tokenizer_spec *sp
                     dropout);
 }
 
-static ce_status check_byte_fallback(const json_t *model, const cei_tokenizer_spec *spec, ce_error *error) {
-    bool fallback = false;
-    ce_status status = cei_json_bool(model, "byte_fallback", spec->path, &fallback, error);
-    if (status != CE_OK || !fallback) return status;
-    return cei_fail(error, CE_ERR_UNSUPPORTED, "%s: the model's \"byte_fallback\" is not supported by this build",
-                    spec->path);
-}
-
 ce_status cei_bpe_json_read(const json_t *model, cei_tokenizer_spec *spec, ce_error *error) {
     cei_bpe_options *options = &spec->bpe;
     const char *path = spec->path;
     ce_status status = check_dropout(model, spec, error);
-    if (status == CE_OK) status = check_byte_fallback(model, spec, error);
+    if (status == CE_OK) status = cei_json_bool(model, "byte_fallback", path, &options->byte_fallback, error);
     if (status == CE_OK) status = cei_json_string(model, "unk_token", path, &options->unknown, error);
     if (status == CE_OK) status = cei_json_string(model, "continuing_subword_prefix", path, &options->prefix, error);
     if (status == CE_OK) status = cei_json_string(model, "end_of_word_suffix", path, &options->suffix, error);

@@ -14,4 +14,17 @@ static inline void cei_byte_level_alphabet(uint16_t characters[256]) {
     }
 }
 
+/* The token that stands for a byte where unknown characters fall back to their bytes: "<0x0A>", with a NUL behind. */
+#define CEI_BYTE_NAME 7
+static inline void cei_byte_name(unsigned byte, char name[CEI_BYTE_NAME]) {
+    static const char digits[] = "0123456789ABCDEF";
+    name[0] = '<';
+    name[1] = '0';
+    name[2] = 'x';
+    name[3] = digits[byte >> 4 & 15];
+    name[4] = digits[byte & 15];
+    name[5] = '>';
+    name[6] = '\0';
+}
+
 #endif

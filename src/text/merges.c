@@ -9,6 +9,7 @@ static const char version_mark[] = "#version";
 void cei_merges_free(cei_merges *merges) {
     cei_free(merges->text.data);
     cei_free(merges->sizes);
+    cei_free(merges->known);
     *merges = (cei_merges){0};
 }
 

@@ -4,6 +4,7 @@
 
 #include "base/json.h"
 #include "text/bytes.h"
+#include "text/merge_table.h"
 
 #include <stdint.h>
 
@@ -16,6 +17,8 @@ typedef struct cei_merges {
     cei_bytes text; /* left, right, left, right, ... without anything between them */
     cei_merge_sizes *sizes;
     size_t count, capacity;
+    cei_merge *known; /* in place of all these: merges whose tokens are known by their ids */
+    size_t known_count, known_capacity;
 } cei_merges;
 
 void cei_merges_free(cei_merges *merges);

@@ -32,6 +32,12 @@ static size_t split_whitespace(const cei_split *split, const char *text, size_t 
                                     : run_end(text, size, at, CLASSES, 0);
 }
 
+static size_t split_blanks(const cei_split *split, const char *text, size_t size, size_t *start) {
+    (void)split;
+    const char *blank = memchr(text + *start, ' ', size - *start);
+    return blank ? (size_t)(blank - text) + 1 : size;
+}
+
 static size_t split_digits(const cei_split *split, const char *text, size_t size, size_t *start) {
     size_t at = *start;
     if (at == size) return size;
@@ -41,8 +47,9 @@ static size_t split_digits(const cei_split *split, const char *text, size_t size
 }
 
 static const cei_split_fn split_functions[] = {
-    [CEI_SPLIT_NOTHING] = split_nothing,   [CEI_SPLIT_WHITESPACE] = split_whitespace, [CEI_SPLIT_DIGITS] = split_digits,
-    [CEI_SPLIT_DIGIT_RUNS] = split_digits, [CEI_SPLIT_GPT2] = cei_split_gpt2,         [CEI_SPLIT_GPT4] = cei_split_gpt4,
+    [CEI_SPLIT_NOTHING] = split_nothing, [CEI_SPLIT_WHITESPACE] = split_whitespace, [CEI_SPLIT_DIGITS] = split_digits,
+    [CEI_SPLIT_BLANKS] = split_blanks,   [CEI_SPLIT_DIGIT_RUNS] = split_digits,     [CEI_SPLIT_GPT2] = cei_split_gpt2,
+    [CEI_SPLIT_GPT4] = cei_split_gpt4,
 };
 
 /* Gives the step at depth a piece to cut. */

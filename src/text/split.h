@@ -8,6 +8,7 @@
 typedef enum cei_split_kind {
     CEI_SPLIT_NOTHING,    /* a piece stays whole */
     CEI_SPLIT_WHITESPACE, /* \w+|[^\w\s]+, white space is dropped */
+    CEI_SPLIT_BLANKS,     /* a blank ends a piece */
     CEI_SPLIT_DIGITS,     /* each digit apart */
     CEI_SPLIT_DIGIT_RUNS, /* runs of digits, and what is between them */
     CEI_SPLIT_GPT2,       /* the regular expression of GPT-2, RoBERTa and their kin */

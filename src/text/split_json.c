@@ -44,12 +44,21 @@ static ce_status check_behavior(const json_t *object, const cei_tokenizer_spec *
                     spec->path, behavior, invert ? ", inverted," : "");
 }
 
+/* Gemma's files cut behind each blank. */
+static bool is_behind_blanks(const json_t *object, const json_t *pattern) {
+    const char *text = json_string_value(json_object_get(pattern, "String"));
+    const char *behavior = json_string_value(json_object_get(object, "behavior"));
+    return text && strcmp(text, " ") == 0 && behavior && strcmp(behavior, "MergedWithPrevious") == 0 &&
+           !json_is_true(json_object_get(object, "invert"));
+}
+
 static ce_status read_split(const json_t *object, cei_tokenizer_spec *spec, ce_error *error) {
     const json_t *pattern = json_object_get(object, "pattern");
     const char *text = NULL;
     cei_split step;
     if (!json_is_object(pattern))
         return cei_fail(error, CE_ERR_FORMAT, "%s: the pre_tokenizer \"Split\" lacks its \"pattern\"", spec->path);
+    if (is_behind_blanks(object, pattern)) return push_step(spec, (cei_split){CEI_SPLIT_BLANKS, 0, false}, error);
     ce_status status = cei_json_string(pattern, "Regex", spec->path, &text, error);
     if (status != CE_OK) return status;
     if (!text || !cei_split_find_regex(text, &step))
@@ -102,7 +111,7 @@ static bool is_metaspace(const json_t *object) {
 }
 
 ce_status cei_split_json_read(const json_t *object, cei_tokenizer_spec *spec, ce_error *error) {
-    if (!object || json_is_null(object)) return unsupported(spec, "null", error);
+    if (!object || json_is_null(object)) return CE_OK; /* a stretch of text is one word */
     const char *type;
     ce_status status = cei_component_type(object, "pre_tokenizer", spec, &type, error);
     if (status != CE_OK) return status;

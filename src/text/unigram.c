@@ -9,6 +9,7 @@
 #include "text/unigram.h"
 
 #include "base/error.h"
+#include "text/byte_level.h"
 #include "text/utf8.h"
 
 #include <math.h>
@@ -238,10 +239,10 @@ static void free_model(void *state) {
 static const cei_token_model_ops unigram_ops = {kind, encode, find, free_model};
 
 static void find_bytes(unigram *model) {
-    static const char digits[] = "0123456789ABCDEF";
-    for (size_t i = 0; i < 256; i++) {
-        const char name[] = {'<', '0', 'x', digits[i >> 4], digits[i & 15], '>'};
-        model->bytes[i] = cei_vocabulary_find(&model->pieces, name, sizeof name);
+    char name[CEI_BYTE_NAME];
+    for (unsigned byte = 0; byte < 256; byte++) {
+        cei_byte_name(byte, name);
+        model->bytes[byte] = cei_vocabulary_find(&model->pieces, name, sizeof name - 1);
     }
 }
 

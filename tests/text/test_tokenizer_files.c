@@ -92,7 +92,6 @@ static void test_broken_tokenizer_json(void **state) {
         {"{" MODEL("\"max_input_chars_per_word\":1000000," VOCAB) REST "}", CE_ERR_UNSUPPORTED,
          "max_input_chars_per_word"},
         {"{" MODEL("\"continuing_subword_prefix\":1," VOCAB) REST "}", CE_ERR_FORMAT, "continuing_subword_prefix"},
-        {"{" MODEL(VOCAB) "}", CE_ERR_UNSUPPORTED, "pre_tokenizer \"null\""},
         {"{" MODEL(VOCAB) ",\"pre_tokenizer\":{\"type\":\"ByteLevel\"}}", CE_ERR_UNSUPPORTED,
          "pre_tokenizer \"ByteLevel\" with the model"},
         {"{" MODEL(VOCAB) ",\"pre_tokenizer\":{\"type\":\"Punctuation\"}}", CE_ERR_UNSUPPORTED,
