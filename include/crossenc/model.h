@@ -117,7 +117,8 @@ CE_API const char *ce_kind_name(ce_kind kind);
 CE_API ce_status ce_kind_find(const char *path, ce_kind *kind, ce_error *error);
 
 /* Loads a model from a folder as Hugging Face lays it out: config.json, model.safetensors (or
- * model.safetensors.index.json and its shards), tokenizer.json or vocab.txt, and, if there,
+ * model.safetensors.index.json and its shards), tokenizer.json, or vocab.txt, or vocab.json and
+ * merges.txt, or a SentencePiece model (sentencepiece.bpe.model, spm.model, spiece.model, tokenizer.model), and, if there,
  * tokenizer_config.json and special_tokens_map.json.
  *
  * path     UTF-8 or any bytes that the file system takes; not NULL

@@ -115,31 +115,34 @@ static void fill_ascii(cei_charsmap *made) {
     made->ascii['\r'] = ASCII_LOOK_UP; /* with a line feed behind it is a cluster */
 }
 
-static ce_status read_charsmap(const char *base64, size_t size, const char *path, cei_charsmap *made, ce_error *error) {
-    unsigned char *data = cei_alloc(size / 4 + 1, 3);
-    if (!data) return cei_fail_memory(error, "the charsmap", size);
-    size_t data_size = 0;
+static ce_status damaged(const char *path, ce_error *error) {
+    return cei_fail(error, CE_ERR_FORMAT, "%s: the \"precompiled_charsmap\" is damaged or no charsmap at all", path);
+}
+
+ce_status cei_charsmap_read(const void *data, size_t size, const char *path, cei_charsmap **charsmap, ce_error *error) {
     bool no_memory = false;
-    bool good = decode_base64(base64, size, data, &data_size) && read_parts(made, data, data_size, &no_memory);
-    cei_free(data);
-    if (no_memory) return cei_fail_memory(error, "the charsmap", size);
-    if (!good)
-        return cei_fail(error, CE_ERR_FORMAT, "%s: the \"precompiled_charsmap\" is damaged or no charsmap at all",
-                        path);
+    *charsmap = NULL;
+    cei_charsmap *made = cei_alloc_zeroed(1, sizeof *made);
+    if (!made) return cei_fail_memory(error, "the charsmap", sizeof *made);
+    if (!read_parts(made, data, size, &no_memory)) {
+        cei_charsmap_free(made);
+        return no_memory ? cei_fail_memory(error, "the charsmap", size) : damaged(path, error);
+    }
     fill_ascii(made);
+    *charsmap = made;
     return CE_OK;
 }
 
 ce_status cei_charsmap_create(const char *base64, size_t size, const char *path, cei_charsmap **charsmap,
                               ce_error *error) {
     *charsmap = NULL;
-    cei_charsmap *made = cei_alloc_zeroed(1, sizeof *made);
-    if (!made) return cei_fail_memory(error, "the charsmap", sizeof *made);
-    ce_status status = read_charsmap(base64, size, path, made, error);
-    if (status == CE_OK)
-        *charsmap = made;
-    else
-        cei_charsmap_free(made);
+    unsigned char *data = cei_alloc(size / 4 + 1, 3);
+    if (!data) return cei_fail_memory(error, "the charsmap", size);
+    size_t data_size = 0;
+    ce_status status = decode_base64(base64, size, data, &data_size)
+                           ? cei_charsmap_read(data, data_size, path, charsmap, error)
+                           : damaged(path, error);
+    cei_free(data);
     return status;
 }
 

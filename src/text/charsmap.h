@@ -10,7 +10,10 @@
 
 typedef struct cei_charsmap cei_charsmap;
 
-/* Reads the base64 text of tokenizer.json. path is for messages. Errors: FORMAT, MEMORY. */
+/* Reads size bytes as SentencePiece compiles them. path is for messages. Errors: FORMAT, MEMORY. */
+ce_status cei_charsmap_read(const void *data, size_t size, const char *path, cei_charsmap **charsmap, ce_error *error);
+
+/* The same from the base64 text of tokenizer.json. */
 ce_status cei_charsmap_create(const char *base64, size_t size, const char *path, cei_charsmap **charsmap,
                               ce_error *error);
 void cei_charsmap_free(cei_charsmap *charsmap); /* NULL is fine */

@@ -5,6 +5,9 @@
 #include "text/bytes.h"
 #include "text/components.h"
 
+/* What SentencePiece writes for a blank: U+2581. */
+#define CEI_MARK "\xE2\x96\x81"
+
 typedef enum cei_prepend_scheme { CEI_PREPEND_NEVER, CEI_PREPEND_FIRST, CEI_PREPEND_ALWAYS } cei_prepend_scheme;
 
 typedef struct cei_metaspace {

@@ -10,6 +10,7 @@
 #include "text/metaspace.h"
 #include "text/normalizer.h"
 #include "text/pair.h"
+#include "text/sentencepiece_model.h"
 #include "text/split.h"
 #include "text/unigram.h"
 #include "text/wordpiece.h"
@@ -25,6 +26,7 @@ typedef struct cei_tokenizer_files {
     cei_tokenizer_file tokenizer_json;
     cei_tokenizer_file vocab_txt; /* read if there is no tokenizer.json; if that is not there either, these two: */
     cei_tokenizer_file vocab_json, merges_txt;
+    cei_tokenizer_file pieces;       /* and then a SentencePiece model, whatever its name */
     cei_tokenizer_file model_config; /* the model's config.json, which may name the tokenizer's class */
     cei_tokenizer_file tokenizer_config;
     cei_tokenizer_file special_tokens_map;
@@ -48,7 +50,8 @@ typedef struct cei_tokenizer_spec {
     cei_model_kind kind;
     cei_wordpiece_options wordpiece;
     cei_unigram_options unigram;
-    bool exact_scores; /* scores of pieces are read as Python reads numbers: piece_score.h */
+    cei_sentencepiece sentencepiece; /* of a SentencePiece model; without pieces where another file is read */
+    bool exact_scores;               /* scores of pieces are read as Python reads numbers: piece_score.h */
     cei_bpe_options bpe;
     cei_merges merges; /* of BPE */
     bool has_merges;   /* they were read before the rest of the file */

@@ -4,6 +4,7 @@
 #include "text/text_steps.h"
 
 #include "text/charsmap.h"
+#include "text/metaspace.h"
 #include "text/unicode.h"
 #include "text/utf8.h"
 
@@ -11,8 +12,11 @@ bool cei_replace_find_pattern(const char *regex, cei_replace_pattern *pattern) {
     static const struct {
         const char *regex;
         cei_replace_pattern pattern;
-    } known[] = {
-        {" {2,}", CEI_REPLACE_BLANKS}, {"\\s{2,}|[\\n\\r\\t]", CEI_REPLACE_SPACES}, {"\\s+", CEI_REPLACE_ANY_SPACE}};
+    } known[] = {{" {2,}", CEI_REPLACE_BLANKS},
+                 {"\\s{2,}|[\\n\\r\\t]", CEI_REPLACE_SPACES},
+                 {"\\s+", CEI_REPLACE_ANY_SPACE},
+                 {"\\A +| +\\z", CEI_REPLACE_EDGE_BLANKS},
+                 {"\\A" CEI_MARK, CEI_REPLACE_FIRST_MARK}};
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
         if (strcmp(regex, known[i].regex) != 0) continue;
         *pattern = known[i].pattern;
@@ -34,12 +38,23 @@ static size_t run_end(const char *text, size_t size, size_t at, bool blanks) {
     return at;
 }
 
+static size_t match_string(const char *text, size_t size, size_t at, const char *pattern, size_t pattern_size) {
+    return size - at >= pattern_size && memcmp(text + at, pattern, pattern_size) == 0 ? at + pattern_size : at;
+}
+
+/* Blanks at the text's beginning or end. Of others each run is looked at once. */
+static size_t match_edge(const char *text, size_t size, size_t at) {
+    if (text[at] != ' ' || (at > 0 && text[at - 1] == ' ')) return at;
+    size_t end = run_end(text, size, at, true);
+    return at == 0 || end == size ? end : at;
+}
+
 /* The end of the match that begins at at; at if there is none. */
 static size_t match_end(const cei_normalizer_step *step, const char *text, size_t size, size_t at) {
-    if (step->replace == CEI_REPLACE_STRING)
-        return size - at >= step->pattern_size && memcmp(text + at, step->pattern, step->pattern_size) == 0
-                   ? at + step->pattern_size
-                   : at;
+    if (step->replace == CEI_REPLACE_STRING) return match_string(text, size, at, step->pattern, step->pattern_size);
+    if (step->replace == CEI_REPLACE_EDGE_BLANKS) return match_edge(text, size, at);
+    if (step->replace == CEI_REPLACE_FIRST_MARK)
+        return at == 0 ? match_string(text, size, at, CEI_MARK, sizeof CEI_MARK - 1) : at;
     size_t one = at, end = run_end(text, size, at, step->replace == CEI_REPLACE_BLANKS);
     cei_utf8_next(text, &one);
     bool control = text[at] == '\n' || text[at] == '\r' || text[at] == '\t';

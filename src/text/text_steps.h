@@ -8,10 +8,12 @@
 
 /* The patterns of "Replace" that are known. */
 typedef enum cei_replace_pattern {
-    CEI_REPLACE_STRING,   /* of step->pattern */
-    CEI_REPLACE_BLANKS,   /* " {2,}" */
-    CEI_REPLACE_SPACES,   /* "\s{2,}|[\n\r\t]" */
-    CEI_REPLACE_ANY_SPACE /* "\s+" */
+    CEI_REPLACE_STRING,      /* of step->pattern */
+    CEI_REPLACE_BLANKS,      /* " {2,}" */
+    CEI_REPLACE_SPACES,      /* "\s{2,}|[\n\r\t]" */
+    CEI_REPLACE_ANY_SPACE,   /* "\s+" */
+    CEI_REPLACE_EDGE_BLANKS, /* "\A +| +\z" */
+    CEI_REPLACE_FIRST_MARK   /* "\A" and SentencePiece's mark */
 } cei_replace_pattern;
 
 /* Which of them a regular expression is; false if it is none. */

@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "text/sentencepiece_spec.h"
 #include "text/tokenizer_parts.h"
 #include "text/vocab_json.h"
 
@@ -36,13 +37,15 @@ static ce_status parse_tokenizer_json(const cei_tokenizer_file *file, cei_tokeni
 static ce_status read_vocabulary(const cei_tokenizer_files *files, cei_tokenizer_spec *spec, json_t **root,
                                  ce_error *error) {
     if (files->tokenizer_json.data) return parse_tokenizer_json(&files->tokenizer_json, spec, root, error);
-    return files->vocab_txt.data ? cei_vocab_file_read(&files->vocab_txt, spec, error)
-                                 : cei_bpe_files_read(files, spec, error);
+    if (files->vocab_txt.data) return cei_vocab_file_read(&files->vocab_txt, spec, error);
+    return files->pieces.data ? cei_sentencepiece_spec_read(&files->pieces, spec, error)
+                              : cei_bpe_files_read(files, spec, error);
 }
 
 static const char *main_path(const cei_tokenizer_files *files) {
     if (files->tokenizer_json.data) return files->tokenizer_json.path;
-    return files->vocab_txt.data || !files->vocab_json.data ? files->vocab_txt.path : files->vocab_json.path;
+    if (files->vocab_txt.data || (!files->pieces.data && !files->vocab_json.data)) return files->vocab_txt.path;
+    return files->pieces.data ? files->pieces.path : files->vocab_json.path;
 }
 
 static ce_status read_spec(const cei_tokenizer_files *files, cei_tokenizer_settings *settings, cei_tokenizer_spec *spec,
@@ -71,6 +74,7 @@ ce_status cei_tokenizer_parse(const cei_tokenizer_files *files, cei_tokenizer **
     cei_normalizer_free(&spec.normalizer);
     cei_free(spec.unigram.scores);
     cei_merges_free(&spec.merges);
+    cei_sentencepiece_free(&spec.sentencepiece);
     cei_free(spec.added.items);
     json_decref(root);
     json_decref(settings.config);
@@ -98,6 +102,7 @@ enum {
     VOCAB_TXT,
     VOCAB_JSON,
     MERGES_TXT,
+    PIECES,
     TOKENIZER_CONFIG,
     SPECIAL_TOKENS_MAP,
     ADDED_TOKENS,
@@ -107,37 +112,37 @@ enum {
 
 /* Files of a vocabulary are not needed where a better one was there. */
 static bool is_needed(const loaded_file files[FILES], size_t file) {
-    if (file != VOCAB_TXT && file != VOCAB_JSON && file != MERGES_TXT) return true;
-    return !files[TOKENIZER_JSON].data && (file == VOCAB_TXT || !files[VOCAB_TXT].data);
+    if (file < VOCAB_TXT || file > PIECES) return true;
+    if (files[TOKENIZER_JSON].data || (file > VOCAB_TXT && files[VOCAB_TXT].data)) return false;
+    return file != PIECES || !files[VOCAB_JSON].data || !files[MERGES_TXT].data;
 }
 
-/* What to say of a folder without a vocabulary that can be read. */
-static ce_status lacks_files(const char *folder, ce_error *error) {
-    static const char *const models[] = {"sentencepiece.bpe.model", "spm.model", "spiece.model", "tokenizer.model"};
-    for (size_t i = 0; i < sizeof models / sizeof models[0]; i++) {
-        char *path = cei_join_path(folder, models[i]);
-        if (!path) return cei_fail_memory(error, "a path", 0);
-        bool exists = cei_file_exists(path);
-        cei_free(path);
-        if (exists)
-            return cei_fail(error, CE_ERR_UNSUPPORTED,
-                            "%s has %s, which this build does not read, but no tokenizer.json: save the tokenizer with"
-                            " the reference's save_pretrained, which writes one",
-                            folder, models[i]);
+/* A SentencePiece model, by the first of the names that it goes by. */
+static ce_status load_pieces(const char *folder, loaded_file *file, ce_error *error) {
+    static const char *const names[] = {"sentencepiece.bpe.model", "spm.model", "spiece.model", "tokenizer.model"};
+    ce_status status = CE_OK;
+    for (size_t i = 0; i < sizeof names / sizeof names[0] && status == CE_OK && !file->data; i++) {
+        cei_free(file->path);
+        status = load_file(folder, names[i], file, error);
     }
-    return cei_fail(error, CE_ERR_NOT_FOUND,
-                    "%s has neither tokenizer.json nor vocab.txt, nor vocab.json and merges.txt", folder);
+    return status;
 }
 
 static ce_status load_files(const char *folder, loaded_file files[FILES], ce_error *error) {
     static const char *const names[FILES] = {
-        "tokenizer.json",          "vocab.txt",         "vocab.json", "merges.txt", "tokenizer_config.json",
+        "tokenizer.json",          "vocab.txt",         "vocab.json", "merges.txt", NULL, "tokenizer_config.json",
         "special_tokens_map.json", "added_tokens.json", "config.json"};
     ce_status status = cei_check_folder(folder, error);
-    for (size_t i = 0; i < FILES && status == CE_OK; i++)
-        if (is_needed(files, i)) status = load_file(folder, names[i], &files[i], error);
-    if (status != CE_OK || files[TOKENIZER_JSON].data || files[VOCAB_TXT].data) return status;
-    return files[VOCAB_JSON].data && files[MERGES_TXT].data ? CE_OK : lacks_files(folder, error);
+    for (size_t i = 0; i < FILES && status == CE_OK; i++) {
+        if (!is_needed(files, i)) continue;
+        status = i == PIECES ? load_pieces(folder, &files[i], error) : load_file(folder, names[i], &files[i], error);
+    }
+    if (status != CE_OK || files[TOKENIZER_JSON].data || files[VOCAB_TXT].data || files[PIECES].data) return status;
+    if (files[VOCAB_JSON].data && files[MERGES_TXT].data) return CE_OK;
+    return cei_fail(error, CE_ERR_NOT_FOUND,
+                    "%s has neither tokenizer.json nor vocab.txt, nor vocab.json and merges.txt, nor a SentencePiece"
+                    " model (sentencepiece.bpe.model, spm.model, spiece.model, tokenizer.model)",
+                    folder);
 }
 
 static cei_tokenizer_file borrow(const loaded_file *file) {
@@ -153,6 +158,7 @@ ce_status cei_tokenizer_load(const char *folder, cei_tokenizer **tokenizer, ce_e
                                          .vocab_txt = borrow(&files[VOCAB_TXT]),
                                          .vocab_json = borrow(&files[VOCAB_JSON]),
                                          .merges_txt = borrow(&files[MERGES_TXT]),
+                                         .pieces = borrow(&files[PIECES]),
                                          .model_config = borrow(&files[MODEL_CONFIG]),
                                          .tokenizer_config = borrow(&files[TOKENIZER_CONFIG]),
                                          .special_tokens_map = borrow(&files[SPECIAL_TOKENS_MAP]),

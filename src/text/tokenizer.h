@@ -8,8 +8,9 @@
 
 typedef struct cei_tokenizer cei_tokenizer;
 
-/* Reads tokenizer.json if it is there, else vocab.txt; then tokenizer_config.json and special_tokens_map.json by the
- * reference's rules of precedence. Errors: NOT_FOUND, IO, FORMAT, UNSUPPORTED (naming the component), MEMORY. */
+/* Reads tokenizer.json if it is there, else vocab.txt, vocab.json with merges.txt, or a SentencePiece model; then
+ * tokenizer_config.json and special_tokens_map.json by the reference's rules of precedence. Errors: NOT_FOUND, IO,
+ * FORMAT, UNSUPPORTED (naming the component), MEMORY. */
 ce_status cei_tokenizer_load(const char *folder, cei_tokenizer **tokenizer, ce_error *error);
 void cei_tokenizer_free(cei_tokenizer *tokenizer); /* NULL is fine */
 

@@ -4,6 +4,7 @@
 #include "text/tokenizer_class.h"
 
 #include "base/error.h"
+#include "text/sentencepiece_spec.h"
 #include "text/text_steps.h"
 
 static ce_status read_bert_normalizer(cei_applying *work) {
@@ -59,18 +60,51 @@ static ce_status set_metaspace(cei_applying *work, bool split_white, cei_prepend
         cei_json_bool(work->settings->config, "add_prefix_space", work->settings->config_path, &prefix, work->error);
     spec->splits = (cei_splits){.count = 0};
     spec->pre_tokenize = NULL;
-    spec->metaspace =
-        (cei_metaspace){split_white, true, true, prefix ? CEI_PREPEND_ALWAYS : otherwise, "\xE2\x96\x81", 3};
+    spec->metaspace = (cei_metaspace){split_white, true, true, prefix ? CEI_PREPEND_ALWAYS : otherwise, CEI_MARK, 3};
     spec->unigram.byte_fallback = false;
     return status;
 }
 
-/* What the class for XLM-RoBERTa makes itself: the unknown token is number 3 by its code. */
+/* fairseq's numbers of the pieces: four of its own before, the mask behind. SentencePiece's first three are these. */
+static ce_status take_xlm_roberta(cei_applying *work) {
+    const cei_added_token *roles = work->roles;
+    const cei_class_piece before[] = {{roles[CEI_ROLE_BOS].content, 0},
+                                      {roles[CEI_ROLE_PAD].content, 0},
+                                      {roles[CEI_ROLE_EOS].content, 0},
+                                      {roles[CEI_ROLE_UNK].content, 0}};
+    return cei_sentencepiece_take(work->spec, before, 4, 3, roles[CEI_ROLE_MASK].content, work->error);
+}
+
+/* CamemBERT's: five of its own, behind which SentencePiece's follow but for the unknown one. */
+static ce_status take_camembert(cei_applying *work) {
+    const cei_added_token *roles = work->roles;
+    const cei_class_piece before[] = {{"<s>NOTUSED", 0},
+                                      {roles[CEI_ROLE_PAD].content, 0},
+                                      {"</s>NOTUSED", 0},
+                                      {roles[CEI_ROLE_UNK].content, 0},
+                                      {"<unk>NOTUSED", -100}};
+    return cei_sentencepiece_take(work->spec, before, 5, 1, roles[CEI_ROLE_MASK].content, work->error);
+}
+
+/* The unknown token is number 3 by the code of the class for XLM-RoBERTa, and where it stands by that for CamemBERT. */
+static void set_unknown(cei_applying *work) {
+    const cei_added_token *role = &work->roles[CEI_ROLE_UNK];
+    int32_t id = 3;
+    if (work->class == CEI_CLASS_CAMEMBERT)
+        id = cei_vocabulary_find(&work->spec->vocabulary, role->content, role->size);
+    work->spec->unigram.unknown = id < 0 ? 0 : (size_t)id;
+}
+
+/* What the classes for XLM-RoBERTa and CamemBERT make themselves. */
 static ce_status apply_xlm_roberta(cei_applying *work) {
     cei_tokenizer_spec *spec = work->spec;
+    const bool pieces = spec->sentencepiece.count > 0;
     ce_status status = set_metaspace(work, true, CEI_PREPEND_NEVER);
+    if (status == CE_OK && pieces)
+        status = work->class == CEI_CLASS_CAMEMBERT ? take_camembert(work) : take_xlm_roberta(work);
     keep_charsmap(&spec->normalizer);
-    spec->unigram.unknown = 3;
+    if (status == CE_OK && pieces) status = cei_sentencepiece_take_charsmap(spec, work->error);
+    if (status == CE_OK) set_unknown(work);
     spec->cls = work->roles[CEI_ROLE_BOS].content;
     spec->sep = work->roles[CEI_ROLE_EOS].content;
     spec->roberta_pairs = true;
@@ -91,16 +125,19 @@ static ce_status set_deberta_steps(cei_applying *work, bool lowercase) {
     return CE_OK;
 }
 
-/* The unknown token's own place if its score is 0, else what tokenizer_config.json says, else 1. */
+/* The unknown token's own place if its score is 0, else that of a SentencePiece model, else what
+ * tokenizer_config.json says, else 1. */
 static ce_status find_deberta_unknown(cei_applying *work) {
     cei_tokenizer_spec *spec = work->spec;
     const cei_added_token *role = &work->roles[CEI_ROLE_UNK];
     int32_t id = cei_vocabulary_find(&spec->vocabulary, role->content, role->size);
-    spec->unigram.unknown = 1;
+    const bool pieces = spec->sentencepiece.count > 0;
+    spec->unigram.unknown = pieces ? spec->sentencepiece.unknown : 1;
     if (id >= 0 && spec->unigram.scores[id] == 0) {
         spec->unigram.unknown = (size_t)id;
         return CE_OK;
     }
+    if (pieces) return CE_OK;
     return cei_json_size(work->settings->config, "unk_id", 0, SIZE_MAX, work->settings->config_path,
                          &spec->unigram.unknown, work->error);
 }
@@ -115,6 +152,8 @@ static ce_status apply_deberta(cei_applying *work) {
     if (status == CE_OK) status = cei_json_bool(config, "split_by_punct", path, &punctuation, work->error);
     if (status == CE_OK && punctuation)
         status = cei_fail(work->error, CE_ERR_UNSUPPORTED, "%s: split_by_punct is not supported by this build", path);
+    if (status == CE_OK && work->spec->sentencepiece.count > 0)
+        status = cei_sentencepiece_take(work->spec, NULL, 0, 0, NULL, work->error);
     if (status == CE_OK) status = set_deberta_steps(work, lowercase);
     if (status == CE_OK) status = find_deberta_unknown(work);
     work->spec->cls = work->roles[CEI_ROLE_CLS].content;
@@ -137,6 +176,12 @@ static ce_status check_template(cei_applying *work, bool has_json) {
     return CE_OK;
 }
 
+/* Texts without special tokens. */
+static void set_bare_templates(cei_tokenizer_spec *spec) {
+    spec->pair = (cei_pair_template){.items = {{CEI_PAIR_QUERY, 0, 0}, {CEI_PAIR_DOCUMENT, 0, 1}}, .count = 2};
+    spec->single = (cei_pair_template){.items = {{CEI_PAIR_QUERY, 0, 0}}, .count = 1};
+}
+
 static ce_status apply_byte_level(cei_applying *work, bool has_json) {
     cei_tokenizer_spec *spec = work->spec;
     bool qwen = work->class == CEI_CLASS_QWEN2, prefix_space = false;
@@ -155,17 +200,27 @@ static ce_status apply_byte_level(cei_applying *work, bool has_json) {
         spec->cls = work->roles[CEI_ROLE_CLS].content;
         spec->sep = work->roles[CEI_ROLE_SEP].content;
     } else if (!has_json) {
-        spec->pair = (cei_pair_template){.items = {{CEI_PAIR_QUERY, 0, 0}, {CEI_PAIR_DOCUMENT, 0, 1}}, .count = 2};
-        spec->single = (cei_pair_template){.items = {{CEI_PAIR_QUERY, 0, 0}}, .count = 1};
+        set_bare_templates(spec);
     }
     return status;
 }
 
+/* A SentencePiece model without a class follows its own settings. "legacy" says which stretches get a blank. */
+static ce_status apply_sentencepiece(cei_applying *work) {
+    bool legacy = true;
+    ce_status status =
+        cei_json_bool(work->settings->config, "legacy", work->settings->config_path, &legacy, work->error);
+    if (status == CE_OK) status = check_template(work, false);
+    set_bare_templates(work->spec);
+    return status == CE_OK ? cei_sentencepiece_apply(work->spec, legacy, work->error) : status;
+}
+
 ce_status cei_class_apply(cei_applying *work, bool has_json) {
     switch (work->class) {
-    case CEI_CLASS_FILE: return CE_OK;
+    case CEI_CLASS_FILE: return work->spec->sentencepiece.count > 0 ? apply_sentencepiece(work) : CE_OK;
     case CEI_CLASS_BERT: return apply_bert(work);
-    case CEI_CLASS_XLM_ROBERTA: return apply_xlm_roberta(work);
+    case CEI_CLASS_XLM_ROBERTA:
+    case CEI_CLASS_CAMEMBERT: return apply_xlm_roberta(work);
     case CEI_CLASS_DEBERTA_V2: return apply_deberta(work);
     default: return apply_byte_level(work, has_json);
     }

@@ -12,6 +12,7 @@ typedef enum cei_token_class {
     CEI_CLASS_FILE,
     CEI_CLASS_BERT,
     CEI_CLASS_XLM_ROBERTA,
+    CEI_CLASS_CAMEMBERT,
     CEI_CLASS_DEBERTA_V2,
     CEI_CLASS_ROBERTA,
     CEI_CLASS_GPT2,
@@ -29,6 +30,7 @@ typedef struct cei_applying {
     cei_token_class class;
     json_t *decoder;                  /* "added_tokens_decoder"; the older files are read only where there is none */
     cei_added_token roles[CEI_ROLES]; /* content is NULL for none */
+    bool named[CEI_ROLES];            /* the role is a file's, not the class's own */
 } cei_applying;
 
 /* Makes what the class makes itself, once the class and the roles are known. Errors: FORMAT, UNSUPPORTED, MEMORY. */

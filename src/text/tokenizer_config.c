@@ -1,10 +1,11 @@
 /* tokenizer_config.c - tokenizer_config.json, special_tokens_map.json, added_tokens.json: the reference's rules.
  *
- * Transformers has classes of its own for BERT, XLM-RoBERTa, DeBERTa-v2 (and v3), RoBERTa, GPT-2 and Qwen, which take
- * from tokenizer.json the vocabulary, the merges and the added tokens alone (XLM-RoBERTa's its charsmap too): the rest
- * follows from tokenizer_config.json, whose absent keys have the class's defaults. The class TokenizersBackend
- * (formerly PreTrainedTokenizerFast) takes tokenizer.json as it is, and so does this file where a folder has no
- * tokenizer_config.json. */
+ * Transformers has classes of its own for BERT, XLM-RoBERTa, CamemBERT, DeBERTa-v2 (and v3), RoBERTa, GPT-2
+ * and Qwen, which take from tokenizer.json the vocabulary, the merges and the added tokens alone (those for XLM-RoBERTa
+ * and CamemBERT its charsmap too): the rest follows from tokenizer_config.json, whose absent keys have the class's
+ * defaults. So it is with a SentencePiece model, whose pieces each class numbers in its own way. The class
+ * TokenizersBackend (formerly PreTrainedTokenizerFast) takes tokenizer.json as it is, and so does this file where a
+ * folder has no tokenizer_config.json. */
 #include "base/error.h"
 #include "text/tokenizer_class.h"
 
@@ -25,11 +26,13 @@ static const struct known_class {
     {"LayoutLMTokenizer", CEI_CLASS_BERT, true},
     {"LxmertTokenizer", CEI_CLASS_BERT, true},
     {"XLMRobertaTokenizer", CEI_CLASS_XLM_ROBERTA, false},
+    {"CamembertTokenizer", CEI_CLASS_CAMEMBERT, false},
     {"DebertaV2Tokenizer", CEI_CLASS_DEBERTA_V2, true},
     {"RobertaTokenizer", CEI_CLASS_ROBERTA, false},
     {"GPT2Tokenizer", CEI_CLASS_GPT2, false},
     {"Qwen2Tokenizer", CEI_CLASS_QWEN2, false},
     {"TokenizersBackend", CEI_CLASS_FILE, false},
+    {"PreTrainedTokenizerFast", CEI_CLASS_FILE, false},
 };
 
 /* The class of a kind of model, by config.json's model_type: where no class is named, or whatever is named. */
@@ -44,14 +47,15 @@ static const struct {
     {"qwen3", "Qwen2Tokenizer", false},
     {"modernbert", "TokenizersBackend", true},
     {"xlm-roberta", "XLMRobertaTokenizer", false},
+    {"camembert", "CamembertTokenizer", false},
     {"deberta-v2", "DebertaV2Tokenizer", false},
 };
 
 /* Classes with rules of their own, which this build does not know. */
 static const char *const other_classes[] = {
-    "AlbertTokenizer",  "BertJapaneseTokenizer", "CamembertTokenizer",  "ConvBertTokenizer",   "DebertaTokenizer",
-    "FunnelTokenizer",  "HerbertTokenizer",      "LayoutLMv2Tokenizer", "LayoutLMv3Tokenizer", "MPNetTokenizer",
-    "RoCBertTokenizer", "SplinterTokenizer",     "T5Tokenizer",         "XLNetTokenizer",
+    "AlbertTokenizer",   "BertJapaneseTokenizer", "ConvBertTokenizer",   "DebertaTokenizer", "FunnelTokenizer",
+    "HerbertTokenizer",  "LayoutLMv2Tokenizer",   "LayoutLMv3Tokenizer", "MPNetTokenizer",   "RoCBertTokenizer",
+    "SplinterTokenizer", "T5Tokenizer",           "XLNetTokenizer",
 };
 
 static const char *const role_keys[CEI_ROLES] = {"bos_token", "eos_token", "unk_token", "sep_token",
@@ -61,6 +65,7 @@ static const char *const usual_roles[][CEI_ROLES] = {
     [CEI_CLASS_FILE] = {NULL},
     [CEI_CLASS_BERT] = {NULL, NULL, "[UNK]", "[SEP]", "[PAD]", "[CLS]", "[MASK]"},
     [CEI_CLASS_XLM_ROBERTA] = {"<s>", "</s>", "<unk>", "</s>", "<pad>", "<s>", "<mask>"},
+    [CEI_CLASS_CAMEMBERT] = {"<s>", "</s>", "<unk>", "</s>", "<pad>", "<s>", "<mask>"},
     [CEI_CLASS_DEBERTA_V2] = {"[CLS]", "[SEP]", "[UNK]", "[SEP]", "[PAD]", "[CLS]", "[MASK]"},
     [CEI_CLASS_ROBERTA] = {"<s>", "</s>", "<unk>", "</s>", "<pad>", "<s>", "<mask>"},
     [CEI_CLASS_GPT2] = {END_OF_TEXT, END_OF_TEXT, END_OF_TEXT, NULL, NULL, NULL, NULL},
@@ -127,7 +132,8 @@ static void choose_class(cei_applying *work, bool has_json) {
     static const cei_token_class of_kind[] = {[CEI_MODEL_WORDPIECE] = CEI_CLASS_BERT,
                                               [CEI_MODEL_UNIGRAM] = CEI_CLASS_XLM_ROBERTA,
                                               [CEI_MODEL_BPE] = CEI_CLASS_ROBERTA};
-    const bool as_it_is = has_json && (work->spec->kind == CEI_MODEL_BPE || !work->settings->config);
+    const bool pieces = work->spec->sentencepiece.count > 0;
+    const bool as_it_is = pieces || (has_json && (work->spec->kind == CEI_MODEL_BPE || !work->settings->config));
     work->class = as_it_is ? CEI_CLASS_FILE : of_kind[work->spec->kind];
     work->spec->with_type_ids = work->class == CEI_CLASS_BERT || !work->settings->config;
 }
@@ -138,8 +144,10 @@ static void choose_class(cei_applying *work, bool has_json) {
 static ce_status check_class(cei_applying *work, const char *name, bool has_json) {
     const cei_tokenizer_spec *spec = work->spec;
     const bool bpe = spec->kind == CEI_MODEL_BPE;
-    if (work->class == CEI_CLASS_XLM_ROBERTA || work->class == CEI_CLASS_DEBERTA_V2)
-        return CE_OK; /* set_metaspace checks it */
+    /* Of a class for Unigram, set_metaspace checks it. */
+    if (work->class >= CEI_CLASS_XLM_ROBERTA && work->class <= CEI_CLASS_DEBERTA_V2) return CE_OK;
+    if (spec->sentencepiece.count > 0)
+        return work->class == CEI_CLASS_FILE ? CE_OK : refuse_class(work, name, has_json);
     if (work->class == CEI_CLASS_FILE || work->class == CEI_CLASS_BERT)
         return !has_json && (bpe || work->class == CEI_CLASS_FILE) ? refuse_class(work, name, has_json) : CE_OK;
     if (!bpe) return refuse_class(work, name, has_json);
@@ -216,6 +224,21 @@ static ce_status read_input_names(cei_applying *work) {
 
 /* ---- added tokens ---- */
 
+/* Of a SentencePiece model that no class knows. Where a blank goes before all, the reference looks for the tokens in
+ * the raw text, so that each stretch between them gets its own. What it does to a token that has the id of another
+ * piece, which is to rename that piece, is not done here. */
+static ce_status check_piece(const cei_applying *work, cei_added_token *token, const char *path) {
+    const cei_sentencepiece *model = &work->spec->sentencepiece;
+    if (work->class != CEI_CLASS_FILE || model->count == 0) return CE_OK;
+    if (model->prefix) token->normalized = false;
+    const cei_piece *piece = (size_t)token->id < model->count ? &model->pieces[token->id] : NULL;
+    if (!piece || (piece->size == token->size && memcmp(piece->text, token->content, token->size) == 0)) return CE_OK;
+    return cei_fail(work->error, CE_ERR_UNSUPPORTED,
+                    "%s: the token \"%.60s\" has the id %d, which is another piece's in"
+                    " %s",
+                    path, token->content, (int)token->id, work->spec->path);
+}
+
 /* {"101": {"content": "[CLS]", ...}, ...} */
 static ce_status read_decoder(cei_applying *work) {
     const char *path = work->settings->config_path;
@@ -234,6 +257,7 @@ static ce_status read_decoder(cei_applying *work) {
         ce_status status = cei_added_json_read(json_object_iter_value(at), false, path, &token, work->error);
         token.id = (int32_t)id;
         token.overrides = work->class == CEI_CLASS_FILE;
+        if (status == CE_OK) status = check_piece(work, &token, path);
         if (status == CE_OK) status = cei_added_list_push(&work->spec->added, &token, work->error);
         if (status != CE_OK) return status;
     }
@@ -241,26 +265,38 @@ static ce_status read_decoder(cei_applying *work) {
     return CE_OK;
 }
 
-/* added_tokens.json, of old models: {"<new>": 30522}. Those that have a role are special. */
+/* added_tokens.json, of old models: {"<new>": 30522}. Those that have a role are special; they are looked for in
+ * normalized text unless a file names the role. */
 static ce_status read_older_added(cei_applying *work) {
     json_t *root = work->settings->added;
     for (void *at = json_object_iter(root); at; at = json_object_iter_next(root, at)) {
         const char *key = json_object_iter_key(at);
         cei_added_token token = {.content = key, .size = strlen(key), .fallback = true};
-        for (size_t role = 0; role < CEI_ROLES; role++)
-            if (work->roles[role].content && strcmp(work->roles[role].content, key) == 0) token.special = true;
-        token.normalized = !token.special;
+        token.normalized = true;
+        for (size_t role = 0; role < CEI_ROLES; role++) {
+            if (!work->roles[role].content || strcmp(work->roles[role].content, key) != 0) continue;
+            token.special = true;
+            if (work->named[role]) token.normalized = false;
+        }
         ce_status status =
             cei_token_id_read(json_object_iter_value(at), key, work->settings->added_path, &token.id, work->error);
+        if (status == CE_OK) status = check_piece(work, &token, work->settings->added_path);
         if (status == CE_OK) status = cei_added_list_push(&work->spec->added, &token, work->error);
         if (status != CE_OK) return status;
     }
     return CE_OK;
 }
 
-/* null in tokenizer_config.json takes a role away from the byte-level classes. The others need all of theirs. */
-static bool has_no_role(const cei_applying *work, size_t role) {
-    return work->class >= CEI_CLASS_ROBERTA && json_is_null(json_object_get(work->settings->config, role_keys[role]));
+/* The name of a role where no file has it; NULL for none. null in tokenizer_config.json takes a role away from the
+ * byte-level classes and from SentencePiece models that have no class. The others need all of theirs. */
+static const char *usual_role(const cei_applying *work, size_t role) {
+    const cei_sentencepiece *model = &work->spec->sentencepiece;
+    const bool none = json_is_null(json_object_get(work->settings->config, role_keys[role]));
+    if (none && (work->class >= CEI_CLASS_ROBERTA || work->class == CEI_CLASS_FILE)) return NULL;
+    if (work->class != CEI_CLASS_FILE || model->count == 0) return usual_roles[work->class][role];
+    if (role == CEI_ROLE_UNK) return model->unknown_name;
+    if (role == CEI_ROLE_BOS && model->has_bos) return model->bos_name;
+    return role == CEI_ROLE_EOS && model->has_eos ? model->eos_name : NULL;
 }
 
 static ce_status read_roles(cei_applying *work) {
@@ -271,12 +307,15 @@ static ce_status read_roles(cei_applying *work) {
         const json_t *value = work->decoder ? NULL : present(settings->specials, role_keys[role]);
         const char *path = value ? settings->specials_path : settings->config_path;
         if (!value) value = present(settings->config, role_keys[role]);
-        const char *usual = has_no_role(work, role) ? NULL : usual_roles[work->class][role];
+        const char *usual = usual_role(work, role);
+        work->named[role] = value != NULL;
         if (value)
             status = cei_added_json_read(value, true, path, token, work->error);
         else if (usual)
             *token = (cei_added_token){.content = usual, .size = strlen(usual)};
         token->special = token->fallback = true;
+        /* The class for CamemBERT has its mask take the blank before it. */
+        if (work->class == CEI_CLASS_CAMEMBERT && role == CEI_ROLE_MASK && !json_is_object(value)) token->lstrip = true;
     }
     return status;
 }
@@ -331,10 +370,40 @@ static ce_status push_extras(cei_applying *work, const json_t *extras, const cha
     return status;
 }
 
+/* Control and user-defined pieces are found in texts. Without a class, the latter are not among the tokens. */
+static ce_status push_pieces(cei_applying *work) {
+    const cei_sentencepiece *model = &work->spec->sentencepiece;
+    ce_status status = CE_OK;
+    for (size_t i = 0; i < model->count && status == CE_OK; i++) {
+        const cei_piece *piece = &model->pieces[i];
+        if (piece->kind != CEI_PIECE_CONTROL && piece->kind != CEI_PIECE_USER_DEFINED) continue;
+        const cei_added_token token = {.content = piece->text,
+                                       .size = piece->size,
+                                       .id = -1,
+                                       .fallback = true,
+                                       .special = piece->kind == CEI_PIECE_CONTROL};
+        status = cei_added_list_push(&work->spec->added, &token, work->error);
+    }
+    return status;
+}
+
+/* The tokens that stand in for a list of extra special tokens where no file has one. */
+static ce_status push_usual_extras(cei_applying *work) {
+    static const char *const unused[] = {"<s>NOTUSED", "</s>NOTUSED", "<unk>NOTUSED"};
+    ce_status status = push_pieces(work);
+    if (work->class != CEI_CLASS_CAMEMBERT || work->spec->sentencepiece.count > 0) return status;
+    for (size_t i = 0; i < sizeof unused / sizeof unused[0] && status == CE_OK; i++) {
+        const cei_added_token token = {
+            .content = unused[i], .size = strlen(unused[i]), .id = -1, .fallback = true, .special = true};
+        status = cei_added_list_push(&work->spec->added, &token, work->error);
+    }
+    return status;
+}
+
 /* "additional_special_tokens" is the older name of the list "extra_special_tokens". In tokenizer_config.json it counts
  * where the newer is empty, and in either file where there is no newer list at all. An object of extra special tokens
  * is no such list: it stands beside it, and in special_tokens_map.json it undoes that of tokenizer_config.json. Lists
- * of special_tokens_map.json come behind. */
+ * of special_tokens_map.json come behind. The pieces of a SentencePiece model stand where the older name would. */
 static ce_status push_all_extras(cei_applying *work) {
     static const char newer[] = "extra_special_tokens", older[] = "additional_special_tokens";
     const cei_tokenizer_settings *settings = work->settings;
@@ -349,11 +418,12 @@ static ce_status push_all_extras(cei_applying *work) {
         config_older = NULL;
     }
     if (json_is_object(map_extras)) extras = NULL;
-    if (!extras && !more && map_older)
+    if (!extras && !more && work->spec->sentencepiece.count == 0) {
         more = map_older;
-    else if (!extras && !more)
-        extras = config_older;
+        if (!more) extras = config_older;
+    }
     ce_status status = push_model_roles(work, specials, config_extras, map_extras);
+    if (status == CE_OK && !extras && !more) status = push_usual_extras(work);
     if (status == CE_OK) status = push_extras(work, extras, settings->config_path);
     return status == CE_OK ? push_extras(work, more, settings->specials_path) : status;
 }

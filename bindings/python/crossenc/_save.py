@@ -19,7 +19,7 @@ from . import _crossenc
 _MODEL_FILE = re.compile(
     r"config\.json|model(-\d+-of-\d+)?\.safetensors|model\.safetensors\.index\.json|tokenizer\.json|"
     r"tokenizer_config\.json|vocab\.(txt|json)|special_tokens_map\.json|added_tokens\.json|merges\.txt|"
-    r"sentencepiece\.bpe\.model|spiece\.model|modules\.json|config_sentence_transformers\.json|"
+    r"(sentencepiece\.bpe|spm|spiece|tokenizer)\.model|modules\.json|config_sentence_transformers\.json|"
     r"sentence_[\w-]+_config\.json"
 )
 _MODULE_FOLDER = re.compile(r"\d+_\w+")  # of a bi-encoder: 1_Pooling
