@@ -108,6 +108,7 @@ static void write_model(cli_output *output, const ce_model *model, const ce_mode
     write_number(output, "intermediate_size", info->intermediate_size);
     write_number(output, "parameters", info->parameters);
     write_pair(output, "weight_dtype", info->weight_dtype);
+    write_pair(output, "weight_format", info->weight_format);
 }
 
 static void write_times(cli_output *output, const ce_placement_report *report) {
@@ -183,7 +184,8 @@ static void show_model(cli_output *output, const ce_model *model, const ce_model
     cli_print(output, "%zu layers, hidden %zu, %zu heads, feed-forward %zu\n", info->layers, info->hidden_size,
               info->heads, info->intermediate_size);
     write_name(output, "parameters");
-    cli_print(output, "%s, stored as %s\n", cli_format_count(info->parameters, count), info->weight_dtype);
+    cli_print(output, "%s, stored as %s in %s\n", cli_format_count(info->parameters, count), info->weight_dtype,
+              info->weight_format);
     show_labels(output, model, info->num_labels);
     show(output, "activation", ce_activation_name(info->activation));
     write_name(output, "tokenizer");

@@ -4,7 +4,7 @@
 #include "folder.h"
 #include "fuzz.h"
 
-#include "formats/safetensors.h"
+#include "formats/checkpoint.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -117,9 +117,10 @@ CE_API const char *ce_kind_name(ce_kind kind);
 CE_API ce_status ce_kind_find(const char *path, ce_kind *kind, ce_error *error);
 
 /* Loads a model from a folder as Hugging Face lays it out: config.json, model.safetensors (or
- * model.safetensors.index.json and its shards), tokenizer.json, or vocab.txt, or vocab.json and
- * merges.txt, or a SentencePiece model (sentencepiece.bpe.model, spm.model, spiece.model, tokenizer.model), and, if there,
- * tokenizer_config.json and special_tokens_map.json.
+ * model.safetensors.index.json and its shards; where neither is there, pytorch_model.bin or its index and shards, of
+ * which nothing is run), tokenizer.json, or vocab.txt, or vocab.json and
+ * merges.txt, or a SentencePiece model (sentencepiece.bpe.model, spm.model, spiece.model, tokenizer.model), and, if
+ * there, tokenizer_config.json and special_tokens_map.json.
  *
  * path     UTF-8 or any bytes that the file system takes; not NULL
  * options  NULL is all defaults
@@ -202,8 +203,9 @@ typedef struct ce_model_info {
     size_t vocab_size;
     size_t hidden_size, layers, heads, intermediate_size;
     uint64_t parameters;
-    ce_activation activation; /* never CE_ACTIVATION_DEFAULT */
-    const char *weight_dtype; /* as in the files: "F32", "F16", "BF16", "I8", or several: "I8, F32" */
+    ce_activation activation;  /* never CE_ACTIVATION_DEFAULT */
+    const char *weight_dtype;  /* as in the files: "F32", "F16", "BF16", "I8", or several: "I8, F32" */
+    const char *weight_format; /* of those files: "safetensors" or "PyTorch" */
 } ce_model_info;
 
 /* Fills info. Thread-safe. Errors: CE_ERR_ARGUMENT. */

@@ -26,6 +26,7 @@ ce_status ce_model_describe(const ce_model *model, ce_model_info *info, ce_error
         .parameters = cei_plan_parameters(&model->blueprint.plan),
         .activation = model->activation,
         .weight_dtype = model->weight_dtype,
+        .weight_format = model->weight_format,
     };
     return CE_OK;
 }

@@ -161,6 +161,7 @@ static ce_status describe_weights(ce_model *model, const cei_checkpoint *checkpo
     cei_blueprint *blueprint = &model->blueprint;
     model->file_bytes = cei_checkpoint_bytes(checkpoint);
     model->tensors_unused = (uint32_t)cei_plan_unused(&blueprint->plan, checkpoint);
+    model->weight_format = cei_checkpoint_format(checkpoint);
     list_dtypes(&blueprint->plan, checkpoint, model->weight_dtype, sizeof model->weight_dtype);
     if (model->tensors_unused)
         cei_log_line(&blueprint->log, CE_LOG_INFO, "%s: %u tensors are not read", cei_checkpoint_path(checkpoint),

@@ -23,7 +23,8 @@ struct ce_model {
     cei_blueprint blueprint;
     cei_checkpoint_identity *identity; /* of the files at load */
     ce_activation activation;
-    char weight_dtype[32]; /* "F32", or "I8, F32" */
+    char weight_dtype[32];     /* "F32", or "I8, F32" */
+    const char *weight_format; /* of the files; a constant */
     uint64_t file_bytes;
     uint32_t tensors_unused;
     double resolve_ms;

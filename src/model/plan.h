@@ -6,7 +6,7 @@
 #define CEI_PLAN_H
 
 #include "device/device.h"
-#include "formats/safetensors.h"
+#include "formats/checkpoint.h"
 
 /* A tensor of the checkpoint and the rows of a weight that it fills. */
 typedef struct cei_part {

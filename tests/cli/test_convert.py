@@ -71,6 +71,18 @@ def test_bi_encoders(run, tmp_path, name, precision):
     assert not (tmp_path / "new" / "1_Pooling").exists()
 
 
+def test_a_pytorch_file_becomes_safetensors(run, tmp_path):
+    model, old = MODELS / "silu-bf16-one-head", copy_of(MODELS / "silu-bf16-one-head", tmp_path / "old")
+    (old / "model.safetensors").unlink()
+    (old / "pytorch_model.bin").write_bytes((DATA / "formats/silu-bf16-one-head.bin").read_bytes())
+    assert logits(run, old, "float32") == logits(run, model, "float32")
+    for name, source in (("new", old), ("same", model)):
+        run("convert", "--precision", "float32", source, tmp_path / name)
+    assert "pytorch_model.bin" not in os.listdir(tmp_path / "new")
+    for file in os.listdir(tmp_path / "same"):
+        assert (tmp_path / "new" / file).read_bytes() == (tmp_path / "same" / file).read_bytes()
+
+
 def test_the_default_model_is_what_convert_makes(run, real, tmp_path):
     if not ORIGINAL.exists():
         pytest.skip(f"{ORIGINAL} is not there")

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from conftest import DATA
+from conftest import DATA, MODELS
 
 
 DEVICE_KEYS = ["id", "name", "usable", "reason", "features", "memory_total", "memory_free", "precisions"]
@@ -42,6 +42,19 @@ def test_plan(run, one):
     assert placement["state"] == "deferred" and placement["generation"] == 0 and not placement["self_tested"]
     assert placement["requested"] == "auto" and placement["device"] == "cpu"
     assert placement["weight_bytes"] > 0 and placement["tensors"] > 0 == placement["tensors_verified"]
+
+
+def test_format_of_the_weights(run, tmp_path, one):
+    assert run("inspect", "-m", one, "--json").json()["weight_format"] == "safetensors"
+    model = MODELS / "silu-bf16-one-head"
+    for file in model.iterdir():
+        if file.name != "model.safetensors":
+            (tmp_path / file.name).write_bytes(file.read_bytes())
+    (tmp_path / "pytorch_model.bin").write_bytes((DATA / "formats/silu-bf16-one-head.bin").read_bytes())
+    found = run("inspect", "-m", tmp_path, "--place", "--json").json()
+    assert found["weight_format"] == "PyTorch" and found["placement"]["state"] == "ready"
+    assert found["weight_dtype"] == run("inspect", "-m", model, "--json").json()["weight_dtype"]
+    assert "in PyTorch" in run("inspect", "-m", tmp_path).out
 
 
 def test_verified_placement(run, one):

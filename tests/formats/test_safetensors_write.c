@@ -1,7 +1,7 @@
 /* test_safetensors_write.c - files that are written are those that the reader takes, byte for byte as expected. */
 #include "formats/safetensors_write.h"
 
-#include "formats/safetensors.h"
+#include "formats/checkpoint.h"
 #include "support/failing_malloc.h"
 #include "support/support.h"
 

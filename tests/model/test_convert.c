@@ -1,6 +1,6 @@
 /* test_convert.c - models in another precision: what is in the new folder, that it loads and scores, what is refused,
  * and that nothing half made stays. The command's tests are in tests/cli. */
-#include "formats/safetensors.h"
+#include "formats/checkpoint.h"
 #include "support/failing_malloc.h"
 #include "support/support.h"
 #include "support/tiny_model.h"

@@ -505,7 +505,7 @@ static void test_weights_of_layers(void **state) {
     assert_int_equal(remove(path), 0);
     expect_load(CE_ERR_NOT_FOUND, "2_Dense");
     write_text("2_Dense/pytorch_model.bin", "x");
-    expect_load(CE_ERR_NOT_FOUND, "pytorch_model.bin");
+    expect_load(CE_ERR_FORMAT, "2_Dense/pytorch_model.bin");
     test_write_file(folder, "2_Dense/model.safetensors", "\x02\0\0\0\0\0\0\0{}", 10);
     expect_load(CE_ERR_MODEL, "2_Dense/linear.weight");
     test_write_file(folder, "2_Dense/model.safetensors", "\x09\0\0\0\0\0\0\0{}", 10);

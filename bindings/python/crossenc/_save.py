@@ -23,6 +23,8 @@ _MODEL_FILE = re.compile(
     r"sentence_[\w-]+_config\.json"
 )
 _MODULE_FOLDER = re.compile(r"\d+_\w+")  # of a bi-encoder: 1_Pooling
+# What a loader reads only where there are no safetensors: it may stay beside them.
+_OLDER_WEIGHTS = re.compile(r"pytorch_model(-\d+-of-\d+)?\.bin|pytorch_model\.bin\.index\.json")
 _PEOPLES_FILE = re.compile(r"(LICENSE|NOTICE)(\.\w+)?")
 
 
@@ -46,9 +48,10 @@ def stamp(folder: str) -> list[tuple[str, int, int, int]]:
     library's."""
     found = []
     try:
-        for name in filter(_is_models, files_of(folder)):
-            status = os.stat(os.path.join(folder, name))
-            found.append((name, status.st_ino, status.st_size, status.st_mtime_ns))
+        for name in files_of(folder):
+            if _is_models(name) or _OLDER_WEIGHTS.fullmatch(os.path.basename(name)):
+                status = os.stat(os.path.join(folder, name))
+                found.append((name, status.st_ino, status.st_size, status.st_mtime_ns))
     except OSError:
         return []
     return found

@@ -1,12 +1,14 @@
-/* safetensors.h - the tensors of a checkpoint: model.safetensors, or model.safetensors.index.json and its shards.
+/* checkpoint.h - the tensors of a checkpoint: model.safetensors, or model.safetensors.index.json and its shards; where
+ * there is neither, pytorch_model.bin, or pytorch_model.bin.index.json and its shards.
  *
- * Files are mapped, never copied. Everything in the header is checked before anything is believed: sizes, dtypes,
- * shapes, offsets inside the file, no overlap, no hole.
+ * Files are mapped, never copied. Everything that a file claims is checked before anything is believed: sizes, dtypes,
+ * shapes, offsets inside the file; of safetensors, that there is no overlap and no hole. Nothing that a PyTorch file
+ * names is run (pickle.h).
  *
  * A mapped file must not be shortened while it is read: the system answers a read behind the new end with SIGBUS,
  * which a library cannot handle for its host. Replacing a file (write beside it, then rename) is safe. */
-#ifndef CEI_SAFETENSORS_H
-#define CEI_SAFETENSORS_H
+#ifndef CEI_CHECKPOINT_H
+#define CEI_CHECKPOINT_H
 
 #include "formats/values.h"
 
@@ -17,7 +19,7 @@ enum { CEI_MAX_RANK = 8 };
 /* One tensor. name is the checkpoint's own string. */
 typedef struct cei_tensor {
     const char *name;
-    const char *dtype; /* as written in the file: "F32", "I64", ... */
+    const char *dtype; /* as safetensors writes it: "F32", "I64", ... */
     int rank;
     uint64_t shape[CEI_MAX_RANK];
     uint64_t count; /* elements */
@@ -27,8 +29,9 @@ typedef struct cei_tensor {
 
 typedef struct cei_checkpoint cei_checkpoint;
 
-/* Opens the checkpoint of a model folder. A single file wins over an index. Errors: NOT_FOUND (no such file; a
- * pytorch_model.bin in its place is named), IO, FORMAT, MEMORY. */
+/* Opens the checkpoint of a model folder. safetensors win over PyTorch's files, a single file over an index.
+ * Errors: NOT_FOUND (no such file; a tf_model.h5 in its place is named), IO, FORMAT, UNSUPPORTED (a PyTorch file that
+ * is no state dict), MEMORY. */
 ce_status cei_checkpoint_open(const char *folder, cei_checkpoint **checkpoint, ce_error *error);
 void cei_checkpoint_close(cei_checkpoint *checkpoint); /* NULL is fine */
 
@@ -49,8 +52,9 @@ void cei_checkpoint_identity_free(cei_checkpoint_identity *identity);
 size_t cei_checkpoint_count(const cei_checkpoint *checkpoint);
 const cei_tensor *cei_checkpoint_at(const cei_checkpoint *checkpoint, size_t index);       /* sorted by name */
 const cei_tensor *cei_checkpoint_find(const cei_checkpoint *checkpoint, const char *name); /* NULL if none */
-const char *cei_checkpoint_path(const cei_checkpoint *checkpoint); /* the file, or the index, for messages */
-uint64_t cei_checkpoint_bytes(const cei_checkpoint *checkpoint);   /* of all tensors' data */
+const char *cei_checkpoint_path(const cei_checkpoint *checkpoint);   /* the file, or the index, for messages */
+const char *cei_checkpoint_format(const cei_checkpoint *checkpoint); /* "safetensors" or "PyTorch" */
+uint64_t cei_checkpoint_bytes(const cei_checkpoint *checkpoint);     /* of all tensors' data */
 
 /* A tensor as a matrix of float32-convertible values: the shape must be [rows, columns], or [columns] if rows is 1
  * (or [rows, columns] with leading ones). An I8 tensor NAME needs an F32 tensor NAME.scale of [rows] or [rows, 1].
@@ -60,8 +64,5 @@ ce_status cei_checkpoint_values(const cei_checkpoint *checkpoint, const char *na
 
 /* The mapped pages of these values were read and are not needed soon. */
 void cei_checkpoint_release(const cei_checkpoint *checkpoint, const cei_values *values);
-
-/* For fuzzing and tests: checks the bytes of a single safetensors file as open would. */
-ce_status cei_safetensors_check(const uint8_t *data, size_t size, size_t *tensors, ce_error *error);
 
 #endif

@@ -1,15 +1,17 @@
-/* safetensors.c - a checkpoint: one safetensors file, or an index and its shards, and what may be asked of it.
+/* checkpoint.c - a checkpoint: one file of weights, or an index and its shards, and what may be asked of it.
  *
- * Relies on header.c for what each file claims, and on base/file.h for mapping. Must not copy tensor data, and must
- * not open a file outside the model's folder. As in the reference, a shard may hold tensors that the index does not
- * name; unlike there, a tensor that the index names must be where it says, and none may come twice. */
-#include "formats/safetensors.h"
+ * Relies on header.c (safetensors) and torch_file.c (PyTorch) for what each file claims, and on base/file.h for
+ * mapping. Must not copy tensor data, and must not open a file outside the model's folder. As in the reference, a shard
+ * may hold tensors that the index does not name; unlike there, a tensor that the index names must be where it says, and
+ * none may come twice. */
+#include "formats/checkpoint.h"
 
 #include "base/error.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "base/memory.h"
 #include "formats/header.h"
+#include "formats/torch_file.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,8 +20,17 @@
 /* An index names each tensor of a model once; the largest known ones have a few megabytes. */
 static const size_t max_index_bytes = (size_t)64 << 20;
 
-static const char single_name[] = "model.safetensors";
-static const char index_name[] = "model.safetensors.index.json";
+/* The formats, the better first: how its files are called, and what reads one. */
+typedef struct weights_format {
+    const char *name, *single, *index;
+    ce_status (*parse)(const uint8_t *data, size_t size, const char *path, cei_header *header, ce_error *error);
+} weights_format;
+
+static const weights_format formats[] = {
+    {"safetensors", "model.safetensors", "model.safetensors.index.json", cei_header_parse},
+    {"PyTorch", "pytorch_model.bin", "pytorch_model.bin.index.json", cei_torch_parse},
+};
+enum { FORMATS = sizeof formats / sizeof formats[0] };
 
 typedef struct shard {
     char *path;
@@ -28,6 +39,7 @@ typedef struct shard {
 } shard;
 
 struct cei_checkpoint {
+    const weights_format *format;
     char *path;
     shard *shards; /* sorted by name */
     size_t shard_count;
@@ -43,12 +55,13 @@ struct cei_checkpoint_identity {
 
 /* ---- opening ------------------------------------------------------------------------------------------------ */
 
-static ce_status open_shard(const char *folder, const char *name, shard *file, ce_error *error) {
+static ce_status open_shard(const weights_format *format, const char *folder, const char *name, shard *file,
+                            ce_error *error) {
     file->path = cei_join_path(folder, name);
     if (!file->path) return cei_fail_memory(error, name, 0);
     ce_status status = cei_map_open(&file->map, file->path, error);
     if (status != CE_OK) return status;
-    return cei_header_parse(file->map.data, file->map.size, file->path, &file->header, error);
+    return format->parse(file->map.data, file->map.size, file->path, &file->header, error);
 }
 
 /* Opens the files of those names. */
@@ -58,7 +71,7 @@ static ce_status open_shards(cei_checkpoint *checkpoint, const char *folder, con
     if (!checkpoint->shards) return cei_fail_memory(error, checkpoint->path, 0);
     for (size_t i = 0; i < count; i++) {
         checkpoint->shard_count = i + 1;
-        ce_status status = open_shard(folder, names[i], &checkpoint->shards[i], error);
+        ce_status status = open_shard(checkpoint->format, folder, names[i], &checkpoint->shards[i], error);
         if (status != CE_OK) return status;
     }
     return CE_OK;
@@ -69,8 +82,8 @@ static int compare_names(const void *left, const void *right) {
     return strcmp(a->name, b->name);
 }
 
-/* The file that a tensor's data lies in. A header comes first, so no data begins where a mapping does; empty data may
- * lie at its very end. */
+/* The file that a tensor's data lies in. A header comes first in every format, so no data begins where a mapping does;
+ * empty data may lie at its very end. */
 static const shard *shard_of(const cei_checkpoint *checkpoint, const uint8_t *data) {
     for (size_t i = 0; i < checkpoint->shard_count; i++) {
         const cei_map *map = &checkpoint->shards[i].map;
@@ -101,7 +114,7 @@ static ce_status merge_tensors(cei_checkpoint *checkpoint, ce_error *error) {
 }
 
 static ce_status open_single(cei_checkpoint *checkpoint, const char *folder, ce_error *error) {
-    const char *name = single_name;
+    const char *name = checkpoint->format->single;
     ce_status status = open_shards(checkpoint, folder, &name, 1, error);
     return status == CE_OK ? merge_tensors(checkpoint, error) : status;
 }
@@ -207,17 +220,27 @@ static bool find_file(const char *folder, const char *name, char **path) {
 
 /* No checkpoint is there: says what is, if it is one of another kind. */
 static ce_status fail_absent(const char *folder, ce_error *error) {
-    static const char *const others[] = {"pytorch_model.bin", "pytorch_model.bin.index.json", "tf_model.h5",
-                                         "flax_model.msgpack"};
+    static const char *const others[] = {"tf_model.h5", "flax_model.msgpack"};
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
         char *path = NULL;
         if (!find_file(folder, others[i], &path)) continue;
         cei_free(path);
         return cei_fail(error, CE_ERR_NOT_FOUND,
                         "%s has no %s, only %s, which crossenc does not read: save the model as safetensors", folder,
-                        single_name, others[i]);
+                        formats[0].single, others[i]);
     }
-    return cei_fail(error, CE_ERR_NOT_FOUND, "%s has neither %s nor %s", folder, single_name, index_name);
+    return cei_fail(error, CE_ERR_NOT_FOUND, "%s has neither %s nor %s, nor %s", folder, formats[0].single,
+                    formats[0].index, formats[1].single);
+}
+
+/* Which of the formats is there, and whether as one file: sets *path to it, or to the index, unless there is no memory.
+ * NULL if none is. */
+static const weights_format *find_format(const char *folder, char **path, bool *single) {
+    for (size_t i = 0; i < FORMATS; i++) {
+        *single = find_file(folder, formats[i].single, path);
+        if (*single || find_file(folder, formats[i].index, path)) return &formats[i];
+    }
+    return NULL;
 }
 
 ce_status cei_checkpoint_open(const char *folder, cei_checkpoint **out, ce_error *error) {
@@ -226,9 +249,9 @@ ce_status cei_checkpoint_open(const char *folder, cei_checkpoint **out, ce_error
     if (status != CE_OK) return status;
     cei_checkpoint *checkpoint = cei_alloc_zeroed(1, sizeof *checkpoint);
     if (!checkpoint) return cei_fail_memory(error, folder, sizeof *checkpoint);
-    bool single = find_file(folder, single_name, &checkpoint->path);
-    bool index = !single && find_file(folder, index_name, &checkpoint->path);
-    if (!single && !index)
+    bool single = false;
+    checkpoint->format = find_format(folder, &checkpoint->path, &single);
+    if (!checkpoint->format)
         status = fail_absent(folder, error);
     else if (!checkpoint->path)
         status = cei_fail_memory(error, folder, 0);
@@ -281,7 +304,8 @@ static ce_status take_shards(cei_checkpoint *checkpoint, cei_checkpoint *other, 
     if (!shards) return cei_fail_memory(error, other->path, total * sizeof *shards);
     checkpoint->shards = shards;
     memcpy(shards + own, other->shards, other->shard_count * sizeof *shards);
-    cei_checkpoint merged = {.path = checkpoint->path, .shards = shards, .shard_count = total};
+    cei_checkpoint merged = {
+        .format = checkpoint->format, .path = checkpoint->path, .shards = shards, .shard_count = total};
     ce_status status = merge_tensors(&merged, error);
     if (status != CE_OK) {
         cei_free(merged.tensors);
@@ -364,6 +388,8 @@ const cei_tensor *cei_checkpoint_find(const cei_checkpoint *checkpoint, const ch
 }
 
 const char *cei_checkpoint_path(const cei_checkpoint *checkpoint) { return checkpoint->path; }
+
+const char *cei_checkpoint_format(const cei_checkpoint *checkpoint) { return checkpoint->format->name; }
 
 uint64_t cei_checkpoint_bytes(const cei_checkpoint *checkpoint) { return checkpoint->bytes; }
 

@@ -1,5 +1,5 @@
-/* test_safetensors.c - checkpoints: one file, several with an index, and what is asked of their tensors. */
-#include "formats/safetensors.h"
+/* test_checkpoint.c - checkpoints: one file, several with an index, and what is asked of their tensors. */
+#include "formats/checkpoint.h"
 
 #include "support/failing_malloc.h"
 #include "support/support.h"
@@ -99,8 +99,10 @@ static void absent_and_broken_files(void **state) {
     char *folder = test_make_folder(), path[2048];
     expect_refused("/no/such/folder", CE_ERR_NOT_FOUND, "/no/such/folder");
     expect_refused(folder, CE_ERR_NOT_FOUND, "has neither model.safetensors nor model.safetensors.index.json");
+    test_write_file(folder, "tf_model.h5", "x", 1);
+    expect_refused(folder, CE_ERR_NOT_FOUND, "only tf_model.h5, which crossenc does not read");
     test_write_file(folder, "pytorch_model.bin", "x", 1);
-    expect_refused(folder, CE_ERR_NOT_FOUND, "only pytorch_model.bin, which crossenc does not read");
+    expect_refused(folder, CE_ERR_FORMAT, "pytorch_model.bin is no file of torch.save, or damaged: it is no archive");
     test_write_file(folder, "model.safetensors", "", 0);
     expect_refused(folder, CE_ERR_FORMAT, "model.safetensors has 0 bytes, too few");
     test_write_file(folder, "model.safetensors", "\3\0\0\0\0\0\0\0{}x", 11);
