@@ -8,8 +8,7 @@
 
 static const char *const configs[] = {
     "{\"tokenizer_class\":\"PreTrainedTokenizerFast\"}",
-    "{\"tokenizer_class\":\"PreTrainedTokenizerFast\",\"legacy\":false,\"added_tokens_decoder\":{\"3\":{\"content\":"
-    "\"<new>\"}}}",
+    "{\"tokenizer_class\":\"PreTrainedTokenizerFast\",\"added_tokens_decoder\":{\"3\":{\"content\":\"<new>\"}}}",
     "{\"tokenizer_class\":\"XLMRobertaTokenizer\"}",
     "{\"tokenizer_class\":\"CamembertTokenizer\",\"additional_special_tokens\":[\"<t>\"]}",
     "{\"tokenizer_class\":\"DebertaV2Tokenizer\",\"do_lower_case\":true}",
