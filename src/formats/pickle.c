@@ -106,18 +106,50 @@ static ce_status recall(cei_pickle_machine *in, size_t bytes) {
 
 /* ---- values ---- */
 
-/* Makes a tuple of the values from first on. */
-static ce_status make_tuple(cei_pickle_machine *in, size_t first) {
+/* Moves the values from first on to the items of tuples and lists. */
+static ce_status move_items(cei_pickle_machine *in, size_t first) {
     const size_t count = in->stack_count - first;
     void *items = in->items;
     bool grown = cei_grow(&items, &in->items_capacity, in->items_count + count, sizeof *in->items);
     in->items = items;
     if (!grown) return no_memory(in);
     if (count > 0) memcpy(in->items + in->items_count, in->stack + first, count * sizeof *in->items);
-    const cei_pickle_value tuple = {.kind = CEI_PICKLE_TUPLE, .items = {in->items_count, count}};
     in->items_count += count;
     in->stack_count = first;
-    return push(in, tuple);
+    return CE_OK;
+}
+
+/* Makes a tuple of the values from first on. */
+static ce_status make_tuple(cei_pickle_machine *in, size_t first) {
+    const cei_pickle_value tuple = {.kind = CEI_PICKLE_TUPLE, .items = {in->items_count, in->stack_count - first}};
+    ce_status status = move_items(in, first);
+    return status == CE_OK ? push(in, tuple) : status;
+}
+
+/* The values from first on go to the end of the list below them, or below their mark. Its items lie in a row as long as
+ * no others are made between them, as with texts. */
+static ce_status append(cei_pickle_machine *in, size_t first, size_t below) {
+    const size_t count = in->stack_count - first;
+    cei_pickle_value *list = below > 0 ? &in->stack[below - 1] : NULL;
+    if (!list || list->kind != CEI_PICKLE_LIST) return cei_pickle_damaged(in, "items are put into what is no list");
+    if (list->items.count > 0 && list->items.first + list->items.count != in->items_count)
+        return cei_pickle_damaged(in, "a list is longer than lists of names are");
+    if (list->items.count == 0) list->items.first = in->items_count;
+    list->items.count += count;
+    ce_status status = move_items(in, first);
+    in->stack_count = below;
+    return status;
+}
+
+static ce_status append_one(cei_pickle_machine *in) {
+    if (!has(in, 2)) return cei_pickle_damaged(in, "an item is not complete");
+    return append(in, in->stack_count - 1, in->stack_count - 1);
+}
+
+static ce_status append_marked(cei_pickle_machine *in) {
+    const size_t first = last_mark(in);
+    if (first == SIZE_MAX) return cei_pickle_damaged(in, "items have no beginning");
+    return append(in, first, first - 1);
 }
 
 static ce_status make_tuple_of(cei_pickle_machine *in, size_t count) {
@@ -253,6 +285,9 @@ static ce_status step(cei_pickle_machine *in, uint8_t instruction) {
     case '(': return push_kind(in, CEI_PICKLE_MARK);
     case ')': return make_tuple(in, in->stack_count);
     case '}': return make_dict(in);
+    case ']': return push(in, (cei_pickle_value){.kind = CEI_PICKLE_LIST});
+    case 'a': return append_one(in);
+    case 'e': return append_marked(in);
     case 't': return make_marked_tuple(in);
     case 0x85: return make_tuple_of(in, 1);
     case 0x86: return make_tuple_of(in, 2);
@@ -296,6 +331,14 @@ static ce_status run(cei_pickle_machine *in) {
     return in->stack_count == 1 ? CE_OK : cei_pickle_damaged(in, "it ends with more than one value, or none");
 }
 
+static void stop(cei_pickle_machine *in) {
+    cei_free(in->stack);
+    cei_free(in->memo);
+    cei_free(in->items);
+    cei_free(in->entries);
+    cei_free(in->made);
+}
+
 ce_status cei_pickle_read(const uint8_t *data, size_t size, const char *path, cei_pickle *pickle, size_t *used,
                           ce_error *error) {
     cei_pickle_machine in = {.data = data, .size = size, .path = path, .error = error, .pickle = pickle};
@@ -303,12 +346,62 @@ ce_status cei_pickle_read(const uint8_t *data, size_t size, const char *path, ce
     ce_status status = run(&in);
     if (status == CE_OK) status = cei_pickle_collect(&in, &in.stack[0]);
     *used = in.at;
-    cei_free(in.stack);
-    cei_free(in.memo);
-    cei_free(in.items);
-    cei_free(in.entries);
-    cei_free(in.made);
+    stop(&in);
     if (status != CE_OK) cei_pickle_free(pickle);
+    return status;
+}
+
+ce_status cei_pickle_read_number(const uint8_t *data, size_t size, const char *path, const char *key, int64_t *number,
+                                 size_t *used, ce_error *error) {
+    cei_pickle unused = {0};
+    cei_pickle_machine in = {.data = data, .size = size, .path = path, .error = error, .pickle = &unused};
+    *number = -1;
+    ce_status status = run(&in);
+    if (status == CE_OK && in.stack[0].kind == CEI_PICKLE_NUMBER) *number = in.stack[0].number;
+    for (size_t i = 0; status == CE_OK && i < in.entries_count; i++) {
+        const cei_pickle_entry *entry = &in.entries[i];
+        if (in.stack[0].kind != CEI_PICKLE_DICT || entry->dict != in.stack[0].index) continue;
+        const cei_pickle_text text = entry->key.text;
+        if (entry->key.kind == CEI_PICKLE_TEXT && entry->value.kind == CEI_PICKLE_NUMBER && text.size == strlen(key) &&
+            memcmp(text.data, key, text.size) == 0)
+            *number = entry->value.number;
+    }
+    *used = in.at;
+    stop(&in);
+    cei_pickle_free(&unused);
+    return status;
+}
+
+/* The texts of the list that the pickle was. */
+static ce_status take_texts(const cei_pickle_machine *in, cei_pickle_text **texts, size_t *count) {
+    const cei_pickle_value *list = &in->stack[0];
+    if (list->kind != CEI_PICKLE_LIST) return cei_pickle_damaged(in, "it is no list");
+    *texts = cei_alloc(list->items.count, sizeof **texts);
+    if (!*texts) return no_memory(in);
+    for (*count = 0; *count < list->items.count; (*count)++) {
+        const cei_pickle_value *value = &in->items[list->items.first + *count];
+        if (value->kind != CEI_PICKLE_TEXT) return cei_pickle_damaged(in, "its list has more than texts");
+        (*texts)[*count] = value->text;
+    }
+    return CE_OK;
+}
+
+ce_status cei_pickle_read_texts(const uint8_t *data, size_t size, const char *path, cei_pickle_text **texts,
+                                size_t *count, size_t *used, ce_error *error) {
+    cei_pickle unused = {0};
+    cei_pickle_machine in = {.data = data, .size = size, .path = path, .error = error, .pickle = &unused};
+    *texts = NULL;
+    *count = 0;
+    ce_status status = run(&in);
+    if (status == CE_OK) status = take_texts(&in, texts, count);
+    *used = in.at;
+    stop(&in);
+    cei_pickle_free(&unused);
+    if (status != CE_OK) {
+        cei_free(*texts);
+        *texts = NULL;
+        *count = 0;
+    }
     return status;
 }
 

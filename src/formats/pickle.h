@@ -45,6 +45,14 @@ typedef struct cei_pickle {
  * 400 times that. path is for messages. Errors: FORMAT, UNSUPPORTED (naming what is not known), MEMORY. */
 ce_status cei_pickle_read(const uint8_t *data, size_t size, const char *path, cei_pickle *pickle, size_t *used,
                           ce_error *error);
+/* The same of a pickle that is a number, or a dict with a number of that key: -1 if it is neither. */
+ce_status cei_pickle_read_number(const uint8_t *data, size_t size, const char *path, const char *key, int64_t *number,
+                                 size_t *used, ce_error *error);
+
+/* The same of a pickle that is a list of texts. The caller frees *texts by cei_free. */
+ce_status cei_pickle_read_texts(const uint8_t *data, size_t size, const char *path, cei_pickle_text **texts,
+                                size_t *count, size_t *used, ce_error *error);
+
 void cei_pickle_free(cei_pickle *pickle);
 
 #endif

@@ -10,6 +10,7 @@ typedef enum cei_pickle_kind {
     CEI_PICKLE_NUMBER, /* True and False too */
     CEI_PICKLE_TEXT,
     CEI_PICKLE_TUPLE,
+    CEI_PICKLE_LIST,
     CEI_PICKLE_DICT,
     CEI_PICKLE_GLOBAL,
     CEI_PICKLE_TYPE, /* of storages: a global too */
@@ -31,7 +32,7 @@ typedef struct cei_pickle_value {
         cei_pickle_text text;
         struct {
             size_t first, count;
-        } items;                  /* of a tuple, in the machine's items */
+        } items;                  /* of a tuple or a list, in the machine's items */
         size_t index;             /* of a dict, a storage, a tensor, a type */
         cei_pickle_global global; /* of CEI_PICKLE_GLOBAL */
     };
@@ -68,7 +69,8 @@ ce_status cei_pickle_find_global(const cei_pickle_machine *in, cei_pickle_text m
 ce_status cei_pickle_rebuild(cei_pickle_machine *in, cei_pickle_global callee, const cei_pickle_value *arguments,
                              cei_pickle_value *made);
 
-/* The storage that a persistent id describes: ("storage", type, key, device, count, ...). Errors: FORMAT, MEMORY. */
+/* The storage that a persistent id describes: ("storage", type, key, device, count), in older files
+ * with None behind. Errors: FORMAT, MEMORY. */
 ce_status cei_pickle_add_storage(cei_pickle_machine *in, const cei_pickle_value *id, cei_pickle_value *made);
 
 /* The tensors of the dict that the pickle was. Errors: FORMAT, UNSUPPORTED (there is something else in it), MEMORY. */

@@ -69,7 +69,7 @@ ce_status cei_pickle_add_storage(cei_pickle_machine *in, const cei_pickle_value 
     const cei_pickle_value *what = item(in, id, 0, CEI_PICKLE_TEXT), *type = item(in, id, 1, CEI_PICKLE_TYPE);
     const cei_pickle_value *key = item(in, id, 2, CEI_PICKLE_TEXT), *count = item(in, id, 4, CEI_PICKLE_NUMBER);
     if (!what || !is_text(what->text, "storage") || !type || !key || !count || count->number < 0 ||
-        count->number > INT64_MAX / 8)
+        count->number > INT64_MAX / 8 || (id->items.count > 5 && !item(in, id, 5, CEI_PICKLE_OTHER)))
         return cei_pickle_damaged(in, "what describes a storage");
     void *storages = pickle->storages;
     bool grown = cei_grow(&storages, &pickle->storage_capacity, pickle->storage_count + 1, sizeof *pickle->storages);

@@ -1,14 +1,15 @@
 /* torch_file.c - pytorch_model.bin: an archive of stored files, of which data.pkl lists the tensors and data/KEY holds
  * the bytes of each storage.
  *
- * Relies on zip.c and pickle.c, which check their formats. Must copy no tensor, and run nothing. Files of torch before
- * 1.6 are no archives, and are refused by name. */
+ * Relies on zip.c and pickle.c, which check their formats, and on torch_older.c for files that are no archives. Must
+ * copy no tensor, and run nothing. */
 #include "formats/torch_file.h"
 
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/utf8.h"
 #include "formats/pickle.h"
+#include "formats/torch_older.h"
 #include "formats/zip.h"
 
 #include <string.h>
@@ -30,23 +31,6 @@ static ce_status damaged(const torch_file *in, const char *what) {
 }
 
 /* ---- the archive ---- */
-
-/* The first bytes of the form before archives: a pickle of the number that marks it. */
-static bool is_older(const uint8_t *data, size_t size) {
-    static const uint8_t mark[] = {0x80, 0x02, 0x8A, 0x0A, 0x6C, 0xFC, 0x9C, 0x46, 0xF9};
-    return size >= sizeof mark && memcmp(data, mark, sizeof mark) == 0;
-}
-
-static ce_status check_form(const torch_file *in, const uint8_t *data, size_t size) {
-    if (is_older(data, size))
-        return cei_fail(
-            in->error, CE_ERR_UNSUPPORTED,
-            "%s is of the form that torch.save had before version 1.6, which crossenc does not read: load it"
-            " there and save it as safetensors",
-            in->path);
-    if (size >= 4 && memcmp(data, "PK\x03\x04", 4) == 0) return CE_OK;
-    return damaged(in, "it is no archive");
-}
 
 /* The one file FOLDER/data.pkl, which says what the folder is. */
 static ce_status find_pickle(torch_file *in, const cei_zip_entry **found) {
@@ -149,18 +133,24 @@ static ce_status list_tensors(const torch_file *in, const uint8_t *const *places
     return CE_OK;
 }
 
+/* The tensors' names and where their bytes are, of an archive. */
+static ce_status read_archive(torch_file *in, const uint8_t *data, size_t size, const uint8_t ***places) {
+    if (size < 4 || memcmp(data, "PK\x03\x04", 4) != 0) return damaged(in, "it is no archive");
+    ce_status status = cei_zip_open(data, size, in->path, &in->zip, in->error);
+    if (status == CE_OK) status = read_pickle(in);
+    if (status != CE_OK) return status;
+    *places = cei_alloc(in->pickle.storage_count, sizeof **places);
+    return *places ? find_storages(in, *places) : cei_fail_memory(in->error, in->path, 0);
+}
+
 ce_status cei_torch_parse(const uint8_t *data, size_t size, const char *path, cei_header *header, ce_error *error) {
     torch_file in = {.path = path, .error = error};
     const uint8_t **places = NULL;
     *header = (cei_header){0};
-    ce_status status = check_form(&in, data, size);
-    if (status == CE_OK) status = cei_zip_open(data, size, path, &in.zip, error);
-    if (status == CE_OK) status = read_pickle(&in);
-    if (status != CE_OK) goto done;
-    places = cei_alloc(in.pickle.storage_count, sizeof *places);
-    status = places ? find_storages(&in, places) : cei_fail_memory(error, path, 0);
+    ce_status status = cei_torch_is_older(data, size)
+                           ? cei_torch_older_read(data, size, path, &in.pickle, &places, error)
+                           : read_archive(&in, data, size, &places);
     if (status == CE_OK) status = list_tensors(&in, places, header);
-done:
     cei_free((void *)places);
     cei_pickle_free(&in.pickle);
     cei_zip_close(&in.zip);
