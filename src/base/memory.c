@@ -1,7 +1,9 @@
 /* memory.c - allocation with checked sizes. Relies on the C library only. */
 #include "base/memory.h"
 
+#include <stdarg.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -53,6 +55,19 @@ char *cei_copy_string(const char *data, size_t size) {
     if (size) memcpy(copy, data, size);
     copy[size] = '\0';
     return copy;
+}
+
+char *cei_format_string(const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    int length = vsnprintf(NULL, 0, format, args);
+    va_end(args);
+    char *string = length >= 0 ? cei_alloc((size_t)length + 1, 1) : NULL;
+    if (!string) return NULL;
+    va_start(args, format);
+    vsnprintf(string, (size_t)length + 1, format, args);
+    va_end(args);
+    return string;
 }
 
 void cei_free(void *block) { free(block); }

@@ -8,6 +8,12 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#if defined(__GNUC__)
+#define CEI_LIKE_PRINTF __attribute__((format(printf, 1, 2)))
+#else
+#define CEI_LIKE_PRINTF
+#endif
+
 /* a * b and a + b into *out; false on overflow. */
 bool cei_mul_size(size_t a, size_t b, size_t *out);
 bool cei_add_size(size_t a, size_t b, size_t *out);
@@ -34,6 +40,9 @@ bool cei_grow(void **block, size_t *capacity, size_t want, size_t size);
 
 /* A copy of size bytes with a NUL behind; NULL if there is no memory. */
 char *cei_copy_string(const char *data, size_t size);
+
+/* A new string of format and its arguments; NULL if there is no memory. */
+char *cei_format_string(const char *format, ...) CEI_LIKE_PRINTF;
 
 void cei_free(void *block); /* NULL is fine */
 

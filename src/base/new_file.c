@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 ce_status cei_new_file_create(cei_new_file *file, const char *path, ce_error *error) {
@@ -14,6 +15,37 @@ ce_status cei_new_file_create(cei_new_file *file, const char *path, ce_error *er
     if (file->descriptor < 0) return cei_fail_errno(error, "create", path, errno);
     file->is_open = true;
     return CE_OK;
+}
+
+ce_status cei_new_file_resume(cei_new_file *file, const char *path, uint64_t *bytes, ce_error *error) {
+    struct stat info;
+    *file = (cei_new_file){.path = path};
+    file->descriptor = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0666);
+    if (file->descriptor < 0) return cei_fail_errno(error, "write", path, errno);
+    file->is_open = true;
+    if (fstat(file->descriptor, &info) != 0) return cei_fail_errno(error, "examine", path, errno);
+    if (!S_ISREG(info.st_mode)) return cei_fail(error, CE_ERR_IO, "%s is not a regular file", path);
+    *bytes = (uint64_t)info.st_size;
+    return CE_OK;
+}
+
+ce_status cei_new_file_read(const cei_new_file *file, uint64_t offset, void *data, size_t bytes, ce_error *error) {
+    char *to = data;
+    while (bytes > 0) {
+        ssize_t got = pread(file->descriptor, to, bytes, (off_t)offset);
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) return cei_fail_errno(error, "read", file->path, errno);
+        if (got == 0) return cei_fail(error, CE_ERR_IO, "%s became shorter while it was read", file->path);
+        to += got;
+        offset += (uint64_t)got;
+        bytes -= (size_t)got;
+    }
+    return CE_OK;
+}
+
+ce_status cei_new_file_cut(const cei_new_file *file, uint64_t bytes, ce_error *error) {
+    if (ftruncate(file->descriptor, (off_t)bytes) == 0) return CE_OK;
+    return cei_fail_errno(error, "write", file->path, errno);
 }
 
 ce_status cei_new_file_reserve(const cei_new_file *file, uint64_t bytes, ce_error *error) {

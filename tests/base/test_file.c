@@ -2,6 +2,7 @@
 #include "base/file.h"
 
 #include "base/memory.h"
+#include "base/new_file.h"
 #include "support/failing_malloc.h"
 #include "support/support.h"
 
@@ -200,6 +201,44 @@ static void no_memory_at_any_allocation(void **state) {
     assert_int_equal(test_each_allocation(read_and_map, path), 2);
 }
 
+/* Writing goes on where it stopped; what is read back is what was there. */
+static void files_are_gone_on_with(void **state) {
+    (void)state;
+    ce_error error = {0};
+    cei_new_file file;
+    uint64_t bytes = 9;
+    char read[8] = "";
+    expect_ok(cei_new_file_resume(&file, inside("new"), &bytes, &error), &error);
+    assert_int_equal(bytes, 0);
+    expect_ok(cei_new_file_write(&file, 0, "abcdef", 6, &error), &error);
+    cei_new_file_close(&file);
+    expect_ok(cei_new_file_resume(&file, inside("new"), &bytes, &error), &error);
+    assert_int_equal(bytes, 6);
+    expect_ok(cei_new_file_read(&file, 2, read, 4, &error), &error);
+    assert_string_equal(read, "cdef");
+    expect_status(cei_new_file_read(&file, 3, read, 4, &error), CE_ERR_IO, &error, "became shorter");
+    expect_ok(cei_new_file_cut(&file, 3, &error), &error);
+    expect_ok(cei_new_file_finish(&file, &error), &error);
+    expect_ok(cei_new_file_resume(&file, inside("new"), &bytes, &error), &error);
+    assert_int_equal(bytes, 3);
+    cei_new_file_close(&file);
+}
+
+static void files_that_are_no_files_are_not_gone_on_with(void **state) {
+    (void)state;
+    ce_error error = {0};
+    cei_new_file file;
+    uint64_t bytes = 0;
+    assert_int_equal(symlink("target", inside("way")), 0);
+    expect_status(cei_new_file_resume(&file, inside("way"), &bytes, &error), CE_ERR_IO, &error, "way");
+    cei_new_file_close(&file);
+    assert_int_equal(mkfifo(inside("pipe"), 0600), 0);
+    expect_status(cei_new_file_resume(&file, inside("pipe"), &bytes, &error), CE_ERR_IO, &error, "regular");
+    cei_new_file_close(&file);
+    expect_status(cei_new_file_resume(&file, inside("no/file"), &bytes, &error), CE_ERR_NOT_FOUND, &error, "no/file");
+    cei_new_file_close(&file);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_not_a_file_is_refused),
@@ -210,6 +249,8 @@ int main(void) {
         cmocka_unit_test(identities_tell_files_apart),
         cmocka_unit_test(paths_are_joined),
         cmocka_unit_test(folders_are_told_from_files),
+        cmocka_unit_test(files_are_gone_on_with),
+        cmocka_unit_test(files_that_are_no_files_are_not_gone_on_with),
         cmocka_unit_test(no_memory_at_any_allocation),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);

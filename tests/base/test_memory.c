@@ -87,11 +87,19 @@ static void copies_end_in_nul(void **state) {
     cei_free(copy);
 }
 
+static void formats_become_strings(void **state) {
+    (void)state;
+    char *string = cei_format_string("%s/%d%s", "a", 5, "");
+    assert_string_equal(string, "a/5");
+    cei_free(string);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(products_and_sums_are_checked), cmocka_unit_test(overflowing_sizes_give_no_memory),
         cmocka_unit_test(nothing_is_still_a_block),      cmocka_unit_test(zeroed_and_aligned_are_so),
         cmocka_unit_test(arrays_grow_geometrically),     cmocka_unit_test(copies_end_in_nul),
+        cmocka_unit_test(formats_become_strings),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
