@@ -9,7 +9,7 @@
 # As root, or through sudo. Exit status 1 if something that is needed could not be installed.
 set -u
 
-build='gcc libc6-dev cmake ninja-build pkgconf libjansson-dev'
+build='gcc libc6-dev cmake ninja-build pkgconf libjansson-dev libcurl4-openssl-dev'
 tests="$build g++ binutils libcmocka-dev python3 python3-dev python3-numpy python3-pytest"
 checks='clang clang-format clang-tidy libclang-rt-14-dev llvm cppcheck shellcheck valgrind mandoc zsh fish
     gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user python3-venv'

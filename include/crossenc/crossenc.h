@@ -7,6 +7,7 @@
 #include <crossenc/convert.h>
 #include <crossenc/device.h>
 #include <crossenc/encoder.h>
+#include <crossenc/hub.h>
 #include <crossenc/metrics.h>
 #include <crossenc/model.h>
 #include <crossenc/score.h>

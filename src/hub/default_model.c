@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "hub/settings.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -63,20 +64,11 @@ static bool find_beside_own_file(char *folder) {
     return false;
 }
 
-static ce_status give(const char *folder, char *path, size_t size, ce_error *error) {
-    size_t need = strlen(folder) + 1;
-    if (size < need)
-        return cei_fail(error, CE_ERR_ARGUMENT, "the path of the default model needs %zu bytes, and there are %zu",
-                        need, size);
-    memcpy(path, folder, need);
-    return CE_OK;
-}
-
 ce_status ce_default_model_path(char *path, size_t size, ce_error *error) {
     if (!path) return cei_fail(error, CE_ERR_ARGUMENT, "ce_default_model_path: path is NULL");
     const char *named = getenv("CROSSENC_DEFAULT_MODEL");
     if (named && *named) {
-        if (is_model(named)) return give(named, path, size, error);
+        if (is_model(named)) return cei_hub_give_path(named, path, size, error);
         return cei_fail(
             error, CE_ERR_NOT_FOUND,
             "CROSSENC_DEFAULT_MODEL names %s, where there is no config.json: set it to a model's folder, or "
@@ -84,8 +76,8 @@ ce_status ce_default_model_path(char *path, size_t size, ce_error *error) {
             named);
     }
     char folder[PATH_SIZE];
-    if (find_beside_own_file(folder)) return give(folder, path, size, error);
-    if (is_model(CE_DEFAULT_MODEL_INSTALLED)) return give(CE_DEFAULT_MODEL_INSTALLED, path, size, error);
+    if (find_beside_own_file(folder)) return cei_hub_give_path(folder, path, size, error);
+    if (is_model(CE_DEFAULT_MODEL_INSTALLED)) return cei_hub_give_path(CE_DEFAULT_MODEL_INSTALLED, path, size, error);
     return cei_fail(error, CE_ERR_NOT_FOUND,
                     "the model that comes with crossenc is not beside the library nor in %s: name a model, or set "
                     "CROSSENC_DEFAULT_MODEL to a model's folder",
