@@ -13,6 +13,7 @@ cli_status cli_bench(const cli_settings *settings, cli_error *error);
 cli_status cli_devices(const cli_settings *settings, cli_error *error);
 cli_status cli_inspect(const cli_settings *settings, cli_error *error);
 cli_status cli_convert(const cli_settings *settings, cli_error *error);
+cli_status cli_pull(const cli_settings *settings, cli_error *error);
 cli_status cli_tokenize(const cli_settings *settings, cli_error *error);
 
 #endif

@@ -99,7 +99,8 @@ static void write_text(cli_output *output, const conversion *work) {
 }
 
 static cli_status run(conversion *work, cli_output *output, cli_error *error) {
-    cli_status status = cli_find_model(work->settings->arguments[0], work->model, sizeof work->model, error);
+    cli_status status =
+        cli_find_model(work->settings->arguments[0], CLI_CROSS_ENCODERS, work->model, sizeof work->model, error);
     if (status == CLI_OK) status = cli_output_open(output, NULL, (cli_color)work->settings->color, error);
     if (status == CLI_OK) status = convert(work, error);
     if (status != CLI_OK) return status;

@@ -142,6 +142,28 @@ static const help_text texts[] = {
      "  crossenc convert --precision int8 my-model my-model-int8\n"
      "  # The default model, for programs that know float32 only\n"
      "  crossenc convert crossenc-small-en crossenc-small-en-float32\n"},
+    {CLI_PULL, "crossenc pull [OPTION]... ORG/NAME[@REVISION]...",
+     "Fetches models from the Hugging Face hub into its cache, which Python's programs have too: what they fetched is\n"
+     "there, and they find what is fetched here. REVISION is a branch, a tag, a commit or refs/pr/N (default: main).\n"
+     "A fetch that was broken off goes on where it stopped.",
+     "What is fetched\n"
+     "  Configs, tokenizer, modules with their folders, README and LICENSE; weights as safetensors, or as PyTorch's\n"
+     "  where there are no others. Each file is checked by the sum that the hub names.\n"
+     "\n"
+     "Environment\n"
+     "  HF_HUB_CACHE, HF_HOME    where the cache is (default: ~/.cache/huggingface/hub)\n"
+     "  HF_TOKEN, HF_TOKEN_PATH  a token for private and gated models (default: that of `hf auth login`)\n"
+     "  HF_ENDPOINT              another hub than https://huggingface.co; it alone gets the token\n"
+     "  HF_HUB_OFFLINE           fetch nothing, if it is 1\n"
+     "  https_proxy, no_proxy    as curl has them\n"
+     "\n"
+     "Results\n"
+     "  A few lines for each model, or with --json a line {\"model\":...,\"commit\":...,\"folder\":...,\"files\":...,\n"
+     "  \"files_fetched\":...,\"bytes\":...,\"bytes_fetched\":...}. It needs libcurl on the machine.\n",
+     "  # A re-ranker; from then on --model finds it by that name\n"
+     "  crossenc pull cross-encoder/ms-marco-MiniLM-L6-v2\n"
+     "  # Exactly this one, for a program\n"
+     "  crossenc pull --json cross-encoder/ms-marco-MiniLM-L6-v2@c5ee24cb16019beea0893ab7796b1df96625c6b8\n"},
 };
 
 static void write_section(cli_output *output, const char *title, const char *text) {
@@ -162,6 +184,7 @@ static const char commands[] = "  rank       rank documents for a query, or re-r
                                "  inspect    show a model, its files and its placement\n"
                                "  tokenize   show the token ids of a pair or a text\n"
                                "  convert    write a model in another precision\n"
+                               "  pull       fetch a model from the Hugging Face hub\n"
                                "  help       show this help, or that of a command\n";
 
 static const char statuses[] =
@@ -172,6 +195,7 @@ static const char statuses[] =
 
 static const char variables[] = "  CROSSENC_DEFAULT_MODEL  folder of the model to use when none is named\n"
                                 "  CROSSENC_MODELS         folders, parted by colons, where models are found by name\n"
+                                "  HF_HUB_CACHE, HF_HOME   where models of the hub are; 'crossenc help pull' has more\n"
                                 "  LOCAL_RANK              which accelerator --device auto takes\n"
                                 "  NO_COLOR                no colours, if it is set and not empty\n";
 

@@ -25,7 +25,7 @@ static const command commands[] = {
     {"encode", CLI_ENCODE, cli_encode},    {"eval", CLI_EVAL, cli_eval},
     {"bench", CLI_BENCH, cli_bench},       {"devices", CLI_DEVICES, cli_devices},
     {"inspect", CLI_INSPECT, cli_inspect}, {"tokenize", CLI_TOKENIZE, cli_tokenize},
-    {"convert", CLI_CONVERT, cli_convert},
+    {"convert", CLI_CONVERT, cli_convert}, {"pull", CLI_PULL, cli_pull},
 };
 
 static const command *find_command(const char *name) {

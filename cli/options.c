@@ -48,11 +48,13 @@ static const char *const colors[] = {"auto", "always", "never", NULL};
 static const option_row rows[] = {
     {"Model", 'm', "model", "DIR|NAME", CLI_WITH_CROSS_ENCODER, TYPE_STRING, FIELD(model), 0, NULL,
      "model folder as Hugging Face lays it out, or the name of one in a folder of\n"
-     "CROSSENC_MODELS or beside the default model (default: the one that comes\n"
+     "CROSSENC_MODELS, beside the default model, or in the hub's cache, where\n"
+     "'crossenc pull' puts them: ORG/NAME[@REVISION] (default: the one that comes\n"
      "with crossenc, or CROSSENC_DEFAULT_MODEL)"},
     {NULL, 'm', "model", "DIR|NAME", CLI_ENCODE, TYPE_STRING, FIELD(model), 0, NULL,
      "folder of a bi-encoder as Sentence Transformers lays it out, or the name of one\n"
-     "in a folder of CROSSENC_MODELS; must be given, for none comes with crossenc"},
+     "in a folder of CROSSENC_MODELS or in the hub's cache, where 'crossenc pull' puts\n"
+     "them; must be given, for none comes with crossenc"},
     {NULL, 'd', "device", "DEVICE", CLI_WITH_MODEL, TYPE_STRING, FIELD(device), 0, NULL,
      "where to run: auto, cpu, cuda, cuda:N, opencl, opencl:N (default: auto);\n"
      "'crossenc devices' says what is there"},
@@ -142,9 +144,9 @@ static const option_row rows[] = {
      "last column of the run that is written (default: crossenc)"},
     {NULL, 0, "color", "WHEN", CLI_ALL, TYPE_CHOICE, FIELD(color), 0, colors,
      "auto, always or never (default: auto: on a terminal, unless NO_COLOR is set)"},
-    {NULL, 'Q', "quiet", NULL, CLI_WITH_MODEL | CLI_CONVERT, TYPE_FLAG, FIELD(quiet), 0, NULL,
+    {NULL, 'Q', "quiet", NULL, CLI_WITH_MODEL | CLI_CONVERT | CLI_PULL, TYPE_FLAG, FIELD(quiet), 0, NULL,
      "no progress, notes and warnings on standard error"},
-    {NULL, 'v', "verbose", NULL, CLI_WITH_MODEL | CLI_CONVERT, TYPE_FLAG, FIELD(verbose), 0, NULL,
+    {NULL, 'v', "verbose", NULL, CLI_WITH_MODEL | CLI_CONVERT | CLI_PULL, TYPE_FLAG, FIELD(verbose), 0, NULL,
      "the library's log on standard error"},
     {NULL, 'h', "help", NULL, CLI_ALL, TYPE_FLAG, FIELD(help), 0, NULL, "this help"},
 };

@@ -16,10 +16,11 @@ enum {
     CLI_CONVERT = 64,
     CLI_BENCH = 128,
     CLI_ENCODE = 256,
+    CLI_PULL = 512,
     CLI_SCORING = CLI_RANK | CLI_PREDICT | CLI_EVAL,
     CLI_WITH_CROSS_ENCODER = CLI_SCORING | CLI_INSPECT | CLI_TOKENIZE | CLI_BENCH,
     CLI_WITH_MODEL = CLI_WITH_CROSS_ENCODER | CLI_ENCODE,
-    CLI_ALL = CLI_WITH_MODEL | CLI_DEVICES | CLI_CONVERT
+    CLI_ALL = CLI_WITH_MODEL | CLI_DEVICES | CLI_CONVERT | CLI_PULL
 };
 
 /* Zero, NULL and false mean that an option was not given, except where cli_options_parse sets a default. */

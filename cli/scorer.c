@@ -4,53 +4,17 @@
 
 #include "format.h"
 
+#include <crossenc/hub.h>
+
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-static bool is_folder(const char *path) {
-    struct stat status;
-    return stat(path, &status) == 0 && S_ISDIR(status.st_mode);
-}
-
-/* folder[0, length)/name into path, if that is a folder. */
-static bool try_folder(const char *folder, size_t length, const char *name, char *path, size_t size) {
-    int used = snprintf(path, size, "%.*s/%s", (int)length, folder, name);
-    return length > 0 && used > 0 && (size_t)used < size && is_folder(path);
-}
-
-static bool find_by_name(const char *name, char *path, size_t size) {
-    const char *folders = getenv("CROSSENC_MODELS");
-    while (folders && *folders) {
-        size_t length = strcspn(folders, ":");
-        if (try_folder(folders, length, name, path, size)) return true;
-        folders += length + (folders[length] == ':');
-    }
-    char known[PATH_MAX];
-    if (ce_default_model_path(known, sizeof known, NULL) != CE_OK) return false;
-    const char *slash = strrchr(known, '/');
-    return slash && try_folder(known, (size_t)(slash - known), name, path, size);
-}
-
-cli_status cli_find_model(const char *name, char *path, size_t size, cli_error *error) {
+cli_status cli_find_model(const char *name, const char *organization, char *path, size_t size, cli_error *error) {
     ce_error why = {0};
-    if (!name) {
-        ce_status status = ce_default_model_path(path, size, &why);
-        return status == CE_OK ? CLI_OK : cli_fail(error, CLI_MODEL, "%s", why.message);
-    }
-    bool is_plain = *name && !strchr(name, '/') && strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
-    if (!is_folder(name) && is_plain && find_by_name(name, path, size)) return CLI_OK;
-    /* What is no folder is left to the library, whose message says what is wrong with it. */
-    int used = snprintf(path, size, "%s", name);
-    if (used < 0 || (size_t)used >= size) return cli_fail(error, CLI_MODEL, "the model's path is too long");
-    if (access(path, F_OK) == 0) return CLI_OK;
-    return cli_fail(
-        error, CLI_MODEL,
-        "there is no model \"%s\": no such folder%s. Models are read from local folders and never downloaded", name,
-        is_plain ? ", nor one of that name in CROSSENC_MODELS or beside the default model" : "");
+    const ce_hub_options options = {.size = sizeof options, .organization = organization};
+    ce_status status = ce_model_find(name, &options, path, size, &why);
+    return status == CE_OK ? CLI_OK : cli_fail_load(error, status, &why);
 }
 
 static void on_log(void *user, ce_log_level level, const char *message) {
@@ -81,9 +45,10 @@ static ce_load_options load_options(cli_scorer *scorer, ce_place_mode mode) {
 }
 
 /* What comes before loading: path receives the model's folder. */
-static cli_status begin_open(cli_scorer *scorer, const cli_settings *settings, char path[PATH_MAX], cli_error *error) {
+static cli_status begin_open(cli_scorer *scorer, const cli_settings *settings, const char *organization,
+                             char path[PATH_MAX], cli_error *error) {
     *scorer = (cli_scorer){.settings = settings, .is_loading = true, .fraction_begin = -1, .fraction_end = -1};
-    return cli_find_model(settings->model, path, PATH_MAX, error);
+    return cli_find_model(settings->model, organization, path, PATH_MAX, error);
 }
 
 static cli_status end_open(cli_scorer *scorer, ce_status loaded, const ce_error *why, const char *work,
@@ -97,7 +62,7 @@ static cli_status end_open(cli_scorer *scorer, ce_status loaded, const ce_error 
 cli_status cli_scorer_open(cli_scorer *scorer, const cli_settings *settings, ce_place_mode mode, cli_error *error) {
     char path[PATH_MAX];
     ce_error why = {0};
-    cli_status status = begin_open(scorer, settings, path, error);
+    cli_status status = begin_open(scorer, settings, CLI_CROSS_ENCODERS, path, error);
     if (status != CLI_OK) return status;
     ce_load_options options = load_options(scorer, mode);
     ce_status loaded = ce_model_load(path, &options, &scorer->model, &why);
@@ -127,7 +92,7 @@ cli_status cli_scorer_open_encoder(cli_scorer *scorer, const cli_settings *setti
         return cli_fail(error, CLI_USAGE,
                         "--model is missing: no bi-encoder comes with crossenc, so one must be named");
     }
-    cli_status status = begin_open(scorer, settings, path, error);
+    cli_status status = begin_open(scorer, settings, CLI_ENCODERS, path, error);
     if (status != CLI_OK) return status;
     ce_load_options options = load_options(scorer, mode);
     ce_status loaded = ce_encoder_load(path, &options, &scorer->encoder, &why);

@@ -28,8 +28,12 @@ typedef struct cli_scorer {
     bool is_loading;
 } cli_scorer;
 
-/* Finds the folder that --model names and writes its path. Errors: MODEL. */
-cli_status cli_find_model(const char *name, char *path, size_t size, cli_error *error);
+/* Whose a model without an organization before its name is first taken to be, as in Sentence Transformers. */
+#define CLI_CROSS_ENCODERS "cross-encoder"
+#define CLI_ENCODERS "sentence-transformers"
+
+/* Finds the folder that --model names, without any network, and writes its path. Errors: MODEL, USAGE, FAILED. */
+cli_status cli_find_model(const char *name, const char *organization, char *path, size_t size, cli_error *error);
 
 /* Loads the model of the settings, which must outlive the scorer. mode overrides --deferred if it is DEFERRED.
  * Errors: MODEL, DEVICE, USAGE, FAILED. */

@@ -21,6 +21,7 @@ _crossenc_options() {
     tokenize) echo "$model --utf8:strict,replace --prompt:TEXT --prompt-name:TEXT" ;;
     convert) echo "-t:TEXT --threads:TEXT --precision:default,float32,bfloat16,int8 --force --json
         --color:auto,always,never -Q --quiet -v --verbose -h --help" ;;
+    pull) echo "--json --color:auto,always,never -Q --quiet -v --verbose -h --help" ;;
     esac
 }
 
@@ -42,7 +43,7 @@ _crossenc_value() {
 
 _crossenc() {
     local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} command=${COMP_WORDS[1]} option
-    local commands='rank predict encode eval bench devices inspect tokenize convert help'
+    local commands='rank predict encode eval bench devices inspect tokenize convert pull help'
     COMPREPLY=()
     if ((COMP_CWORD == 1)); then
         mapfile -t COMPREPLY < <(compgen -W "$commands --help --version" -- "$current")

@@ -1,14 +1,15 @@
 # fish completion of crossenc.
 
-set -l commands rank predict encode eval bench devices inspect tokenize convert help
+set -l commands rank predict encode eval bench devices inspect tokenize convert pull help
 set -l model '__fish_seen_subcommand_from rank predict encode eval bench inspect tokenize'
 set -l scoring '__fish_seen_subcommand_from rank predict eval'
 set -l runs '__fish_seen_subcommand_from rank eval'
 set -l input '__fish_seen_subcommand_from rank predict encode'
 set -l bench '__fish_seen_subcommand_from bench'
 set -l texts '__fish_seen_subcommand_from rank predict encode eval tokenize'
-set -l all '__fish_seen_subcommand_from rank predict encode eval bench devices inspect tokenize convert'
+set -l all '__fish_seen_subcommand_from rank predict encode eval bench devices inspect tokenize convert pull'
 set -l most '__fish_seen_subcommand_from rank predict encode eval bench inspect tokenize convert'
+set -l noisy '__fish_seen_subcommand_from rank predict encode eval bench inspect tokenize convert pull'
 
 function __crossenc_devices
     echo auto
@@ -27,8 +28,9 @@ complete -c crossenc -n "not __fish_seen_subcommand_from $commands" -a devices -
 complete -c crossenc -n "not __fish_seen_subcommand_from $commands" -a inspect -d 'Show a model and its placement'
 complete -c crossenc -n "not __fish_seen_subcommand_from $commands" -a tokenize -d 'Show the token ids of a pair or a text'
 complete -c crossenc -n "not __fish_seen_subcommand_from $commands" -a convert -d 'Write a model in another precision'
+complete -c crossenc -n "not __fish_seen_subcommand_from $commands" -a pull -d 'Fetch a model from the hub'
 complete -c crossenc -n "not __fish_seen_subcommand_from $commands" -a help -d 'Show help'
-complete -c crossenc -n '__fish_seen_subcommand_from help' -a 'rank predict encode eval bench devices inspect tokenize convert'
+complete -c crossenc -n '__fish_seen_subcommand_from help' -a 'rank predict encode eval bench devices inspect tokenize convert pull'
 
 complete -c crossenc -n $model -s m -l model -xa '(__fish_complete_directories)' -d 'Model folder or name'
 complete -c crossenc -n $model -s d -l device -xa '(__crossenc_devices)' -d 'Where to run'
@@ -37,8 +39,8 @@ complete -c crossenc -n $model -l cpus -x -d 'CPUs to bind threads to'
 complete -c crossenc -n $model -l max-length -x -d 'Tokens of a pair'
 complete -c crossenc -n $most -l precision -xa 'default float32 bfloat16 int8' -d 'How numbers are multiplied'
 complete -c crossenc -n $model -l batch-tokens -x -d 'Tokens encoded together'
-complete -c crossenc -n $most -s Q -l quiet -d 'No progress, notes and warnings'
-complete -c crossenc -n $most -s v -l verbose -d 'The log of the library'
+complete -c crossenc -n $noisy -s Q -l quiet -d 'No progress, notes and warnings'
+complete -c crossenc -n $noisy -s v -l verbose -d 'The log of the library'
 complete -c crossenc -n '__fish_seen_subcommand_from convert' -l force -d 'Replace a model folder'
 complete -c crossenc -n '__fish_seen_subcommand_from convert' -xa '(__fish_complete_directories)'
 complete -c crossenc -n '__fish_seen_subcommand_from rank predict encode eval' -l deferred -d 'Place the model at the first input'

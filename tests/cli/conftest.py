@@ -12,7 +12,8 @@ MODELS = DATA / "golden" / "models"
 REAL_MODEL = SOURCE / "models" / "crossenc-small-en"
 COMMAND = os.environ.get("CE_COMMAND") or os.environ.get("CROSSENC_BIN") or "crossenc"
 # The tests set what they test.
-TESTED = ("NO_COLOR", "CROSSENC_MODELS", "CROSSENC_DEFAULT_MODEL", "LOCAL_RANK", "POSIXLY_CORRECT")
+TESTED = ("NO_COLOR", "CROSSENC_MODELS", "CROSSENC_DEFAULT_MODEL", "LOCAL_RANK", "POSIXLY_CORRECT", "HF_HOME", "HF_HUB_CACHE",
+          "HUGGINGFACE_HUB_CACHE", "SENTENCE_TRANSFORMERS_HOME", "XDG_CACHE_HOME", "HF_ENDPOINT", "HF_TOKEN")
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name not in TESTED}
 
 

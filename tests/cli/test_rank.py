@@ -264,6 +264,6 @@ def test_models_by_name(run, tmp_path, one):
     beside = run("rank", "--model", "sigmoid-gelu-new", "--json", "q", "d", env=environment)
     assert beside.out != want
     unknown = run("rank", "--model", "nothing-there", "q", "d", expect=3)
-    assert "nothing-there" in unknown.error and "never downloaded" in unknown.error
+    assert "nothing-there" in unknown.error and "'crossenc pull'" in unknown.error
     assert "no-such/folder" in run("rank", "--model", "no-such/folder", "q", "d", expect=3).error
     run("rank", "q", "d", env={"CROSSENC_DEFAULT_MODEL": "/nonexistent"}, expect=3)
