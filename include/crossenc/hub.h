@@ -85,8 +85,8 @@ CE_API ce_status ce_model_find(const char *name, const ce_hub_options *options, 
  *
  * report   may be NULL
  *
- * Errors: NOT_FOUND (no such model or revision, or none that this token may see); IO (the network, the hub, access that
- * is denied, the disk; HF_HUB_OFFLINE); FORMAT (a reply, or a file's sum, is wrong); ARGUMENT (no name of a model, a
+ * Errors: NOT_FOUND (no such model or revision, or none that this token may see; HF_HUB_OFFLINE); IO (the network, the
+ * hub, access that is denied, the disk); FORMAT (a reply, or a file's sum, is wrong); ARGUMENT (no name of a model, a
  * token that can be none; size); UNSUPPORTED (built without libcurl's headers, or no libcurl here); CANCELLED; MEMORY.
  * Thread-safe. */
 CE_API ce_status ce_hub_pull(const char *name, const ce_hub_options *options, char *path, size_t size,

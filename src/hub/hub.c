@@ -12,7 +12,7 @@
 
 static ce_status check_online(const char *name, ce_error *error) {
     if (!cei_hub_flag("HF_HUB_OFFLINE")) return CE_OK;
-    return cei_fail(error, CE_ERR_IO,
+    return cei_fail(error, CE_ERR_NOT_FOUND,
                     "%.200s is not fetched, for HF_HUB_OFFLINE is set: unset it, or take a model that "
                     "is in the cache",
                     name);

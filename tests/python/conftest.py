@@ -19,6 +19,7 @@ for name in ("CROSSENC_MODELS", "CROSSENC_DEFAULT_MODEL", "LOCAL_RANK", "HF_HOME
              "SENTENCE_TRANSFORMERS_HOME"):
     os.environ.pop(name, None)
 os.environ["HF_HUB_CACHE"] = "/nonexistent"
+os.environ["HF_HUB_OFFLINE"] = "1"  # models that are fetched are the matter of tests/hub
 sys.path.insert(0, str(PACKAGE))
 
 MISSING = None

@@ -21,6 +21,17 @@ def convert(
     path: bytes, to: bytes, precision: Optional[str], threads: int, is_bi_encoder: bool,
     log: Optional[Callable[[int, str], None]], /
 ) -> None: ...
+def find_model(name: bytes, cache: bytes, revision: Optional[str], organization: Optional[str], /) -> bytes: ...
+def pull_model(
+    name: bytes,
+    cache: bytes,
+    revision: Optional[str],
+    organization: Optional[str],
+    token: Optional[str],
+    need_token: bool,
+    log: Callable[[int, str], None],
+    /,
+) -> bytes: ...
 
 class _Placed:
     def __new__(

@@ -1,13 +1,17 @@
-"""From the name of a model to its folder, and what of the folder's files only Python needs. Nothing is downloaded."""
+"""From the name of a model to its folder, and what of the folder's files only Python needs. Names are the library's to
+resolve (crossenc/hub.h)."""
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+import re
 from typing import TYPE_CHECKING, Any
 
 from . import _crossenc
+from ._log import ModelLog, logger
 
+# What may be fetched; the library says what is wrong with a name of this form.
+_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?(@\S+)?", re.ASCII)
 _PACKAGED = os.path.join(os.path.dirname(os.path.abspath(__file__)), "models", "crossenc-small-en")
 
 
@@ -19,61 +23,39 @@ def default_model_path() -> str:
     return _crossenc.default_model_path()
 
 
-def find_model(name: Any, organization: str, cache_folder: Any = None, revision: str | None = None) -> str:
-    """The folder of a model: the name itself; that name in a folder of CROSSENC_MODELS or beside the default model; or
-    in the cache of the Hugging Face hub, where names without an organization are the given one's, else nobody's, as
-    bert-base-uncased is."""
+def find_model(
+    name: Any, organization: str, cache_folder: Any = None, revision: str | None = None, local_files_only: bool = False,
+    token: bool | str | None = None,
+) -> str:
+    """The folder of a model: where ce_model_find has it; else, unless only local files are wanted, fetched from the hub.
+    What goes wrong on the way raises an OSError of some kind, as the reference does."""
     if name is None:
         return default_model_path()
     name = os.fsdecode(os.fspath(name))
-    if os.path.isdir(name):
-        return str(os.path.abspath(name))
     if os.path.isfile(name):
         raise NotADirectoryError(f"{name} is a file: give the folder that has the model's config.json")
-    if name and name.count("/") <= 1 and not os.path.isabs(name):
-        for folder in _candidates(name, organization, cache_folder, revision):
-            if any(os.path.isfile(os.path.join(folder, file)) for file in ("config.json", "modules.json")):
-                return os.path.abspath(folder)
-    raise FileNotFoundError(
-        f"there is no model {name!r}: no such folder, none of that name in CROSSENC_MODELS, beside the default model or "
-        f"in the Hugging Face cache ({_hub_cache(cache_folder)}). crossenc downloads nothing: fetch it with "
-        f"`hf download`, or give the folder where it is"
-    )
-
-
-def _candidates(name: str, organization: str, cache_folder: Any, revision: str | None) -> Iterator[str]:
-    for folder in os.environ.get("CROSSENC_MODELS", "").split(os.pathsep):
-        if folder:
-            yield os.path.join(folder, name)
-    if "/" not in name:
-        try:
-            yield os.path.join(os.path.dirname(default_model_path()), name)
-        except FileNotFoundError:
-            pass
-        yield from _cached(f"{organization}/{name}", cache_folder, revision)
-    yield from _cached(name, cache_folder, revision)
-
-
-def _cached(name: str, cache_folder: Any, revision: str | None) -> Iterator[str]:
-    repository = os.path.join(_hub_cache(cache_folder), "models--" + name.replace("/", "--"))
+    cache = os.fsencode(os.path.expanduser(cache_folder or ""))
     try:
-        with open(os.path.join(repository, "refs", revision or "main"), encoding="utf-8") as file:
-            yield os.path.join(repository, "snapshots", file.read().strip())
-    except (OSError, ValueError):
-        pass
-    if revision:
-        yield os.path.join(repository, "snapshots", revision)
+        return os.path.abspath(os.fsdecode(_crossenc.find_model(os.fsencode(name), cache, revision, organization)))
+    except FileNotFoundError:
+        packaged = os.path.join(os.path.dirname(_PACKAGED), name)
+        if name and "/" not in name and os.path.isfile(os.path.join(packaged, "config.json")):
+            return packaged
+        if local_files_only or not _NAME.fullmatch(name):
+            raise
+    return _pull(name, organization, cache, revision, token)
 
 
-def _hub_cache(cache_folder: Any) -> str:
-    """Where huggingface_hub keeps what it downloaded, or the caller's folder, which has the same layout."""
-    folder = cache_folder or os.environ.get("SENTENCE_TRANSFORMERS_HOME") or os.environ.get("HF_HUB_CACHE")
-    if folder:
-        return os.fsdecode(os.fspath(folder))
-    home = os.environ.get("HF_HOME")
-    if not home:
-        home = os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "huggingface")
-    return os.path.join(home, "hub")
+def _pull(name: str, organization: str, cache: bytes, revision: str | None, token: bool | str | None) -> str:
+    given = "" if token is False else token if isinstance(token, str) else None
+    logger.info(f"{name} is not on this machine and is fetched")
+    try:
+        folder = _crossenc.pull_model(
+            os.fsencode(name), cache, revision, organization, given, token is True, ModelLog()
+        )
+    except (_crossenc.ModelError, NotImplementedError) as error:
+        raise OSError(str(error)) from error
+    return os.path.abspath(os.fsdecode(folder))
 
 
 def _read(folder: str, name: str) -> Any:

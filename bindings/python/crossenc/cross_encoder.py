@@ -34,17 +34,17 @@ if TYPE_CHECKING:
 class CrossEncoder(Prompted, PlacedModel):
     """Scores pairs of texts that it reads together, on the device that the constructor names.
 
-    model_name_or_path   a folder; or a name (_models.find_model): nothing is downloaded. None is the default model
+    model_name_or_path   a folder; or a name (_models.find_model), fetched if it is not here. None is the default model
     device               "cpu", "cuda", "cuda:1", "auto", a torch.device; None is the best device that works. When the
                          constructor returns, the weights are there, verified; a device that is not there raises
                          DeviceError before a file is opened
     place                "deferred" leaves placing to the first use or to place()
     precision            "float32" (default), "bfloat16" or "int8"; model_kwargs={"dtype": ...} says the same
     threads              CPU threads that one call may use; None is all that the process may use
-    num_labels, max_length, activation_fn, prompts, default_prompt_name, cache_folder, revision
+    num_labels, max_length, activation_fn, prompts, default_prompt_name, cache_folder, revision, local_files_only, token
                          as in Sentence Transformers
-    trust_remote_code, local_files_only, token, model_card_data
-                         have no effect: no code of a model is run, and nothing is downloaded
+    trust_remote_code, model_card_data
+                         have no effect: no code of a model is run
 
     What makes no sense here is refused with a sentence that names the alternative. docs/python.md has the differences.
     """
@@ -88,7 +88,9 @@ class CrossEncoder(Prompted, PlacedModel):
         self._activation = _activations.check(activation_fn)
         self.trust_remote_code = trust_remote_code
         self.model_card_data = ModelCardData() if model_card_data is None else model_card_data
-        path = find_model(model_name_or_path, self.default_huggingface_organization, cache_folder, revision)
+        path = find_model(
+            model_name_or_path, self.default_huggingface_organization, cache_folder, revision, local_files_only, token
+        )
         self._config_settings = config_settings(config_kwargs)
         self._open(path, options, place)
         if self._activation is None:

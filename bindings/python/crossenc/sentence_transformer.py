@@ -39,15 +39,15 @@ def _encoding(function: Callable[..., Any]) -> Encode:
 class SentenceTransformer(Prompted, PlacedModel):
     """Makes embeddings of texts, on the device that the constructor names.
 
-    model_name_or_path   a folder; or a name (_models.find_model): nothing is downloaded
+    model_name_or_path   a folder; or a name (_models.find_model), fetched if it is not here
     device, place, threads
                          as for CrossEncoder: when the constructor returns, the weights are there, verified
     precision            "float32" (default), "bfloat16" or "int8": what the model computes in. model_kwargs={"dtype":
                          ...} says the same; encode's precision is another matter
-    prompts, default_prompt_name, similarity_fn_name, truncate_dim, cache_folder, revision
+    prompts, default_prompt_name, similarity_fn_name, truncate_dim, cache_folder, revision, local_files_only, token
                          as in Sentence Transformers; what is not given is what the model's files say
-    trust_remote_code, local_files_only, token, model_card_data
-                         have no effect: no code of a model is run, and nothing is downloaded or written
+    trust_remote_code, model_card_data
+                         have no effect: no code of a model is run, and no card is written
 
     What makes no sense here is refused with a sentence that names the alternative. docs/python.md has the differences.
     """
@@ -85,7 +85,7 @@ class SentenceTransformer(Prompted, PlacedModel):
         threads: int | None = None,
     ) -> None:
         refuse_modules_and_backends(modules, backend)
-        _check_tokens(token, use_auth_token)
+        token = _one_token(token, use_auth_token)
         if model_name_or_path is None:
             raise ValueError("there is no default SentenceTransformer: give the folder of one, or its name")
         self.similarity_fn_name = similarity_fn_name
@@ -94,7 +94,9 @@ class SentenceTransformer(Prompted, PlacedModel):
         self.model_card_data = ModelCardData() if model_card_data is None else model_card_data
         self._config_settings = config_settings(config_kwargs)
         options = read_options(device, precision, None, None, threads, model_kwargs, processor_kwargs, config_kwargs)
-        path = find_model(model_name_or_path, self.default_huggingface_organization, cache_folder, revision)
+        path = find_model(
+            model_name_or_path, self.default_huggingface_organization, cache_folder, revision, local_files_only, token
+        )
         self._open(path, options, place)
         self._take_over(prompts, default_prompt_name)
         saved_side = read_json(transformer_folder(path), "tokenizer_config.json").get("padding_side")
@@ -431,15 +433,16 @@ def _features(row: tuple[Any, ...], hidden: int) -> dict[str, np.ndarray]:
     }
 
 
-def _check_tokens(token: Any, use_auth_token: Any) -> None:
+def _one_token(token: bool | str | None, use_auth_token: bool | str | None) -> bool | str | None:
     if use_auth_token is None:
-        return
+        return token
     warnings.warn(
-        "The `use_auth_token` argument is deprecated and has no effect, as `token` has none: nothing is downloaded.",
+        "The `use_auth_token` argument is deprecated: use `token` instead.",
         category=FutureWarning, stacklevel=4,
     )
     if token is not None:
         raise ValueError("Both `token` and `use_auth_token` are specified. Please only specify the `token` argument.")
+    return use_auth_token
 
 
 def _check_wishes(name: str, kwargs: dict[str, Any], output_value: Any, precision: Any) -> None:

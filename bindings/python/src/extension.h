@@ -107,6 +107,10 @@ PyObject *placed_check(PyObject *object, PyObject *none);
 PyObject *placed_placement(PyObject *object, PyObject *none);
 PyObject *placed_close(PyObject *object, PyObject *none);
 
+/* hub.c */
+PyObject *hub_find(PyObject *module, PyObject *args);
+PyObject *hub_pull(PyObject *module, PyObject *args);
+
 /* model.c, encoder.c */
 PyObject *model_type_create(PyObject *module);
 PyObject *encoder_type_create(PyObject *module);

@@ -66,6 +66,9 @@ static PyMethodDef functions[] = {
     {"devices", module_devices, METH_NOARGS, "devices() -> list[dict]: ce_devices."},
     {"default_model_path", module_default_model, METH_NOARGS, "default_model_path() -> str: ce_default_model_path."},
     {"convert", module_convert, METH_VARARGS, "convert(path, to, precision, threads, is_bi_encoder, log): ce_convert."},
+    {"find_model", hub_find, METH_VARARGS, "find_model(name, cache, revision, organization) -> bytes: ce_model_find."},
+    {"pull_model", hub_pull, METH_VARARGS,
+     "pull_model(name, cache, revision, organization, token, need_token, log) -> bytes: ce_hub_pull."},
     {NULL, NULL, 0, NULL}};
 
 /* Adds what the state holds to the module, which takes a reference of its own. */

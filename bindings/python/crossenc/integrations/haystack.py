@@ -29,7 +29,8 @@ class CrossencSimilarityRanker:
     scale_score, score_threshold, model_kwargs, tokenizer_kwargs, config_kwargs, backend, batch_size
                           as in SentenceTransformersSimilarityRanker
     token, trust_remote_code
-                          have no effect: nothing is downloaded, and no code of a model is run
+                          have no effect: a token is what the environment says (HF_TOKEN), and no code of a
+                          model is run
 
     to_dict() of a ranker that was given a CrossEncoder writes what opens the same model again.
     """
