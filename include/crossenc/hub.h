@@ -77,8 +77,8 @@ CE_API ce_status ce_model_find(const char *name, const ce_hub_options *options, 
  * weights, safetensors where there are any, else PyTorch's. Each is checked by size and by the SHA-256 (large files) or
  * git's SHA-1 (others) that the hub names, before it gets its name; the revision points to the new commit only when all
  * are there. A call that fails, is cancelled or killed leaves what came, and the next one goes on from there; several
- * processes may fetch the same model at once. Host memory is bounded: files are streamed, and other replies may have
- * 16 MiB, parsed into at most 40 times as much.
+ * processes may fetch the same model at once. Host memory is bounded: files are streamed, and other replies, and
+ * files that are lists, may have 4 MiB, parsed into at most 80 times as much.
  *
  * Needs libcurl 7.66 or later on the machine (libcurl.so.4), which is loaded by this call alone. libcurl before 7.84
  * must not be used for the first time by two threads at once.

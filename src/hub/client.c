@@ -210,7 +210,7 @@ static ce_status keep(void *user, const cei_http_reply *reply, const void *data,
 
 ce_status cei_hub_client_text(cei_hub_client *client, const char *url, size_t limit, char **data, size_t *size,
                               ce_error *error) {
-    cei_http_reply reply;
+    cei_http_reply reply = {0};
     text self = {.limit = limit, .url = url};
     cei_hub_get get = {.url = url, .begin = begin_text, .body = keep, .user = &self};
     ce_status status = cei_hub_client_get(client, &get, &reply, error);

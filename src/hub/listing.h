@@ -8,7 +8,7 @@
 #include "hub/name.h"
 
 /* Bytes of a reply, or of a file that is read to know which others are wanted; files of a model; modules. */
-enum { CEI_LISTING_LIMIT = 16 << 20, CEI_MOST_FILES = 100000, CEI_MOST_MODULES = 64 };
+enum { CEI_LISTING_LIMIT = 4 << 20, CEI_MOST_FILES = 100000, CEI_MOST_MODULES = 64 };
 
 /* Names of files. Zeroed is empty. */
 typedef struct cei_file_list {
