@@ -453,6 +453,17 @@ def test_examples_of_the_help(place, files):
     assert len(examples) == 2
 
 
+def test_without_libcurl(place, files):
+    """Where it cannot be loaded, fetching says so, and all else works."""
+    place.hub.add("org/tiny", files)
+    place.pull("org/tiny")
+    for name in ("libcurl.so.4", "libcurl-gnutls.so.4"):
+        (place.folder / name).write_bytes(b"")
+    environment = {"LD_LIBRARY_PATH": str(place.folder)}
+    assert "install it (Debian: libcurl4)" in place.pull("org/tiny", env=environment, expect=3)
+    place.run("rank", "-m", "org/tiny", "q", "d", env=environment)
+
+
 def test_progress_and_quiet(place, files):
     place.hub.add("org/tiny", files)
     assert place.run("pull", "--quiet", "org/tiny")[1] == ""

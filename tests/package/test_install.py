@@ -108,6 +108,16 @@ def test_pkg_config_static(prefix, libraries, tmp_path):
     check_program(run(place_in_prefix(program, prefix)), prefix)
 
 
+def test_finding_brings_no_fetching_along(libraries, tmp_path):
+    """A program that only finds models by name has nothing in it that loads libcurl."""
+    program, source = tmp_path / "find", tmp_path / "find.c"
+    source.write_text("#include <crossenc/hub.h>\nint main(void) {\n  char path[4096];\n"
+                      "  return ce_model_find(NULL, NULL, path, sizeof path, NULL) != CE_OK;\n}\n", encoding="utf-8")
+    said = run(COMPILER, "-static", source, "-o", program, *pkg_config(libraries, "--static", "--cflags", "--libs"))
+    names = run("nm", program)
+    assert said == "" and "ce_model_find" in names and "cei_curl" not in names
+
+
 def test_wrong_version_is_refused(prefix, tmp_path):
     (tmp_path / "CMakeLists.txt").write_text("cmake_minimum_required(VERSION 3.21)\nproject(p NONE)\n"
                                              "find_package(crossenc 99)\nif(crossenc_FOUND)\n"
