@@ -52,26 +52,36 @@ static char *blob_path(const cei_hub_snapshot *snapshot, const cei_hub_file *fil
     return cei_format_string("%s/blobs/%s%s", snapshot->folder, file->etag, ending);
 }
 
-/* A blob of another size is the rest of some accident, and fetched anew. */
-static bool has_size(const char *path, uint64_t size) {
+static uint64_t size_of(const char *path) {
     struct stat info;
-    return stat(path, &info) == 0 && S_ISREG(info.st_mode) && (uint64_t)info.st_size == size;
+    return stat(path, &info) == 0 && S_ISREG(info.st_mode) ? (uint64_t)info.st_size : UINT64_MAX;
+}
+
+/* A blob of another size is the rest of some accident, and fetched anew. */
+static bool has_size(const char *path, uint64_t size) { return size_of(path) == size; }
+
+static ce_status look_for_blob(const cei_hub_snapshot *snapshot, cei_hub_file *file, ce_error *error) {
+    char *blob = blob_path(snapshot, file, ""), *beginning = blob_path(snapshot, file, ".incomplete");
+    bool found = blob && beginning;
+    if (found) {
+        uint64_t begun = size_of(beginning);
+        file->is_here = has_size(blob, file->size);
+        file->missing = file->is_here ? 0 : file->size - (begun <= file->size ? begun : 0);
+    }
+    cei_free(blob);
+    cei_free(beginning);
+    return found ? CE_OK : cei_fail_memory(error, file->name, 0);
 }
 
 ce_status cei_hub_file_ask(const cei_hub_snapshot *snapshot, const char *name, cei_hub_file *file, ce_error *error) {
     cei_http_reply *reply = cei_alloc_zeroed(1, sizeof *reply);
-    char *url = url_of(snapshot, name), *blob = NULL;
+    char *url = url_of(snapshot, name);
     cei_hub_get get = {.url = url, .is_head = true};
     *file = (cei_hub_file){.name = name};
     ce_status status =
         reply && url ? cei_hub_client_get(snapshot->client, &get, reply, error) : cei_fail_memory(error, name, 0);
     if (status == CE_OK) status = take_reply(snapshot, url, reply, file, error);
-    if (status == CE_OK) {
-        blob = blob_path(snapshot, file, "");
-        if (!blob) status = cei_fail_memory(error, name, 0);
-    }
-    if (status == CE_OK) file->is_here = has_size(blob, file->size);
-    cei_free(blob);
+    if (status == CE_OK) status = look_for_blob(snapshot, file, error);
     cei_free(url);
     cei_free(reply);
     return status;

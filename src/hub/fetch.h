@@ -20,7 +20,8 @@ typedef struct cei_hub_file {
     const char *name;           /* the caller's */
     char etag[CEI_DIGEST_SIZE]; /* a SHA-256, or git's SHA-1, in hexadecimal digits */
     uint64_t size;
-    bool is_here; /* its blob was in the cache when it was looked for */
+    uint64_t missing; /* of its bytes, those that were not in the cache when it was looked for */
+    bool is_here;     /* its blob was */
 } cei_hub_file;
 
 /* Asks for size and sum of a file. Errors: those of cei_hub_client_get, FORMAT (neither a size nor a sum that is

@@ -156,7 +156,8 @@ static ce_status ask_all(pull *self, ce_error *error) {
 
 static ce_status check_room(const pull *self, ce_error *error) {
     struct statvfs disk;
-    uint64_t need = self->client->total - self->client->done;
+    uint64_t need = 0;
+    for (size_t i = 0; i < self->wanted.count; i++) need += self->files[i].missing;
     /* Without an answer the disk will say by itself that it is full. */
     if (statvfs(self->folder, &disk) != 0 || disk.f_frsize == 0) return CE_OK;
     uint64_t blocks = need / disk.f_frsize + 1;

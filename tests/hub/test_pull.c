@@ -2,9 +2,11 @@
  * in the files of pytest cases; here are want of memory at every place, cancelling, and who gets the token. */
 #include "hub/pull.h"
 
+#include "base/file.h"
 #include "base/memory.h"
 #include "hub/cache.h"
 #include "hub/digest.h"
+#include "hub/fetch.h"
 #include "support/failing_malloc.h"
 #include "support/support.h"
 
@@ -308,6 +310,39 @@ static void test_beginnings(void **state) {
     }
 }
 
+/* Room is needed for what is missing alone: a beginning may be larger than all the room that is left. */
+static void test_what_is_missing(void **state) {
+    (void)state;
+    static const struct {
+        const char *name;
+        off_t bytes;
+        uint64_t missing;
+        bool is_here;
+    } blobs[] = {{"", 44, 0, true}, {"", 43, 44, false}, {".incomplete", 40, 4, false}, {".incomplete", 45, 44, false}};
+    char *folder = path_of(""), *blob_folder = path_of("blobs");
+    char endpoint[] = HUB;
+    ce_error error = {0};
+    cei_hub_client client;
+    const cei_hub_settings settings = {.endpoint = endpoint, .attempts = 1};
+    const cei_hub_snapshot snapshot = {&client, "org/name", COMMIT, folder, "", ""};
+    expect_ok(cei_hub_client_create(&client, &carrier.http, &settings, &error), &error);
+    expect_ok(cei_cache_make_folders(blob_folder, &error), &error);
+    for (size_t i = 0; i < sizeof blobs / sizeof *blobs; i++) {
+        cei_hub_file file;
+        char name[128];
+        snprintf(name, sizeof name, "%s%s", files[4].sum, blobs[i].name);
+        test_write_file(blob_folder, name, "", 0);
+        char *blob = cei_join_path(blob_folder, name);
+        assert_int_equal(truncate(blob, blobs[i].bytes), 0);
+        expect_ok(cei_hub_file_ask(&snapshot, files[4].name, &file, &error), &error);
+        assert_true(file.size == 44 && file.missing == blobs[i].missing && file.is_here == blobs[i].is_here);
+        assert_int_equal(unlink(blob), 0);
+        cei_free(blob);
+    }
+    cei_free(folder);
+    cei_free(blob_folder);
+}
+
 /* What lies in wait under a name of ours is not written to. */
 static void test_links_in_the_way(void **state) {
     (void)state;
@@ -407,6 +442,7 @@ int main(void) {
                                        case_of(test_a_file_that_is_another),
                                        case_of(test_another_commit),
                                        case_of(test_beginnings),
+                                       case_of(test_what_is_missing),
                                        case_of(test_links_in_the_way),
                                        case_of(test_cancelling),
                                        case_of(test_without_memory)};
