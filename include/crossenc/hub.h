@@ -6,7 +6,7 @@
  *
  *     HF_HUB_CACHE, HUGGINGFACE_HUB_CACHE  the cache; else HF_HOME/hub, XDG_CACHE_HOME/huggingface/hub,
  *                                          ~/.cache/huggingface/hub. SENTENCE_TRANSFORMERS_HOME comes before them all
- *     HF_HUB_OFFLINE                       1, yes, on or true: nothing is fetched
+ *     HF_HUB_OFFLINE                       1, yes, on or true: nothing is fetched; if unset, TRANSFORMERS_OFFLINE
  *     HF_ENDPOINT                          the hub (default: https://huggingface.co)
  *     HF_TOKEN, HUGGING_FACE_HUB_TOKEN     the token; else what is in the file HF_TOKEN_PATH (default: HF_HOME/token)
  *     HF_HUB_DISABLE_IMPLICIT_TOKEN        1, yes, on or true: no token but one that the caller gives

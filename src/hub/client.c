@@ -120,21 +120,28 @@ static ce_status carry(attempt *self, const char *url, bool is_trusted, ce_error
     return http->perform(http, &request, self->reply, &self->again, error);
 }
 
+static bool is_endpoint(const attempt *self, const char *url) {
+    cei_http_origin origin;
+    return cei_http_read_origin(url, &origin, NULL) == CE_OK && cei_http_same_origin(&origin, &self->client->endpoint);
+}
+
+/* Where the hub redirects to another host, it tells of the file itself; on its own host, at the end of the way. */
+static bool tells_enough(const attempt *self, const char *next) {
+    const cei_http_reply *reply = self->reply;
+    return self->get->is_head && *reply->linked_etag && reply->has_linked_size && !is_endpoint(self, next);
+}
+
 /* Follows redirections from the URL that is asked for. url [CEI_HTTP_URL] is where it ended. */
 static ce_status follow(attempt *self, char *url, ce_error *error) {
     char next[CEI_HTTP_URL];
-    cei_http_origin origin;
     bool is_trusted = true;
     for (int i = 0; i <= MOST_REDIRECTIONS; i++) {
-        ce_status status = cei_http_read_origin(url, &origin, error);
-        if (status != CE_OK) return status;
-        is_trusted = is_trusted && cei_http_same_origin(&origin, &self->client->endpoint);
-        status = carry(self, url, is_trusted, error);
+        is_trusted = is_trusted && is_endpoint(self, url);
+        ce_status status = carry(self, url, is_trusted, error);
         if (status != CE_OK || !is_redirection(self->reply->status)) return status;
-        if (self->get->is_head && *self->reply->linked_etag) return CE_OK;
         status = cei_http_redirect(url, self->reply->location, next, error);
-        if (status != CE_OK) return status;
-        memcpy(url, next, sizeof next);
+        if (status != CE_OK || tells_enough(self, next)) return status;
+        memcpy(url, next, strlen(next) + 1);
     }
     return cei_fail(error, CE_ERR_IO, "%.200s: more than %d redirections", self->get->url, MOST_REDIRECTIONS);
 }

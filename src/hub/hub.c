@@ -8,14 +8,16 @@
 #include "hub/curl.h"
 #include "hub/pull.h"
 
-#include <string.h>
+#include <stdlib.h>
 
+/* The second variable counts where the first is not set, as in huggingface_hub. */
 static ce_status check_online(const char *name, ce_error *error) {
-    if (!cei_hub_flag("HF_HUB_OFFLINE")) return CE_OK;
+    const char *first = getenv("HF_HUB_OFFLINE");
+    const char *variable = first && *first ? "HF_HUB_OFFLINE" : "TRANSFORMERS_OFFLINE";
+    if (!cei_hub_flag(variable)) return CE_OK;
     return cei_fail(error, CE_ERR_NOT_FOUND,
-                    "%.200s is not fetched, for HF_HUB_OFFLINE is set: unset it, or take a model that "
-                    "is in the cache",
-                    name);
+                    "%.200s is not fetched, for %s is set: unset it, or take a model that is in the cache", name,
+                    variable);
 }
 
 /* A name without an organization is the given one's, or, as the hub's oldest names are, nobody's. */

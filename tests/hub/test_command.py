@@ -48,6 +48,15 @@ def test_a_bi_encoder(place, encoder_files):
     assert out == ""
 
 
+def test_small_files_behind_a_redirection(place, encoder_files):
+    """The hub has them on its own host elsewhere, and what counts is said there."""
+    place.hub.is_caching = True
+    place.hub.add("org/tiny", encoder_files, private=True)
+    place.pull("org/tiny", env={"HF_TOKEN": "hf_good"})
+    place.expect_whole(encoder_files)
+    assert all("authorization" in request.headers for request in place.hub.asked(host="hub"))
+
+
 def test_shards(place):
     shards = {f"model-{i}-of-3.safetensors": b"%d" % i for i in (1, 2, 3)}
     index = {"weight_map": {"a": "model-1-of-3.safetensors", "b": "model-2-of-3.safetensors",
@@ -166,8 +175,10 @@ def test_offline(place, files):
     place.hub.add("org/tiny", files)
     said = place.pull("org/tiny", env={"HF_HUB_OFFLINE": "1"}, expect=3)
     assert "HF_HUB_OFFLINE" in said and not place.hub.requests
+    assert "TRANSFORMERS_OFFLINE" in place.pull("org/tiny", env={"TRANSFORMERS_OFFLINE": "true"}, expect=3)
     assert "'crossenc pull'" in place.run("rank", "-m", "org/tiny", "q", "d", expect=3)[1]
     assert not place.hub.requests
+    place.pull("org/tiny", env={"HF_HUB_OFFLINE": "0", "TRANSFORMERS_OFFLINE": "1"})
 
 
 @pytest.mark.parametrize("endpoint, part", [

@@ -35,7 +35,9 @@ def call(place, python, *calls, **variables):
     return results
 
 
-def test_what_it_fetched_is_found(place, python, files):
+@pytest.mark.parametrize("is_caching", [False, True])
+def test_what_it_fetched_is_found(place, python, files, is_caching):
+    place.hub.is_caching = is_caching
     place.hub.add("org/tiny", files)
     folder, = call(place, python, ("snapshot_download", {"repo_id": "org/tiny"}))
     place.hub.requests.clear()
