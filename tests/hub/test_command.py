@@ -302,7 +302,8 @@ def test_another_part(place):
     place.hub.add("org/tiny", {"config.json": b"{}", "model.safetensors": LARGE})
     place.hub.fault("signature", "drop", 70000)
     place.hub.fault("signature", "change", {"shift": 100}, times=2)
-    place.pull("org/tiny")
+    # Nothing is taken of a wrong part.
+    assert place.pull("org/tiny")["bytes_fetched"] == 70000 + len(LARGE) + 2
     place.expect_whole({"config.json": b"{}", "model.safetensors": LARGE})
 
 
