@@ -1,6 +1,6 @@
 /* test_convert_encoder.c - bi-encoders in another precision: every module's files, the same embeddings, what a folder
  * is taken for, and that nothing half made stays. Cross-encoders are in test_convert.c. */
-#include "formats/safetensors.h"
+#include "formats/checkpoint.h"
 #include "support/failing_malloc.h"
 #include "support/support.h"
 #include "support/tiny_model.h"
