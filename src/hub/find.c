@@ -138,7 +138,8 @@ static ce_status look(search *self, ce_error *error) {
                         self->name);
     ce_status status = cei_model_name_parse(self->name, self->options.revision, &self->wanted, &why);
     if (status != CE_OK && !*self->wanted.repository)
-        return cei_fail(error, CE_ERR_NOT_FOUND, "there is no folder \"%.200s\", and it is no name of a model",
+        return cei_fail(error, CE_ERR_NOT_FOUND,
+                        "there is no model \"%.200s\": no such folder, and it is no name of a model on the hub",
                         self->name);
     if (status != CE_OK) return cei_fail(error, status, "%s", why.message);
     if (!self->wanted.has_revision) status = look_in_folders(self, error);

@@ -85,9 +85,9 @@ static void test_folders(void **state) {
     mkdir(at("empty"), 0700);
     expect_found(at("empty"), NULL, at("empty")); /* what is wrong with it is for the load to say */
     expect_none(at("a/config.json"), NULL, CE_ERR_IO, "is no folder");
-    expect_none(at("b"), NULL, CE_ERR_NOT_FOUND, "it is no name of a model");
-    expect_none("", NULL, CE_ERR_NOT_FOUND, "it is no name of a model");
-    expect_none("a/b/c", NULL, CE_ERR_NOT_FOUND, "it is no name of a model");
+    expect_none(at("b"), NULL, CE_ERR_NOT_FOUND, "it is no name of a model on the hub");
+    expect_none("", NULL, CE_ERR_NOT_FOUND, "it is no name of a model on the hub");
+    expect_none("a/b/c", NULL, CE_ERR_NOT_FOUND, "it is no name of a model on the hub");
 }
 
 static void test_folders_of_models(void **state) {
