@@ -45,11 +45,14 @@ static encoder_layout lay_out(const cei_transformer *net, size_t tokens, size_t 
     at.types = reserve(&at, tokens, 1, &fits);
     at.offsets = reserve(&at, sequences + 1, 1, &fits);
     at.hidden = reserve(&at, tokens + (net->conv.kernel > 0), hidden, &fits); /* and a row of zeros */
-    at.context = reserve(&at, tokens, hidden, &fits);
     at.projected = reserve(&at, tokens, hidden, &fits);
+    at.context = reserve(&at, tokens, hidden, &fits);
     at.input = reserve(&at, net->pre_norm ? tokens : 0, hidden, &fits);
     at.wide = reserve(&at, tokens, net->base.widest, &fits);
-    at.gated = reserve(&at, net->gated ? tokens : 0, net->intermediate, &fits);
+    /* Behind the feed-forward's first product nothing reads context or input: they make room for what is gated. */
+    at.gated = at.context;
+    if (net->gated && !(net->pre_norm && net->intermediate <= 2 * hidden))
+        at.gated = reserve(&at, tokens, net->intermediate, &fits);
     for (size_t i = 0; i < 2; i++)
         at.angles[i] = reserve(&at, net->rotary[i].frequencies ? cei_min_size(tokens, net->base.positions) : 0,
                                net->base.head_size, &fits);
