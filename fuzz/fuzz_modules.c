@@ -84,18 +84,26 @@ static void ignore_line(void *user, ce_log_level level, const char *message) {
     fuzz_require(level <= CE_LOG_WARNING && message[0] != '\0');
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+typedef ce_status (*load_fn)(const char *folder, const cei_log *log, cei_modules *modules, ce_error *error);
+
+/* As a bi-encoder's folder, or a cross-encoder's, which may have no modules. */
+static void load(load_fn load_modules) {
     const cei_log log = {ignore_line, NULL};
     ce_error error = {CE_OK, ""};
     cei_modules modules;
-    make_folder();
-    write_files(data, size);
-    ce_status status = cei_modules_load(fuzz_folder(), &log, &modules, &error);
+    ce_status status = load_modules(fuzz_folder(), &log, &modules, &error);
     fuzz_check_error(status, &error);
-    if (status == CE_OK) {
+    if (status == CE_OK && cei_modules_are_head(&modules)) {
         check_modules(&modules);
         make_head(&modules);
     }
     cei_modules_free(&modules);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    make_folder();
+    write_files(data, size);
+    load(cei_modules_load);
+    load(cei_modules_load_scorer);
     return 0;
 }
