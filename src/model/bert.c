@@ -10,7 +10,7 @@ const cei_architecture cei_bert = {
     .encoder = "BertModel",
     .classifier = "BertForSequenceClassification",
     .ops = CEI_TRANSFORMER_OPS,
-    .head = {"bert.pooler.dense", CEI_FN_TANH, "classifier"},
+    .head = {.first = "bert.pooler.dense", .function = CEI_FN_TANH, .second = "classifier"},
     .form = &form,
     .create = cei_transformer_create,
     .workspace = cei_transformer_workspace,

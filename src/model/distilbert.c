@@ -25,7 +25,7 @@ const cei_architecture cei_distilbert = {
     .encoder = "DistilBertModel",
     .classifier = "DistilBertForSequenceClassification",
     .ops = CEI_TRANSFORMER_OPS,
-    .head = {"pre_classifier", CEI_FN_RELU, "classifier"},
+    .head = {.first = "pre_classifier", .function = CEI_FN_RELU, .second = "classifier"},
     .form = &form,
     .create = cei_transformer_create,
     .workspace = cei_transformer_workspace,

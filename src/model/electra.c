@@ -11,7 +11,7 @@ const cei_architecture cei_electra = {
     .encoder = "ElectraModel",
     .classifier = "ElectraForSequenceClassification",
     .ops = CEI_TRANSFORMER_OPS,
-    .head = {"classifier.dense", CEI_FN_GELU, "classifier.out_proj"},
+    .head = {.first = "classifier.dense", .function = CEI_FN_GELU, .second = "classifier.out_proj"},
     .form = &form,
     .create = cei_transformer_create,
     .workspace = cei_transformer_workspace,
