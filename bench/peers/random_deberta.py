@@ -2,8 +2,8 @@
 
     random_deberta.py SIZE FOLDER [SPM_MODEL]
 
-SIZE is xsmall, small, base or large: the dimensions of microsoft/deberta-v3-SIZE. The tokenizer is made of SPM_MODEL, by
-default ../shared/tokenizers/deberta-v3/spm.model. Needs transformers.
+SIZE is xsmall, small, base or large: the dimensions of microsoft/deberta-v3-SIZE. The tokenizer is made of SPM_MODEL,
+by default ../shared/tokenizers/deberta-v3/spm.model. Needs transformers.
 """
 
 import json

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Writes tests/data/model/distances.json: the rows of DeBERTa-v2's table that distances have in the reference, as runs.
 
-Each case is [buckets, max_relative_positions, max_position_embeddings, [[row, distances], ...]], from the least distance
-query - key to the greatest.
+Each case is [buckets, max_relative_positions, max_position_embeddings, [[row, distances], ...]], from the least
+distance query - key to the greatest.
 """
 
 import json
@@ -12,8 +12,8 @@ import torch
 from transformers.models.deberta_v2.modeling_deberta_v2 import build_relative_position
 
 OUT = common.ROOT / "tests" / "data" / "model" / "distances.json"
-CASES = [(256, -1, 512), (256, 512, 1024), (32, 128, 200), (0, -1, 20), (0, 5, 33), (7, 40, 90), (2, 3, 9), (64, 60, 70),
-         (320, 4096, 600)]  # fmt: skip
+CASES = [(256, -1, 512), (256, 512, 1024), (32, 128, 200), (0, -1, 20), (0, 5, 33), (7, 40, 90), (2, 3, 9),
+         (64, 60, 70), (320, 4096, 600)]  # fmt: skip
 
 
 def rows(buckets, most, positions):

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Writes tests/data/golden/formula-deberta-v3.json: logits of a model with the dimensions of deberta-v3-base, one layer of
-it, whose weights follow from a formula, so that nobody has to keep them.
+"""Writes tests/data/golden/formula-deberta-v3.json: logits of a model with the dimensions of deberta-v3-base, one layer
+of it, whose weights follow from a formula, so that nobody has to keep them.
 
 tests/golden/test_formula.c makes the same model by the same formula, and texts of the same made-up words.
 """
@@ -46,7 +46,8 @@ def values(name, shape):
     steps = (hashes(name, int(np.prod(shape))) >> np.uint32(24)).astype(np.float32) - 128
     if name.endswith("LayerNorm.weight"):
         return (1 + np.floor(steps / 8) / 32).astype(np.float32).reshape(shape)
-    scale = 2.0**-7 if "embeddings" in name or name.startswith("classifier") else 2.0**-11 if len(shape) > 1 else 2.0**-9
+    wide = "embeddings" in name or name.startswith("classifier")
+    scale = 2.0**-7 if wide else 2.0**-11 if len(shape) > 1 else 2.0**-9
     return (steps * np.float32(scale)).astype(np.float32).reshape(shape)
 
 
