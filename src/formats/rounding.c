@@ -61,6 +61,28 @@ void cei_round_rows(cei_format format, float *values, size_t rows, size_t column
     }
 }
 
+void cei_hold_bfloat16(const float *from, size_t count, uint16_t *to) {
+    for (size_t i = 0; i < count; i++) {
+        uint32_t bits;
+        memcpy(&bits, from + i, sizeof bits);
+        to[i] = (uint16_t)(bits >> 16);
+    }
+}
+
+/* Adding to_integer leaves the nearest integer in the lowest bits, above those of that number itself. */
+int32_t cei_hold_int8(const float *from, size_t count, float inverse, int8_t *to) {
+    const uint32_t integer_bits = UINT32_C(0x4B400000); /* of to_integer */
+    uint32_t sum = 0;
+    for (size_t i = 0; i < count; i++) {
+        const float value = from[i] * inverse + to_integer;
+        uint32_t bits;
+        memcpy(&bits, &value, sizeof bits);
+        to[i] = (int8_t)(uint8_t)bits;
+        sum += bits;
+    }
+    return (int32_t)(sum - (uint32_t)count * integer_bits);
+}
+
 cei_row_scale cei_activation_scale(const float *x, size_t count) {
     float least = 0, largest = 0;
     for (size_t i = 0; i < count; i++) {

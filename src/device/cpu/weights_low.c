@@ -143,31 +143,6 @@ static void gather(const low_row *row, size_t k, size_t count, size_t size, uint
     }
 }
 
-/* A row's values as the format holds them; they are such values already, so that rounding finds them exactly. Adding
- * 1.5 * 2^23 leaves the nearest integer in the lowest bits, above those of that number itself. What is no such value
- * becomes some number, which the checksum finds. */
-static int32_t to_integers(const float *from, size_t count, float inverse, int8_t *to) {
-    const float magic = 12582912.0f;
-    const uint32_t magic_bits = UINT32_C(0x4B400000);
-    uint32_t sum = 0;
-    for (size_t i = 0; i < count; i++) {
-        const float value = from[i] * inverse + magic;
-        uint32_t bits;
-        memcpy(&bits, &value, sizeof bits);
-        to[i] = (int8_t)(uint8_t)bits;
-        sum += bits;
-    }
-    return (int32_t)(sum - (uint32_t)count * magic_bits);
-}
-
-static void to_halves(const float *from, size_t count, uint16_t *to) {
-    for (size_t i = 0; i < count; i++) {
-        uint32_t bits;
-        memcpy(&bits, from + i, sizeof bits);
-        to[i] = (uint16_t)(bits >> 16);
-    }
-}
-
 /* Values [k, k + count) of a row as float32; returns the sum of the integers of an int8 row. */
 static int32_t widen(const low_job *job, const low_row *row, size_t k, size_t count, float *to) {
     union {
@@ -231,10 +206,10 @@ static void write_row(const low_job *job, size_t index) {
         int8_t integers[CHUNK];
         uint16_t halves[CHUNK];
         if (row.scale) {
-            sum += to_integers(from + k, count, inverse, integers);
+            sum += cei_hold_int8(from + k, count, inverse, integers);
             scatter(&row, k, count, 1, (const uint8_t *)integers);
         } else {
-            to_halves(from + k, count, halves);
+            cei_hold_bfloat16(from + k, count, halves);
             scatter(&row, k, count, sizeof *halves, (const uint8_t *)halves);
         }
     }
