@@ -65,7 +65,7 @@ static void bench_open(bench *b, unsigned threads, uint64_t disable, cei_format 
     const cei_stream_limits limits = {TOKENS, 8192, 256, WIDEST};
     *b = (bench){.format = format, .repeats = repeats};
     require(cei_pool_create(threads, &b->pool, &error), &error);
-    const cei_device_options options = {b->pool, disable};
+    const cei_device_options options = {.pool = b->pool, .cpu_disable = disable};
     require(cei_device_open((cei_device_id){"cpu", 0}, &options, &b->device, &error), &error);
     require(cei_stream_create(b->device, &limits, &b->stream, &error), &error);
     b->weights = make_buffer(b, (size_t)WIDEST * 4096);

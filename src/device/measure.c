@@ -21,7 +21,8 @@ static ce_status measure(cei_device_id id, const ce_measure_options *options, ce
     cei_device *device = NULL;
     ce_status status = cei_pool_create(options->threads ? options->threads : cei_usable_cpus(), &pool, error);
     if (status == CE_OK)
-        status = cei_device_open(id, &(cei_device_options){pool, options->cpu_disable}, &device, error);
+        status = cei_device_open(id, &(cei_device_options){.pool = pool, .cpu_disable = options->cpu_disable}, &device,
+                                 error);
     if (status == CE_OK)
         status = cei_device_measure(device, options->precision, !options->skip_bandwidth, speed, error);
     if (status == CE_OK) speed->threads = (unsigned)cei_pool_size(pool);

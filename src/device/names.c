@@ -94,6 +94,7 @@ static ce_status resolve_auto(size_t skip, cei_device_id *id, ce_error *error) {
     for (const cei_known_kind *known = cei_known_kinds; known->kind; known++) {
         int index = strcmp(known->kind, "cpu") == 0 ? 0 : local_rank();
         if (check_device(known, index, "auto", NULL) != CE_OK) continue;
+        if (known->driver->suits_auto && !known->driver->suits_auto(index)) continue;
         if (skip-- > 0) continue;
         *id = (cei_device_id){known->kind, index};
         return CE_OK;

@@ -4,7 +4,13 @@
 
 const cei_known_kind cei_known_kinds[] = {
     {"cuda", NULL, "this build of crossenc has no CUDA support"},
-    {"opencl", NULL, "this build of crossenc has no OpenCL support"},
+#ifdef CEI_WITH_OPENCL
+    {"opencl", &cei_opencl_driver, ""},
+#else
+    {"opencl", NULL,
+     "this build of crossenc has no OpenCL support; build it with -DCE_BUILD_OPENCL=ON and Khronos' headers (Debian: "
+     "opencl-c-headers)"},
+#endif
 #ifdef CEI_WITH_SIM
     {"sim", &cei_sim_driver, ""},
 #endif

@@ -71,9 +71,12 @@ typedef struct cei_driver {
     /* Describes device index without opening it; info->usable and info->reason say whether it can be opened. */
     void (*probe)(int index, ce_device_info *info);
     ce_status (*open)(int index, const cei_device_options *options, cei_device **device, ce_error *error);
+    /* May auto take device index? NULL: any that is usable. */
+    bool (*suits_auto)(int index);
 } cei_driver;
 
 extern const cei_driver cei_cpu_driver;
+extern const cei_driver cei_opencl_driver; /* where the build has OpenCL (CEI_WITH_OPENCL): src/device/opencl */
 #ifdef CEI_WITH_SIM
 extern const cei_driver cei_sim_driver; /* tests only: src/device/sim */
 #endif

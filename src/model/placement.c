@@ -261,7 +261,7 @@ static ce_status derive(cei_placement *placement, ce_error *error) {
 
 static ce_status open_device(cei_placement *placement, ce_error *error) {
     const cei_blueprint *blueprint = placement->blueprint;
-    cei_device_options options = {blueprint->pool, blueprint->cpu_disable};
+    cei_device_options options = {blueprint->pool, blueprint->cpu_disable, blueprint->log};
     ce_device_info info;
     ce_status status = cei_device_probe(placement->id, &info, error);
     if (status == CE_OK) status = cei_device_open(placement->id, &options, &placement->device, error);

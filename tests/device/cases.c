@@ -88,27 +88,61 @@ void skip_in_emulator(void) {
 /* ---- tiers -------------------------------------------------------------------------------------------------- */
 
 tier tiers[TIERS] = {
-    {"c", 0, CE_CPU_AVX2 | CE_CPU_AVX512 | CE_CPU_NEON, NULL},
-    {"avx2", CE_CPU_AVX2, CE_CPU_AVX512, NULL},
-    {"avx512", CE_CPU_AVX2 | CE_CPU_AVX512, 0, NULL},
-    {"neon", CE_CPU_NEON, 0, NULL},
+    {"c", 0, CE_CPU_AVX2 | CE_CPU_AVX512 | CE_CPU_NEON, NULL, NULL},
+    {"avx2", CE_CPU_AVX2, CE_CPU_AVX512, NULL, NULL},
+    {"avx512", CE_CPU_AVX2 | CE_CPU_AVX512, 0, NULL, NULL},
+    {"neon", CE_CPU_NEON, 0, NULL, NULL},
 };
 
 tier low_tiers[LOW_TIERS] = {
-    {"c", 0, CE_CPU_AVX2 | CE_CPU_NEON, NULL},
-    {"avx2", CE_CPU_AVX2, CE_CPU_AVX512 | CE_CPU_AVX_VNNI, NULL},
-    {"avx2 with VNNI", CE_CPU_AVX_VNNI, CE_CPU_AVX512, NULL},
-    {"avx512", CE_CPU_AVX512, CE_CPU_AVX512_VNNI | CE_CPU_AVX512_BF16 | CE_CPU_AMX_BF16 | CE_CPU_AMX_INT8, NULL},
-    {"avx512 with VNNI", CE_CPU_AVX512_VNNI, CE_CPU_AMX_BF16 | CE_CPU_AMX_INT8, NULL},
-    {"avx512 with BF16", CE_CPU_AVX512_BF16, CE_CPU_AMX_BF16 | CE_CPU_AMX_INT8, NULL},
-    {"avx512 with AMX", CE_CPU_AMX_BF16 | CE_CPU_AMX_INT8, 0, NULL},
-    [LOW_NEON] = {"neon", CE_CPU_NEON, CE_CPU_NEON_DOTPROD | CE_CPU_NEON_I8MM | CE_CPU_NEON_BF16, NULL},
-    [LOW_NEON_DOTPROD] = {"neon with dot products", CE_CPU_NEON_DOTPROD, CE_CPU_NEON_I8MM | CE_CPU_NEON_BF16, NULL},
-    [LOW_NEON_I8MM] = {"neon with I8MM", CE_CPU_NEON_I8MM, CE_CPU_NEON_BF16, NULL},
-    [LOW_NEON_BF16] = {"neon with BF16", CE_CPU_NEON_BF16, 0, NULL},
+    {"c", 0, CE_CPU_AVX2 | CE_CPU_NEON, NULL, NULL},
+    {"avx2", CE_CPU_AVX2, CE_CPU_AVX512 | CE_CPU_AVX_VNNI, NULL, NULL},
+    {"avx2 with VNNI", CE_CPU_AVX_VNNI, CE_CPU_AVX512, NULL, NULL},
+    {"avx512", CE_CPU_AVX512, CE_CPU_AVX512_VNNI | CE_CPU_AVX512_BF16 | CE_CPU_AMX_BF16 | CE_CPU_AMX_INT8, NULL, NULL},
+    {"avx512 with VNNI", CE_CPU_AVX512_VNNI, CE_CPU_AMX_BF16 | CE_CPU_AMX_INT8, NULL, NULL},
+    {"avx512 with BF16", CE_CPU_AVX512_BF16, CE_CPU_AMX_BF16 | CE_CPU_AMX_INT8, NULL, NULL},
+    {"avx512 with AMX", CE_CPU_AMX_BF16 | CE_CPU_AMX_INT8, 0, NULL, NULL},
+    [LOW_NEON] = {"neon", CE_CPU_NEON, CE_CPU_NEON_DOTPROD | CE_CPU_NEON_I8MM | CE_CPU_NEON_BF16, NULL, NULL},
+    [LOW_NEON_DOTPROD] = {"neon with dot products", CE_CPU_NEON_DOTPROD, CE_CPU_NEON_I8MM | CE_CPU_NEON_BF16, NULL,
+                          NULL},
+    [LOW_NEON_I8MM] = {"neon with I8MM", CE_CPU_NEON_I8MM, CE_CPU_NEON_BF16, NULL, NULL},
+    [LOW_NEON_BF16] = {"neon with BF16", CE_CPU_NEON_BF16, 0, NULL, NULL},
 };
 
+tier opencl_tier = {.name = "opencl", .device = "opencl:0"};
+
+/* The tier's device if that is not the cpu: opening one takes its time. */
+static cpu_device other;
+
+static void require_device(const char *name) {
+    cei_device_id id;
+    ce_error error = {0};
+    if (cei_device_resolve(name, 0, &id, &error) == CE_OK) return;
+    print_message("SKIP: %s\n", error.message);
+    skip();
+}
+
+static void open_other(const char *name) {
+    cei_device_id id;
+    ce_error error;
+    expect_ok(cei_device_resolve(name, 0, &id, &error), &error);
+    expect_ok(cei_pool_create(2, &other.pool, &error), &error);
+    expect_ok(cei_device_open(id, &(cei_device_options){.pool = other.pool}, &other.device, &error), &error);
+}
+
+int tier_teardown(void **state) {
+    (void)state;
+    cei_device_close(other.device);
+    cei_pool_free(other.pool);
+    other = (cpu_device){0};
+    return 0;
+}
+
 void tier_require(const tier *of) {
+    if (of->device) {
+        require_device(of->device);
+        return;
+    }
     if ((cei_cpu_detect() & of->needs) == of->needs) return;
     print_message("SKIP: this processor lacks the tier %s\n", of->name);
     skip();
@@ -132,16 +166,22 @@ cpu_device cpu_open(const tier *of, unsigned threads) {
     tier_require(of);
     ce_error error;
     cpu_device cpu = {0};
+    if (of->device) {
+        if (!other.device) open_other(of->device);
+        return other;
+    }
     expect_ok(cei_pool_create(threads, &cpu.pool, &error), &error);
-    const cei_device_options options = {cpu.pool, of->disable};
+    const cei_device_options options = {.pool = cpu.pool, .cpu_disable = of->disable};
     expect_ok(cei_cpu_driver.open(0, &options, &cpu.device, &error), &error);
     if (of->fill) of->fill(&cei_cpu_of(cpu.device)->kernels);
     return cpu;
 }
 
 void cpu_close(cpu_device *cpu) {
-    cei_device_close(cpu->device);
-    cei_pool_free(cpu->pool);
+    if (cpu->device != other.device) {
+        cei_device_close(cpu->device);
+        cei_pool_free(cpu->pool);
+    }
     *cpu = (cpu_device){0};
 }
 

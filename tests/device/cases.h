@@ -35,7 +35,11 @@ typedef struct tier {
     uint64_t needs;                         /* CE_CPU_* */
     uint64_t disable;                       /* so that no better one is taken */
     void (*fill)(cei_cpu_kernels *kernels); /* else NULL: makes a table that no processor is asked about (emulated.h) */
+    const char *device;                     /* else NULL: another device than the cpu, which is opened once */
 } tier;
+
+/* opencl:0, for the tests that every device passes. */
+extern tier opencl_tier;
 
 enum { TIERS = 4 };
 extern tier tiers[TIERS];
@@ -47,7 +51,7 @@ extern tier low_tiers[LOW_TIERS];
 /* The kernels of the test's tier; skips the test, saying why, where the processor lacks it. */
 cei_cpu_kernels tier_kernels(void **state);
 
-/* A cpu device with threads of its own. Skips like tier_kernels. */
+/* A cpu device with threads of its own, or the tier's other device. Skips like tier_kernels. */
 typedef struct cpu_device {
     cei_pool *pool;
     cei_device *device;
@@ -55,6 +59,7 @@ typedef struct cpu_device {
 cpu_device cpu_open(const tier *of, unsigned threads);
 void cpu_close(cpu_device *cpu);
 void tier_require(const tier *of);
+int tier_teardown(void **state); /* of a group of tests on another device than the cpu: closes it */
 
 /* Fails unless |found - wanted| <= bound, with what and where. */
 void expect_near(double found, double wanted, double bound, const char *what, size_t at);

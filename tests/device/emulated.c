@@ -31,7 +31,7 @@ static void fill_amx(cei_cpu_kernels *kernels) {
 }
 
 tier emulated_tiers[EMULATED_TIERS] = {
-    {"AVX-VNNI, emulated", 0, 0, fill_avxvnni},
-    {"AVX-512 VNNI and BF16, emulated", 0, 0, fill_avx512},
-    {"AMX, emulated", 0, 0, fill_amx},
+    {"AVX-VNNI, emulated", 0, 0, fill_avxvnni, NULL},
+    {"AVX-512 VNNI and BF16, emulated", 0, 0, fill_avx512, NULL},
+    {"AMX, emulated", 0, 0, fill_amx, NULL},
 };

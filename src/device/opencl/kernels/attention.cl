@@ -1,0 +1,93 @@
+/* attention.cl - softmax(scale Q K^T) V of a packed batch, streaming over keys: of the scores, a block of QUERIES by KEYS
+ * is held at a time, with the greatest score and the sum of exponentials so far (Milakov and Gimelshein 2018).
+ *
+ * Compiled for QUERIES many and 1; tiles.c defines ATTENTION and QUERIES. KEYS, the keys of a block, is part of the
+ * arithmetic and the same everywhere: blocks begin at a sequence's first token, so that a query's result depends on its
+ * sequence alone, and QUERIES changes no bit. A work-group of ITEMS items is a block of queries of one head. */
+#define COLUMNS 32                       /* of the heads, that are multiplied at a time */
+#define STRIDE (COLUMNS + 1)             /* of keys in local memory, against conflicts of banks */
+#define PASSES (QUERIES * KEYS / ITEMS > 0 ? QUERIES * KEYS / ITEMS : 1)
+
+/* memory holds queries [QUERIES, size], then sums [QUERIES, size]. */
+kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void ATTENTION(
+    bytes q, ulong q_at, ulong q_stride, bytes k, ulong k_at, ulong k_stride, bytes v, ulong v_at, ulong v_stride,
+    bytes offsets, ulong offsets_at, uint first_only, uint size, float scale, global uchar *out, ulong out_at,
+    local float *memory) {
+    local float keys[KEYS * STRIDE], scores[QUERIES * KEYS], most[QUERIES], total[QUERIES], factor[QUERIES];
+    const uint item = get_local_id(0), head = get_group_id(1), sequence = get_group_id(2);
+    const uint first = INTEGERS(offsets, offsets_at)[sequence];
+    const uint length = INTEGERS(offsets, offsets_at)[sequence + 1] - first;
+    const uint asked = first_only ? min(length, 1u) : length, begin = get_group_id(0) * QUERIES;
+    if (begin >= asked) return; /* all items of the group alike */
+    const uint count = min((uint)QUERIES, asked - begin);
+    const ulong row = (first_only ? sequence : first) + begin, hidden = (ulong)get_num_groups(1) * size;
+    global const float *own_q = FLOATS(q, q_at) + row * q_stride + head * size;
+    global const float *own_k = FLOATS(k, k_at) + first * k_stride + head * size;
+    global const float *own_v = FLOATS(v, v_at) + first * v_stride + head * size;
+    local float *queries = memory, *sums = memory + QUERIES * size;
+    for (uint i = item; i < QUERIES * size; i += ITEMS) {
+        queries[i] = i / size < count ? own_q[i / size * q_stride + i % size] : 0.0f;
+        sums[i] = 0.0f;
+    }
+    for (uint i = item; i < QUERIES; i += ITEMS) {
+        most[i] = -INFINITY;
+        total[i] = 0.0f;
+    }
+    for (uint t = 0; t < length; t += KEYS) {
+        const uint here = min((uint)KEYS, length - t);
+        float dots[PASSES];
+        for (uint p = 0; p < PASSES; p++) dots[p] = 0.0f;
+        for (uint c = 0; c < size; c += COLUMNS) {
+            const uint wide = min((uint)COLUMNS, size - c);
+            barrier(CLK_LOCAL_MEM_FENCE);
+            for (uint i = item; i < KEYS * COLUMNS; i += ITEMS) {
+                const uint key = i / COLUMNS, column = i % COLUMNS;
+                keys[key * STRIDE + column] =
+                    key < here && column < wide ? own_k[(t + key) * k_stride + c + column] : 0.0f;
+            }
+            barrier(CLK_LOCAL_MEM_FENCE);
+            for (uint p = 0; p < PASSES; p++) {
+                const uint query = item / KEYS + p * (ITEMS / KEYS);
+                if (query >= QUERIES) break;
+                for (uint i = 0; i < wide; i++)
+                    dots[p] =
+                        multiply_add(queries[query * size + c + i], keys[item % KEYS * STRIDE + i], dots[p]);
+            }
+        }
+        for (uint p = 0; p < PASSES; p++) {
+            const uint query = item / KEYS + p * (ITEMS / KEYS);
+            if (query < QUERIES) scores[query * KEYS + item % KEYS] = dots[p] * scale;
+        }
+        barrier(CLK_LOCAL_MEM_FENCE);
+        for (uint i = item; i < QUERIES; i += ITEMS) {
+            float greatest = most[i];
+            for (uint j = 0; j < here; j++) greatest = fmax(greatest, scores[i * KEYS + j]);
+            factor[i] = exp(most[i] - greatest);
+            most[i] = greatest;
+        }
+        barrier(CLK_LOCAL_MEM_FENCE);
+        for (uint i = item; i < QUERIES * KEYS; i += ITEMS) scores[i] = exp(scores[i] - most[i / KEYS]);
+        barrier(CLK_LOCAL_MEM_FENCE);
+        for (uint i = item; i < QUERIES; i += ITEMS) {
+            float sum = total[i] * factor[i];
+            for (uint j = 0; j < here; j++) sum += scores[i * KEYS + j];
+            total[i] = sum;
+        }
+        for (uint c = item; c < size; c += ITEMS) {
+            float mixed[QUERIES];
+            for (uint i = 0; i < QUERIES; i++) mixed[i] = sums[i * size + c] * factor[i];
+            for (uint j = 0; j < here; j++) {
+                const float value = own_v[(t + j) * v_stride + c];
+                for (uint i = 0; i < QUERIES; i++) mixed[i] = multiply_add(scores[i * KEYS + j], value, mixed[i]);
+            }
+            for (uint i = 0; i < QUERIES; i++) sums[i * size + c] = mixed[i];
+        }
+    }
+    barrier(CLK_LOCAL_MEM_FENCE);
+    for (uint i = item; i < count * size; i += ITEMS)
+        RESULTS(out, out_at)[(row + i / size) * hidden + head * size + i % size] = sums[i] / total[i / size];
+}
+
+#undef COLUMNS
+#undef STRIDE
+#undef PASSES
