@@ -1,11 +1,27 @@
 /* golden.c - comparing with the reference, and finding texts by reference; whatever is missing fails the test. */
 #include "golden.h"
 
+#include "device/device.h"
+
 #include <dirent.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#ifdef CE_ON_OPENCL
+const char golden_device[] = "opencl:0";
+#else
+const char golden_device[] = "cpu";
+#endif
+
+void golden_require_device(void) {
+    cei_device_id id;
+    ce_error error = {0};
+    if (cei_device_resolve(golden_device, 0, &id, &error) == CE_OK) return;
+    print_message("SKIP: %s\n", error.message);
+    skip();
+}
 
 double golden_deviation(float got, double want) {
     return isfinite(got) ? fabs((double)got - want) / (1.0 + fabs(want)) : (double)INFINITY;
@@ -17,7 +33,7 @@ ce_model *golden_load(const char *folder, size_t max_length) {
 
 ce_model *golden_load_in(ce_precision precision, const char *folder, size_t max_length) {
     ce_load_options options = {
-        .size = sizeof options, .device = "cpu", .max_length = max_length, .precision = precision};
+        .size = sizeof options, .device = golden_device, .max_length = max_length, .precision = precision};
     ce_model *model = NULL;
     ce_error error;
     expect_ok(ce_model_load(folder, &options, &model, &error), &error);

@@ -14,7 +14,13 @@
 /* |got - want| / (1 + |want|); infinite if got is not finite. */
 double golden_deviation(float got, double want);
 
-/* Loads a model onto the cpu with a thread for each core, failing the test if that fails. max_length 0 is its own. */
+/* Where models are loaded: "cpu", or "opencl:0" in programs that are compiled with CE_ON_OPENCL. */
+extern const char golden_device[];
+
+/* Skips the test, with the reason, where this machine has no such device. */
+void golden_require_device(void);
+
+/* Loads a model onto that device with a thread for each core, failing the test if that fails. max_length 0 is its own. */
 ce_model *golden_load(const char *folder, size_t max_length);
 ce_model *golden_load_in(ce_precision precision, const char *folder, size_t max_length);
 

@@ -1,7 +1,8 @@
 /* test_encoder.c - small random bi-encoders against the reference's embeddings in tests/data/golden.
  *
  * For each: what describe says; embeddings of every call within the bound, the same bits in a batch and alone, on any
- * number of threads; token ids and token embeddings; and how much low precision moves an embedding. */
+ * number of threads; token ids and token embeddings; and how much low precision moves an embedding. Compiled with
+ * CE_ON_OPENCL, the same of opencl:0. */
 #include "golden.h"
 
 #include <math.h>
@@ -12,7 +13,8 @@
 enum { TEXTS = 32, DIMENSION = 96, TOKENS = 64 };
 
 static ce_encoder *load(ce_precision precision, const char *name, unsigned threads) {
-    ce_load_options options = {.size = sizeof options, .device = "cpu", .precision = precision, .threads = threads};
+    ce_load_options options = {
+        .size = sizeof options, .device = golden_device, .precision = precision, .threads = threads};
     char path[200];
     snprintf(path, sizeof path, "golden/encoders/%s", name);
     ce_encoder *encoder = NULL;
@@ -176,6 +178,7 @@ static void check_tokens(ce_encoder *encoder, const ce_encoder_info *info, const
 /* ---- all of it --------------------------------------------------------------------------------------------------- */
 
 static void test_encoder(void **state) {
+    golden_require_device();
     const char *name = *state;
     json_t *golden = read_golden(name), *one;
     ce_text texts[TEXTS];

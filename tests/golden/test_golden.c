@@ -1,7 +1,8 @@
 /* test_golden.c - small random models of BERT and its kin against the reference's results in tests/data/golden.
  *
  * For each model: labels, limits and activation; token ids and type ids of every pair, truncation included; logits,
- * scores and softmax within the bound; the same bits in a batch and alone; the reference's order of documents. */
+ * scores and softmax within the bound; the same bits in a batch and alone; the reference's order of documents. Compiled
+ * with CE_ON_OPENCL, the same of opencl:0. */
 #include "golden.h"
 
 #include <stdio.h>
@@ -164,6 +165,7 @@ static void check_rank(ce_model *model, const json_t *golden, size_t labels) {
 /* ---- the whole -------------------------------------------------------------------------------------------------- */
 
 static void test_model(void **state) {
+    golden_require_device();
     const char *name = *state;
     char path[200];
     snprintf(path, sizeof path, "golden/%s.json", name);
@@ -225,6 +227,7 @@ static double low_deviation(ce_model *model, const json_t *pairs, size_t labels)
 }
 
 static void test_low(void **state) {
+    golden_require_device();
     const low_bound *low = *state;
     char path[200];
     snprintf(path, sizeof path, "golden/%s.json", low->model);

@@ -41,6 +41,7 @@ static ce_status run_reading(const measurement *m, double *ms, ce_error *error) 
     cei_opencl_launch launch = cei_opencl_begin(m->device, m->device->queue, m->kernel);
     cei_opencl_put_memory(&launch, cei_opencl_memory((cei_slice){m->data, 0}));
     cei_opencl_put_long(&launch, cei_buffer_size(m->data) / sizeof(cl_uint4));
+    cei_opencl_put_number(&launch, (m->device->choice.type & CL_DEVICE_TYPE_CPU) != 0);
     cei_opencl_put_memory(&launch, cei_opencl_memory((cei_slice){m->out, 0}));
     return finish(m, &launch, ms, error);
 }

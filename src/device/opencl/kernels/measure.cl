@@ -12,9 +12,11 @@ kernel void multiply_adds(uint rounds, float factor, global float *out) {
     out[get_global_id(0)] = sum.s0 + sum.s1 + sum.s2 + sum.s3 + sum.s4 + sum.s5 + sum.s6 + sum.s7;
 }
 
-/* Items next to each other read next to each other. */
-kernel void read_all(global const uint4 *data, ulong count, global uint *out) {
+/* Items next to each other read next to each other; or, as suits a processor, each reads a piece of its own. */
+kernel void read_all(global const uint4 *data, ulong count, uint apart, global uint *out) {
+    const ulong items = get_global_size(0), item = get_global_id(0), piece = (count + items - 1) / items;
+    const ulong end = apart ? min(count, (item + 1) * piece) : count, step = apart ? 1 : items;
     uint4 sum = (uint4)(0);
-    for (ulong i = get_global_id(0); i < count; i += get_global_size(0)) sum += data[i];
+    for (ulong i = apart ? item * piece : item; i < end; i += step) sum += data[i];
     out[get_global_id(0)] = sum.x + sum.y + sum.z + sum.w;
 }
