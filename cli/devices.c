@@ -5,6 +5,7 @@
 #include <crossenc/device.h>
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 /* All devices, to be freed. */
@@ -108,6 +109,14 @@ static void write_memory(cli_output *output, const ce_device_info *info) {
               cli_format_bytes(info->memory_free, left));
 }
 
+static void write_precision_line(cli_output *output, const ce_device_info *info) {
+    char line[64];
+    snprintf(line, sizeof line, "%s %s %s", info->float32 ? ce_precision_name(CE_PRECISION_FLOAT32) : "",
+             info->bfloat16 ? ce_precision_name(CE_PRECISION_BFLOAT16) : "",
+             info->int8 ? ce_precision_name(CE_PRECISION_INT8) : "");
+    if (info->usable) write_line(output, "", line);
+}
+
 static void write_device(cli_output *output, const ce_device_info *info) {
     const char *reset = cli_style(output, CLI_RESET);
     cli_print(output, "%s%-*s%s", cli_style(output, CLI_BOLD), INDENT, info->id, reset);
@@ -116,6 +125,7 @@ static void write_device(cli_output *output, const ce_device_info *info) {
     write_line(output, "", info->name);
     write_line(output, "", info->reason);
     write_memory(output, info);
+    write_precision_line(output, info);
     write_line(output, CLI_DIM, info->features);
 }
 

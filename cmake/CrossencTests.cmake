@@ -30,7 +30,7 @@ function(ce_test_properties name timeout labels)
     set(labels unit)
   endif()
   set_tests_properties(${name} PROPERTIES TIMEOUT ${timeout} LABELS "${labels}" SKIP_RETURN_CODE 77)
-  # An OpenCL driver takes a quarter of a second to start: tests do without but for those of ce_opencl_test.
+  # An OpenCL driver takes a quarter of a second to start: tests do without, but for those of ce_opencl_test.
   set_property(TEST ${name} APPEND PROPERTY ENVIRONMENT "CROSSENC_OPENCL_LIBRARY=")
   if(CMAKE_CROSSCOMPILING)
     set_property(TEST ${name} APPEND PROPERTY ENVIRONMENT "CE_EMULATED=1")
@@ -47,9 +47,9 @@ function(ce_test name)
   ce_test_properties(${name} "${TEST_TIMEOUT}" "${TEST_LABELS}")
 endfunction()
 
-# ce_opencl_test(name [DEFINES definition...] SOURCES sources...): a program that uses the machine's OpenCL devices. Its label
-# is opencl alone, so that the stages of sanitizers and valgrind leave it out. The kernels are kept in build/cache, where
-# the first of these tests, which all others wait for, builds them.
+# ce_opencl_test(name [DEFINES definition...] SOURCES sources...): a program that uses the machine's OpenCL devices. Its
+# label is opencl alone, so that the stages of sanitizers and valgrind leave it out. The kernels are kept in
+# build/cache, where the first of these tests, which all others wait for, builds them.
 function(ce_opencl_test name)
   cmake_parse_arguments(PARSE_ARGV 1 TEST "" "" "DEFINES;SOURCES")
   ce_test(${name} LABELS opencl SOURCES ${TEST_SOURCES})
@@ -69,7 +69,8 @@ function(ce_pytest name file)
   add_test(NAME ${name} COMMAND ${CE_PYTHON} -B -m pytest -v -rsfE -p no:cacheprovider --color=no ${file}
            WORKING_DIRECTORY ${CMAKE_CURRENT_SOURCE_DIR})
   ce_test_properties(${name} "${TEST_TIMEOUT}" "${TEST_LABELS}")
-  set_property(TEST ${name} APPEND PROPERTY ENVIRONMENT "CE_SOURCE=${PROJECT_SOURCE_DIR};CE_BUILD=${PROJECT_BINARY_DIR};\
+  set_property(TEST ${name} APPEND PROPERTY ENVIRONMENT "CE_SOURCE=${PROJECT_SOURCE_DIR};\
+CE_BUILD=${PROJECT_BINARY_DIR};\
 CE_TEST_DATA=${PROJECT_SOURCE_DIR}/tests/data;CE_SHARED=${CE_SHARED};CE_COMMAND=${PROJECT_BINARY_DIR}/cli/crossenc;\
 CE_CC=${CMAKE_C_COMPILER};CE_SANITIZE=${CE_SANITIZE}")
 endfunction()

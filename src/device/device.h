@@ -95,8 +95,8 @@ size_t cei_weight_bytes(const cei_device *device, const cei_weight *shape);
 /* Writes rows [first, first + count) from values [count, columns] in host memory: float32 that have been rounded to the
  * weight's format (cei_values_round). scales [count] are those of an INT8 weight's rows, else NULL. Writing may be
  * split at any row, but is fastest at multiples of 64. Returns when values may be reused. Several threads may write
- * different rows at once, also from inside a task of the pool. Not in the order of any stream: what a stream wrote to the
- * same memory must have been followed by a cei_read. Errors: DEVICE_*. */
+ * different rows at once, also from inside a task of the pool. Not in the order of any stream: what a stream wrote to
+ * the same memory must have been followed by a cei_read. Errors: DEVICE_*. */
 ce_status cei_weight_write(cei_device *device, const cei_weight *weight, size_t first, size_t count,
                            const float *values, const float *scales, ce_error *error);
 
@@ -126,8 +126,9 @@ void cei_stream_free(cei_stream *stream); /* NULL is fine */
 /* Bytes of device memory that such a stream holds apart from buffers. */
 size_t cei_stream_bytes(const cei_device *device, const cei_stream_limits *limits);
 
-/* Copies host to device and device to host. What cei_write is given may be reused at once. cei_read returns when the bytes are there, all operations before it
- * done; faults of asynchronous operations are raised there. Errors: DEVICE_*. */
+/* Copies host to device and device to host. What cei_write is given may be reused at once. cei_read returns when the
+ * bytes are there, all operations before it done; faults of asynchronous operations are raised there. Errors:
+ * DEVICE_*. */
 ce_status cei_write(cei_stream *stream, cei_slice to, const void *from, size_t bytes, ce_error *error);
 ce_status cei_read(cei_stream *stream, void *to, cei_slice from, size_t bytes, ce_error *error);
 

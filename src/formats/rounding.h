@@ -28,9 +28,9 @@ float cei_round_bfloat16(float x);
  * or an infinity (or a value that would become one) has a scale that is not finite. */
 void cei_round_rows(cei_format format, float *values, size_t rows, size_t columns, float *scales);
 
-/* Values that were rounded so, as the format holds them: the upper halves of bfloat16s, and the integers of an int8 row,
- * whose sum is returned. inverse is 1 / the row's scale, or 0. What is no such value becomes some number, which a
- * checksum finds. */
+/* Values that were rounded so, as the format holds them: the upper halves of bfloat16s, and the integers of an int8
+ * row, whose sum is returned. inverse is 1 / the row's scale, or 0. What is no such value becomes some number, which
+ * a checksum finds. */
 void cei_hold_bfloat16(const float *from, size_t count, uint16_t *to);
 int32_t cei_hold_int8(const float *from, size_t count, float inverse, int8_t *to);
 

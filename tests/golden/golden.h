@@ -20,7 +20,8 @@ extern const char golden_device[];
 /* Skips the test, with the reason, where this machine has no such device. */
 void golden_require_device(void);
 
-/* Loads a model onto that device with a thread for each core, failing the test if that fails. max_length 0 is its own. */
+/* Loads a model onto that device with a thread for each core, failing the test if that fails. max_length 0 is its own.
+ */
 ce_model *golden_load(const char *folder, size_t max_length);
 ce_model *golden_load_in(ce_precision precision, const char *folder, size_t max_length);
 
