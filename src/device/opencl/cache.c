@@ -25,16 +25,19 @@ typedef struct cache_header {
 } cache_header;
 static const char magic[8] = {'C', 'E', 'O', 'P', 'N', 'C', 'L', '1'};
 
+static const uint64_t prime = UINT64_C(0x100000001B3);
+
 /* FNV-1a (Fowler, Noll, Vo 1991). */
 uint64_t cei_opencl_hash(uint64_t hash, const void *data, size_t size) {
     const uint8_t *bytes = data;
-    for (size_t i = 0; i < size; i++) hash = (hash ^ bytes[i]) * UINT64_C(0x100000001B3);
+    for (size_t i = 0; i < size; i++) hash = (hash ^ bytes[i]) * prime;
     return hash;
 }
 
 static uint64_t hash_of(const cache_header *header, const void *key, const void *binary) {
     const uint64_t sizes[] = {header->key_size, header->tile, header->binary_size};
-    uint64_t hash = cei_opencl_hash(CEI_OPENCL_HASH, sizes, sizeof sizes);
+    uint64_t hash = CEI_OPENCL_HASH;
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) hash = (hash ^ sizes[i]) * prime;
     hash = cei_opencl_hash(hash, key, header->key_size);
     return cei_opencl_hash(hash, binary, header->binary_size);
 }

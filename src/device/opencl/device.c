@@ -113,7 +113,7 @@ static const cei_device_table table = {
 
 static ce_status open_objects(cei_opencl_device *device, ce_error *error) {
     const cei_opencl_api *api = &device->api;
-    const cl_device_id id = device->choice.device;
+    cl_device_id id = device->choice.device;
     cl_int code;
     device->total = cei_opencl_number(api, id, CL_DEVICE_GLOBAL_MEM_SIZE);
     device->most_bytes = cei_opencl_number(api, id, CL_DEVICE_MAX_MEM_ALLOC_SIZE);

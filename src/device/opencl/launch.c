@@ -12,7 +12,7 @@ static void put(cei_opencl_launch *launch, size_t size, const void *value) {
     if (launch->code == CL_SUCCESS) launch->code = code;
 }
 
-void cei_opencl_put_memory(cei_opencl_launch *launch, cl_mem memory) { put(launch, sizeof memory, &memory); }
+void cei_opencl_put_memory(cei_opencl_launch *launch, cl_mem memory) { put(launch, sizeof(void *), &memory); }
 
 void cei_opencl_put_long(cei_opencl_launch *launch, uint64_t number) {
     const cl_ulong value = number;

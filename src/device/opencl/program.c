@@ -128,7 +128,7 @@ static uint64_t hash_sources(void) {
 /* All that a binary, and the choice of a tile, depend on. */
 static ce_status make_key(const cei_opencl_device *device, cei_opencl_cached *cached, ce_error *error) {
     const cei_opencl_api *api = &device->api;
-    const cl_device_id id = device->choice.device;
+    cl_device_id id = device->choice.device;
     char name[128], vendor[128], version[128], driver[128], platform[256] = "", options[OPTIONS], key[KEY];
     define_numbers(device, options);
     cei_opencl_text(api, id, CL_DEVICE_NAME, name, sizeof name);
@@ -161,7 +161,7 @@ static void log_lines(const cei_log *log, char *text) {
 
 static ce_status fail_build(const cei_opencl_device *device, cl_program program, cl_int code, ce_error *error) {
     const cei_opencl_api *api = &device->api;
-    const cl_device_id id = device->choice.device;
+    cl_device_id id = device->choice.device;
     size_t size = 0;
     char *text = NULL;
     if (code != CL_BUILD_PROGRAM_FAILURE) return cei_opencl_fail(device, code, "building the kernels", error);

@@ -79,9 +79,9 @@ static void *make_room(const cei_weight *weight, size_t count, size_t *rows) {
 
 /* ---- writing --------------------------------------------------------------------------------------------------- */
 
-static void hold(const cei_weight *weight, size_t count, const float *values, const float *scales, void *to) {
-    const size_t columns = weight->columns;
-    if (weight->format == CEI_FORMAT_BFLOAT16) {
+/* scales NULL: as bfloat16. */
+static void hold(const float *values, size_t count, size_t columns, const float *scales, void *to) {
+    if (!scales) {
         cei_hold_bfloat16(values, count * columns, to);
         return;
     }
@@ -100,7 +100,7 @@ static ce_status write_low(const cei_opencl_device *device, const cei_weight *we
     ce_status status = CE_OK;
     for (size_t r = 0; r < count && status == CE_OK; r += rows) {
         const size_t here = cei_min_size(rows, count - r);
-        hold(weight, here, values + r * columns, is_scaled ? scales + r : NULL, held);
+        hold(values + r * columns, here, columns, is_scaled ? scales + r : NULL, held);
         status = send(device, values_at(weight, first + r), held, here * row_bytes, error);
     }
     cei_free(held);
