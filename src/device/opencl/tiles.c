@@ -10,7 +10,7 @@
 /* GPUs have their sums in the registers of many items, processors in the vectors of few. */
 const cei_opencl_tile cei_opencl_tiles[CEI_OPENCL_TILES] = {
     {"linear_0", false, 16, 16, 4, 4, 16}, {"linear_1", false, 8, 8, 4, 4, 16}, {"linear_2", false, 16, 8, 8, 8, 8},
-    {"linear_3", true, 4, 4, 8, 8, 32},    {"linear_4", true, 2, 8, 8, 8, 32},
+    {"linear_3", true, 4, 4, 8, 8, 32},    {"linear_4", true, 8, 16, 8, 8, 16},
 };
 
 bool cei_opencl_tile_suits(const cei_opencl_device *device, unsigned tile) {

@@ -1,7 +1,7 @@
-/* attention.cl - softmax(scale Q K^T) V of a packed batch, streaming over keys: of the scores, a block of QUERIES by KEYS
- * is held at a time, with the greatest score and the sum of exponentials so far (Milakov and Gimelshein 2018).
+/* attention.cl - softmax(scale Q K^T) V of a packed batch, streaming over keys: of the scores, a block of QUERIES by
+ * KEYS is held at a time, with the greatest score and the sum of exponentials so far (Milakov and Gimelshein 2018).
  *
- * Compiled for QUERIES many and 1; tiles.c defines ATTENTION and QUERIES. KEYS, the keys of a block, is part of the
+ * Compiled for QUERIES many and 1; program.c defines ATTENTION and QUERIES. KEYS, the keys of a block, is part of the
  * arithmetic and the same everywhere: blocks begin at a sequence's first token, so that a query's result depends on its
  * sequence alone, and QUERIES changes no bit. A work-group of ITEMS items is a block of queries of one head. */
 #define COLUMNS 32                       /* of the heads, that are multiplied at a time */

@@ -20,19 +20,19 @@ typedef global const uchar *bytes;
 #endif
 
 /* The scales of an INT8 weight's rows lie behind its values, at the next multiple of 4. */
-inline float weight_scale(bytes weight, ulong values, ulong row) {
+static inline float weight_scale(bytes weight, ulong values, ulong row) {
     return ((global const float *)(weight + (values + 3) / 4 * 4))[row];
 }
 
 /* Value i of a weight without its row's scale: for INT8 an integer. */
-inline float weight_value(bytes weight, uint format, ulong i) {
+static inline float weight_value(bytes weight, uint format, ulong i) {
     if (format == FORMAT_BFLOAT16) return as_float((uint)((global const ushort *)weight)[i] << 16);
     if (format == FORMAT_INT8) return (float)((global const char *)weight)[i];
     return ((global const float *)weight)[i];
 }
 
 /* The bits of value column of a row [columns] as float32: one rounding for INT8, and none else, for NaNs neither. */
-inline uint weight_bits(bytes weight, uint format, ulong rows, ulong columns, ulong row, ulong column) {
+static inline uint weight_bits(bytes weight, uint format, ulong rows, ulong columns, ulong row, ulong column) {
     const ulong i = row * columns + column;
     if (format == FORMAT_FLOAT32) return ((global const uint *)weight)[i];
     if (format == FORMAT_BFLOAT16) return (uint)((global const ushort *)weight)[i] << 16;
@@ -41,13 +41,13 @@ inline uint weight_bits(bytes weight, uint format, ulong rows, ulong columns, ul
 
 /* Where an item's work is in operations on each column of each row: work-groups go along the rows, in one dimension,
  * as the second is short on some devices. */
-inline ulong row_of_item(uint columns) { return get_group_id(0) / ((columns + ITEMS - 1) / ITEMS); }
-inline uint column_of_item(uint columns) {
+static inline ulong row_of_item(uint columns) { return get_group_id(0) / ((columns + ITEMS - 1) / ITEMS); }
+static inline uint column_of_item(uint columns) {
     return get_group_id(0) % ((columns + ITEMS - 1) / ITEMS) * ITEMS + get_local_id(0);
 }
 
 /* The sum of one value of each of the ITEMS items of a work-group, as a tree, in all of them. */
-inline float sum_of_items(float value, local float *parts) {
+static inline float sum_of_items(float value, local float *parts) {
     const uint item = get_local_id(0);
     parts[item] = value;
     for (uint half_of = ITEMS / 2; half_of > 0; half_of /= 2) {

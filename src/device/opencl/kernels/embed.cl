@@ -1,5 +1,5 @@
 /* embed.cl - out[t] = (word[ids[t]] + type[types[t]]) + position[positions[t]]. An item is a column of a token. */
-inline float table_value(bytes table, uint format, ulong rows, uint columns, int row, uint column) {
+static inline float table_value(bytes table, uint format, ulong rows, uint columns, int row, uint column) {
     return as_float(weight_bits(table, format, rows, columns, (ulong)row, column));
 }
 

@@ -1,6 +1,6 @@
 /* function.cl - the elementwise functions of linear layers. GELU is taken of erfc, which loses nothing where 1 + erf
  * would cancel; the precision is that of the driver's own functions. */
-inline float apply_function(uint function, float x) {
+static inline float apply_function(uint function, float x) {
     switch (function) {
     case FN_GELU: return 0.5f * x * erfc(-0.70710678118654752440f * x);
     case FN_GELU_TANH: {

@@ -1,7 +1,7 @@
-/* linear.cl - out = function(x W^T + bias) by tiles in local memory: a work-group computes TILE_ROWS rows by TILE_COLUMNS
- * columns, an item ROWS rows by one vector of columns, DEPTH terms of the sums at a time.
+/* linear.cl - out = function(x W^T + bias) by tiles in local memory: a work-group computes TILE_ROWS rows by
+ * TILE_COLUMNS columns, an item ROWS rows by one vector of columns, DEPTH terms of the sums at a time.
  *
- * Compiled once for each tile of tiles.c, which defines LINEAR (the kernel's name), GROUP_X, GROUP_Y, ROWS, DEPTH,
+ * Compiled once for each tile of tiles.c; program.c defines LINEAR (the kernel's name), GROUP_X, GROUP_Y, ROWS, DEPTH,
  * WIDTH (columns of an item) and VECTOR, VECTOR_LOAD, VECTOR_STORE for it. Every tile adds the terms of a sum one by
  * one, from the first on; what lies outside the matrices is 0 in local memory, which changes no bit of a sum that
  * begins at 0. For an INT8 weight, both factors are integers, and the scales of the two rows come last. */

@@ -1,5 +1,5 @@
-/* norm.cl - out = gain (v - mean(v)) / sqrt(var(v) + epsilon) + bias, v = x (+ residual). A work-group is a row; an item
- * reads and writes the same columns only, so that out may be x or residual. */
+/* norm.cl - out = gain (v - mean(v)) / sqrt(var(v) + epsilon) + bias, v = x (+ residual). A work-group is a row; an
+ * item reads and writes the same columns only, so that out may be x or residual. */
 kernel void norm(bytes x, ulong x_at, bytes residual, ulong residual_at, uint has_residual, bytes gain, ulong gain_at,
                  bytes bias, ulong bias_at, uint columns, float epsilon, global uchar *out, ulong out_at) {
     local float parts[ITEMS];

@@ -1,5 +1,5 @@
 /* pool.cl - how the rows of a sequence become one. An item is a column of a sequence, and takes rows in their order. */
-inline float pool_sum(global const float *x, uint columns, uint rows, uint skipped, uint pooling) {
+static inline float pool_sum(global const float *x, uint columns, uint rows, uint skipped, uint pooling) {
     float sum = 0, weights = 0;
     for (uint i = skipped; i < rows; i++) {
         const float weight = pooling == POOL_WEIGHTED ? (float)(i + 1) : 1.0f;
@@ -10,7 +10,7 @@ inline float pool_sum(global const float *x, uint columns, uint rows, uint skipp
     return weights == 0.0f ? 0.0f : sum / weights;
 }
 
-inline float pool_most(global const float *x, uint columns, uint rows, uint skipped) {
+static inline float pool_most(global const float *x, uint columns, uint rows, uint skipped) {
     float most = -INFINITY;
     for (uint i = skipped; i < rows; i++)
         if (!(x[(ulong)i * columns] <= most)) most = x[(ulong)i * columns]; /* a NaN stays */

@@ -1,6 +1,6 @@
 /* round.cl - how each row of activations is rounded for an INT8 weight: cei_row_scale of rounding.h, as floats. A
  * work-group is a row. */
-inline float extreme_of_items(float value, local float *parts) {
+static inline float extreme_of_items(float value, local float *parts) {
     const uint item = get_local_id(0);
     parts[item] = value;
     for (uint half_of = ITEMS / 2; half_of > 0; half_of /= 2) {
