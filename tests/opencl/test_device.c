@@ -191,11 +191,17 @@ static void test_norm(void **state) {
         const cei_slice at = put(x, bytes), residual = put(added, bytes);
         const cei_weight gains = {CEI_ROLE_VECTOR, 1, columns[i], put(gain, columns[i] * 4), CEI_FORMAT_FLOAT32, false};
         const cei_weight shift = {CEI_ROLE_VECTOR, 1, columns[i], put(bias, columns[i] * 4), CEI_FORMAT_FLOAT32, false};
-        const cei_norm_args args = {ROWS, at, i % 2 ? &residual : NULL, &gains, &shift, 1e-5f, i % 3 ? residual : at};
+        const cei_norm_args args = {.rows = ROWS,
+                                    .x = at,
+                                    .residual = i % 2 ? &residual : NULL,
+                                    .gain = &gains,
+                                    .bias = &shift,
+                                    .epsilon = 1e-5f,
+                                    .out = i % 3 ? residual : at};
         expect_ok(cei_norm(stream, &args, &error), &error);
         get(args.out, found, size);
         for (size_t r = 0; r < size; r += columns[i])
-            cei_ref_norm_row(x + r, i % 2 ? added + r : NULL, gain, bias, columns[i], 1e-5f, wanted + r);
+            cei_ref_norm_row(x + r, i % 2 ? added + r : NULL, gain, bias, columns[i], 1e-5f, wanted + r, wanted + r);
         for (size_t k = 0; k < size; k++) expect_near((double)found[k], (double)wanted[k], 1e-4, "norm", k);
         cei_buffer_free(at.buffer), cei_buffer_free(residual.buffer);
         cei_buffer_free(gains.at.buffer), cei_buffer_free(shift.at.buffer);
