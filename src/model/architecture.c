@@ -29,7 +29,7 @@ static bool is_encoder(const cei_config *config, const cei_architecture *candida
 }
 
 static ce_status fail_unknown(const cei_config *config, bool encoder, ce_error *error) {
-    char known[512] = "";
+    char known[1024] = "";
     bool other = false; /* its encoder is known, without the head that is asked for */
     for (size_t i = 0; i < ARCHITECTURES; i++) {
         const cei_architecture *candidate = architectures[i];
@@ -39,11 +39,12 @@ static ce_status fail_unknown(const cei_config *config, bool encoder, ce_error *
         other = other || (!encoder && strcmp(config->architecture, candidate->encoder) == 0);
     }
     return cei_fail(error, CE_ERR_UNSUPPORTED,
-                    "%s: architecture \"%.64s\" (model_type \"%.64s\") is not supported; supported: %s%s", config->path,
-                    config->architecture, config->model_type, known,
-                    other ? ". It is an encoder without a classifier: a bi-encoder is loaded with ce_encoder_load "
+                    "%s: architecture \"%.64s\" (model_type \"%.64s\") is not supported%s; supported: %s", config->path,
+                    config->architecture, config->model_type,
+                    other ? ": it is an encoder without a classifier, and a bi-encoder is loaded with ce_encoder_load "
                             "(crossenc encode)"
-                          : "");
+                          : "",
+                    known);
 }
 
 ce_status cei_architecture_find(const cei_config *config, const cei_architecture **architecture, ce_error *error) {

@@ -81,9 +81,6 @@ static ce_status load(const char *path, const ce_convert_options *options, ce_mo
                                  .log = options->log,
                                  .log_user = options->log_user};
     ce_status status = cei_model_load(path, &how, options->kind == CE_KIND_BI_ENCODER, model, error);
-    if (status == CE_OK && !(*model)->bi_encoder && cei_modules_are_head(&(*model)->modules))
-        return cei_fail(error, CE_ERR_UNSUPPORTED,
-                        "%s: its head is in modules of their own (modules.json), which are not converted yet", path);
     if (status == CE_OK) status = cei_model_open_weights(*model, checkpoint, error);
     if (status != CE_OK || cei_checkpoint_is(*checkpoint, (*model)->identity)) return status;
     return cei_fail(error, CE_ERR_IO, "%s was changed while it was being read: convert it again",
@@ -150,7 +147,7 @@ static ce_status write_folder(const cei_convert_source *source, cei_new_folder *
     static const char *const module_files[] = {"config.json"};
     ce_status status = cei_convert_weights(source, folder, report, error);
     if (status == CE_OK) status = copy_folder(source, "", folder, report, error);
-    if (status == CE_OK && source->model->bi_encoder && *modules->transformer)
+    if (status == CE_OK && *cei_modules_transformer(modules))
         status = copy_folder(source, modules->transformer, folder, report, error);
     for (size_t i = 0; i < modules->folder_count && status == CE_OK; i++)
         status = copy_files(source, modules->folders[i], module_files, 1, folder, report, error);

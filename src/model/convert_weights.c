@@ -324,7 +324,7 @@ static part_range range_at(const conversion *work, size_t first) {
 static char *name_file(const conversion *work, const part_range *range) {
     const ce_model *model = work->source->model;
     const cei_part *part = &model->blueprint.plan.parts[range->first];
-    if (!range->is_module) return cei_convert_name(model->bi_encoder ? model->modules.transformer : "", weights_name);
+    if (!range->is_module) return cei_convert_name(cei_modules_transformer(&model->modules), weights_name);
     char *folder = cei_copy_string(part->name, (size_t)(module_end(part) - part->name));
     char *name = folder ? cei_convert_name(folder, weights_name) : NULL;
     cei_free(folder);

@@ -117,8 +117,8 @@ static void list_dtypes(const cei_plan *plan, const cei_checkpoint *checkpoint, 
 
 /* The folder of config.json and the tokenizer: to be freed; NULL if there is no memory. */
 static char *transformer_folder(const ce_model *model) {
-    const char *inner = model->modules.transformer;
-    return inner && *inner ? cei_join_path(model->path, inner) : cei_copy_string(model->path, strlen(model->path));
+    const char *inner = cei_modules_transformer(&model->modules);
+    return *inner ? cei_join_path(model->path, inner) : cei_copy_string(model->path, strlen(model->path));
 }
 
 ce_status cei_model_open_weights(const ce_model *model, cei_checkpoint **checkpoint, ce_error *error) {

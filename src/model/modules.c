@@ -458,14 +458,17 @@ ce_status cei_modules_find(const char *folder, bool *is_bi_encoder, ce_error *er
     return status;
 }
 
-/* A cross-encoder's, where it was saved as one: else the folder is transformers' classifier. Its prompts are refused,
- * for the default one would stand before every query. */
+/* A cross-encoder's, where it was saved as one: else the folder is transformers' classifier. Its prompts are left to
+ * the caller, who has the queries. */
 static ce_status load_scorer(reader *in, const json_file *list, const json_file *settings) {
     const char *type = "SentenceTransformer", *prompt = NULL;
     ce_status status = cei_json_string(settings->root, "model_type", settings->path, &type, in->error);
     if (status != CE_OK || !list->root || strcmp(type, "CrossEncoder") != 0) return status;
     status = cei_json_string(settings->root, "default_prompt_name", settings->path, &prompt, in->error);
-    if (status == CE_OK && prompt) status = unsupported(in, settings, "a cross-encoder's default_prompt_name", prompt);
+    if (status == CE_OK && prompt)
+        cei_log_line(in->log, CE_LOG_WARNING,
+                     "%s: its default prompt \"%.64s\" is for the caller to put before queries", settings->path,
+                     prompt);
     in->count = cei_max_size(json_array_size(list->root), 1);
     return status == CE_OK ? read_modules(in, list) : status;
 }

@@ -51,8 +51,14 @@ ce_status cei_modules_load(const char *folder, const cei_log *log, cei_modules *
 
 /* Reads the folder of a cross-encoder that was saved in modules by version 6 or later: a transformer, a pooling, and
  * layers of which the last gives the scores. One that is transformers' classifier, alone or as the only module, has no
- * pooling then: cei_modules_are_head is false. Errors: as above; a default prompt is UNSUPPORTED. */
+ * pooling then: cei_modules_are_head is false. Prompts are not read; a default one is warned of.
+ * Errors: as above. */
 ce_status cei_modules_load_scorer(const char *folder, const cei_log *log, cei_modules *modules, ce_error *error);
+
+/* The folder of the transformer in the model's: "" is the same. */
+static inline const char *cei_modules_transformer(const cei_modules *modules) {
+    return modules->transformer ? modules->transformer : "";
+}
 
 /* Are pooling and layers the model's head? Else its architecture's classifier is. */
 static inline bool cei_modules_are_head(const cei_modules *modules) { return modules->pooling_count > 0; }

@@ -39,7 +39,8 @@ def test_the_same_bits(package, pairs, tmp_path, name, precision):
     assert loaded.predict(pairs).tolist() == model.predict(pairs).tolist()
     assert (loaded.max_seq_length, loaded.num_labels) == (model.max_seq_length, model.num_labels)
     assert loaded.activation_fn == model.activation_fn and loaded.config.id2label == model.config.id2label
-    assert settings(tmp_path / "new", "config.json")["dtype"] == "float32"
+    transformer = next(tmp_path.glob("new/**/tokenizer_config.json")).parent
+    assert settings(transformer, "config.json")["dtype"] == "float32"
     assert os.listdir(tmp_path) == ["new"]
 
 

@@ -46,28 +46,28 @@ class BiEncoderSettings(NamedTuple):
 
 
 def write_cross_encoder(folder: str, settings: Settings, activation: str) -> None:
-    """Into the files that were copied from the model's folder."""
+    """Into the files that were copied from the model's folder. One in modules stays so: no release that cannot read them
+    could use the rest."""
+    _write_model_settings(folder, "CrossEncoder", settings, {"activation_fn": activation})
+    _write_card(folder, settings.card)
+    if len(read_modules(folder)) > 1:
+        _write_transformer(transformer_folder(folder), settings)
+        return
     config = _config(folder, settings)
     config.pop("sbert_ce_default_activation_function", None)
     saved = _object(config.get("sentence_transformers"))
     config["sentence_transformers"] = {**saved, "activation_fn": activation}
     write_json(folder, "config.json", config)
     _write_tokenizer(folder, settings.max_seq_length)
-    _write_model_settings(folder, "CrossEncoder", settings, {"activation_fn": activation})
     write_json(folder, "modules.json", _MODULES)
     write_json(folder, "sentence_bert_config.json", _TRANSFORMER)
-    _write_card(folder, settings.card)
 
 
 def write_bi_encoder(folder: str, settings: Settings, more: BiEncoderSettings) -> None:
     """As write_cross_encoder. A folder without modules gets those that it was loaded with."""
     if not read_modules(folder):
         _write_modules(folder, more.hidden_size)
-    transformer = transformer_folder(folder)
-    write_json(transformer, "config.json", _config(transformer, settings))
-    _write_tokenizer(transformer, settings.max_seq_length, more.padding_side)
-    write_json(transformer, "sentence_bert_config.json",
-               {"do_lower_case": False, **transformer_settings(transformer), "max_seq_length": settings.max_seq_length})
+    _write_transformer(transformer_folder(folder), settings, more.padding_side)
     pooling = os.path.join(folder, str(read_modules(folder)[1]["path"]))
     write_json(pooling, "config.json", {**read_json(pooling, "config.json"), "include_prompt": more.include_prompt})
     own: dict[str, Any] = {"similarity_fn_name": more.similarity_fn_name}
@@ -75,6 +75,14 @@ def write_bi_encoder(folder: str, settings: Settings, more: BiEncoderSettings) -
         own["truncate_dim"] = more.truncate_dim
     _write_model_settings(folder, "SentenceTransformer", settings, own)
     _write_card(folder, settings.card)
+
+
+def _write_transformer(folder: str, settings: Settings, padding_side: str | None = None) -> None:
+    """The settings of a Transformer that other modules follow."""
+    write_json(folder, "config.json", _config(folder, settings))
+    _write_tokenizer(folder, settings.max_seq_length, padding_side)
+    write_json(folder, "sentence_bert_config.json",
+               {"do_lower_case": False, **transformer_settings(folder), "max_seq_length": settings.max_seq_length})
 
 
 def _write_modules(folder: str, hidden_size: int) -> None:
