@@ -48,6 +48,7 @@ static struct {
     unsigned delay_us;
     cei_sim_hook_fn hook;
     void *hook_user;
+    const cei_driver *backing;
 } machine = {.mutex = PTHREAD_MUTEX_INITIALIZER};
 
 static machine_device *lock(int index) {
@@ -128,6 +129,19 @@ void cei_sim_set_hook(cei_sim_hook_fn hook, void *user) {
     machine.hook = hook;
     machine.hook_user = user;
     unlock();
+}
+
+void cei_sim_set_backing(const cei_driver *driver) {
+    (void)lock(0);
+    machine.backing = driver;
+    unlock();
+}
+
+const cei_driver *cei_sim_backing(void) {
+    (void)lock(0);
+    const cei_driver *backing = machine.backing;
+    unlock();
+    return backing;
 }
 
 static bool read_flag(const bool *flag) {
@@ -389,8 +403,11 @@ bool cei_sim_record_upload(sim_device *device, const cei_weight *weight, size_t 
 /* Flips the bit of the value in the middle. Under the lock. */
 static bool damage(const upload *target) {
     enum { HIGHEST_MANTISSA_BIT = 22 };
+    const size_t offset = target->offset + target->values / 2 * sizeof(float);
+    if (target->buffer->damage)
+        return target->buffer->damage(target->buffer, offset, UINT32_C(1) << HIGHEST_MANTISSA_BIT);
     if (!open_buffer(target->buffer)) return false;
-    unsigned char *at = target->buffer->memory + target->offset + target->values / 2 * sizeof(float);
+    unsigned char *at = target->buffer->memory + offset;
     uint32_t bits;
     memcpy(&bits, at, sizeof bits);
     bits ^= UINT32_C(1) << HIGHEST_MANTISSA_BIT;

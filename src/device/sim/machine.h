@@ -9,6 +9,7 @@ typedef struct sim_device {
     cei_device base;
     uint64_t epoch; /* of the machine's device when this was opened: losses so far */
     uint64_t objects;
+    cei_device *other; /* that does the work; NULL: the simulated one itself */
 } sim_device;
 
 typedef struct sim_buffer {
@@ -16,6 +17,8 @@ typedef struct sim_buffer {
     unsigned char *memory; /* mapped; readable while users > 0 */
     size_t mapped;         /* bytes, whole pages */
     unsigned users;
+    /* Flips bits of the float32 at offset, where another device has the memory; else NULL. */
+    bool (*damage)(struct sim_buffer *buffer, size_t offset, uint32_t flipped);
 } sim_buffer;
 
 typedef struct sim_stream {
@@ -53,6 +56,7 @@ bool cei_sim_has_precision(int index, ce_precision precision);
 bool cei_sim_distorts(int index, cei_op op);
 void cei_sim_describe(int index, ce_device_info *info);
 int cei_sim_devices(void);
+const cei_driver *cei_sim_backing(void);
 
 /* ---- access to memory, for the time of one call -------------------------------------------------------------- */
 
@@ -64,6 +68,13 @@ typedef struct sim_access {
 
 void *cei_sim_open_memory(sim_access *access, cei_slice slice);
 void cei_sim_close_memory(sim_access *access);
+
+/* ---- sim.c, backing.c ---------------------------------------------------------------------------------------- */
+
+/* What a broken transfer leaves of rows that lie at values. */
+void cei_sim_corrupt(float *values, size_t count, size_t columns, cei_sim_corruption how);
+
+extern const cei_device_table cei_sim_backed_table;
 
 /* ---- ops.c -------------------------------------------------------------------------------------------------- */
 

@@ -104,8 +104,7 @@ static void swap_floats(float *a, float *b, size_t count) {
     }
 }
 
-/* What a broken transfer leaves of rows that lie at values. */
-static void corrupt(float *values, size_t count, size_t columns, cei_sim_corruption how) {
+void cei_sim_corrupt(float *values, size_t count, size_t columns, cei_sim_corruption how) {
     uint32_t bits;
     float *middle = &values[count * columns / 2];
     if (how == CEI_SIM_FLIP_BIT) {
@@ -139,7 +138,7 @@ static ce_status weight_write(cei_device *device, const cei_weight *weight, size
     if (is_scaled) memcpy(to_scales, scales, count * sizeof *scales);
     cei_sim_corruption how;
     if (cei_sim_record_upload((sim_device *)device, weight, first, count, &how))
-        corrupt(to, count, weight->columns, how);
+        cei_sim_corrupt(to, count, weight->columns, how);
     cei_sim_close_memory(&access);
     return CE_OK;
 }
@@ -293,7 +292,6 @@ static int driver_count(char *reason, size_t size) {
 }
 
 static ce_status driver_open(int index, const cei_device_options *options, cei_device **device, ce_error *error) {
-    (void)options;
     uint64_t epoch;
     ce_status status = cei_sim_enter_open(index, &epoch, error);
     if (status != CE_OK) return status;
@@ -301,6 +299,15 @@ static ce_status driver_open(int index, const cei_device_options *options, cei_d
     if (!made) return cei_fail_memory(error, "a device of sim", sizeof *made);
     made->base = (cei_device){&table, {"sim", index}};
     made->epoch = epoch;
+    const cei_driver *backing = cei_sim_backing();
+    if (backing) {
+        made->base.table = &cei_sim_backed_table;
+        status = backing->open(index, options, &made->other, error);
+        if (status != CE_OK) {
+            cei_free(made);
+            return status;
+        }
+    }
     cei_sim_born(made, SIM_DEVICE);
     *device = &made->base;
     return CE_OK;

@@ -47,6 +47,11 @@ void cei_sim_lack_precision(int index, ce_precision precision, bool on);
 /* Every operation takes at least so long. */
 void cei_sim_set_delay(unsigned microseconds);
 
+/* From now on a device that is opened stands in front of this driver's device of the same index, which does the work:
+ * memory, arithmetic and all. Plans, limits and counts stay the machine's. NULL: its own. Stays through a reset. */
+struct cei_driver;
+void cei_sim_set_backing(const struct cei_driver *driver);
+
 /* Called at the beginning of each call to a device, by the thread that makes it, before faults are considered; op is
  * CEI_OP_COUNT unless call is CEI_SIM_OP. It may block, and may use every function here. */
 typedef void (*cei_sim_hook_fn)(void *user, int index, cei_sim_call call, cei_op op);
