@@ -3,7 +3,13 @@
 #include "device/registry.h"
 
 const cei_known_kind cei_known_kinds[] = {
-    {"cuda", NULL, "this build of crossenc has no CUDA support"},
+#if defined(CEI_WITH_CUDA)
+    {"cuda", &cei_cuda_driver, ""},
+#elif defined(CEI_CUDA_SWITCHED_OFF)
+    {"cuda", NULL, "this build of crossenc has no CUDA support: it was switched off (CE_CUDA)"},
+#else
+    {"cuda", NULL, "this build of crossenc has no CUDA support: it was built without clang or nvcc"},
+#endif
 #ifdef CEI_WITH_OPENCL
     {"opencl", &cei_opencl_driver, ""},
 #else

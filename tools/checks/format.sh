@@ -11,4 +11,4 @@ formatter=$(command -v clang-format-14 || command -v clang-format) || {
 mode='--dry-run -Werror'
 [ "${1-}" = --fix ] && mode=-i
 # shellcheck disable=SC2086 # two words
-list_files '*.c' '*.h' | xargs -d '\n' "$formatter" $mode
+list_files '*.c' '*.h' '*.cu' | xargs -d '\n' "$formatter" $mode

@@ -55,9 +55,9 @@ def name_of(path):
 
 
 FILES = project_files()
-C_FILES = [path for path in FILES if path.suffix in (".c", ".h") and not name_of(path).startswith("tests/data/")]
+C_FILES = [path for path in FILES if path.suffix in (".c", ".h", ".cu") and not name_of(path).startswith("tests/data/")]
 SRC_FILES = [path for path in C_FILES if name_of(path).startswith("src/")]
-OWN_SUFFIXES = {".c", ".h", ".py", ".cmake", ".sh", ".in"}
+OWN_SUFFIXES = {".c", ".h", ".cu", ".py", ".cmake", ".sh", ".in"}
 WIDE_SUFFIXES = {".py"}  # tables of test cases read better on one line
 DATA = ("tests/data/", "data/", "models/", "fuzz/corpus/", "LICENSE")
 TEXT_FILES = [path for path in FILES if not name_of(path).startswith(DATA)

@@ -1,0 +1,283 @@
+/* device.c - the driver of cuda:N: what there is, and opening it. Relies on api.h alone for CUDA.
+ *
+ * Counting and probing open no context: a probe says how much memory is free only where this process has one already.
+ */
+#include "device/cuda/cuda.h"
+
+#include "base/error.h"
+#include "base/memory.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const char *const kernel_names[CEI_CUDA_KERNEL_COUNT] = {
+#define CEI_CUDA_NAME(name, arguments, threads) #name,
+    CEI_CUDA_KERNELS(CEI_CUDA_NAME)
+#undef CEI_CUDA_NAME
+};
+
+static const unsigned kernel_threads[CEI_CUDA_KERNEL_COUNT] = {
+#define CEI_CUDA_THREADS(name, arguments, threads) threads,
+    CEI_CUDA_KERNELS(CEI_CUDA_THREADS)
+#undef CEI_CUDA_THREADS
+};
+
+/* ---- calls to the driver ------------------------------------------------------------------------------------- */
+
+static ce_status fail_lost(const cei_cuda_device *device, ce_error *error) {
+    return cei_fail(error, CE_ERR_DEVICE_LOST,
+                    "cuda:%d was lost: an earlier operation broke its context; place the model again, or on another "
+                    "device",
+                    device->base.id.index);
+}
+
+ce_status cei_cuda_enter(cei_cuda_device *device, ce_error *error) {
+    if (atomic_load(&device->lost)) return fail_lost(device, error);
+    return cei_cuda_check(device, device->api.context_push(device->context), "making it current", error);
+}
+
+void cei_cuda_leave(cei_cuda_device *device) {
+    cei_cuda_context before;
+    (void)device->api.context_pop(&before);
+}
+
+static const char *next_step(ce_status status) {
+    switch (status) {
+    case CE_ERR_DEVICE_LOST:
+        return "the device is lost to this process: place the model again, or on another device; if both fail, restart "
+               "the process";
+    case CE_ERR_DEVICE_MEMORY: return "free memory on the GPU, or use smaller batches";
+    default: return "repeat; if it persists, take another device";
+    }
+}
+
+ce_status cei_cuda_check(cei_cuda_device *device, cei_cuda_result result, const char *what, ce_error *error) {
+    const ce_status status = cei_cuda_status_of(result);
+    char text[160];
+    if (status == CE_OK) return CE_OK;
+    if (status == CE_ERR_DEVICE_LOST) atomic_store(&device->lost, true);
+    return cei_fail(error, status, "cuda:%d: %s failed: %s; %s", device->base.id.index, what,
+                    cei_cuda_describe(&device->api, result, text, sizeof text), next_step(status));
+}
+
+ce_status cei_cuda_launch(cei_cuda_device *device, cei_cuda_kernel kernel, cei_cuda_stream stream, size_t blocks_x,
+                          size_t blocks_y, void *arguments, ce_error *error) {
+    enum { MOST_X = INT32_MAX, MOST_Y = 65535 }; /* of every capability */
+    void *parameters[] = {arguments};
+    if (blocks_x == 0 || blocks_y == 0) return CE_OK;
+    if (blocks_x > MOST_X || blocks_y > MOST_Y)
+        return cei_fail(error, CE_ERR_UNSUPPORTED, "cuda:%d: %s over %zu x %zu blocks; the most is %d x %d",
+                        device->base.id.index, kernel_names[kernel], blocks_x, blocks_y, MOST_X, MOST_Y);
+    return cei_cuda_check(device,
+                          device->api.launch(device->kernels[kernel], (unsigned)blocks_x, (unsigned)blocks_y, 1,
+                                             kernel_threads[kernel], 1, 1, 0, stream, parameters, NULL),
+                          kernel_names[kernel], error);
+}
+
+/* ---- what there is ------------------------------------------------------------------------------------------- */
+
+static int count_devices(char *reason, size_t size) {
+    cei_cuda_api api;
+    int count = 0;
+    if (!cei_cuda_api_open(CEI_CUDA_LIBRARY, &api, reason, size)) return 0;
+    if (api.device_count(&count) != CEI_CUDA_SUCCESS || count <= 0) {
+        snprintf(reason, size, "%s", cei_cuda_advice(CEI_CUDA_NO_DEVICE));
+        count = 0;
+    }
+    cei_cuda_api_close(&api);
+    return count;
+}
+
+static int attribute(const cei_cuda_api *api, int which, cei_cuda_device_number number) {
+    int value = 0;
+    return api->device_attribute(&value, which, number) == CEI_CUDA_SUCCESS ? value : 0;
+}
+
+static int capability(const cei_cuda_api *api, cei_cuda_device_number number) {
+    return attribute(api, CEI_CUDA_CAPABILITY_MAJOR, number) * 10 + attribute(api, CEI_CUDA_CAPABILITY_MINOR, number);
+}
+
+/* The best image for a device; NULL if it is older than all. */
+static const cei_cuda_image *choose_image(int of) {
+    const cei_cuda_image *image = cei_cuda_images;
+    while (image->capability > of) image++;
+    return image->capability ? image : NULL;
+}
+
+static void describe_memory(const cei_cuda_api *api, cei_cuda_device_number number, ce_device_info *info) {
+    cei_cuda_context context;
+    unsigned flags;
+    int active = 0;
+    size_t total = 0, available = 0;
+    if (api->device_memory(&total, number) == CEI_CUDA_SUCCESS) info->memory_total = total;
+    if (api->context_state(number, &flags, &active) != CEI_CUDA_SUCCESS || !active) return;
+    if (api->context_retain(&context, number) != CEI_CUDA_SUCCESS) return;
+    if (api->context_push(context) == CEI_CUDA_SUCCESS) {
+        if (api->memory_info(&available, &total) == CEI_CUDA_SUCCESS) info->memory_free = available;
+        (void)api->context_pop(&context);
+    }
+    (void)api->context_release(number);
+}
+
+/* Sets usable and reason. */
+static void judge(const cei_cuda_api *api, cei_cuda_device_number number, ce_device_info *info) {
+    const int of = capability(api, number);
+    if (!choose_image(of))
+        snprintf(info->reason, sizeof info->reason,
+                 "its compute capability is %d.%d, and the kernels need 7.0: a GPU of 2017 or later", of / 10, of % 10);
+    else if (attribute(api, CEI_CUDA_COMPUTE_MODE, number) == CEI_CUDA_COMPUTE_PROHIBITED)
+        snprintf(info->reason, sizeof info->reason, "its compute mode is \"prohibited\": nvidia-smi -c 0 changes that");
+    else
+        info->usable = true;
+}
+
+static void describe(const cei_cuda_api *api, cei_cuda_device_number number, ce_device_info *info) {
+    const int of = capability(api, number);
+    if (api->device_name(info->name, sizeof info->name, number) != CEI_CUDA_SUCCESS) info->name[0] = '\0';
+    info->name[sizeof info->name - 1] = '\0';
+    snprintf(info->features, sizeof info->features, "sm_%d driver_cuda_%d.%d", of, api->version / 1000,
+             api->version % 1000 / 10);
+    info->float32 = true;
+    describe_memory(api, number, info);
+    judge(api, number, info);
+}
+
+static void probe(int index, ce_device_info *info) {
+    cei_cuda_api api;
+    cei_cuda_device_number number;
+    snprintf(info->id, sizeof info->id, "cuda:%d", index);
+    if (!cei_cuda_api_open(CEI_CUDA_LIBRARY, &api, info->reason, sizeof info->reason)) return;
+    const cei_cuda_result result = api.device_get(&number, index);
+    if (result == CEI_CUDA_SUCCESS)
+        describe(&api, number, info);
+    else
+        cei_cuda_describe(&api, result, info->reason, sizeof info->reason);
+    cei_cuda_api_close(&api);
+}
+
+/* ---- the device ----------------------------------------------------------------------------------------------- */
+
+static ce_status get_status(cei_device *base, ce_device_info *info, ce_error *error) {
+    cei_cuda_device *device = cei_cuda_of(base);
+    size_t available = 0, total = 0;
+    ce_status status = cei_cuda_enter(device, error);
+    if (status != CE_OK) return status;
+    describe(&device->api, device->number, info);
+    status = cei_cuda_check(device, device->api.memory_info(&available, &total), "asking for its memory", error);
+    info->memory_free = available;
+    info->memory_total = total;
+    cei_cuda_leave(device);
+    return status;
+}
+
+static bool supports(const cei_device *device, cei_op op, ce_precision precision) {
+    (void)device;
+    return (unsigned)op < CEI_OP_COUNT && (precision == CE_PRECISION_DEFAULT || precision == CE_PRECISION_FLOAT32);
+}
+
+static void close_device(cei_device *base) {
+    cei_cuda_device *device = cei_cuda_of(base);
+    const cei_cuda_api *api = &device->api;
+    if (device->context && api->context_push(device->context) == CEI_CUDA_SUCCESS) {
+        cei_cuda_slots_free(device);
+        if (device->module) (void)api->module_unload(device->module);
+        cei_cuda_leave(device);
+    }
+    if (device->context) (void)api->context_release(device->number);
+    cei_cuda_api_close(&device->api);
+    pthread_cond_destroy(&device->returned);
+    pthread_mutex_destroy(&device->lock);
+    cei_free(device);
+}
+
+static const cei_device_table table = {
+    .close = close_device,
+    .status = get_status,
+    .supports = supports,
+    .buffer_create = cei_cuda_buffer_create,
+    .buffer_free = cei_cuda_buffer_free,
+    .weight_bytes = cei_cuda_weight_bytes,
+    .weight_write = cei_cuda_weight_write,
+    .weight_read = cei_cuda_weight_read,
+    .weight_checksum = cei_cuda_weight_checksum,
+    .stream_bytes = cei_cuda_stream_bytes,
+    .stream_create = cei_cuda_stream_create,
+    .stream_free = cei_cuda_stream_free,
+    .write = cei_cuda_write,
+    .read = cei_cuda_read,
+    .embed = cei_cuda_embed,
+    .norm = cei_cuda_norm,
+    .linear = cei_cuda_linear,
+    .attention = cei_cuda_attention,
+    .gather = cei_cuda_gather,
+    .pool = cei_cuda_pool,
+    .normalize = cei_cuda_normalize,
+};
+
+/* What the driver's compiler says of an image that it refuses, in one line. */
+static ce_status fail_image(cei_cuda_device *device, cei_cuda_result result, char *log, ce_error *error) {
+    char text[160];
+    log[strcspn(log, "\n")] = '\0';
+    return cei_fail(error, cei_cuda_status_of(result), "cuda:%d: the driver cannot load the kernels: %s%s%s; %s",
+                    device->base.id.index, cei_cuda_describe(&device->api, result, text, sizeof text),
+                    log[0] ? ": " : "", log,
+                    result == CEI_CUDA_OLD_PTX ? "install a newer NVIDIA driver" : "take another device");
+}
+
+/* PTX is compiled by the driver here, and kept in its own cache: so that a fault shows at open. */
+static ce_status load_kernels(cei_cuda_device *device, ce_error *error) {
+    enum { ERROR_LOG = 5, ERROR_LOG_SIZE = 6, LOG_SIZE = 512 }; /* CUjit_option */
+    const cei_cuda_api *api = &device->api;
+    const cei_cuda_image *image = choose_image(capability(api, device->number));
+    char log[LOG_SIZE] = "";
+    int options[] = {ERROR_LOG, ERROR_LOG_SIZE};
+    void *values[] = {log, (void *)(uintptr_t)(sizeof log - 1)};
+    if (!image)
+        return cei_fail(error, CE_ERR_UNSUPPORTED, "cuda:%d is older than the kernels can run on",
+                        device->base.id.index);
+    cei_cuda_result result = api->module_load(&device->module, image->source, 2, options, values);
+    if (result != CEI_CUDA_SUCCESS) return fail_image(device, result, log, error);
+    for (int i = 0; i < CEI_CUDA_KERNEL_COUNT; i++) {
+        result = api->module_function(&device->kernels[i], device->module, kernel_names[i]);
+        if (result != CEI_CUDA_SUCCESS) return cei_cuda_check(device, result, kernel_names[i], error);
+    }
+    return CE_OK;
+}
+
+static ce_status take_context(cei_cuda_device *device, ce_error *error) {
+    cei_cuda_api *api = &device->api;
+    char reason[256];
+    if (!cei_cuda_api_open(CEI_CUDA_LIBRARY, api, reason, sizeof reason))
+        return cei_fail(error, CE_ERR_DEVICE_ABSENT, "cuda:%d cannot be used: %s", device->base.id.index, reason);
+    ce_status status =
+        cei_cuda_check(device, api->device_get(&device->number, device->base.id.index), "finding it", error);
+    if (status != CE_OK) return status;
+    status = cei_cuda_check(device, api->context_retain(&device->context, device->number), "opening it", error);
+    if (status != CE_OK) device->context = NULL;
+    return status;
+}
+
+static ce_status open_device(int index, const cei_device_options *options, cei_device **out, ce_error *error) {
+    (void)options;
+    *out = NULL;
+    cei_cuda_device *device = cei_alloc_zeroed(1, sizeof *device);
+    if (!device) return cei_fail_memory(error, "the cuda device", sizeof *device);
+    device->base = (cei_device){&table, {"cuda", index}};
+    pthread_mutex_init(&device->lock, NULL);
+    pthread_cond_init(&device->returned, NULL);
+    ce_status status = take_context(device, error);
+    if (status == CE_OK) status = cei_cuda_enter(device, error);
+    if (status == CE_OK) {
+        status = load_kernels(device, error);
+        if (status == CE_OK) status = cei_cuda_slots_create(device, error);
+        cei_cuda_leave(device);
+    }
+    if (status != CE_OK) {
+        close_device(&device->base);
+        return status;
+    }
+    *out = &device->base;
+    return CE_OK;
+}
+
+const cei_driver cei_cuda_driver = {"cuda", count_devices, probe, open_device};

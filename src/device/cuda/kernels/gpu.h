@@ -1,0 +1,77 @@
+/* gpu.h - the few words of CUDA that kernels use, for three compilers: nvcc, clang without any toolkit, and the host's
+ * compiler, under which tests run kernels (CEI_EMULATED; tests/device/cuda/emulate.h gives the same words there).
+ *
+ * Kernels are written in the common part of C11 and C++14. They may use what is below and nothing of CUDA's headers or
+ * of libdevice, so that a result does not depend on who compiled them. Contraction is off: a fused multiply-add is
+ * written as cei_fma. */
+#ifndef CEI_CUDA_GPU_H
+#define CEI_CUDA_GPU_H
+
+enum { CEI_WARP = 32 };
+
+#if defined(CEI_EMULATED)
+#include "device/cuda/emulate.h"
+#else
+
+#if defined(__NVCC__)
+#define CEI_INLINE static __device__ __forceinline__
+#define CEI_SHARED __shared__
+#define CEI_KERNEL(name, threads, arguments) extern "C" __global__ void __launch_bounds__(threads) name(arguments a)
+CEI_INLINE unsigned cei_thread(void) { return threadIdx.x; }
+CEI_INLINE unsigned cei_block_x(void) { return blockIdx.x; }
+CEI_INLINE unsigned cei_block_y(void) { return blockIdx.y; }
+CEI_INLINE float cei_shuffle_xor(float value, unsigned mask) { return __shfl_xor_sync(0xFFFFFFFFu, value, mask); }
+CEI_INLINE float cei_fma(float x, float y, float z) { return __fmaf_rn(x, y, z); }
+CEI_INLINE float cei_sqrt(float x) { return __fsqrt_rn(x); }
+CEI_INLINE double cei_sqrt_double(double x) { return __dsqrt_rn(x); }
+#else
+#define CEI_INLINE static __attribute__((device, always_inline)) inline
+#define CEI_SHARED static __attribute__((shared))
+#define CEI_KERNEL(name, threads, arguments) \
+    extern "C" __attribute__((global, launch_bounds(threads))) void name(arguments a)
+CEI_INLINE unsigned cei_thread(void) { return __nvvm_read_ptx_sreg_tid_x(); }
+CEI_INLINE unsigned cei_block_x(void) { return __nvvm_read_ptx_sreg_ctaid_x(); }
+CEI_INLINE unsigned cei_block_y(void) { return __nvvm_read_ptx_sreg_ctaid_y(); }
+CEI_INLINE float cei_shuffle_xor(float value, unsigned mask) {
+    return __nvvm_shfl_sync_bfly_f32(-1, value, (int)mask, CEI_WARP - 1);
+}
+CEI_INLINE float cei_fma(float x, float y, float z) { return __builtin_fmaf(x, y, z); }
+CEI_INLINE float cei_sqrt(float x) { return __builtin_sqrtf(x); }
+CEI_INLINE double cei_sqrt_double(double x) { return __builtin_sqrt(x); }
+#endif
+
+/* Before a loop of constant length, whose arrays are to be registers. */
+#define CEI_UNROLL _Pragma("unroll")
+
+/* All threads of a block wait for each other here; what they wrote before is seen behind it. */
+CEI_INLINE void cei_barrier(void) { __syncthreads(); }
+
+#endif
+
+typedef union cei_float_bits {
+    float value;
+    unsigned bits;
+} cei_float_bits;
+
+CEI_INLINE float cei_of_bits(unsigned bits) {
+    cei_float_bits whole;
+    whole.bits = bits;
+    return whole.value;
+}
+
+CEI_INLINE unsigned cei_bits_of(float value) {
+    cei_float_bits whole;
+    whole.value = value;
+    return whole.bits;
+}
+
+#define CEI_NAN cei_of_bits(0x7FC00000u)
+#define CEI_INFINITY cei_of_bits(0x7F800000u)
+
+/* The sum over the lanes of a warp, in a fixed order; each lane has it. */
+CEI_INLINE float cei_warp_sum(float value) {
+    for (unsigned mask = CEI_WARP / 2; mask > 0; mask /= 2) value += cei_shuffle_xor(value, mask);
+    return value;
+}
+
+#endif

@@ -1,0 +1,272 @@
+/* weights.c - how weights lie on the device: row-major, float32 or bfloat16 end to end; int8 in rows padded to
+ * CEI_INT8_STEP bytes, behind them the scales of all rows, then the sums of their integers.
+ *
+ * A write packs rows into a slot and returns while that is on its way; reads and checksums wait for all writes. */
+#include "device/cuda/cuda.h"
+
+#include "base/error.h"
+#include "base/memory.h"
+#include "device/checksum.h"
+
+#include <string.h>
+
+ce_status cei_cuda_check_placed(const cei_weight *weight, ce_error *error) {
+    if (!weight || weight->at.buffer) return CE_OK;
+    return cei_fail(error, CE_ERR_ARGUMENT, "internal: a weight without memory cannot be used on cuda");
+}
+
+static size_t align(size_t bytes, size_t step) { return (bytes + step - 1) / step * step; }
+
+/* Bytes from a row to the next. */
+static size_t row_bytes(const cei_weight *weight) {
+    switch (weight->format) {
+    case CEI_FORMAT_BFLOAT16: return weight->columns * sizeof(uint16_t);
+    case CEI_FORMAT_INT8: return align(weight->columns, CEI_INT8_STEP);
+    default: return weight->columns * sizeof(float);
+    }
+}
+
+/* Where the scales and the sums of an INT8 weight begin, from its own beginning. */
+static size_t scales_at(const cei_weight *weight) { return weight->rows * row_bytes(weight); }
+static size_t sums_at(const cei_weight *weight) { return scales_at(weight) + weight->rows * sizeof(float); }
+
+size_t cei_cuda_weight_bytes(const cei_device *device, const cei_weight *shape) {
+    (void)device;
+    /* What any format takes at most a value, and beside each row, tells whether the exact sum overflows. */
+    size_t columns, most;
+    if (!cei_add_size(shape->columns, 2 * CEI_INT8_STEP, &columns) || !cei_mul_size(shape->rows, columns, &most) ||
+        !cei_mul_size(most, sizeof(float), &most) || !cei_add_size(most, CEI_BUFFER_ALIGNMENT, &most))
+        return 0;
+    const bool is_int8 = shape->format == CEI_FORMAT_INT8;
+    const size_t bytes = is_int8 ? sums_at(shape) + shape->rows * sizeof(int32_t) : scales_at(shape);
+    return align(bytes, CEI_BUFFER_ALIGNMENT);
+}
+
+/* Device memory as a kernel's pointer. */
+static void *pointer(cei_cuda_address address) { return (void *)(uintptr_t)address; }
+
+cei_values_args cei_cuda_values_of(const cei_weight *weight) {
+    const cei_cuda_address at = cei_cuda_at(weight->at);
+    cei_values_args values = {.values = pointer(at),
+                              .rows = (unsigned)weight->rows,
+                              .columns = (unsigned)weight->columns,
+                              .stride = (unsigned)weight->columns,
+                              .format = (unsigned)weight->format};
+    if (weight->format == CEI_FORMAT_INT8) {
+        values.stride = (unsigned)row_bytes(weight);
+        values.scales = pointer(at + scales_at(weight));
+        values.sums = pointer(at + sums_at(weight));
+    }
+    return values;
+}
+
+/* ---- packing ------------------------------------------------------------------------------------------------- */
+
+static void pack_bfloat16(uint16_t *to, const float *values, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        uint32_t bits;
+        memcpy(&bits, &values[i], sizeof bits);
+        to[i] = (uint16_t)(bits >> 16);
+    }
+}
+
+static void unpack_bfloat16(float *values, const uint16_t *from, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        const uint32_t bits = (uint32_t)from[i] << 16;
+        memcpy(&values[i], &bits, sizeof bits);
+    }
+}
+
+/* The integers of one row, which was rounded to whole multiples of its scale; returns their sum. */
+static int32_t pack_int8(int8_t *to, const float *values, size_t count, float scale) {
+    int32_t sum = 0;
+    for (size_t i = 0; i < count; i++) {
+        const float quotient = scale != 0 ? values[i] / scale : 0;
+        to[i] = (int8_t)(quotient < 0 ? quotient - 0.5f : quotient + 0.5f);
+        sum += to[i];
+    }
+    return sum;
+}
+
+/* ---- writing ------------------------------------------------------------------------------------------------- */
+
+static ce_status send(cei_cuda_device *device, const cei_cuda_slot *slot, cei_cuda_address to, size_t from,
+                      size_t bytes, ce_error *error) {
+    atomic_fetch_add(&device->sent, 1);
+    return cei_cuda_check(device, device->api.copy_to_device(to, slot->memory + from, bytes, slot->stream),
+                          "copying weights", error);
+}
+
+/* count values of a weight without scales, from value first on; they fit into a slot. */
+static ce_status write_values(cei_cuda_device *device, const cei_weight *weight, size_t first, size_t count,
+                              const float *values, ce_error *error) {
+    const bool is_bfloat16 = weight->format == CEI_FORMAT_BFLOAT16;
+    const size_t size = is_bfloat16 ? sizeof(uint16_t) : sizeof(float);
+    cei_cuda_slot *slot;
+    ce_status status = cei_cuda_slot_take(device, &slot, error);
+    if (status != CE_OK) return status;
+    if (is_bfloat16)
+        pack_bfloat16((uint16_t *)(void *)slot->memory, values, count);
+    else
+        memcpy(slot->memory, values, count * size);
+    status = send(device, slot, cei_cuda_at(weight->at) + first * size, 0, count * size, error);
+    cei_cuda_slot_give(device, slot);
+    return status;
+}
+
+/* Rows of an INT8 weight that fit into a slot: integers, then scales, then sums. */
+static ce_status write_rows(cei_cuda_device *device, const cei_weight *weight, size_t first, size_t count,
+                            const float *values, const float *scales, ce_error *error) {
+    const size_t stride = row_bytes(weight), at_scales = count * stride, beside = count * sizeof(float);
+    const cei_cuda_address at = cei_cuda_at(weight->at);
+    cei_cuda_slot *slot;
+    ce_status status = cei_cuda_slot_take(device, &slot, error);
+    if (status != CE_OK) return status;
+    int32_t *sums = (int32_t *)(void *)(slot->memory + at_scales + beside);
+    memset(slot->memory, 0, at_scales);
+    memcpy(slot->memory + at_scales, scales, beside);
+    for (size_t r = 0; r < count; r++)
+        sums[r] =
+            pack_int8((int8_t *)slot->memory + r * stride, values + r * weight->columns, weight->columns, scales[r]);
+    status = send(device, slot, at + first * stride, 0, at_scales, error);
+    if (status == CE_OK)
+        status = send(device, slot, at + scales_at(weight) + first * sizeof(float), at_scales, beside, error);
+    if (status == CE_OK)
+        status = send(device, slot, at + sums_at(weight) + first * sizeof(int32_t), at_scales + beside, beside, error);
+    cei_cuda_slot_give(device, slot);
+    return status;
+}
+
+/* How much a slot holds: of rows of an INT8 weight, of values of others. At least one. */
+static size_t piece_of(const cei_weight *weight) {
+    const size_t of_row = row_bytes(weight) + sizeof(float) + sizeof(int32_t);
+    if (weight->format == CEI_FORMAT_INT8) return cei_max_size(CEI_CUDA_SLOT_BYTES / of_row, 1);
+    return CEI_CUDA_SLOT_BYTES / sizeof(float);
+}
+
+ce_status cei_cuda_weight_write(cei_device *base, const cei_weight *weight, size_t first, size_t count,
+                                const float *values, const float *scales, ce_error *error) {
+    cei_cuda_device *device = cei_cuda_of(base);
+    ce_status status = cei_cuda_check_placed(weight, error);
+    if (status == CE_OK) status = cei_cuda_enter(device, error);
+    if (status != CE_OK) return status;
+    const bool is_int8 = weight->format == CEI_FORMAT_INT8;
+    const size_t whole = is_int8 ? count : count * weight->columns, piece = piece_of(weight);
+    for (size_t done = 0; done < whole && status == CE_OK; done += piece) {
+        const size_t some = cei_min_size(piece, whole - done);
+        status = is_int8 ? write_rows(device, weight, first + done, some, values + done * weight->columns,
+                                      scales + done, error)
+                         : write_values(device, weight, first * weight->columns + done, some, values + done, error);
+    }
+    cei_cuda_leave(device);
+    return status;
+}
+
+/* ---- reading ------------------------------------------------------------------------------------------------- */
+
+/* bytes of device memory into the slot, at offset to. */
+static ce_status fetch(cei_cuda_device *device, const cei_cuda_slot *slot, size_t to, cei_cuda_address from,
+                       size_t bytes, ce_error *error) {
+    return cei_cuda_check(device, device->api.copy_to_host(slot->memory + to, from, bytes, slot->stream),
+                          "reading weights back", error);
+}
+
+static ce_status wait_for(cei_cuda_device *device, const cei_cuda_slot *slot, ce_error *error) {
+    return cei_cuda_check(device, device->api.stream_wait(slot->stream), "reading weights back", error);
+}
+
+static ce_status read_values(cei_cuda_device *device, const cei_cuda_slot *slot, const cei_weight *weight, size_t first,
+                             size_t count, float *values, ce_error *error) {
+    const bool is_bfloat16 = weight->format == CEI_FORMAT_BFLOAT16;
+    const size_t size = is_bfloat16 ? sizeof(uint16_t) : sizeof(float);
+    ce_status status = fetch(device, slot, 0, cei_cuda_at(weight->at) + first * size, count * size, error);
+    if (status == CE_OK) status = wait_for(device, slot, error);
+    if (status != CE_OK) return status;
+    if (is_bfloat16)
+        unpack_bfloat16(values, (const uint16_t *)(void *)slot->memory, count);
+    else
+        memcpy(values, slot->memory, count * size);
+    return CE_OK;
+}
+
+static ce_status read_rows(cei_cuda_device *device, const cei_cuda_slot *slot, const cei_weight *weight, size_t first,
+                           size_t count, float *values, float *scales, ce_error *error) {
+    const size_t stride = row_bytes(weight), at_scales = count * stride;
+    const cei_cuda_address at = cei_cuda_at(weight->at);
+    ce_status status = fetch(device, slot, 0, at + first * stride, at_scales, error);
+    if (status == CE_OK)
+        status = fetch(device, slot, at_scales, at + scales_at(weight) + first * sizeof(float), count * sizeof(float),
+                       error);
+    if (status == CE_OK) status = wait_for(device, slot, error);
+    if (status != CE_OK) return status;
+    memcpy(scales, slot->memory + at_scales, count * sizeof(float));
+    for (size_t r = 0; r < count; r++)
+        for (size_t i = 0; i < weight->columns; i++)
+            values[r * weight->columns + i] = scales[r] * (float)(int8_t)slot->memory[r * stride + i];
+    return CE_OK;
+}
+
+ce_status cei_cuda_weight_read(cei_device *base, const cei_weight *weight, size_t first, size_t count, float *values,
+                               float *scales, ce_error *error) {
+    cei_cuda_device *device = cei_cuda_of(base);
+    cei_cuda_slot *slot;
+    ce_status status = cei_cuda_check_placed(weight, error);
+    if (status == CE_OK) status = cei_cuda_enter(device, error);
+    if (status != CE_OK) return status;
+    status = cei_cuda_settle(device, error);
+    if (status == CE_OK) status = cei_cuda_slot_take(device, &slot, error);
+    if (status == CE_OK) {
+        const bool is_int8 = weight->format == CEI_FORMAT_INT8;
+        const size_t whole = is_int8 ? count : count * weight->columns, piece = piece_of(weight);
+        for (size_t done = 0; done < whole && status == CE_OK; done += piece) {
+            const size_t some = cei_min_size(piece, whole - done);
+            status =
+                is_int8 ? read_rows(device, slot, weight, first + done, some, values + done * weight->columns,
+                                    scales + done, error)
+                        : read_values(device, slot, weight, first * weight->columns + done, some, values + done, error);
+        }
+        memset(slot->memory, 0, CEI_CUDA_SLOT_BYTES); /* no weight stays on the host */
+        cei_cuda_slot_give(device, slot);
+    }
+    cei_cuda_leave(device);
+    return status;
+}
+
+/* ---- checksums ----------------------------------------------------------------------------------------------- */
+
+static ce_status sum_rows(cei_cuda_device *device, const cei_cuda_slot *slot, const cei_weight *weight, size_t first,
+                          size_t count, uint64_t *checksum, ce_error *error) {
+    const size_t steps = count * weight->columns / (CEI_LINEAR_THREADS * CEI_CHECKSUM_VALUES);
+    const size_t blocks = cei_min_size(steps + 1, CEI_CHECKSUM_BLOCKS);
+    cei_checksum_kernel_args args = {cei_cuda_values_of(weight), (unsigned)first, (unsigned)count, (unsigned)blocks,
+                                     pointer(slot->sums)};
+    uint64_t sums[CEI_CHECKSUM_BLOCKS][2], a = 0, b = 0;
+    ce_status status = cei_cuda_launch(device, CEI_CUDA_cei_k_checksum, slot->stream, blocks, 1, &args, error);
+    if (status == CE_OK) status = fetch(device, slot, 0, slot->sums, blocks * sizeof sums[0], error);
+    if (status == CE_OK) status = wait_for(device, slot, error);
+    if (status != CE_OK) return status;
+    memcpy(sums, slot->memory, blocks * sizeof sums[0]);
+    for (size_t i = 0; i < blocks; i++) {
+        a += sums[i][0];
+        b += sums[i][1];
+    }
+    *checksum = cei_checksum_of(a, b);
+    return CE_OK;
+}
+
+ce_status cei_cuda_weight_checksum(cei_device *base, const cei_weight *weight, size_t first, size_t count,
+                                   uint64_t *checksum, ce_error *error) {
+    cei_cuda_device *device = cei_cuda_of(base);
+    cei_cuda_slot *slot;
+    ce_status status = cei_cuda_check_placed(weight, error);
+    if (status == CE_OK) status = cei_cuda_enter(device, error);
+    if (status != CE_OK) return status;
+    status = cei_cuda_settle(device, error);
+    if (status == CE_OK) status = cei_cuda_slot_take(device, &slot, error);
+    if (status == CE_OK) {
+        status = sum_rows(device, slot, weight, first, count, checksum, error);
+        cei_cuda_slot_give(device, slot);
+    }
+    cei_cuda_leave(device);
+    return status;
+}

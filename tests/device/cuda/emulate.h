@@ -1,0 +1,45 @@
+/* emulate.h - CUDA's words for the host's compiler: kernels run as they are, a fiber a thread, a block at a time.
+ *
+ * A fiber runs until it meets a barrier, where the next one goes on: so a thread that needs what another has not
+ * written yet reads garbage, as on a GPU, and a barrier that not all threads meet is found. Shared memory is static,
+ * filled with NaNs before each block. Included by kernels/gpu.h. */
+#ifndef CE_TEST_EMULATE_H
+#define CE_TEST_EMULATE_H
+
+#include <math.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#define CEI_INLINE static inline __attribute__((unused))
+#define CEI_SHARED static __attribute__((section("cei_shared")))
+#define CEI_UNROLL
+#define CEI_KERNEL(name, threads, arguments) \
+    void name(arguments a);                  \
+    void name(arguments a)
+
+unsigned cei_thread(void);
+unsigned cei_block_x(void);
+unsigned cei_block_y(void);
+void cei_barrier(void);
+float cei_shuffle_xor(float value, unsigned mask);
+
+CEI_INLINE float cei_fma(float x, float y, float z) { return fmaf(x, y, z); }
+CEI_INLINE float cei_sqrt(float x) { return sqrtf(x); }
+CEI_INLINE double cei_sqrt_double(double x) { return sqrt(x); }
+
+/* Runs a kernel of blocks_x by blocks_y blocks. False if it broke a rule: a barrier or a shuffle that some threads of
+ * the block or warp did not meet. One at a time. */
+typedef void (*emulate_fn)(const void *arguments);
+bool emulate(emulate_fn kernel, const void *arguments, unsigned threads, unsigned blocks_x, unsigned blocks_y);
+
+/* A kernel that was compiled for the host. */
+typedef struct emulate_kernel {
+    const char *name;
+    emulate_fn run;
+    size_t size; /* of its arguments */
+    unsigned threads;
+} emulate_kernel;
+
+const emulate_kernel *emulate_find(const char *name); /* NULL if there is none */
+
+#endif

@@ -1,0 +1,301 @@
+/* fake_cuda.c - the stand-in's exports: the driver API of cuda.h, as far as api.h has it. */
+#include "device/cuda/fake_machine.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static cei_cuda_result enqueue_copy(struct CUstream_st *stream, work_kind kind, void *to, const void *from,
+                                    size_t bytes) {
+    enum { INVALID_VALUE = 1 };
+    const void *device = kind == WORK_TO_DEVICE ? to : from, *host = kind == WORK_TO_DEVICE ? from : to;
+    if (!find_allocation(device, bytes, false) || !find_allocation(host, bytes, true)) {
+        misuse("a copy outside device memory, or of memory that is not pinned");
+        return INVALID_VALUE;
+    }
+    enqueue(stream, &(work){.kind = kind, .to = to, .from = from, .bytes = bytes});
+    return CEI_CUDA_SUCCESS;
+}
+
+/* ---- exports: the driver -------------------------------------------------------------------------------------- */
+
+#define FUNCTION(name, ...)                   \
+    EXPORT cei_cuda_result name(__VA_ARGS__); \
+    EXPORT cei_cuda_result name(__VA_ARGS__)
+
+FUNCTION(cuGetErrorName, cei_cuda_result result, const char **name) {
+    *name = result == CEI_CUDA_OUT_OF_MEMORY ? "CUDA_ERROR_OUT_OF_MEMORY" : "CUDA_ERROR_OF_THE_FAKE";
+    return CEI_CUDA_SUCCESS;
+}
+
+FUNCTION(cuGetErrorString, cei_cuda_result result, const char **text) {
+    *text = result == CEI_CUDA_OUT_OF_MEMORY ? "out of memory" : "the test asked for it";
+    return CEI_CUDA_SUCCESS;
+}
+
+FUNCTION(cuInit, unsigned flags) {
+    (void)flags;
+    const cei_cuda_result result = enter(FAKE_init);
+    return result || machine.devices > 0 ? result : CEI_CUDA_NO_DEVICE;
+}
+
+FUNCTION(cuDriverGetVersion, int *version) {
+    *version = machine.version;
+    return enter(FAKE_driver_version);
+}
+
+FUNCTION(cuDeviceGetCount, int *count) {
+    *count = machine.devices;
+    return enter(FAKE_device_count);
+}
+
+FUNCTION(cuDeviceGet, cei_cuda_device_number *device, int index) {
+    enum { INVALID_DEVICE = 101 };
+    *device = index;
+    const cei_cuda_result result = enter(FAKE_device_get);
+    return result || (index >= 0 && index < machine.devices) ? result : INVALID_DEVICE;
+}
+
+FUNCTION(cuDeviceGetName, char *name, int size, cei_cuda_device_number device) {
+    snprintf(name, (size_t)size, "Fake GPU %d", device);
+    return enter(FAKE_device_name);
+}
+
+FUNCTION(cuDeviceTotalMem_v2, size_t *bytes, cei_cuda_device_number device) {
+    (void)device;
+    *bytes = machine.memory;
+    return enter(FAKE_device_memory);
+}
+
+FUNCTION(cuDeviceGetAttribute, int *value, int which, cei_cuda_device_number device) {
+    (void)device;
+    *value = which == CEI_CUDA_CAPABILITY_MAJOR   ? machine.major
+             : which == CEI_CUDA_CAPABILITY_MINOR ? machine.minor
+             : which == machine.attribute         ? machine.attribute_value
+                                                  : 0;
+    return enter(FAKE_device_attribute);
+}
+
+/* ---- exports: contexts, modules ------------------------------------------------------------------------------- */
+
+FUNCTION(cuDevicePrimaryCtxRetain, cei_cuda_context *context, cei_cuda_device_number device) {
+    cei_cuda_result result = enter(FAKE_context_retain);
+    lock();
+    struct CUctx_st *own = &machine.contexts[device];
+    if (!result) result = own->broken;
+    if (!result) {
+        own->retained++;
+        machine.held.contexts++;
+        *context = own;
+    }
+    unlock();
+    return result;
+}
+
+/* The last release gives a broken context's memory back, and mends it. */
+FUNCTION(cuDevicePrimaryCtxRelease_v2, cei_cuda_device_number device) {
+    const cei_cuda_result result = enter(FAKE_context_release);
+    lock();
+    struct CUctx_st *own = &machine.contexts[device];
+    if (--own->retained == 0) own->broken = CEI_CUDA_SUCCESS;
+    machine.held.contexts--;
+    unlock();
+    return result;
+}
+
+FUNCTION(cuDevicePrimaryCtxGetState, cei_cuda_device_number device, unsigned *flags, int *active) {
+    const cei_cuda_result result = enter(FAKE_context_state);
+    lock();
+    *flags = 0;
+    *active = machine.contexts[device].retained > 0;
+    unlock();
+    return result;
+}
+
+FUNCTION(cuCtxPushCurrent_v2, cei_cuda_context context) {
+    const cei_cuda_result result = enter(FAKE_context_push);
+    if (result) return result;
+    if (!context || thread.depth == MOST_DEPTH) {
+        misuse("a context that is none, or too many of them");
+        return CALL_UNKNOWN;
+    }
+    thread.stack[thread.depth++] = context;
+    return CEI_CUDA_SUCCESS;
+}
+
+FUNCTION(cuCtxPopCurrent_v2, cei_cuda_context *context) {
+    (void)enter(FAKE_context_pop);
+    if (thread.depth == 0) {
+        misuse("no context to pop");
+        return CALL_UNKNOWN;
+    }
+    *context = thread.stack[--thread.depth];
+    return CEI_CUDA_SUCCESS;
+}
+
+FUNCTION(cuModuleLoadDataEx, cei_cuda_module *module, const void *image, unsigned count, int *options, void **values) {
+    struct CUctx_st *context;
+    const cei_cuda_result result = enter_context(FAKE_module_load, &context);
+    if (result) {
+        if (count > 0 && options[0] == 5) snprintf(values[0], 32, "ptxas of the fake: no\nmore");
+        return result;
+    }
+    struct CUmod_st *made = malloc(sizeof *made);
+    if (!made) return CEI_CUDA_OUT_OF_MEMORY;
+    made->image = image;
+    *module = made;
+    lock();
+    machine.held.modules++;
+    unlock();
+    return CEI_CUDA_SUCCESS;
+}
+
+FUNCTION(cuModuleUnload, cei_cuda_module module) {
+    struct CUctx_st *context;
+    const cei_cuda_result result = enter_context(FAKE_module_unload, &context);
+    free(module);
+    lock();
+    machine.held.modules--;
+    unlock();
+    return result;
+}
+
+/* The image must have the kernel, with arguments of the size that the host has for them. */
+FUNCTION(cuModuleGetFunction, cei_cuda_function *function, cei_cuda_module module, const char *name) {
+    enum { NOT_FOUND = 500 };
+    struct CUctx_st *context;
+    const cei_cuda_result result = enter_context(FAKE_module_function, &context);
+    const emulate_kernel *kernel = emulate_find(name);
+    char parameter[96];
+    if (result) return result;
+    if (!kernel) return NOT_FOUND;
+    snprintf(parameter, sizeof parameter, "%s_param_0[%zu]", name, kernel->size);
+    if (!strstr(module->image, parameter)) return NOT_FOUND;
+    *function = (cei_cuda_function)(uintptr_t)kernel;
+    return CEI_CUDA_SUCCESS;
+}
+
+/* ---- exports: memory ------------------------------------------------------------------------------------------ */
+
+FUNCTION(cuMemGetInfo_v2, size_t *available, size_t *total) {
+    struct CUctx_st *context;
+    const cei_cuda_result result = enter_context(FAKE_memory_info, &context);
+    if (result) return result;
+    lock();
+    *total = machine.memory;
+    *available = context->used < machine.memory ? machine.memory - context->used : 0;
+    unlock();
+    return CEI_CUDA_SUCCESS;
+}
+
+FUNCTION(cuMemAlloc_v2, cei_cuda_address *address, size_t bytes) {
+    struct CUctx_st *context;
+    void *memory = NULL;
+    cei_cuda_result result = enter_context(FAKE_memory_alloc, &context);
+    if (!result) result = map(context, bytes, false, &memory);
+    *address = (uintptr_t)memory;
+    return result;
+}
+
+/* Waits for the device, as the real one does. Memory of a broken context is given back as well: in the end it is. */
+FUNCTION(cuMemFree_v2, cei_cuda_address address) {
+    struct CUctx_st *context;
+    const cei_cuda_result result = enter_context(FAKE_memory_free, &context);
+    allocation *row = find_allocation((void *)(uintptr_t)address, 0, false);
+    if (!row || row->memory != (void *)(uintptr_t)address) misuse("freeing what is no device memory");
+    if (context) drain_all(context);
+    if (row) unmap(row);
+    return result;
+}
+
+FUNCTION(cuMemHostAlloc, void **address, size_t bytes, unsigned flags) {
+    (void)flags;
+    struct CUctx_st *context;
+    const cei_cuda_result result = enter_context(FAKE_host_alloc, &context);
+    return result ? result : map(context, bytes, true, address);
+}
+
+FUNCTION(cuMemFreeHost, void *address) {
+    struct CUctx_st *context;
+    const cei_cuda_result result = enter_context(FAKE_host_free, &context);
+    allocation *row = find_allocation(address, 0, true);
+    if (row)
+        unmap(row);
+    else
+        misuse("freeing what is not pinned");
+    return result;
+}
+
+FUNCTION(cuMemcpyHtoDAsync_v2, cei_cuda_address to, const void *from, size_t bytes, cei_cuda_stream stream) {
+    struct CUctx_st *context;
+    const cei_cuda_result result = enter_context(FAKE_copy_to_device, &context);
+    return result ? result : enqueue_copy(stream, WORK_TO_DEVICE, (void *)(uintptr_t)to, from, bytes);
+}
+
+FUNCTION(cuMemcpyDtoHAsync_v2, void *to, cei_cuda_address from, size_t bytes, cei_cuda_stream stream) {
+    struct CUctx_st *context;
+    const cei_cuda_result result = enter_context(FAKE_copy_to_host, &context);
+    return result ? result : enqueue_copy(stream, WORK_TO_HOST, to, (const void *)(uintptr_t)from, bytes);
+}
+
+/* ---- exports: streams ----------------------------------------------------------------------------------------- */
+
+FUNCTION(cuStreamCreate, cei_cuda_stream *stream, unsigned flags) {
+    (void)flags;
+    struct CUctx_st *context;
+    const cei_cuda_result result = enter_context(FAKE_stream_create, &context);
+    if (result) return result;
+    struct CUstream_st *made = calloc(1, sizeof *made);
+    if (!made) return CEI_CUDA_OUT_OF_MEMORY;
+    lock();
+    made->context = context;
+    made->next = machine.streams;
+    machine.streams = made;
+    machine.held.streams++;
+    unlock();
+    *stream = made;
+    return CEI_CUDA_SUCCESS;
+}
+
+FUNCTION(cuStreamDestroy_v2, cei_cuda_stream stream) {
+    struct CUctx_st *context;
+    const cei_cuda_result result = enter_context(FAKE_stream_destroy, &context);
+    drain(stream);
+    lock();
+    struct CUstream_st **link = &machine.streams;
+    while (*link != stream) link = &(*link)->next;
+    *link = stream->next;
+    machine.held.streams--;
+    unlock();
+    free(stream);
+    return result;
+}
+
+FUNCTION(cuStreamSynchronize, cei_cuda_stream stream) {
+    struct CUctx_st *context;
+    const cei_cuda_result result = enter_context(FAKE_stream_wait, &context);
+    if (result) return result;
+    drain(stream);
+    lock();
+    const cei_cuda_result broken = context->broken;
+    unlock();
+    return broken;
+}
+
+FUNCTION(cuLaunchKernel, cei_cuda_function function, unsigned blocks_x, unsigned blocks_y, unsigned blocks_z,
+         unsigned threads_x, unsigned threads_y, unsigned threads_z, unsigned shared, cei_cuda_stream stream,
+         void **parameters, void **extra) {
+    struct CUctx_st *context;
+    const cei_cuda_result result = enter_context(FAKE_launch, &context);
+    const emulate_kernel *kernel = (const emulate_kernel *)(uintptr_t)function;
+    if (result) return result;
+    if (blocks_z != 1 || threads_y != 1 || threads_z != 1 || shared != 0 || extra || threads_x != kernel->threads ||
+        blocks_x == 0 || blocks_y == 0 || blocks_y > 65535 || kernel->size > ARGUMENT_BYTES) {
+        misuse("a launch of a shape that the kernel does not have");
+        return CALL_UNKNOWN;
+    }
+    work todo = {.kind = WORK_LAUNCH, .kernel = kernel, .blocks_x = blocks_x, .blocks_y = blocks_y};
+    memcpy(todo.arguments, parameters[0], kernel->size);
+    enqueue(stream, &todo);
+    return CEI_CUDA_SUCCESS;
+}
