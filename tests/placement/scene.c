@@ -29,19 +29,20 @@ static struct {
 
 /* ---- setup --------------------------------------------------------------------------------------------------- */
 
-/* Other builds of this file stand the scene's devices in front of a real driver: tests/device/cuda. */
-#ifdef SCENE_DRIVER
-extern const struct cei_driver SCENE_DRIVER;
-static void choose_backing(void) { cei_sim_set_backing(&SCENE_DRIVER); }
+/* Other builds of this file stand the scene's devices in front of a real driver: tests/device/cuda/cuda_scene.c. */
+#ifdef SCENE_BACKED
+const bool scene_is_backed = true;
+void scene_choose_backing(void);
 #else
-static void choose_backing(void) { cei_sim_set_backing(NULL); }
+const bool scene_is_backed = false;
+static void scene_choose_backing(void) { cei_sim_set_backing(NULL); }
 #endif
 
 int scene_setup(void **state) {
     (void)state;
     unsetenv("LOCAL_RANK");
     cei_sim_reset();
-    choose_backing();
+    scene_choose_backing();
     cei_sim_set_devices(2);
     logged.count = 0;
     scene_precision = CE_PRECISION_DEFAULT;

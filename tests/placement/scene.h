@@ -29,6 +29,9 @@ extern tiny_encoder scene_encoder;
 /* Of scene_options; float32 unless a test or its setup says otherwise. */
 extern ce_precision scene_precision;
 
+/* Do the scene's devices stand in front of others, whose arithmetic is not the reference's to the bit? */
+extern const bool scene_is_backed;
+
 /* For cmocka_unit_test_setup_teardown. Teardown fails the test if a device still holds anything. */
 int scene_setup(void **state);
 int scene_setup_bfloat16(void **state);

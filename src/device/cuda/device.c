@@ -137,7 +137,7 @@ static void describe(const cei_cuda_api *api, cei_cuda_device_number number, ce_
     info->name[sizeof info->name - 1] = '\0';
     snprintf(info->features, sizeof info->features, "sm_%d driver_cuda_%d.%d", of, api->version / 1000,
              api->version % 1000 / 10);
-    info->float32 = true;
+    info->float32 = info->bfloat16 = info->int8 = true;
     describe_memory(api, number, info);
     judge(api, number, info);
 }
@@ -172,7 +172,7 @@ static ce_status get_status(cei_device *base, ce_device_info *info, ce_error *er
 
 static bool supports(const cei_device *device, cei_op op, ce_precision precision) {
     (void)device;
-    return (unsigned)op < CEI_OP_COUNT && (precision == CE_PRECISION_DEFAULT || precision == CE_PRECISION_FLOAT32);
+    return (unsigned)op < CEI_OP_COUNT && ce_precision_name(precision) != NULL;
 }
 
 static void close_device(cei_device *base) {

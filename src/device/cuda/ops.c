@@ -91,7 +91,7 @@ ce_status cei_cuda_linear(cei_stream *stream, const cei_linear_args *args, ce_er
                                      .out = pointer(args->out),
                                      .rows = (unsigned)args->rows,
                                      .function = (unsigned)args->function};
-    return run_kernel(&run, CEI_CUDA_cei_k_linear_float32, blocks_of(args->rows, CEI_LINEAR_ROWS),
+    return run_kernel(&run, CEI_CUDA_cei_k_linear, blocks_of(args->rows, CEI_LINEAR_ROWS),
                       blocks_of(args->weight->rows, CEI_LINEAR_COLUMNS), &kernel);
 }
 

@@ -35,22 +35,25 @@ static const cei_weight *other_weight(const cei_weight *weight, cei_weight *copy
     return copy;
 }
 
-/* ---- buffers ------------------------------------------------------------------------------------------------- */
+/* ---- damage -------------------------------------------------------------------------------------------------- */
 
-/* Flips bits of a float32 that lies at offset. */
-static bool damage(sim_buffer *buffer, size_t offset, uint32_t flipped) {
-    cei_device *device = other_device(buffer->base.device);
-    const cei_slice at = {((backed_buffer *)buffer)->other, offset};
-    cei_stream *stream = NULL;
-    uint32_t bits = 0;
-    if (cei_stream_create(device, &(cei_stream_limits){1, 1, 1, 1}, &stream, NULL) != CE_OK) return false;
-    bool done = cei_read(stream, &bits, at, sizeof bits, NULL) == CE_OK;
-    bits ^= flipped;
-    done = done && cei_write(stream, at, &bits, sizeof bits, NULL) == CE_OK &&
-           cei_read(stream, &bits, at, 0, NULL) == CE_OK;
-    cei_stream_free(stream);
+/* Of an INT8 weight the sign is changed, since what is written must be a whole multiple of the row's scale. */
+static bool damage(const cei_weight *weight, size_t row, size_t column) {
+    cei_device *device = other_device(weight->at.buffer->device);
+    cei_weight copy;
+    float scale = 0, *values = cei_alloc(weight->columns, sizeof *values);
+    (void)other_weight(weight, &copy);
+    bool done = values && cei_weight_read(device, &copy, row, 1, values, &scale, NULL) == CE_OK;
+    if (done && weight->format == CEI_FORMAT_INT8)
+        values[column] = -values[column];
+    else if (done)
+        cei_sim_flip(&values[column]);
+    done = done && cei_weight_write(device, &copy, row, 1, values, &scale, NULL) == CE_OK;
+    cei_free(values);
     return done;
 }
+
+/* ---- buffers ------------------------------------------------------------------------------------------------- */
 
 static ce_status buffer_create(cei_device *base, size_t bytes, cei_buffer **out, ce_error *error) {
     sim_device *device = (sim_device *)base;

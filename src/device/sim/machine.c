@@ -22,7 +22,8 @@ enum {
 typedef struct upload {
     sim_buffer *buffer; /* NULL: freed since */
     size_t offset, values;
-    cei_role role;
+    cei_weight weight;
+    size_t first; /* row of it */
 } upload;
 
 typedef struct machine_device {
@@ -393,25 +394,28 @@ bool cei_sim_record_upload(sim_device *device, const cei_weight *weight, size_t 
     if (state->upload_count < UPLOADS)
         state->uploads[state->upload_count++] =
             (upload){(sim_buffer *)weight->at.buffer, weight->at.offset + first * weight->columns * sizeof(float),
-                     values, weight->role};
+                     values, *weight, first};
     bool corrupt = is_due(&state->corrupt_in);
     *how = state->corruption;
     unlock();
     return corrupt;
 }
 
-/* Flips the bit of the value in the middle. Under the lock. */
-static bool damage(const upload *target) {
+void cei_sim_flip(void *value) {
     enum { HIGHEST_MANTISSA_BIT = 22 };
-    const size_t offset = target->offset + target->values / 2 * sizeof(float);
-    if (target->buffer->damage)
-        return target->buffer->damage(target->buffer, offset, UINT32_C(1) << HIGHEST_MANTISSA_BIT);
-    if (!open_buffer(target->buffer)) return false;
-    unsigned char *at = target->buffer->memory + offset;
     uint32_t bits;
-    memcpy(&bits, at, sizeof bits);
+    memcpy(&bits, value, sizeof bits);
     bits ^= UINT32_C(1) << HIGHEST_MANTISSA_BIT;
-    memcpy(at, &bits, sizeof bits);
+    memcpy(value, &bits, sizeof bits);
+}
+
+/* Changes the value in the middle. Under the lock. */
+static bool damage(const upload *target) {
+    const size_t middle = target->values / 2, columns = target->weight.columns;
+    if (target->buffer->damage)
+        return target->buffer->damage(&target->weight, target->first + middle / columns, middle % columns);
+    if (!open_buffer(target->buffer)) return false;
+    cei_sim_flip(target->buffer->memory + target->offset + middle * sizeof(float));
     close_buffer(target->buffer);
     return true;
 }
@@ -421,7 +425,7 @@ bool cei_sim_damage(int index, cei_role role, size_t which) {
     bool done = false;
     for (size_t i = 0; i < device->upload_count && !done; i++) {
         const upload *candidate = &device->uploads[i];
-        if (!candidate->buffer || candidate->role != role || which-- > 0) continue;
+        if (!candidate->buffer || candidate->weight.role != role || which-- > 0) continue;
         done = damage(candidate);
         break;
     }

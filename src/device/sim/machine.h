@@ -17,8 +17,8 @@ typedef struct sim_buffer {
     unsigned char *memory; /* mapped; readable while users > 0 */
     size_t mapped;         /* bytes, whole pages */
     unsigned users;
-    /* Flips bits of the float32 at offset, where another device has the memory; else NULL. */
-    bool (*damage)(struct sim_buffer *buffer, size_t offset, uint32_t flipped);
+    /* Changes one value of a weight, and back the next time, where another device has the memory; else NULL. */
+    bool (*damage)(const cei_weight *weight, size_t row, size_t column);
 } sim_buffer;
 
 typedef struct sim_stream {
@@ -70,6 +70,9 @@ void *cei_sim_open_memory(sim_access *access, cei_slice slice);
 void cei_sim_close_memory(sim_access *access);
 
 /* ---- sim.c, backing.c ---------------------------------------------------------------------------------------- */
+
+/* Flips the highest mantissa bit of the float32 that lies at value. */
+void cei_sim_flip(void *value);
 
 /* What a broken transfer leaves of rows that lie at values. */
 void cei_sim_corrupt(float *values, size_t count, size_t columns, cei_sim_corruption how);

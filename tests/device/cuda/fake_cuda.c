@@ -45,7 +45,7 @@ FUNCTION(cuDriverGetVersion, int *version) {
 }
 
 FUNCTION(cuDeviceGetCount, int *count) {
-    *count = machine.devices;
+    *count = machine.hidden ? 0 : machine.devices;
     return enter(FAKE_device_count);
 }
 

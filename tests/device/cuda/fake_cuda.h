@@ -22,6 +22,7 @@ typedef enum fake_call {
 /* Two devices of capability 8.0, 64 MiB each, driver 12.4, no fault; counts of calls 0. */
 void fake_reset(void);
 void fake_set_devices(int count);
+void fake_hide(void); /* devices are not counted, and can be opened */
 void fake_set_version(int version);
 void fake_set_capability(int major, int minor);
 void fake_set_memory(size_t bytes);

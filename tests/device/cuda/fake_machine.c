@@ -39,6 +39,7 @@ EXPORT void fake_reset(void) {
     machine.minor = machine.attribute = machine.attribute_value = 0;
     machine.memory = 64 << 20;
     machine.delay = 0;
+    machine.hidden = false;
     machine.held.most_pinned = machine.held.pinned_bytes;
     unlock();
 }
@@ -55,6 +56,12 @@ SETTER(fake_set_memory, size_t, machine.memory = value)
 SETTER(fake_set_delay, unsigned, machine.delay = value)
 SETTER(fake_corrupt, uint64_t, machine.corrupt_in = value)
 #undef SETTER
+
+EXPORT void fake_hide(void) {
+    lock();
+    machine.hidden = true;
+    unlock();
+}
 
 EXPORT void fake_set_capability(int major, int minor) {
     lock();

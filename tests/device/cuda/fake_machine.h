@@ -51,6 +51,7 @@ struct CUstream_st {
 
 typedef struct fake_machine {
     int devices, version, major, minor, attribute, attribute_value;
+    bool hidden;
     size_t memory;
     unsigned delay;
     struct CUctx_st contexts[FAKE_DEVICES];

@@ -111,7 +111,7 @@ enum {
 #define CEI_CUDA_KERNELS(X)                                              \
     X(cei_k_embed, cei_embed_kernel_args, CEI_PLAIN_THREADS)             \
     X(cei_k_norm, cei_norm_kernel_args, CEI_ROWS_THREADS)                \
-    X(cei_k_linear_float32, cei_linear_kernel_args, CEI_LINEAR_THREADS)  \
+    X(cei_k_linear, cei_linear_kernel_args, CEI_LINEAR_THREADS)  \
     X(cei_k_attention, cei_attention_kernel_args, CEI_ATTENTION_THREADS) \
     X(cei_k_gather, cei_gather_kernel_args, CEI_PLAIN_THREADS)           \
     X(cei_k_pool, cei_pool_kernel_args, CEI_PLAIN_THREADS)               \

@@ -3,7 +3,7 @@
 #include "device/cuda/kernels/checksum.cu"
 #include "device/cuda/kernels/embed.cu"
 #include "device/cuda/kernels/gather.cu"
-#include "device/cuda/kernels/linear_float32.cu"
+#include "device/cuda/kernels/linear.cu"
 #include "device/cuda/kernels/norm.cu"
 #include "device/cuda/kernels/normalize.cu"
 #include "device/cuda/kernels/pool.cu"
