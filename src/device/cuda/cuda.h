@@ -15,7 +15,7 @@
 
 /* Every kernel of args.h, by number. */
 typedef enum cei_cuda_kernel {
-#define CEI_CUDA_NUMBER(name, arguments, threads) CEI_CUDA_##name,
+#define CEI_CUDA_NUMBER(name, arguments, threads, least) CEI_CUDA_##name,
     CEI_CUDA_KERNELS(CEI_CUDA_NUMBER)
 #undef CEI_CUDA_NUMBER
         CEI_CUDA_KERNEL_COUNT
@@ -37,7 +37,7 @@ typedef struct cei_cuda_device {
     cei_cuda_device_number number;
     cei_cuda_context context; /* the primary one, retained */
     cei_cuda_module module;
-    cei_cuda_function kernels[CEI_CUDA_KERNEL_COUNT];
+    cei_cuda_function kernels[CEI_CUDA_KERNEL_COUNT]; /* NULL: the image lacks it */
     cei_cuda_slot slots[CEI_CUDA_SLOTS];
     size_t next;          /* slot to take, so that the one used last has time to empty */
     pthread_mutex_t lock; /* of next, and of the slots' taken */
@@ -59,8 +59,9 @@ enum { CEI_CUDA_LEAST_OUT = 1 << 12, CEI_CUDA_MOST_OUT = 1 << 20, CEI_CUDA_IN_BY
 typedef struct cei_cuda_stream_state {
     cei_stream base;
     cei_cuda_stream stream;
-    unsigned char *staging; /* pinned: out bytes, then CEI_CUDA_IN_BYTES */
-    size_t out, used;       /* used of out by copies that may not have happened yet */
+    unsigned char *staging;   /* pinned: out bytes, then CEI_CUDA_IN_BYTES */
+    size_t out, used;         /* used of out by copies that may not have happened yet */
+    cei_cuda_address rounded; /* activations as integers, then a scale and a zero a row: see cei_cuda_rounded_of */
 } cei_cuda_stream_state;
 
 static inline cei_cuda_device *cei_cuda_of(const cei_device *device) { return (cei_cuda_device *)(uintptr_t)device; }
@@ -108,6 +109,12 @@ ce_status cei_cuda_stream_create(cei_device *device, const cei_stream_limits *li
 void cei_cuda_stream_free(cei_stream *stream);
 ce_status cei_cuda_write(cei_stream *stream, cei_slice to, const void *from, size_t bytes, ce_error *error);
 ce_status cei_cuda_read(cei_stream *stream, void *to, cei_slice from, size_t bytes, ce_error *error);
+
+/* Where a stream holds activations that were rounded to integers. */
+typedef struct cei_cuda_rounded {
+    cei_cuda_address rows, scales, zeros;
+} cei_cuda_rounded;
+cei_cuda_rounded cei_cuda_rounded_of(const cei_cuda_stream_state *stream);
 
 /* ---- weights.c ---------------------------------------------------------------------------------------------- */
 

@@ -11,15 +11,21 @@
 #include <string.h>
 
 static const char *const kernel_names[CEI_CUDA_KERNEL_COUNT] = {
-#define CEI_CUDA_NAME(name, arguments, threads) #name,
+#define CEI_CUDA_NAME(name, arguments, threads, least) #name,
     CEI_CUDA_KERNELS(CEI_CUDA_NAME)
 #undef CEI_CUDA_NAME
 };
 
 static const unsigned kernel_threads[CEI_CUDA_KERNEL_COUNT] = {
-#define CEI_CUDA_THREADS(name, arguments, threads) threads,
+#define CEI_CUDA_THREADS(name, arguments, threads, least) threads,
     CEI_CUDA_KERNELS(CEI_CUDA_THREADS)
 #undef CEI_CUDA_THREADS
+};
+
+static const int kernel_capabilities[CEI_CUDA_KERNEL_COUNT] = {
+#define CEI_CUDA_LEAST(name, arguments, threads, least) least,
+    CEI_CUDA_KERNELS(CEI_CUDA_LEAST)
+#undef CEI_CUDA_LEAST
 };
 
 /* ---- calls to the driver ------------------------------------------------------------------------------------- */
@@ -238,6 +244,7 @@ static ce_status load_kernels(cei_cuda_device *device, ce_error *error) {
     cei_cuda_result result = api->module_load(&device->module, image->source, 2, options, values);
     if (result != CEI_CUDA_SUCCESS) return fail_image(device, result, log, error);
     for (int i = 0; i < CEI_CUDA_KERNEL_COUNT; i++) {
+        if (image->capability < kernel_capabilities[i]) continue;
         result = api->module_function(&device->kernels[i], device->module, kernel_names[i]);
         if (result != CEI_CUDA_SUCCESS) return cei_cuda_check(device, result, kernel_names[i], error);
     }

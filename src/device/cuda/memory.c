@@ -152,9 +152,27 @@ ce_status cei_cuda_settle(cei_cuda_device *device, ce_error *error) {
 
 /* ---- streams ------------------------------------------------------------------------------------------------- */
 
+/* Bytes of all rounded rows, each as wide as a weight's; SIZE_MAX on overflow. */
+static size_t rounded_bytes(const cei_stream_limits *limits) {
+    size_t width, bytes;
+    if (!cei_add_size(limits->columns, CEI_BUFFER_ALIGNMENT, &width) ||
+        !cei_mul_size(limits->tokens, width / CEI_INT8_STEP * CEI_INT8_STEP, &bytes))
+        return SIZE_MAX;
+    return bytes;
+}
+
 size_t cei_cuda_stream_bytes(const cei_device *device, const cei_stream_limits *limits) {
-    (void)device, (void)limits;
-    return 0;
+    (void)device;
+    size_t beside, bytes;
+    if (!cei_mul_size(limits->tokens, sizeof(float) + sizeof(int32_t), &beside) ||
+        !cei_add_size(rounded_bytes(limits), beside, &bytes))
+        return SIZE_MAX;
+    return bytes;
+}
+
+cei_cuda_rounded cei_cuda_rounded_of(const cei_cuda_stream_state *stream) {
+    const cei_cuda_address scales = stream->rounded + rounded_bytes(&stream->base.limits);
+    return (cei_cuda_rounded){stream->rounded, scales, scales + stream->base.limits.tokens * sizeof(float)};
 }
 
 /* Room for a batch's ids, types, positions and offsets, so that they wait for nothing. */
@@ -183,6 +201,8 @@ ce_status cei_cuda_stream_create(cei_device *base, const cei_stream_limits *limi
     if (status == CE_OK) {
         status = create_stream(device, &stream->stream, error);
         if (status == CE_OK) status = create_pinned(device, stream->out + CEI_CUDA_IN_BYTES, &stream->staging, error);
+        if (status == CE_OK)
+            status = cei_cuda_allocate(device, cei_cuda_stream_bytes(base, limits), &stream->rounded, error);
         cei_cuda_leave(device);
     }
     if (status != CE_OK) {
@@ -199,6 +219,7 @@ void cei_cuda_stream_free(cei_stream *base) {
     const cei_cuda_api *api = &device->api;
     if (api->context_push(device->context) == CEI_CUDA_SUCCESS) {
         if (stream->stream) (void)api->stream_wait(stream->stream); /* what it copies is freed next */
+        if (stream->rounded) (void)api->memory_free(stream->rounded);
         if (stream->staging) (void)api->host_free(stream->staging);
         if (stream->stream) (void)api->stream_destroy(stream->stream);
         cei_cuda_leave(device);

@@ -80,6 +80,31 @@ ce_status cei_cuda_norm(cei_stream *stream, const cei_norm_args *args, ce_error 
     return run_kernel(&run, CEI_CUDA_cei_k_norm, blocks_of(args->rows, CEI_ROWS_OF_BLOCK), 1, &kernel);
 }
 
+static ce_status launch_linear(const running *run, cei_cuda_kernel kernel, const cei_linear_args *args,
+                               void *arguments) {
+    return run_kernel(run, kernel, blocks_of(args->rows, CEI_LINEAR_ROWS),
+                      blocks_of(args->weight->rows, CEI_LINEAR_COLUMNS), arguments);
+}
+
+/* Rounds the rows, then multiplies integers. */
+static ce_status run_int8(const running *run, const cei_cuda_stream_state *stream, const cei_linear_args *args,
+                          const cei_linear_kernel_args *linear) {
+    const cei_cuda_rounded at = cei_cuda_rounded_of(stream);
+    cei_round_kernel_args round = {.x = linear->x,
+                                   .rows = linear->rows,
+                                   .columns = linear->weight.columns,
+                                   .stride = linear->weight.stride,
+                                   .rounded = (void *)(uintptr_t)at.rows,
+                                   .scales = (void *)(uintptr_t)at.scales,
+                                   .zeros = (void *)(uintptr_t)at.zeros};
+    cei_linear_int8_kernel_args kernel = {*linear, round.rounded, round.scales, round.zeros};
+    ce_status status = cei_cuda_launch(run->device, CEI_CUDA_cei_k_round, run->stream,
+                                       blocks_of(args->rows, CEI_ROWS_OF_BLOCK), 1, &round, run->error);
+    if (status == CE_OK) return launch_linear(run, CEI_CUDA_cei_k_linear_int8, args, &kernel);
+    cei_cuda_leave(run->device);
+    return status;
+}
+
 ce_status cei_cuda_linear(cei_stream *stream, const cei_linear_args *args, ce_error *error) {
     running run;
     const cei_weight *weights[] = {args->weight, args->bias, NULL};
@@ -91,8 +116,14 @@ ce_status cei_cuda_linear(cei_stream *stream, const cei_linear_args *args, ce_er
                                      .out = pointer(args->out),
                                      .rows = (unsigned)args->rows,
                                      .function = (unsigned)args->function};
-    return run_kernel(&run, CEI_CUDA_cei_k_linear, blocks_of(args->rows, CEI_LINEAR_ROWS),
-                      blocks_of(args->weight->rows, CEI_LINEAR_COLUMNS), &kernel);
+    const cei_format format = args->weight->format;
+    const bool has_tensor_cores = run.device->kernels[CEI_CUDA_cei_k_linear_bfloat16] != NULL;
+    if (format == CEI_FORMAT_INT8 && args->rows <= stream->limits.tokens)
+        return run_int8(&run, (const cei_cuda_stream_state *)stream, args, &kernel);
+    return launch_linear(&run,
+                         format == CEI_FORMAT_BFLOAT16 && has_tensor_cores ? CEI_CUDA_cei_k_linear_bfloat16
+                                                                           : CEI_CUDA_cei_k_linear,
+                         args, &kernel);
 }
 
 ce_status cei_cuda_attention(cei_stream *stream, const cei_attention_args *args, ce_error *error) {

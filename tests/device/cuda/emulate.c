@@ -13,6 +13,7 @@ static struct {
     void *stack[MOST_THREADS]; /* of fibers that wait */
     fiber_state state[MOST_THREADS];
     float exchanged[MOST_THREADS];
+    unsigned fragments[MOST_THREADS][6];
     void *scheduler; /* its stack, while a fiber runs */
     unsigned current, threads, block_x, block_y;
     emulate_fn kernel;
@@ -58,6 +59,29 @@ float cei_shuffle_xor(float value, unsigned mask) {
     const float taken = machine.exchanged[self ^ mask];
     wait_as(AT_SHUFFLE);
     return taken;
+}
+
+/* Element (row, k) of the tile X, or (column, k) of Y, from the lanes' fragments: the PTX manual's figures for
+ * m16n8k16. Lane 4 (row % 8) + k % 8 / 2 has it, in the word of its row's and k's halves. */
+static float element(unsigned fragments[WARP][6], unsigned row, unsigned k, unsigned first) {
+    const unsigned lane = row % 8 * 4 + k % 8 / 2, word = first ? first + k / 8 : row / 8 + k / 8 * 2;
+    const unsigned bits = fragments[lane][word] >> k % 2 * 16 << 16;
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+void cei_multiply_bfloat16(const unsigned x[4], const unsigned y[2], float sums[4]) {
+    enum { Y = 4 }; /* the first word of a lane's part of Y */
+    const unsigned self = machine.current, lane = self % WARP;
+    unsigned(*const fragments)[6] = &machine.fragments[self - lane];
+    memcpy(fragments[lane], x, 4 * sizeof *x);
+    memcpy(fragments[lane] + Y, y, 2 * sizeof *y);
+    wait_as(AT_SHUFFLE);
+    for (unsigned i = 0; i < 4; i++)
+        for (unsigned k = 0; k < 16; k++)
+            sums[i] += element(fragments, lane / 4 + i / 2 * 8, k, 0) * element(fragments, lane % 4 * 2 + i % 2, k, Y);
+    wait_as(AT_SHUFFLE);
 }
 
 static void run_fiber(void) {

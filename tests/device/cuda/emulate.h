@@ -11,6 +11,7 @@
 #include <stddef.h>
 
 #define CEI_INLINE static inline __attribute__((unused))
+#define CEI_OUTLINE CEI_INLINE
 #define CEI_SHARED static __attribute__((section("cei_shared")))
 #define CEI_UNROLL
 #define CEI_KERNEL(name, threads, arguments) \
@@ -22,6 +23,16 @@ unsigned cei_block_x(void);
 unsigned cei_block_y(void);
 void cei_barrier(void);
 float cei_shuffle_xor(float value, unsigned mask);
+
+CEI_INLINE int cei_dot4(int x, int y, int sum) {
+    for (int shift = 0; shift < 32; shift += 8)
+        sum += (int)(signed char)((unsigned)x >> shift) * (int)(signed char)((unsigned)y >> shift);
+    return sum;
+}
+
+/* What mma.m16n8k16 does with a warp's fragments; each lane waits for the others. */
+#define CEI_TENSOR
+void cei_multiply_bfloat16(const unsigned x[4], const unsigned y[2], float sums[4]);
 
 CEI_INLINE float cei_fma(float x, float y, float z) { return fmaf(x, y, z); }
 CEI_INLINE float cei_sqrt(float x) { return sqrtf(x); }

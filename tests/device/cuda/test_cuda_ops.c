@@ -111,6 +111,73 @@ static void test_linear_bits(void **state) {
     free(x), free(weight), free(bias), free(all), free(again);
 }
 
+/* ---- low precision ------------------------------------------------------------------------------------------ */
+
+typedef struct low_case {
+    cei_format format;
+    size_t rows, in, out;
+    const float *x, *weight, *scales;
+} low_case;
+
+static void run_low(const low_case *c, float *y) {
+    cuda_bench b = cuda_open((cei_stream_limits){c->rows, 1, 1, c->in > c->out ? c->in : c->out});
+    const cei_weight weight = cuda_put_weight(&b, CEI_ROLE_MATRIX, c->format, c->out, c->in, c->weight, c->scales);
+    const cei_slice x = cuda_put(&b, c->x, c->rows * c->in * sizeof(float));
+    const cei_slice out = cuda_put_result(&b, c->rows * c->out);
+    const cei_linear_args args = {c->rows, x, &weight, NULL, CEI_FN_IDENTITY, out};
+    expect_ok(cei_linear(b.stream, &args, &b.error), &b.error);
+    cuda_get_result(&b, out, y, c->rows * c->out);
+    cuda_close(&b);
+}
+
+/* Against the same products in double, of activations that were rounded as the kernel must, or not at all. */
+static void check_low(const low_case *c, bool rounds, const float *y) {
+    float *x = malloc(c->rows * c->in * sizeof *x);
+    assert_non_null(x);
+    memcpy(x, c->x, c->rows * c->in * sizeof *x);
+    if (rounds) cei_ref_round_activations(c->format, x, c->rows, c->in);
+    for (size_t r = 0; r < c->rows; r++)
+        for (size_t o = 0; o < c->out; o++) {
+            double sum = 0, size = 0;
+            for (size_t i = 0; i < c->in; i++) {
+                sum += (double)x[r * c->in + i] * (double)c->weight[o * c->in + i];
+                size += fabs((double)x[r * c->in + i] * (double)c->weight[o * c->in + i]);
+            }
+            const double bound = ((double)c->in + 8) * ldexp(1, -24) * size + 1e-30;
+            expect_near((double)y[r * c->out + o], sum, bound, cei_format_name(c->format), r * c->out + o);
+        }
+    free(x);
+}
+
+/* On a chip with tensor cores, and on one without. */
+static void test_low_precision(void **state) {
+    (void)state;
+    static const size_t shapes[][3] = {{1, 1, 1}, {3, 37, 5}, {70, 96, 65}, {9, 300, 40}, {66, 33, 130}};
+    for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
+        for (int which = 0; which < 3; which++) {
+            low_case c = {which == 2 ? CEI_FORMAT_INT8 : CEI_FORMAT_BFLOAT16,
+                          shapes[s][0],
+                          shapes[s][1],
+                          shapes[s][2],
+                          NULL,
+                          NULL,
+                          NULL};
+            float *x = floats(c.rows * c.in, 2), *weight = floats(c.in * c.out, 0.3f), *scales = floats(c.out, 1);
+            float *y = floats(c.rows * c.out, 1), *one = floats(c.out, 1);
+            memset(x, 0, c.in * sizeof *x); /* a row of zeros, which has no scale */
+            cei_round_rows(c.format, weight, c.out, c.in, scales);
+            c.x = x, c.weight = weight, c.scales = scales;
+            fake_set_capability(which == 0 ? 7 : 9, 0);
+            run_low(&c, y);
+            check_low(&c, which > 0, y);
+            const size_t row = c.rows - 1;
+            c.rows = 1, c.x = x + row * c.in;
+            run_low(&c, one);
+            expect_same_bits(one, y + row * c.out, c.out, "a row alone in low precision");
+            free(x), free(weight), free(scales), free(y), free(one);
+        }
+}
+
 /* ---- attention ---------------------------------------------------------------------------------------------- */
 
 enum { SEQUENCES = 6, TOKENS = 142, LONGEST = 70 };
@@ -403,6 +470,7 @@ int main(void) {
         cuda_test(test_linear),
         cuda_test(test_functions),
         cuda_test(test_linear_bits),
+        cuda_test(test_low_precision),
         cuda_test(test_attention),
         cuda_test(test_attention_bits),
         cuda_test(test_attention_of_a_wide_head),

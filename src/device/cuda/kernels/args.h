@@ -39,19 +39,23 @@ typedef struct cei_linear_kernel_args {
     cei_values_args weight;
     float *out; /* [rows, weight.rows] */
     unsigned rows, function;
-    const signed char *rounded; /* [rows, weight.stride]: x in INT8, each value less 128 */
-    const float *row_scales;    /* [rows]: scale, and zero behind all scales */
-    const int *row_zeros;
 } cei_linear_kernel_args;
 
 /* Rounds rows of activations to integers: see cei_activation_scale. */
 typedef struct cei_round_kernel_args {
     const float *x; /* [rows, columns] */
     unsigned rows, columns, stride;
-    signed char *rounded; /* [rows, stride] */
+    signed char *rounded; /* [rows, stride]: integers less 128, zeros behind the columns */
     float *scales;        /* [rows] */
-    int *zeros;           /* [rows] */
+    int *zeros;           /* [rows]: less 128 as well */
 } cei_round_kernel_args;
+
+typedef struct cei_linear_int8_kernel_args {
+    cei_linear_kernel_args linear; /* whose x is not read */
+    const signed char *rounded;    /* as above, stride that of the weight */
+    const float *scales;
+    const int *zeros;
+} cei_linear_int8_kernel_args;
 
 typedef struct cei_attention_kernel_args {
     const int *offsets; /* [sequences + 1] */
@@ -107,15 +111,19 @@ enum {
     CEI_PLAIN_THREADS = 128
 };
 
-/* Every kernel: its name, its arguments, threads of a block. The driver looks up all of them at load. */
-#define CEI_CUDA_KERNELS(X)                                              \
-    X(cei_k_embed, cei_embed_kernel_args, CEI_PLAIN_THREADS)             \
-    X(cei_k_norm, cei_norm_kernel_args, CEI_ROWS_THREADS)                \
-    X(cei_k_linear, cei_linear_kernel_args, CEI_LINEAR_THREADS)  \
-    X(cei_k_attention, cei_attention_kernel_args, CEI_ATTENTION_THREADS) \
-    X(cei_k_gather, cei_gather_kernel_args, CEI_PLAIN_THREADS)           \
-    X(cei_k_pool, cei_pool_kernel_args, CEI_PLAIN_THREADS)               \
-    X(cei_k_normalize, cei_normalize_kernel_args, CEI_ROWS_THREADS)      \
-    X(cei_k_checksum, cei_checksum_kernel_args, CEI_LINEAR_THREADS)
+/* Every kernel: its name, its arguments, threads of a block, and the least capability that an image needs to have it.
+ * The driver looks up all that the image has when a device is opened. */
+#define CEI_CUDA_KERNELS(X)                                                  \
+    X(cei_k_embed, cei_embed_kernel_args, CEI_PLAIN_THREADS, 0)              \
+    X(cei_k_norm, cei_norm_kernel_args, CEI_ROWS_THREADS, 0)                 \
+    X(cei_k_linear, cei_linear_kernel_args, CEI_LINEAR_THREADS, 0)           \
+    X(cei_k_linear_bfloat16, cei_linear_kernel_args, CEI_LINEAR_THREADS, 80) \
+    X(cei_k_linear_int8, cei_linear_int8_kernel_args, CEI_LINEAR_THREADS, 0) \
+    X(cei_k_round, cei_round_kernel_args, CEI_ROWS_THREADS, 0)               \
+    X(cei_k_attention, cei_attention_kernel_args, CEI_ATTENTION_THREADS, 0)  \
+    X(cei_k_gather, cei_gather_kernel_args, CEI_PLAIN_THREADS, 0)            \
+    X(cei_k_pool, cei_pool_kernel_args, CEI_PLAIN_THREADS, 0)                \
+    X(cei_k_normalize, cei_normalize_kernel_args, CEI_ROWS_THREADS, 0)       \
+    X(cei_k_checksum, cei_checksum_kernel_args, CEI_LINEAR_THREADS, 0)
 
 #endif

@@ -15,6 +15,7 @@ enum { CEI_WARP = 32 };
 
 #if defined(__NVCC__)
 #define CEI_INLINE static __device__ __forceinline__
+#define CEI_OUTLINE static __device__ __noinline__
 #define CEI_SHARED __shared__
 #define CEI_KERNEL(name, threads, arguments) extern "C" __global__ void __launch_bounds__(threads) name(arguments a)
 CEI_INLINE unsigned cei_thread(void) { return threadIdx.x; }
@@ -26,6 +27,7 @@ CEI_INLINE float cei_sqrt(float x) { return __fsqrt_rn(x); }
 CEI_INLINE double cei_sqrt_double(double x) { return __dsqrt_rn(x); }
 #else
 #define CEI_INLINE static __attribute__((device, always_inline)) inline
+#define CEI_OUTLINE static __attribute__((device, noinline))
 #define CEI_SHARED static __attribute__((shared))
 #define CEI_KERNEL(name, threads, arguments) \
     extern "C" __attribute__((global, launch_bounds(threads))) void name(arguments a)
@@ -42,6 +44,24 @@ CEI_INLINE double cei_sqrt_double(double x) { return __builtin_sqrt(x); }
 
 /* Before a loop of constant length, whose arrays are to be registers. */
 #define CEI_UNROLL _Pragma("unroll")
+
+/* The sum of sum and the products of four pairs of signed bytes, exactly. */
+CEI_INLINE int cei_dot4(int x, int y, int sum) {
+    int result;
+    __asm__("dp4a.s32.s32 %0, %1, %2, %3;" : "=r"(result) : "r"(x), "r"(y), "r"(sum));
+    return result;
+}
+
+#ifdef CEI_TENSOR
+/* sums += X Y^T for tiles X [16, 16] and Y [8, 16] of bfloat16, sums [16, 8] in float32, spread over a warp as the PTX
+ * manual has it for mma.m16n8k16. */
+CEI_INLINE void cei_multiply_bfloat16(const unsigned x[4], const unsigned y[2], float sums[4]) {
+    __asm__("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
+            "{%0, %1, %2, %3};"
+            : "+f"(sums[0]), "+f"(sums[1]), "+f"(sums[2]), "+f"(sums[3])
+            : "r"(x[0]), "r"(x[1]), "r"(x[2]), "r"(x[3]), "r"(y[0]), "r"(y[1]));
+}
+#endif
 
 /* All threads of a block wait for each other here; what they wrote before is seen behind it. */
 CEI_INLINE void cei_barrier(void) { __syncthreads(); }

@@ -61,8 +61,8 @@ CEI_INLINE float cei_gelu(float x) {
 /* x/2 (1 + tanh u) = x sigmoid(2 u), 2 sqrt(2 / pi) = 0x1.988454p+0. */
 CEI_INLINE float cei_gelu_tanh(float x) { return x * cei_sigmoid(0x1.988454p+0f * cei_fma(0.044715f * x * x, x, x)); }
 
-/* An elementwise function, numbered as cei_function is. */
-CEI_INLINE float cei_apply(unsigned function, float x) {
+/* An elementwise function, numbered as cei_function is. Called, since it would come in many times over. */
+CEI_OUTLINE float cei_apply(unsigned function, float x) {
     switch (function) {
     case 1: return cei_gelu(x);
     case 2: return cei_gelu_tanh(x);

@@ -1,0 +1,53 @@
+/* linear_int8.cu - function(x W^T + bias) of rounded rows and INT8 weights: sums are exact integers, four products at a
+ * time, so that no order matters. Blocks and threads share the work as in linear.cu.
+ *
+ * With x = s (q - z) and w = t v, a sum is s t (sum of q v - z sum of v); the last sum is kept with the weight. */
+#include "device/cuda/kernels/math.h"
+#include "device/cuda/kernels/values.h"
+
+enum { CEI_WORDS = 16, CEI_WORDS_WIDTH = CEI_LINEAR_ROWS + 4 }; /* of four integers, of a tile's depth */
+
+/* Fills tile [word, row] from rows [first, ...) of a matrix of words, with zeros behind its edges. */
+CEI_INLINE void cei_load_words(int tile[CEI_WORDS][CEI_WORDS_WIDTH], const int *matrix, unsigned rows, unsigned words,
+                               unsigned first, unsigned depth) {
+    for (unsigned i = cei_thread(); i < CEI_LINEAR_ROWS * CEI_WORDS; i += CEI_LINEAR_THREADS) {
+        const unsigned row = first + i / CEI_WORDS, word = depth + i % CEI_WORDS;
+        const bool inside = row < rows && word < words;
+        tile[i % CEI_WORDS][i / CEI_WORDS] = inside ? matrix[(unsigned long long)row * words + word] : 0;
+    }
+}
+
+CEI_INLINE void cei_multiply_words(int x[CEI_WORDS][CEI_WORDS_WIDTH], int w[CEI_WORDS][CEI_WORDS_WIDTH],
+                                   int sums[4][4]) {
+    const unsigned row = cei_thread() / 16 * 4, column = cei_thread() % 16 * 4;
+    for (unsigned d = 0; d < CEI_WORDS; d++) CEI_UNROLL
+    for (unsigned i = 0; i < 4; i++) CEI_UNROLL
+    for (unsigned j = 0; j < 4; j++) sums[i][j] = cei_dot4(x[d][row + i], w[d][column + j], sums[i][j]);
+}
+
+CEI_INLINE float cei_of_sum(const cei_linear_int8_kernel_args *a, int sum, unsigned row, unsigned column) {
+    const cei_linear_kernel_args *linear = &a->linear;
+    const float whole = (float)(sum - a->zeros[row] * linear->weight.sums[column]);
+    const float value = whole * (a->scales[row] * linear->weight.scales[column]);
+    return cei_apply(linear->function, linear->bias ? value + linear->bias[column] : value);
+}
+
+CEI_KERNEL(cei_k_linear_int8, CEI_LINEAR_THREADS, cei_linear_int8_kernel_args) {
+    CEI_SHARED int x[CEI_WORDS][CEI_WORDS_WIDTH];
+    CEI_SHARED int w[CEI_WORDS][CEI_WORDS_WIDTH];
+    const unsigned first_row = cei_block_x() * CEI_LINEAR_ROWS, first_column = cei_block_y() * CEI_LINEAR_COLUMNS;
+    const unsigned words = a.linear.weight.stride / 4, outs = a.linear.weight.rows;
+    int sums[4][4] = {{0}};
+    for (unsigned depth = 0; depth < words; depth += CEI_WORDS) {
+        cei_load_words(x, (const int *)(const void *)a.rounded, a.linear.rows, words, first_row, depth);
+        cei_load_words(w, (const int *)a.linear.weight.values, outs, words, first_column, depth);
+        cei_barrier();
+        cei_multiply_words(x, w, sums);
+        cei_barrier();
+    }
+    const unsigned row = first_row + cei_thread() / 16 * 4, column = first_column + cei_thread() % 16 * 4;
+    for (unsigned i = 0; i < 4 && row + i < a.linear.rows; i++)
+        for (unsigned j = 0; j < 4 && column + j < outs; j++)
+            a.linear.out[(unsigned long long)(row + i) * outs + column + j] =
+                cei_of_sum(&a, sums[i][j], row + i, column + j);
+}
