@@ -9,16 +9,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#ifdef CE_ON_OPENCL
-const char golden_device[] = "opencl:0";
-#else
-const char golden_device[] = "cpu";
-#endif
+const char *golden_device(void) {
+    const char *device = getenv("CE_GOLDEN_DEVICE");
+    return device ? device : "cpu";
+}
 
 void golden_require_device(void) {
     cei_device_id id;
     ce_error error = {0};
-    if (cei_device_resolve(golden_device, 0, &id, &error) == CE_OK) return;
+    if (cei_device_resolve(golden_device(), 0, &id, &error) == CE_OK) return;
     print_message("SKIP: %s\n", error.message);
     skip();
 }
@@ -27,13 +26,18 @@ double golden_deviation(float got, double want) {
     return isfinite(got) ? fabs((double)got - want) / (1.0 + fabs(want)) : (double)INFINITY;
 }
 
+void golden_filter(void) {
+    const char *pattern = getenv("CE_GOLDEN_FILTER");
+    if (pattern) cmocka_set_test_filter(pattern);
+}
+
 ce_model *golden_load(const char *folder, size_t max_length) {
     return golden_load_in(CE_PRECISION_FLOAT32, folder, max_length);
 }
 
 ce_model *golden_load_in(ce_precision precision, const char *folder, size_t max_length) {
     ce_load_options options = {
-        .size = sizeof options, .device = golden_device, .max_length = max_length, .precision = precision};
+        .size = sizeof options, .device = golden_device(), .max_length = max_length, .precision = precision};
     ce_model *model = NULL;
     ce_error error;
     expect_ok(ce_model_load(folder, &options, &model, &error), &error);

@@ -14,11 +14,14 @@
 /* |got - want| / (1 + |want|); infinite if got is not finite. */
 double golden_deviation(float got, double want);
 
-/* Where models are loaded: "cpu", or "opencl:0" in programs that are compiled with CE_ON_OPENCL. */
-extern const char golden_device[];
+/* The device that models are loaded onto: CE_GOLDEN_DEVICE, or the cpu. */
+const char *golden_device(void);
 
 /* Skips the test, with the reason, where this machine has no such device. */
 void golden_require_device(void);
+
+/* Runs only cases whose names match CE_GOLDEN_FILTER, if that is set. */
+void golden_filter(void);
 
 /* Loads a model onto that device with a thread for each core, failing the test if that fails. max_length 0 is its own.
  */

@@ -337,6 +337,7 @@ int main(void) {
         LOW("nomic-bert", INT8, 0.8),
         LOW("jina-embeddings-v3", INT8, 0.8),
     };
+    golden_filter();
 #ifdef CE_ON_OPENCL
     /* All in float32, and a few of those in low precision: a device that is a driver's takes longer to open. */
     enum { FLOAT32 = 16, EVERY = 5, COUNT = sizeof tests / sizeof *tests };

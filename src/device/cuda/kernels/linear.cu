@@ -30,17 +30,18 @@ CEI_KERNEL(cei_k_linear, CEI_LINEAR_THREADS, cei_linear_kernel_args) {
     CEI_SHARED float w[CEI_TILE_DEPTH][CEI_TILE_WIDTH];
     const unsigned first_row = cei_block_x() * CEI_LINEAR_ROWS, first_column = cei_block_y() * CEI_LINEAR_COLUMNS;
     const unsigned in = a.weight.columns, outs = a.weight.rows;
+    const unsigned row = first_row + cei_thread() / CEI_ACROSS * CEI_SIDE;
+    const unsigned column = first_column + cei_thread() % CEI_ACROSS * CEI_SIDE;
+    const bool is_needed = row < a.rows && column < outs; /* of few rows most warps have none */
     const cei_values_args rows = {a.x, 0, 0, a.rows, in, in, CEI_VALUES_FLOAT32};
     float sums[CEI_SIDE][CEI_SIDE] = {{0}};
     for (unsigned depth = 0; depth < in; depth += CEI_TILE_DEPTH) {
         cei_load_tile(x, &rows, first_row, depth);
         cei_load_tile(w, &a.weight, first_column, depth);
         cei_barrier();
-        cei_multiply_tiles(x, w, in - depth < CEI_TILE_DEPTH ? in - depth : CEI_TILE_DEPTH, sums);
+        if (is_needed) cei_multiply_tiles(x, w, in - depth < CEI_TILE_DEPTH ? in - depth : CEI_TILE_DEPTH, sums);
         cei_barrier();
     }
-    const unsigned row = first_row + cei_thread() / CEI_ACROSS * CEI_SIDE;
-    const unsigned column = first_column + cei_thread() % CEI_ACROSS * CEI_SIDE;
     for (unsigned i = 0; i < CEI_SIDE && row + i < a.rows; i++)
         for (unsigned j = 0; j < CEI_SIDE && column + j < outs; j++)
             a.out[(unsigned long long)(row + i) * outs + column + j] =

@@ -65,12 +65,13 @@ CEI_KERNEL(cei_k_linear_bfloat16, CEI_LINEAR_THREADS, cei_linear_kernel_args) {
     const unsigned first_row = cei_block_x() * CEI_LINEAR_ROWS, first_column = cei_block_y() * CEI_LINEAR_COLUMNS;
     const unsigned in = a.weight.columns;
     const cei_values_args rows = {a.x, 0, 0, a.rows, in, in, CEI_VALUES_FLOAT32};
-    float sums[CEI_TILES][4] = {{0}};
+    const bool is_needed = first_row + cei_warp_row() < a.rows && first_column + cei_warp_column() < a.weight.rows;
+    float sums[CEI_TILES][4] = {{0}}; /* is_needed is the same for a whole warp */
     for (unsigned depth = 0; depth < in; depth += CEI_PAIRS * 2) {
         cei_load_pairs(x, &rows, first_row, depth);
         cei_load_pairs(w, &a.weight, first_column, depth);
         cei_barrier();
-        cei_multiply_pairs(x, w, sums);
+        if (is_needed) cei_multiply_pairs(x, w, sums);
         cei_barrier();
     }
     CEI_UNROLL

@@ -37,15 +37,16 @@ CEI_KERNEL(cei_k_linear_int8, CEI_LINEAR_THREADS, cei_linear_int8_kernel_args) {
     CEI_SHARED int w[CEI_WORDS][CEI_WORDS_WIDTH];
     const unsigned first_row = cei_block_x() * CEI_LINEAR_ROWS, first_column = cei_block_y() * CEI_LINEAR_COLUMNS;
     const unsigned words = a.linear.weight.stride / 4, outs = a.linear.weight.rows;
+    const unsigned row = first_row + cei_thread() / 16 * 4, column = first_column + cei_thread() % 16 * 4;
+    const bool is_needed = row < a.linear.rows && column < outs;
     int sums[4][4] = {{0}};
     for (unsigned depth = 0; depth < words; depth += CEI_WORDS) {
         cei_load_words(x, (const int *)(const void *)a.rounded, a.linear.rows, words, first_row, depth);
         cei_load_words(w, (const int *)a.linear.weight.values, outs, words, first_column, depth);
         cei_barrier();
-        cei_multiply_words(x, w, sums);
+        if (is_needed) cei_multiply_words(x, w, sums);
         cei_barrier();
     }
-    const unsigned row = first_row + cei_thread() / 16 * 4, column = first_column + cei_thread() % 16 * 4;
     for (unsigned i = 0; i < 4 && row + i < a.linear.rows; i++)
         for (unsigned j = 0; j < 4 && column + j < outs; j++)
             a.linear.out[(unsigned long long)(row + i) * outs + column + j] =
