@@ -105,8 +105,9 @@ static void write_line(cli_output *output, const char *style, const char *text) 
 static void write_memory(cli_output *output, const ce_device_info *info) {
     char total[CLI_NUMBER_SIZE], left[CLI_NUMBER_SIZE];
     if (!info->memory_total) return;
-    cli_print(output, "%*s%s memory, %s free\n", INDENT, "", cli_format_bytes(info->memory_total, total),
-              cli_format_bytes(info->memory_free, left));
+    cli_print(output, "%*s%s memory", INDENT, "", cli_format_bytes(info->memory_total, total));
+    if (info->memory_free) cli_print(output, ", %s free", cli_format_bytes(info->memory_free, left));
+    cli_write_string(output, "\n");
 }
 
 static void write_precision_line(cli_output *output, const ce_device_info *info) {

@@ -19,6 +19,9 @@ typedef enum fake_call {
         FAKE_CALLS
 } fake_call;
 
+/* False in programs for a real GPU, which link no_fake.c in the stand-in's place. */
+bool fake_is_here(void);
+
 /* Two devices of capability 8.0, 64 MiB each, driver 12.4, no fault; counts of calls 0. */
 void fake_reset(void);
 void fake_set_devices(int count);

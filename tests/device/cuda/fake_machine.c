@@ -28,6 +28,8 @@ static bool is_due(uint64_t *in) { return *in > 0 && --*in == 0; }
 
 /* ---- plans ---------------------------------------------------------------------------------------------------- */
 
+EXPORT bool fake_is_here(void) { return true; }
+
 EXPORT void fake_reset(void) {
     lock();
     memset(machine.fail_in, 0, sizeof machine.fail_in);

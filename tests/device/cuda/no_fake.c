@@ -1,0 +1,13 @@
+/* no_fake.c - what cuda_cases.h uses of the stand-in, where the driver is the real one: nothing is planned or counted.
+ */
+#include "device/cuda/fake_cuda.h"
+
+bool fake_is_here(void) { return false; }
+void fake_reset(void) {}
+void fake_set_capability(int major, int minor) { (void)major, (void)minor; }
+fake_held fake_holds(void) { return (fake_held){0}; }
+uint64_t fake_misuses(const char **what) {
+    (void)what;
+    return 0;
+}
+int fake_depth(void) { return 0; }
