@@ -98,6 +98,7 @@ enum {
 typedef struct cei_cuda_api {
     void *library;
     int version; /* of the driver, as cuDriverGetVersion counts: 12040 is 12.4 */
+/* A declarator, not an expression. NOLINTNEXTLINE(bugprone-macro-parentheses) */
 #define CEI_CUDA_FIELD(field, symbol, parameters) cei_cuda_result(*field) parameters;
     CEI_CUDA_FUNCTIONS(CEI_CUDA_FIELD)
 #undef CEI_CUDA_FIELD

@@ -27,11 +27,17 @@ static cei_slice other_slice(cei_slice slice) {
     return slice;
 }
 
-/* A copy of a weight that names the other device's memory; NULL stays NULL. */
+/* A weight that names the other device's memory. */
+static cei_weight translate(const cei_weight *weight) {
+    cei_weight other = *weight;
+    other.at = other_slice(weight->at);
+    return other;
+}
+
+/* The same into *copy, for a pointer that may be NULL and stays so. */
 static const cei_weight *other_weight(const cei_weight *weight, cei_weight *copy) {
     if (!weight) return NULL;
-    *copy = *weight;
-    copy->at = other_slice(weight->at);
+    *copy = translate(weight);
     return copy;
 }
 
@@ -40,9 +46,8 @@ static const cei_weight *other_weight(const cei_weight *weight, cei_weight *copy
 /* Of an INT8 weight the sign is changed, since what is written must be a whole multiple of the row's scale. */
 static bool damage(const cei_weight *weight, size_t row, size_t column) {
     cei_device *device = other_device(weight->at.buffer->device);
-    cei_weight copy;
+    const cei_weight copy = translate(weight);
     float scale = 0, *values = cei_alloc(weight->columns, sizeof *values);
-    (void)other_weight(weight, &copy);
     bool done = values && cei_weight_read(device, &copy, row, 1, values, &scale, NULL) == CE_OK;
     if (done && weight->format == CEI_FORMAT_INT8)
         values[column] = -values[column];
@@ -105,11 +110,10 @@ static ce_status corrupt(cei_device *device, const cei_weight *weight, size_t fi
 
 static ce_status weight_write(cei_device *device, const cei_weight *weight, size_t first, size_t count,
                               const float *values, const float *scales, ce_error *error) {
-    cei_weight copy;
+    const cei_weight copy = translate(weight);
     cei_sim_corruption how;
     ce_status status = cei_sim_enter((sim_device *)device, CEI_SIM_UPLOAD, CEI_OP_COUNT, error);
     if (status != CE_OK || count == 0) return status;
-    (void)other_weight(weight, &copy);
     status = cei_weight_write(other_device(device), &copy, first, count, values, scales, error);
     if (status == CE_OK && cei_sim_record_upload((sim_device *)device, weight, first, count, &how))
         status = corrupt(other_device(device), &copy, first, count, values, scales, how, error);
@@ -118,18 +122,18 @@ static ce_status weight_write(cei_device *device, const cei_weight *weight, size
 
 static ce_status weight_read(cei_device *device, const cei_weight *weight, size_t first, size_t count, float *values,
                              float *scales, ce_error *error) {
-    cei_weight copy;
+    const cei_weight copy = translate(weight);
     ce_status status = cei_sim_enter((sim_device *)device, CEI_SIM_DOWNLOAD, CEI_OP_COUNT, error);
     if (status != CE_OK) return status;
-    return cei_weight_read(other_device(device), other_weight(weight, &copy), first, count, values, scales, error);
+    return cei_weight_read(other_device(device), &copy, first, count, values, scales, error);
 }
 
 static ce_status weight_checksum(cei_device *device, const cei_weight *weight, size_t first, size_t count,
                                  uint64_t *checksum, ce_error *error) {
-    cei_weight copy;
+    const cei_weight copy = translate(weight);
     ce_status status = cei_sim_enter((sim_device *)device, CEI_SIM_CHECKSUM, CEI_OP_COUNT, error);
     if (status != CE_OK) return status;
-    return cei_weight_checksum(other_device(device), other_weight(weight, &copy), first, count, checksum, error);
+    return cei_weight_checksum(other_device(device), &copy, first, count, checksum, error);
 }
 
 /* ---- streams ------------------------------------------------------------------------------------------------- */
