@@ -83,6 +83,7 @@ static bool start(cei_cuda_api *api, char *reason, size_t size) {
 bool cei_cuda_api_open(const char *library, cei_cuda_api *api, char *reason, size_t size) {
     *api = (cei_cuda_api){.library = dlopen(library, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE)};
     if (!api->library) {
+        while (dlerror()) continue; /* which keeps a text of the failure until it is asked for once more */
         snprintf(reason, size, "%s is not there: install NVIDIA's driver, which is all that CUDA needs", library);
         return false;
     }
