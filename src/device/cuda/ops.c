@@ -46,8 +46,14 @@ static ce_status run_kernel(const running *run, cei_cuda_kernel kernel, size_t b
     return status;
 }
 
+/* What no kernel does, and no model asks whose operations are supported. */
+static ce_status fail_without_kernel(const cei_stream *stream, const char *what, ce_error *error) {
+    return cei_fail(error, CE_ERR_UNSUPPORTED, "cuda:%d: %s: no kernel does it yet", stream->device->id.index, what);
+}
+
 ce_status cei_cuda_embed(cei_stream *stream, const cei_embed_args *args, ce_error *error) {
     running run;
+    if (!args->position) return fail_without_kernel(stream, "embeddings without positions", error);
     const cei_weight *weights[] = {args->word, args->position, args->type};
     ce_status status = begin(&run, stream, weights, args->tokens, error);
     if (status != CE_OK) return status;
@@ -66,6 +72,8 @@ ce_status cei_cuda_embed(cei_stream *stream, const cei_embed_args *args, ce_erro
 
 ce_status cei_cuda_norm(cei_stream *stream, const cei_norm_args *args, ce_error *error) {
     running run;
+    if (!args->bias || args->sum)
+        return fail_without_kernel(stream, "a norm without bias, or that keeps its sum", error);
     const cei_weight *weights[] = {args->gain, args->bias, NULL};
     ce_status status = begin(&run, stream, weights, args->rows, error);
     if (status != CE_OK) return status;
@@ -128,6 +136,7 @@ ce_status cei_cuda_linear(cei_stream *stream, const cei_linear_args *args, ce_er
 
 ce_status cei_cuda_attention(cei_stream *stream, const cei_attention_args *args, ce_error *error) {
     running run;
+    if (args->window) return fail_without_kernel(stream, "attention with a window", error);
     const size_t tiles = args->first_only ? 1 : blocks_of(args->longest, CEI_ATTENTION_QUERIES);
     ce_status status = begin(&run, stream, no_weights, args->tokens, error);
     if (status != CE_OK) return status;

@@ -326,14 +326,21 @@ static void test_norm(void **state) {
     const cei_slice in = cuda_put(&b, x, ROWS * COLUMNS * sizeof *x), out = cuda_put_result(&b, ROWS * COLUMNS);
     const cei_slice other = cuda_put(&b, residual, ROWS * COLUMNS * sizeof *x);
     for (int way = 0; way < 3; way++) { /* alone, with a residual, and that in its place */
-        const cei_norm_args args = {ROWS, in, way ? &other : NULL, &g, &h, 1e-6f, way == 2 ? other : out};
+        const cei_norm_args args = {.rows = ROWS,
+                                    .x = in,
+                                    .residual = way ? &other : NULL,
+                                    .gain = &g,
+                                    .bias = &h,
+                                    .epsilon = 1e-6f,
+                                    .out = way == 2 ? other : out};
         expect_ok(cei_norm(b.stream, &args, &b.error), &b.error);
         if (way == 2)
             expect_ok(cei_read(b.stream, found, other, ROWS * COLUMNS * sizeof *found, &b.error), &b.error);
         else
             cuda_get_result(&b, out, found, ROWS * COLUMNS);
         for (size_t r = 0; r < ROWS; r++) {
-            cei_ref_norm_row(x + r * COLUMNS, way ? residual + r * COLUMNS : NULL, gain, bias, COLUMNS, 1e-6f, wanted);
+            cei_ref_norm_row(x + r * COLUMNS, way ? residual + r * COLUMNS : NULL, gain, bias, COLUMNS, 1e-6f, wanted,
+                             wanted);
             expect_close(found + r * COLUMNS, wanted, COLUMNS, 2e-6, "norm");
         }
     }
