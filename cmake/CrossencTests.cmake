@@ -1,7 +1,7 @@
 # How tests are declared. Every test is a ctest test that prints its cases in cmocka's or pytest's usual form, which
 # is what tools/test_summary.py counts; a test of any other kind counts as one case.
 #
-# Labels: unit (the default), golden, cli, package, python, checks, oom, threads, slow. One test may have several.
+# Labels: unit (the default), golden, cli, package, python, checks, oom, cuda, threads, slow. One test may have several.
 # CE_TEST_WRAPPER is a command in front of each compiled test, such as valgrind with its options.
 set(CE_TEST_WRAPPER "" CACHE STRING "Command and arguments to run each compiled test under, parted by semicolons")
 set(CE_SHARED "${PROJECT_SOURCE_DIR}/../shared" CACHE PATH "Real models and data; tests that need them skip without")
