@@ -2,7 +2,8 @@
  * gates, norms that keep their sum and have no bias, embeddings of words alone.
  *
  * The reference device against double precision; the simulated one to the reference's bits; each tier of the cpu device
- * against the reference, and to the bit against itself on more threads. */
+ * against the reference, and to the bit against itself on more threads. Compiled with CE_ON_OPENCL, opencl:0 in their
+ * place. */
 #include "device/cases.h"
 #include "device/ref/ref.h"
 #include "device/sim/sim.h"
@@ -439,15 +440,20 @@ int main(void) {
                  {"rotary", test_rotary},
                  {"gate", test_gate},
                  {"sums", test_sums}};
-    enum { KINDS = sizeof kinds / sizeof *kinds, DEVICES = TIERS + 1 };
+#ifdef CE_ON_OPENCL
+    tier *const on[] = {&opencl_tier};
+#else
+    tier *const on[TIERS + 1] = {&reference, &tiers[0], &tiers[1], &tiers[2], &tiers[3]};
+#endif
+    enum { KINDS = sizeof kinds / sizeof *kinds, DEVICES = sizeof on / sizeof *on };
     static char names[KINDS * DEVICES][48];
     struct CMUnitTest tests[KINDS * DEVICES + 1];
     for (size_t at = 0; at < KINDS * DEVICES; at++) {
-        tier *of = at / KINDS < TIERS ? &tiers[at / KINDS] : &reference;
+        tier *of = on[at / KINDS];
         snprintf(names[at], sizeof names[at], "%s (%s)", kinds[at % KINDS].name, of->name);
         tests[at] = (struct CMUnitTest){names[at], kinds[at % KINDS].function, NULL, NULL, of};
     }
     tests[KINDS * DEVICES] = (struct CMUnitTest)cmocka_unit_test(test_refusals);
     cases_seed();
-    return cmocka_run_group_tests_name("operations of rotary encoders", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("operations of rotary encoders", tests, NULL, tier_teardown);
 }

@@ -62,16 +62,7 @@ static ce_status get_status(cei_device *base, ce_device_info *info, ce_error *er
 
 static bool supports(const cei_device *device, cei_op op, ce_precision precision) {
     (void)device;
-    switch (op) {
-    case CEI_OP_EMBED:
-    case CEI_OP_NORM:
-    case CEI_OP_LINEAR:
-    case CEI_OP_ATTENTION:
-    case CEI_OP_GATHER:
-    case CEI_OP_POOL:
-    case CEI_OP_NORMALIZE: return ce_precision_name(precision) != NULL;
-    default: return false;
-    }
+    return (unsigned)op < CEI_OP_COUNT && op != CEI_OP_ATTENTION_RELATIVE && ce_precision_name(precision) != NULL;
 }
 
 static void close_device(cei_device *base) {
@@ -109,6 +100,9 @@ static const cei_device_table table = {
     .gather = cei_opencl_gather,
     .pool = cei_opencl_pool,
     .normalize = cei_opencl_normalize,
+    .angles = cei_opencl_angles,
+    .rotate = cei_opencl_rotate,
+    .gate = cei_opencl_gate,
 };
 
 static ce_status open_objects(cei_opencl_device *device, ce_error *error) {

@@ -54,6 +54,9 @@ typedef enum cei_opencl_kernel {
     CEI_OPENCL_GATHER,
     CEI_OPENCL_POOL,
     CEI_OPENCL_NORMALIZE,
+    CEI_OPENCL_ANGLES,
+    CEI_OPENCL_ROTARY,
+    CEI_OPENCL_GATE,
     CEI_OPENCL_KERNELS
 } cei_opencl_kernel;
 
@@ -89,9 +92,10 @@ typedef struct cei_opencl_stream {
     cei_stream base;
     cl_command_queue queue;
     cl_kernel kernels[CEI_OPENCL_KERNELS];
-    cei_buffer *scales; /* float2 [limits.tokens]: how rows of activations are rounded to int8 */
-    bool has_many;      /* blocks of CEI_OPENCL_QUERIES queries fit into local memory */
-    uint8_t *staging;   /* what is on its way to the device */
+    cei_buffer *scratch; /* of one operation: scales, float2 [limits.tokens], that say how rows of activations are
+                            rounded to int8; or frequencies of angles, float [limits.head_size / 2] */
+    bool has_many;       /* blocks of CEI_OPENCL_QUERIES queries fit into local memory */
+    uint8_t *staging;    /* what is on its way to the device */
     size_t staging_bytes, staged;
 } cei_opencl_stream;
 
@@ -228,6 +232,9 @@ ce_status cei_opencl_attention(cei_stream *stream, const cei_attention_args *arg
 ce_status cei_opencl_gather(cei_stream *stream, const cei_gather_args *args, ce_error *error);
 ce_status cei_opencl_pool(cei_stream *stream, const cei_pool_args *args, ce_error *error);
 ce_status cei_opencl_normalize(cei_stream *stream, const cei_normalize_args *args, ce_error *error);
+ce_status cei_opencl_angles(cei_stream *stream, const cei_angles_args *args, ce_error *error);
+ce_status cei_opencl_rotate(cei_stream *stream, const cei_rotary_args *args, ce_error *error);
+ce_status cei_opencl_gate(cei_stream *stream, const cei_gate_args *args, ce_error *error);
 
 ce_status cei_opencl_measure(cei_device *device, ce_precision precision, bool with_bandwidth, ce_device_speed *speed,
                              ce_error *error);

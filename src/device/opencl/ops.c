@@ -21,6 +21,11 @@ static ce_status run_rows(cei_opencl_launch *launch, size_t rows, const char *wh
     return cei_opencl_run(launch, CEI_OPENCL_ITEMS, 1, (const size_t[3]){rows, 1, 1}, what, error);
 }
 
+static void put_strided(cei_opencl_launch *launch, cei_strided matrix) {
+    cei_opencl_put_slice(launch, matrix.at);
+    cei_opencl_put_long(launch, matrix.stride);
+}
+
 static ce_status check_placed(const cei_weight *weight, ce_error *error) {
     if (!weight || weight->at.buffer) return CE_OK;
     return cei_fail(error, CE_ERR_ARGUMENT, "internal: opencl: a weight without memory");
@@ -41,12 +46,13 @@ ce_status cei_opencl_embed(cei_stream *stream, const cei_embed_args *args, ce_er
     if (status != CE_OK || args->tokens == 0 || args->word->columns == 0) return status;
     cei_opencl_launch launch = begin(stream, CEI_OPENCL_EMBED);
     cei_opencl_put_slice(&launch, args->ids);
-    cei_opencl_put_slice(&launch, args->positions);
+    cei_opencl_put_slice(&launch, args->position ? args->positions : args->ids);
     cei_opencl_put_slice(&launch, args->type ? args->types : args->ids);
     put_table(&launch, args->word);
-    put_table(&launch, args->position);
+    put_table(&launch, args->position ? args->position : args->word);
     put_table(&launch, args->type ? args->type : args->word);
     cei_opencl_put_number(&launch, args->type != NULL);
+    cei_opencl_put_number(&launch, args->position != NULL);
     cei_opencl_put_number(&launch, args->word->columns);
     cei_opencl_put_slice(&launch, args->out);
     return run_columns(&launch, args->word->columns, args->tokens, "embed", error);
@@ -62,10 +68,13 @@ ce_status cei_opencl_norm(cei_stream *stream, const cei_norm_args *args, ce_erro
     cei_opencl_put_slice(&launch, args->residual ? *args->residual : args->x);
     cei_opencl_put_number(&launch, args->residual != NULL);
     cei_opencl_put_slice(&launch, args->gain->at);
-    cei_opencl_put_slice(&launch, args->bias->at);
+    cei_opencl_put_slice(&launch, args->bias ? args->bias->at : args->gain->at);
+    cei_opencl_put_number(&launch, args->bias != NULL);
     cei_opencl_put_number(&launch, columns);
     cei_opencl_put_float(&launch, args->epsilon);
     cei_opencl_put_slice(&launch, args->out);
+    cei_opencl_put_slice(&launch, args->sum ? *args->sum : args->out);
+    cei_opencl_put_number(&launch, args->sum != NULL);
     return run_rows(&launch, args->rows, "norm", error);
 }
 
@@ -101,6 +110,43 @@ ce_status cei_opencl_normalize(cei_stream *stream, const cei_normalize_args *arg
     return run_rows(&launch, args->rows, "normalize", error);
 }
 
+ce_status cei_opencl_gate(cei_stream *stream, const cei_gate_args *args, ce_error *error) {
+    if (args->rows == 0 || args->columns == 0) return CE_OK;
+    cei_opencl_launch launch = begin(stream, CEI_OPENCL_GATE);
+    put_strided(&launch, args->a);
+    put_strided(&launch, args->b);
+    cei_opencl_put_number(&launch, args->columns);
+    cei_opencl_put_number(&launch, args->function);
+    cei_opencl_put_slice(&launch, args->out);
+    return run_columns(&launch, args->columns, args->rows, "gate", error);
+}
+
+/* ---- rotary positions ------------------------------------------------------------------------------------------ */
+
+ce_status cei_opencl_angles(cei_stream *stream, const cei_angles_args *args, ce_error *error) {
+    const cei_slice frequencies = {((const cei_opencl_stream *)stream)->scratch, 0};
+    if (args->count == 0 || args->half == 0) return CE_OK;
+    ce_status status = cei_opencl_write(stream, frequencies, args->frequencies, args->half * sizeof(float), error);
+    if (status != CE_OK) return status;
+    cei_opencl_launch launch = begin(stream, CEI_OPENCL_ANGLES);
+    cei_opencl_put_memory(&launch, cei_opencl_memory(frequencies));
+    cei_opencl_put_number(&launch, args->half);
+    cei_opencl_put_slice(&launch, args->out);
+    return run_columns(&launch, args->half, args->count, "angles", error);
+}
+
+ce_status cei_opencl_rotate(cei_stream *stream, const cei_rotary_args *args, ce_error *error) {
+    const size_t pairs = args->heads * args->half; /* at most x.stride */
+    if (args->rows == 0 || pairs == 0) return CE_OK;
+    cei_opencl_launch launch = begin(stream, CEI_OPENCL_ROTARY);
+    cei_opencl_put_slice(&launch, args->positions);
+    cei_opencl_put_slice(&launch, args->angles);
+    cei_opencl_put_number(&launch, pairs);
+    cei_opencl_put_number(&launch, args->half);
+    put_strided(&launch, args->x);
+    return run_columns(&launch, pairs, args->rows, "rotary", error);
+}
+
 /* ---- linear ---------------------------------------------------------------------------------------------------- */
 
 static ce_status scale_rows(cei_stream *stream, const cei_linear_args *args, ce_error *error) {
@@ -110,7 +156,7 @@ static ce_status scale_rows(cei_stream *stream, const cei_linear_args *args, ce_
     cei_opencl_launch launch = begin(stream, CEI_OPENCL_ROW_SCALES);
     cei_opencl_put_slice(&launch, args->x);
     cei_opencl_put_number(&launch, args->weight->columns);
-    cei_opencl_put_memory(&launch, cei_opencl_memory((cei_slice){own->scales, 0}));
+    cei_opencl_put_memory(&launch, cei_opencl_memory((cei_slice){own->scratch, 0}));
     return run_rows(&launch, args->rows, "linear", error);
 }
 
@@ -143,31 +189,50 @@ ce_status cei_opencl_linear(cei_stream *stream, const cei_linear_args *args, ce_
     if (status != CE_OK) return status;
     cei_opencl_launch launch = begin(stream, CEI_OPENCL_LINEAR);
     return cei_opencl_multiply(&launch, &cei_opencl_tiles[device->tile], args,
-                               cei_opencl_memory((cei_slice){own->scales, 0}), error);
+                               cei_opencl_memory((cei_slice){own->scratch, 0}), error);
 }
 
 /* ---- attention ------------------------------------------------------------------------------------------------- */
 
-static void put_strided(cei_opencl_launch *launch, cei_strided matrix) {
-    cei_opencl_put_slice(launch, matrix.at);
-    cei_opencl_put_long(launch, matrix.stride);
+/* How far a query sees; no window is one as wide as all. */
+static size_t window_of(const cei_attention_args *args) {
+    return args->window ? cei_min_size(args->window, args->longest) : args->longest;
+}
+
+static bool is_empty(const cei_attention_args *args) {
+    return args->sequences == 0 || args->heads == 0 || args->head_size == 0 || args->longest == 0;
+}
+
+/* Blocks of many queries, or of one: the same bits. */
+static bool takes_many(const cei_stream *stream, const cei_attention_args *args) {
+    return ((const cei_opencl_stream *)stream)->has_many && !args->first_only;
+}
+
+static void put_attention(cei_opencl_launch *launch, const cei_attention_args *args) {
+    put_strided(launch, args->q);
+    put_strided(launch, args->k);
+    put_strided(launch, args->v);
+    cei_opencl_put_slice(launch, args->offsets);
+    cei_opencl_put_number(launch, args->first_only);
+    cei_opencl_put_number(launch, args->head_size);
+    cei_opencl_put_number(launch, window_of(args));
+    cei_opencl_put_float(launch, args->scale);
+    cei_opencl_put_slice(launch, args->out);
+}
+
+/* The last argument, and the work-groups. */
+static ce_status run_attention(cei_opencl_launch *launch, const cei_attention_args *args, bool many, const char *what,
+                               ce_error *error) {
+    const size_t queries = many ? CEI_OPENCL_QUERIES : 1, asked = args->first_only ? 1 : args->longest;
+    cei_opencl_put_local(launch, 2 * queries * args->head_size * sizeof(float));
+    const size_t groups[3] = {cei_opencl_divide_up(asked, queries), args->heads, args->sequences};
+    return cei_opencl_run(launch, CEI_OPENCL_ITEMS, 1, groups, what, error);
 }
 
 ce_status cei_opencl_attention(cei_stream *stream, const cei_attention_args *args, ce_error *error) {
-    const cei_opencl_stream *own = (const cei_opencl_stream *)stream;
-    if (args->sequences == 0 || args->heads == 0 || args->head_size == 0 || args->longest == 0) return CE_OK;
-    const bool many = own->has_many && !args->first_only;
-    const size_t queries = many ? CEI_OPENCL_QUERIES : 1, asked = args->first_only ? 1 : args->longest;
+    if (is_empty(args)) return CE_OK;
+    const bool many = takes_many(stream, args);
     cei_opencl_launch launch = begin(stream, many ? CEI_OPENCL_ATTENTION : CEI_OPENCL_ATTENTION_ONE);
-    put_strided(&launch, args->q);
-    put_strided(&launch, args->k);
-    put_strided(&launch, args->v);
-    cei_opencl_put_slice(&launch, args->offsets);
-    cei_opencl_put_number(&launch, args->first_only);
-    cei_opencl_put_number(&launch, args->head_size);
-    cei_opencl_put_float(&launch, args->scale);
-    cei_opencl_put_slice(&launch, args->out);
-    cei_opencl_put_local(&launch, 2 * queries * args->head_size * sizeof(float));
-    const size_t groups[3] = {cei_opencl_divide_up(asked, queries), args->heads, args->sequences};
-    return cei_opencl_run(&launch, CEI_OPENCL_ITEMS, 1, groups, "attention", error);
+    put_attention(&launch, args);
+    return run_attention(&launch, args, many, "attention", error);
 }

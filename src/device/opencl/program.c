@@ -46,13 +46,16 @@ static void add_linear(program_text *program, const cei_opencl_source *source, u
     add(program, source->text, source->size);
 }
 
+/* Macros in front of each attention.cl, which undefines them behind itself. */
+static const char *const attentions[] = {"#define ATTENTION attention\n#define QUERIES MOST_QUERIES\n",
+                                         "#define ATTENTION attention_one\n#define QUERIES 1\n"};
+enum { ATTENTIONS = sizeof attentions / sizeof *attentions };
+
 static void add_attention(program_text *program, const cei_opencl_source *source) {
-    static const char many[] = "#define ATTENTION attention\n#define QUERIES MOST_QUERIES\n";
-    static const char one[] = "#undef ATTENTION\n#undef QUERIES\n#define ATTENTION attention_one\n#define QUERIES 1\n";
-    add(program, many, sizeof many - 1);
-    add(program, source->text, source->size);
-    add(program, one, sizeof one - 1);
-    add(program, source->text, source->size);
+    for (size_t i = 0; i < ATTENTIONS; i++) {
+        add(program, attentions[i], strlen(attentions[i]));
+        add(program, source->text, source->size);
+    }
 }
 
 /* The numbers that kernels share with device.h and opencl.h, as options. */
@@ -122,6 +125,7 @@ static uint64_t hash_sources(void) {
         define_tile(&cei_opencl_tiles[i], defines);
         hash = cei_opencl_hash(hash, defines, strlen(defines));
     }
+    for (size_t i = 0; i < ATTENTIONS; i++) hash = cei_opencl_hash(hash, attentions[i], strlen(attentions[i]));
     return hash;
 }
 

@@ -8,7 +8,8 @@
 
 #include <string.h>
 
-/* Arrays of int32 that a batch has: ids, positions, types, offsets; and room for what else is small. */
+/* Arrays of int32 that a batch has: ids, positions, types, offsets; and room for what else is small, as frequencies of
+ * angles are. */
 enum { ARRAYS = 4, SMALL = 4096 };
 
 /* Bytes of attention's local memory: attention.cl, which pads keys to 33 columns at a time. */
@@ -22,8 +23,9 @@ static bool fits_locally(const cei_opencl_device *device, size_t queries, size_t
 }
 
 static const char *kernel_name(const cei_opencl_device *device, size_t kernel) {
-    static const char *const names[CEI_OPENCL_KERNELS] = {
-        "embed", "norm", "row_scales", "", "attention", "attention_one", "gather", "pool", "normalize_rows"};
+    static const char *const names[CEI_OPENCL_KERNELS] = {"embed",          "norm",          "row_scales", "",
+                                                          "attention",      "attention_one", "gather",     "pool",
+                                                          "normalize_rows", "angles",        "rotary",     "gate"};
     return kernel == CEI_OPENCL_LINEAR ? cei_opencl_tiles[device->tile].name : names[kernel];
 }
 
@@ -37,8 +39,11 @@ static ce_status make_objects(const cei_opencl_device *device, cei_opencl_stream
 
 size_t cei_opencl_stream_bytes(const cei_device *device, const cei_stream_limits *limits) {
     (void)device;
-    size_t bytes;
-    return cei_mul_size(limits->tokens, sizeof(cl_float2), &bytes) ? bytes : SIZE_MAX;
+    size_t scales, frequencies;
+    if (!cei_mul_size(limits->tokens, sizeof(cl_float2), &scales) ||
+        !cei_mul_size(limits->head_size / 2, sizeof(cl_float), &frequencies))
+        return SIZE_MAX;
+    return cei_max_size(scales, frequencies);
 }
 
 static ce_status make_memory(cei_device *device, cei_opencl_stream *stream, ce_error *error) {
@@ -49,7 +54,7 @@ static ce_status make_memory(cei_device *device, cei_opencl_stream *stream, ce_e
     stream->staging = cei_alloc(staging, 1);
     if (!stream->staging) return cei_fail_memory(error, "staging memory", staging);
     stream->staging_bytes = staging;
-    return cei_opencl_buffer_create(device, cei_opencl_stream_bytes(device, limits), &stream->scales, error);
+    return cei_opencl_buffer_create(device, cei_opencl_stream_bytes(device, limits), &stream->scratch, error);
 }
 
 ce_status cei_opencl_stream_create(cei_device *base, const cei_stream_limits *limits, cei_stream **out,
@@ -82,7 +87,7 @@ void cei_opencl_stream_free(cei_stream *base) {
     for (size_t i = 0; i < CEI_OPENCL_KERNELS; i++)
         if (stream->kernels[i]) (void)api->clReleaseKernel(stream->kernels[i]);
     if (stream->queue) (void)api->clReleaseCommandQueue(stream->queue);
-    cei_buffer_free(stream->scales);
+    cei_buffer_free(stream->scratch);
     cei_free(stream->staging);
     cei_free(stream);
 }

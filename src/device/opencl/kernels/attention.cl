@@ -1,9 +1,11 @@
 /* attention.cl - softmax(scale Q K^T) V of a packed batch, streaming over keys: of the scores, a block of QUERIES by
  * KEYS is held at a time, with the greatest score and the sum of exponentials so far (Milakov and Gimelshein 2018).
+ * A query sees the keys that are at most `window` away, and other blocks are not visited.
  *
- * Compiled for QUERIES many and 1; program.c defines ATTENTION and QUERIES. KEYS, the keys of a block, is part of the
- * arithmetic and the same everywhere: blocks begin at a sequence's first token, so that a query's result depends on its
- * sequence alone, and QUERIES changes no bit. A work-group of ITEMS items is a block of queries of one head. */
+ * Compiled for QUERIES many and 1; program.c defines ATTENTION (the kernel's name) and QUERIES. KEYS, the keys of a block, is part of the arithmetic and the same
+ * everywhere: blocks begin at multiples of KEYS from a sequence's first token, so that a query's result depends on its
+ * sequence alone. QUERIES changes no bit: a block of keys that a query does not see, but its neighbours do, multiplies
+ * by 1 and adds 0. A work-group of ITEMS items is a block of queries of one head. */
 #define COLUMNS 32                       /* of the heads, that are multiplied at a time */
 #define STRIDE (COLUMNS + 1)             /* of keys in local memory, against conflicts of banks */
 #define PASSES (QUERIES * KEYS / ITEMS > 0 ? QUERIES * KEYS / ITEMS : 1)
@@ -11,7 +13,8 @@
 /* memory holds queries [QUERIES, size], then sums [QUERIES, size]. */
 kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void ATTENTION(
     bytes q, ulong q_at, ulong q_stride, bytes k, ulong k_at, ulong k_stride, bytes v, ulong v_at, ulong v_stride,
-    bytes offsets, ulong offsets_at, uint first_only, uint size, float scale, global uchar *out, ulong out_at,
+    bytes offsets, ulong offsets_at, uint first_only, uint size, uint window, float scale, global uchar *out,
+    ulong out_at,
     local float *memory) {
     local float keys[KEYS * STRIDE], scores[QUERIES * KEYS], most[QUERIES], total[QUERIES], factor[QUERIES];
     const uint item = get_local_id(0), head = get_group_id(1), sequence = get_group_id(2);
@@ -33,8 +36,9 @@ kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void ATTENTION(
         most[i] = -INFINITY;
         total[i] = 0.0f;
     }
-    for (uint t = 0; t < length; t += KEYS) {
-        const uint here = min((uint)KEYS, length - t);
+    const uint last = begin + count - 1, end = length - last > window ? last + window + 1 : length;
+    for (uint t = (begin > window ? begin - window : 0) / KEYS * KEYS; t < end; t += KEYS) {
+        const uint here = min((uint)KEYS, end - t);
         float dots[PASSES];
         for (uint p = 0; p < PASSES; p++) dots[p] = 0.0f;
         for (uint c = 0; c < size; c += COLUMNS) {
@@ -49,24 +53,26 @@ kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void ATTENTION(
             for (uint p = 0; p < PASSES; p++) {
                 const uint query = item / KEYS + p * (ITEMS / KEYS);
                 if (query >= QUERIES) break;
-                for (uint i = 0; i < wide; i++)
-                    dots[p] =
-                        multiply_add(queries[query * size + c + i], keys[item % KEYS * STRIDE + i], dots[p]);
+                local const float *own_query = queries + query * size + c, *own_key = keys + item % KEYS * STRIDE;
+                for (uint i = 0; i < wide; i++) dots[p] = multiply_add(own_query[i], own_key[i], dots[p]);
             }
         }
         for (uint p = 0; p < PASSES; p++) {
-            const uint query = item / KEYS + p * (ITEMS / KEYS);
-            if (query < QUERIES) scores[query * KEYS + item % KEYS] = dots[p] * scale;
+            const uint query = item / KEYS + p * (ITEMS / KEYS), place = begin + query, key = t + item % KEYS;
+            const uint apart = key > place ? key - place : place - key;
+            if (query < QUERIES)
+                scores[query * KEYS + item % KEYS] = apart > window ? -INFINITY : dots[p] * scale;
         }
         barrier(CLK_LOCAL_MEM_FENCE);
         for (uint i = item; i < QUERIES; i += ITEMS) {
             float greatest = most[i];
             for (uint j = 0; j < here; j++) greatest = fmax(greatest, scores[i * KEYS + j]);
-            factor[i] = exp(most[i] - greatest);
+            factor[i] = most[i] == greatest ? 1.0f : exp(most[i] - greatest); /* both -infinity: nothing seen yet */
             most[i] = greatest;
         }
         barrier(CLK_LOCAL_MEM_FENCE);
-        for (uint i = item; i < QUERIES * KEYS; i += ITEMS) scores[i] = exp(scores[i] - most[i / KEYS]);
+        for (uint i = item; i < QUERIES * KEYS; i += ITEMS)
+            scores[i] = scores[i] == -INFINITY ? 0.0f : exp(scores[i] - most[i / KEYS]);
         barrier(CLK_LOCAL_MEM_FENCE);
         for (uint i = item; i < QUERIES; i += ITEMS) {
             float sum = total[i] * factor[i];
@@ -91,3 +97,5 @@ kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void ATTENTION(
 #undef COLUMNS
 #undef STRIDE
 #undef PASSES
+#undef ATTENTION
+#undef QUERIES

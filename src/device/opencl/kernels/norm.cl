@@ -1,7 +1,9 @@
-/* norm.cl - out = gain (v - mean(v)) / sqrt(var(v) + epsilon) + bias, v = x (+ residual). A work-group is a row; an
- * item reads and writes the same columns only, so that out may be x or residual. */
+/* norm.cl - out = gain (v - mean(v)) / sqrt(var(v) + epsilon) (+ bias), kept = v = x (+ residual). A work-group is a
+ * row; an item reads and writes the same columns only, and writes a column when it is read for the last time, so that
+ * out and kept may each be x or residual. */
 kernel void norm(bytes x, ulong x_at, bytes residual, ulong residual_at, uint has_residual, bytes gain, ulong gain_at,
-                 bytes bias, ulong bias_at, uint columns, float epsilon, global uchar *out, ulong out_at) {
+                 bytes bias, ulong bias_at, uint has_bias, uint columns, float epsilon, global uchar *out, ulong out_at,
+                 global uchar *kept, ulong kept_at, uint has_kept) {
     local float parts[ITEMS];
     const ulong begin = (ulong)get_group_id(0) * columns;
     global const float *row = FLOATS(x, x_at) + begin, *added = FLOATS(residual, residual_at) + begin;
@@ -15,7 +17,9 @@ kernel void norm(bytes x, ulong x_at, bytes residual, ulong residual_at, uint ha
     }
     const float scale = 1.0f / sqrt(sum_of_items(sum, parts) / (float)columns + epsilon);
     for (uint i = get_local_id(0); i < columns; i += ITEMS) {
-        const float off = (has_residual ? row[i] + added[i] : row[i]) - mean;
-        RESULTS(out, out_at)[begin + i] = multiply_add(off * scale, FLOATS(gain, gain_at)[i], FLOATS(bias, bias_at)[i]);
+        const float value = has_residual ? row[i] + added[i] : row[i];
+        const float shift = has_bias ? FLOATS(bias, bias_at)[i] : 0.0f;
+        if (has_kept) RESULTS(kept, kept_at)[begin + i] = value;
+        RESULTS(out, out_at)[begin + i] = multiply_add((value - mean) * scale, FLOATS(gain, gain_at)[i], shift);
     }
 }
