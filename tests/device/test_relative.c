@@ -1,10 +1,10 @@
 /* Attention in which distances count, on each device: against double precision; on other numbers of threads, alone, in
- * batches and for first tokens, to the bit; and what is refused. */
+ * batches and for first tokens, to the bit; and what is refused. Compiled with CE_ON_OPENCL, on opencl:0 alone. */
 #include "device/cases.h"
 #include "device/ref/ref.h"
 #include "device/sim/sim.h"
 
-#if defined(__x86_64__)
+#if defined(__x86_64__) && !defined(CE_ON_OPENCL)
 #include "device/emulated.h"
 #endif
 
@@ -405,23 +405,34 @@ int main(void) {
         const char *name;
         CMUnitTestFunction function;
     } kinds[] = {{"values", test_values}, {"long", test_long}, {"bits", test_bits}};
-    enum { KINDS = sizeof kinds / sizeof *kinds };
-    static char names[KINDS * (TIERS + 1)][48];
-    struct CMUnitTest tests[KINDS * (TIERS + 1) + 4] = {
+    tier *const on[] = {
+#if defined(CE_ON_OPENCL)
+        &opencl_tier,
+#else
+        &tiers[0],
+        &tiers[1],
+        &tiers[2],
+        &tiers[3],
+#endif
+    };
+    enum { KINDS = sizeof kinds / sizeof *kinds, ON = sizeof on / sizeof *on, OTHERS = 4 };
+    static char names[KINDS * ON][48];
+    struct CMUnitTest tests[OTHERS + KINDS * ON + 1] = {
         cmocka_unit_test(test_reference),
         cmocka_unit_test(test_sim_values),
         cmocka_unit_test(test_arguments),
         cmocka_unit_test(test_places),
     };
-    size_t count = 4;
-    for (size_t at = 0; at < KINDS * TIERS; at++) {
-        snprintf(names[at], sizeof names[at], "%s (%s)", kinds[at % KINDS].name, tiers[at / KINDS].name);
-        tests[count++] = (struct CMUnitTest){names[at], kinds[at % KINDS].function, NULL, NULL, &tiers[at / KINDS]};
+    size_t first = 0, count = OTHERS;
+    for (size_t at = 0; at < KINDS * ON; at++) {
+        snprintf(names[at], sizeof names[at], "%s (%s)", kinds[at % KINDS].name, on[at / KINDS]->name);
+        tests[count++] = (struct CMUnitTest){names[at], kinds[at % KINDS].function, NULL, NULL, on[at / KINDS]};
     }
-#if defined(__x86_64__)
+#if defined(CE_ON_OPENCL)
+    first = OTHERS;
+#elif defined(__x86_64__)
     tests[count++] = (struct CMUnitTest){"values (AVX-512, emulated)", test_values, NULL, NULL, &emulated_tiers[1]};
 #endif
     cases_seed();
-    /* What is behind count is empty, and cmocka runs no test without a function. */
-    return cmocka_run_group_tests_name("relative attention", tests, NULL, NULL);
+    return _cmocka_run_group_tests("relative attention", tests + first, count - first, NULL, tier_teardown);
 }

@@ -1,6 +1,8 @@
 /* test_placement.c - the placement contract on opencl:0: loads, moves, faults of every kind, loss, want of memory; each
  * through the shim, so that the driver's own ways are taken. */
 #include "opencl/stage.h"
+
+#include "device/device.h"
 #include "placement/scene.h"
 
 #include <stdio.h>
@@ -167,6 +169,51 @@ static void test_a_batch_waits_once_and_makes_nothing(void **state) {
     assert_true(shim->calls[SHIM_clEnqueueNDRangeKernel] > before.calls[SHIM_clEnqueueNDRangeKernel]);
     assert_true(shim->written - before.written < CALLS * 4096);
     ce_model_free(model);
+}
+
+/* Rotary positions send their frequencies, relative attention the places of distances. */
+static void test_other_batches_wait_once_too(void **state) {
+    (void)state;
+    stage_require_device();
+    static const char *const folders[] = {"golden/models/modernbert", "golden/models/deberta-v3"};
+    const ce_pair pair = {ce_text_of("how many people live in berlin"), ce_text_of("the city of berlin has water")};
+    for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
+        const ce_load_options options = scene_options("opencl:0");
+        float scores[SCENE_SCORES];
+        ce_model *model = NULL;
+        ce_error error;
+        expect_ok(ce_model_load(test_data(folders[i]), &options, &model, &error), &error);
+        expect_ok(ce_predict(model, &pair, 1, NULL, scores, &error), &error);
+        const shim_state before = *shim;
+        expect_ok(ce_predict(model, &pair, 1, NULL, scores, &error), &error);
+        assert_int_equal(shim->waits - before.waits, 1);
+        assert_int_equal(shim->objects, before.objects);
+        ce_model_free(model);
+    }
+}
+
+/* As much as the longest sequence alone in a batch sends. */
+static void test_a_stream_sends_a_long_batch_without_waiting(void **state) {
+    (void)state;
+    stage_require_device();
+    enum { LENGTH = 4096, SIZE = 64 };
+    static const int32_t numbers[2 * LENGTH];
+    static const size_t counts[] = {LENGTH, LENGTH, LENGTH, 2, 2 * LENGTH - 1, 2 * LENGTH - 1, SIZE / 2, SIZE / 2};
+    const cei_stream_limits limits = {LENGTH, LENGTH, SIZE, SIZE};
+    cei_device *device = NULL;
+    cei_stream *stream = NULL;
+    cei_buffer *buffer = NULL;
+    ce_error error;
+    expect_ok(cei_device_open((cei_device_id){"opencl", 0}, NULL, &device, &error), &error);
+    expect_ok(cei_stream_create(device, &limits, &stream, &error), &error);
+    expect_ok(cei_buffer_create(device, sizeof numbers, &buffer, &error), &error);
+    const uint64_t waits = shim->waits;
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
+        expect_ok(cei_write(stream, (cei_slice){buffer, 0}, numbers, counts[i] * sizeof *numbers, &error), &error);
+    assert_int_equal(shim->waits, waits);
+    cei_stream_free(stream);
+    cei_buffer_free(buffer);
+    cei_device_close(device);
 }
 
 /* ---- faults
@@ -379,6 +426,8 @@ int main(void) {
         opencl_test(test_threads_score_while_the_model_moves),
         opencl_test(test_a_batch_waits_once_and_makes_nothing),
         opencl_test_in(test_a_batch_waits_once_and_makes_nothing, int8),
+        opencl_test(test_other_batches_wait_once_too),
+        opencl_test(test_a_stream_sends_a_long_batch_without_waiting),
         opencl_test(test_calls_to_opencl_fail_in_turn),
         opencl_test(test_the_device_is_lost_while_a_model_is_placed),
         opencl_test(test_a_corrupted_upload_is_found),

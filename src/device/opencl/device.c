@@ -62,7 +62,7 @@ static ce_status get_status(cei_device *base, ce_device_info *info, ce_error *er
 
 static bool supports(const cei_device *device, cei_op op, ce_precision precision) {
     (void)device;
-    return (unsigned)op < CEI_OP_COUNT && op != CEI_OP_ATTENTION_RELATIVE && ce_precision_name(precision) != NULL;
+    return (unsigned)op < CEI_OP_COUNT && ce_precision_name(precision) != NULL;
 }
 
 static void close_device(cei_device *base) {
@@ -97,6 +97,7 @@ static const cei_device_table table = {
     .norm = cei_opencl_norm,
     .linear = cei_opencl_linear,
     .attention = cei_opencl_attention,
+    .attention_relative = cei_opencl_attention_relative,
     .gather = cei_opencl_gather,
     .pool = cei_opencl_pool,
     .normalize = cei_opencl_normalize,

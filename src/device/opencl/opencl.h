@@ -51,6 +51,8 @@ typedef enum cei_opencl_kernel {
     CEI_OPENCL_LINEAR,
     CEI_OPENCL_ATTENTION, /* blocks of CEI_OPENCL_QUERIES queries */
     CEI_OPENCL_ATTENTION_ONE,
+    CEI_OPENCL_RELATIVE, /* as these two */
+    CEI_OPENCL_RELATIVE_ONE,
     CEI_OPENCL_GATHER,
     CEI_OPENCL_POOL,
     CEI_OPENCL_NORMALIZE,
@@ -229,6 +231,7 @@ ce_status cei_opencl_embed(cei_stream *stream, const cei_embed_args *args, ce_er
 ce_status cei_opencl_norm(cei_stream *stream, const cei_norm_args *args, ce_error *error);
 ce_status cei_opencl_linear(cei_stream *stream, const cei_linear_args *args, ce_error *error);
 ce_status cei_opencl_attention(cei_stream *stream, const cei_attention_args *args, ce_error *error);
+ce_status cei_opencl_attention_relative(cei_stream *stream, const cei_attention_relative_args *args, ce_error *error);
 ce_status cei_opencl_gather(cei_stream *stream, const cei_gather_args *args, ce_error *error);
 ce_status cei_opencl_pool(cei_stream *stream, const cei_pool_args *args, ce_error *error);
 ce_status cei_opencl_normalize(cei_stream *stream, const cei_normalize_args *args, ce_error *error);

@@ -236,3 +236,24 @@ ce_status cei_opencl_attention(cei_stream *stream, const cei_attention_args *arg
     put_attention(&launch, args);
     return run_attention(&launch, args, many, "attention", error);
 }
+
+/* instead: any memory, for what is not there. */
+static void put_distances(cei_opencl_launch *launch, const cei_distances *distances, cei_slice instead) {
+    const bool is_there = distances->weight != NULL;
+    cei_opencl_put_slice(launch, is_there ? distances->weight->at : instead);
+    cei_opencl_put_slice(launch, is_there ? distances->places : instead);
+    cei_opencl_put_number(launch, is_there ? distances->rows_per_head : 0);
+}
+
+ce_status cei_opencl_attention_relative(cei_stream *stream, const cei_attention_relative_args *args, ce_error *error) {
+    const cei_attention_args *attention = &args->attention;
+    if (is_empty(attention)) return CE_OK;
+    const bool many = takes_many(stream, attention);
+    cei_opencl_launch launch = begin(stream, many ? CEI_OPENCL_RELATIVE : CEI_OPENCL_RELATIVE_ONE);
+    put_attention(&launch, attention);
+    put_distances(&launch, &args->keys, attention->offsets);
+    put_distances(&launch, &args->queries, attention->offsets);
+    put_distances(&launch, &args->bias, attention->offsets);
+    cei_opencl_put_number(&launch, attention->longest);
+    return run_attention(&launch, attention, many, "relative attention", error);
+}

@@ -48,7 +48,9 @@ static void add_linear(program_text *program, const cei_opencl_source *source, u
 
 /* Macros in front of each attention.cl, which undefines them behind itself. */
 static const char *const attentions[] = {"#define ATTENTION attention\n#define QUERIES MOST_QUERIES\n",
-                                         "#define ATTENTION attention_one\n#define QUERIES 1\n"};
+                                         "#define ATTENTION attention_one\n#define QUERIES 1\n",
+                                         "#define ATTENTION relative\n#define QUERIES MOST_QUERIES\n#define RELATIVE\n",
+                                         "#define ATTENTION relative_one\n#define QUERIES 1\n#define RELATIVE\n"};
 enum { ATTENTIONS = sizeof attentions / sizeof *attentions };
 
 static void add_attention(program_text *program, const cei_opencl_source *source) {

@@ -8,9 +8,9 @@
 
 #include <string.h>
 
-/* Arrays of int32 that a batch has: ids, positions, types, offsets; and room for what else is small, as frequencies of
- * angles are. */
-enum { ARRAYS = 4, SMALL = 4096 };
+/* What a batch sends: arrays of int32 for its tokens (ids, positions, types, offsets), places of distances, of which
+ * two arrays are twice as long as a sequence, and room for what else is small, as frequencies of angles are. */
+enum { ARRAYS = 4, PLACES = 4, SMALL = 4096 };
 
 /* Bytes of attention's local memory: attention.cl, which pads keys to 33 columns at a time. */
 static size_t attention_bytes(size_t queries, size_t head_size) {
@@ -23,9 +23,9 @@ static bool fits_locally(const cei_opencl_device *device, size_t queries, size_t
 }
 
 static const char *kernel_name(const cei_opencl_device *device, size_t kernel) {
-    static const char *const names[CEI_OPENCL_KERNELS] = {"embed",          "norm",          "row_scales", "",
-                                                          "attention",      "attention_one", "gather",     "pool",
-                                                          "normalize_rows", "angles",        "rotary",     "gate"};
+    static const char *const names[CEI_OPENCL_KERNELS] = {
+        "embed",  "norm", "row_scales",     "",       "attention", "attention_one", "relative", "relative_one",
+        "gather", "pool", "normalize_rows", "angles", "rotary",    "gate"};
     return kernel == CEI_OPENCL_LINEAR ? cei_opencl_tiles[device->tile].name : names[kernel];
 }
 
@@ -48,8 +48,10 @@ size_t cei_opencl_stream_bytes(const cei_device *device, const cei_stream_limits
 
 static ce_status make_memory(cei_device *device, cei_opencl_stream *stream, ce_error *error) {
     const cei_stream_limits *limits = &stream->base.limits;
-    size_t staging;
-    if (!cei_mul_size(limits->tokens, ARRAYS * sizeof(int32_t), &staging) || !cei_add_size(staging, SMALL, &staging))
+    size_t staging, places;
+    if (!cei_mul_size(limits->tokens, ARRAYS * sizeof(int32_t), &staging) ||
+        !cei_mul_size(limits->sequence, PLACES * sizeof(int32_t), &places) ||
+        !cei_add_size(staging, places, &staging) || !cei_add_size(staging, SMALL, &staging))
         return cei_fail_memory(error, "staging memory", 0);
     stream->staging = cei_alloc(staging, 1);
     if (!stream->staging) return cei_fail_memory(error, "staging memory", staging);

@@ -2,7 +2,8 @@
  * KEYS is held at a time, with the greatest score and the sum of exponentials so far (Milakov and Gimelshein 2018).
  * A query sees the keys that are at most `window` away, and other blocks are not visited.
  *
- * Compiled for QUERIES many and 1; program.c defines ATTENTION (the kernel's name) and QUERIES. KEYS, the keys of a block, is part of the arithmetic and the same
+ * Compiled for QUERIES many and 1, with RELATIVE and without; program.c defines ATTENTION (the kernel's name), QUERIES
+ * and RELATIVE: scores have the terms of distance.cl. KEYS, the keys of a block, is part of the arithmetic and the same
  * everywhere: blocks begin at multiples of KEYS from a sequence's first token, so that a query's result depends on its
  * sequence alone. QUERIES changes no bit: a block of keys that a query does not see, but its neighbours do, multiplies
  * by 1 and adds 0. A work-group of ITEMS items is a block of queries of one head. */
@@ -15,6 +16,11 @@ kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void ATTENTION(
     bytes q, ulong q_at, ulong q_stride, bytes k, ulong k_at, ulong k_stride, bytes v, ulong v_at, ulong v_stride,
     bytes offsets, ulong offsets_at, uint first_only, uint size, uint window, float scale, global uchar *out,
     ulong out_at,
+#ifdef RELATIVE
+    bytes k_rows, ulong k_rows_at, bytes k_places, ulong k_places_at, uint k_per_head, bytes q_rows, ulong q_rows_at,
+    bytes q_places, ulong q_places_at, uint q_per_head, bytes biases, ulong biases_at, bytes b_places,
+    ulong b_places_at, uint b_per_head, uint longest,
+#endif
     local float *memory) {
     local float keys[KEYS * STRIDE], scores[QUERIES * KEYS], most[QUERIES], total[QUERIES], factor[QUERIES];
     const uint item = get_local_id(0), head = get_group_id(1), sequence = get_group_id(2);
@@ -28,6 +34,12 @@ kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void ATTENTION(
     global const float *own_k = FLOATS(k, k_at) + first * k_stride + head * size;
     global const float *own_v = FLOATS(v, v_at) + first * v_stride + head * size;
     local float *queries = memory, *sums = memory + QUERIES * size;
+#ifdef RELATIVE
+    const distances of_keys = distances_of(k_rows, k_rows_at, k_places, k_places_at, k_per_head, head, size, longest);
+    const distances of_queries =
+        distances_of(q_rows, q_rows_at, q_places, q_places_at, q_per_head, head, size, longest);
+    const distances of_biases = distances_of(biases, biases_at, b_places, b_places_at, b_per_head, head, 1, longest);
+#endif
     for (uint i = item; i < QUERIES * size; i += ITEMS) {
         queries[i] = i / size < count ? own_q[i / size * q_stride + i % size] : 0.0f;
         sums[i] = 0.0f;
@@ -39,8 +51,8 @@ kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void ATTENTION(
     const uint last = begin + count - 1, end = length - last > window ? last + window + 1 : length;
     for (uint t = (begin > window ? begin - window : 0) / KEYS * KEYS; t < end; t += KEYS) {
         const uint here = min((uint)KEYS, end - t);
-        float dots[PASSES];
-        for (uint p = 0; p < PASSES; p++) dots[p] = 0.0f;
+        float dots[PASSES], more[PASSES];
+        for (uint p = 0; p < PASSES; p++) dots[p] = more[p] = 0.0f;
         for (uint c = 0; c < size; c += COLUMNS) {
             const uint wide = min((uint)COLUMNS, size - c);
             barrier(CLK_LOCAL_MEM_FENCE);
@@ -55,13 +67,20 @@ kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void ATTENTION(
                 if (query >= QUERIES) break;
                 local const float *own_query = queries + query * size + c, *own_key = keys + item % KEYS * STRIDE;
                 for (uint i = 0; i < wide; i++) dots[p] = multiply_add(own_query[i], own_key[i], dots[p]);
+#ifdef RELATIVE
+                if (query >= count || item % KEYS >= here) continue; /* their distance may be none of the batch */
+                const int distance = (int)(t + item % KEYS) - (int)(begin + query);
+                more[p] = add_distance(more[p], of_keys, distance, own_query, c, wide, size);
+                more[p] = add_distance(more[p], of_queries, -distance, own_key, c, wide, size);
+                if (c == 0 && of_biases.is_there) more[p] += of_biases.rows[of_biases.places[distance]];
+#endif
             }
         }
         for (uint p = 0; p < PASSES; p++) {
             const uint query = item / KEYS + p * (ITEMS / KEYS), place = begin + query, key = t + item % KEYS;
             const uint apart = key > place ? key - place : place - key;
             if (query < QUERIES)
-                scores[query * KEYS + item % KEYS] = apart > window ? -INFINITY : dots[p] * scale;
+                scores[query * KEYS + item % KEYS] = apart > window ? -INFINITY : (dots[p] + more[p]) * scale;
         }
         barrier(CLK_LOCAL_MEM_FENCE);
         for (uint i = item; i < QUERIES; i += ITEMS) {
@@ -99,3 +118,4 @@ kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void ATTENTION(
 #undef PASSES
 #undef ATTENTION
 #undef QUERIES
+#undef RELATIVE
