@@ -240,6 +240,21 @@ static void test_window_alone(void **state) {
     free(qkv), free(all), free(one);
 }
 
+/* Keys far behind a window are not visited: what is not a number there would show. */
+static void test_window_visits(void **state) {
+    if (*state != &reference) tier_require(*state);
+    static const int32_t offsets[] = {0, 500};
+    enum { HIDDEN = 32, CLEAN = 200, BAD = 400 };
+    float *qkv = floats(500 * 3 * HIDDEN, 2), *wanted = floats(500 * HIDDEN, 1), *found = floats(500 * HIDDEN, 1);
+    const window_case c = {1, 2, 16, 20, offsets, qkv};
+    run_window(*state, 1, &c, wanted);
+    for (size_t i = BAD * 3 * HIDDEN; i < 500 * 3 * HIDDEN; i++) qkv[i] = NAN;
+    run_window(*state, 2, &c, found);
+    expect_same_bits(found, wanted, CLEAN * HIDDEN, "queries far from what is not a number");
+    assert_true(isnan(found[BAD * HIDDEN]));
+    free(qkv), free(wanted), free(found);
+}
+
 /* ---- rotary positions ---------------------------------------------------------------------------------------- */
 
 enum { ROTARY_ROWS = 300, ROTARY_HEADS = 5, ROTARY_HALF = 21, ROTARY_POSITIONS = 8192, ROTARY_STRIDE = 5 * 42 + 9 };
@@ -437,6 +452,7 @@ int main(void) {
     } kinds[] = {{"windows", test_windows},
                  {"wide window", test_wide_window},
                  {"window alone", test_window_alone},
+                 {"what a window visits", test_window_visits},
                  {"rotary", test_rotary},
                  {"gate", test_gate},
                  {"sums", test_sums}};
