@@ -20,6 +20,5 @@ const cei_known_kind cei_known_kinds[] = {
 #ifdef CEI_WITH_SIM
     {"sim", &cei_sim_driver, ""},
 #endif
-    {"cpu", &cei_cpu_driver, ""},
-    {NULL, NULL, NULL},
+    {"cpu", &cei_cpu_driver, ""},       {NULL, NULL, NULL},
 };

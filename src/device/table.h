@@ -77,7 +77,7 @@ typedef struct cei_driver {
 
 extern const cei_driver cei_cpu_driver;
 extern const cei_driver cei_opencl_driver; /* where the build has OpenCL (CEI_WITH_OPENCL): src/device/opencl */
-extern const cei_driver cei_cuda_driver; /* where it was built */
+extern const cei_driver cei_cuda_driver;   /* where it was built */
 #ifdef CEI_WITH_SIM
 extern const cei_driver cei_sim_driver; /* tests only: src/device/sim */
 #endif
