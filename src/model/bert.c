@@ -12,7 +12,5 @@ const cei_architecture cei_bert = {
     .ops = CEI_TRANSFORMER_OPS,
     .head = {.first = "bert.pooler.dense", .function = CEI_FN_TANH, .second = "classifier"},
     .form = &form,
-    .create = cei_transformer_create,
-    .workspace = cei_transformer_workspace,
-    .encode = cei_transformer_encode,
+    CEI_TRANSFORMER_FUNCTIONS,
 };

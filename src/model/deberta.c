@@ -35,8 +35,5 @@ const cei_architecture cei_deberta_v2 = {
     .head = {.first = "pooler.dense", .second = "classifier"},
     .form = &form,
     .set_head = set_head,
-    .create = cei_transformer_create,
-    .workspace = cei_transformer_workspace,
-    .derive = cei_transformer_derive,
-    .encode = cei_transformer_encode,
+    CEI_TRANSFORMER_FUNCTIONS,
 };

@@ -27,7 +27,5 @@ const cei_architecture cei_distilbert = {
     .ops = CEI_TRANSFORMER_OPS,
     .head = {.first = "pre_classifier", .function = CEI_FN_RELU, .second = "classifier"},
     .form = &form,
-    .create = cei_transformer_create,
-    .workspace = cei_transformer_workspace,
-    .encode = cei_transformer_encode,
+    CEI_TRANSFORMER_FUNCTIONS,
 };

@@ -13,7 +13,5 @@ const cei_architecture cei_electra = {
     .ops = CEI_TRANSFORMER_OPS,
     .head = {.first = "classifier.dense", .function = CEI_FN_GELU, .second = "classifier.out_proj"},
     .form = &form,
-    .create = cei_transformer_create,
-    .workspace = cei_transformer_workspace,
-    .encode = cei_transformer_encode,
+    CEI_TRANSFORMER_FUNCTIONS,
 };

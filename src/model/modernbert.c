@@ -42,7 +42,5 @@ const cei_architecture cei_modernbert = {
     .head = {.first = "head.dense", .norm = "head.norm", .second = "classifier"},
     .form = &form,
     .set_head = set_head,
-    .create = cei_transformer_create,
-    .workspace = cei_transformer_workspace,
-    .encode = cei_transformer_encode,
+    CEI_TRANSFORMER_FUNCTIONS,
 };

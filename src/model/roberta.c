@@ -11,38 +11,14 @@ static const cei_transformer_form form = {.prefix = "roberta.",
                                           .skips_padding = true,
                                           .padding_id = 1};
 
-const cei_architecture cei_roberta = {
-    .model_type = "roberta",
-    .encoder = "RobertaModel",
-    .classifier = "RobertaForSequenceClassification",
-    .ops = CEI_TRANSFORMER_OPS,
-    .head = {.first = "classifier.dense", .function = CEI_FN_TANH, .second = "classifier.out_proj"},
-    .form = &form,
-    .create = cei_transformer_create,
-    .workspace = cei_transformer_workspace,
-    .encode = cei_transformer_encode,
-};
+#define CEI_ROBERTA(type, class)                                                                         \
+    {                                                                                                    \
+        .model_type = type, .encoder = class "Model", .classifier = class "ForSequenceClassification",   \
+        .ops = CEI_TRANSFORMER_OPS,                                                                      \
+        .head = {.first = "classifier.dense", .function = CEI_FN_TANH, .second = "classifier.out_proj"}, \
+        .form = &form, CEI_TRANSFORMER_FUNCTIONS                                                         \
+    }
 
-const cei_architecture cei_xlm_roberta = {
-    .model_type = "xlm-roberta",
-    .encoder = "XLMRobertaModel",
-    .classifier = "XLMRobertaForSequenceClassification",
-    .ops = CEI_TRANSFORMER_OPS,
-    .head = {.first = "classifier.dense", .function = CEI_FN_TANH, .second = "classifier.out_proj"},
-    .form = &form,
-    .create = cei_transformer_create,
-    .workspace = cei_transformer_workspace,
-    .encode = cei_transformer_encode,
-};
-
-const cei_architecture cei_camembert = {
-    .model_type = "camembert",
-    .encoder = "CamembertModel",
-    .classifier = "CamembertForSequenceClassification",
-    .ops = CEI_TRANSFORMER_OPS,
-    .head = {.first = "classifier.dense", .function = CEI_FN_TANH, .second = "classifier.out_proj"},
-    .form = &form,
-    .create = cei_transformer_create,
-    .workspace = cei_transformer_workspace,
-    .encode = cei_transformer_encode,
-};
+const cei_architecture cei_roberta = CEI_ROBERTA("roberta", "Roberta");
+const cei_architecture cei_xlm_roberta = CEI_ROBERTA("xlm-roberta", "XLMRoberta");
+const cei_architecture cei_camembert = CEI_ROBERTA("camembert", "Camembert");

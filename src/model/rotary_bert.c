@@ -44,9 +44,7 @@ const cei_architecture cei_gte = {
     .ops = CEI_TRANSFORMER_OPS | CEI_ROTARY_OPS | CEI_GATED_OPS,
     .head = {.first = "gte.pooler.dense", .function = CEI_FN_TANH, .second = "classifier"},
     .form = &gte,
-    .create = cei_transformer_create,
-    .workspace = cei_transformer_workspace,
-    .encode = cei_transformer_encode,
+    CEI_TRANSFORMER_FUNCTIONS,
 };
 
 const cei_architecture cei_nomic_bert = {
@@ -56,9 +54,7 @@ const cei_architecture cei_nomic_bert = {
     .ops = CEI_TRANSFORMER_OPS | CEI_ROTARY_OPS | CEI_GATED_OPS,
     .head = {.first = "nomic_bert.pooler.dense", .function = CEI_FN_TANH, .second = "classifier"},
     .form = &nomic,
-    .create = cei_transformer_create,
-    .workspace = cei_transformer_workspace,
-    .encode = cei_transformer_encode,
+    CEI_TRANSFORMER_FUNCTIONS,
 };
 
 const cei_architecture cei_jina_v3 = {
@@ -68,7 +64,5 @@ const cei_architecture cei_jina_v3 = {
     .ops = CEI_TRANSFORMER_OPS | CEI_ROTARY_OPS,
     .head = {.first = "classifier.dense", .function = CEI_FN_TANH, .second = "classifier.out_proj"},
     .form = &jina,
-    .create = cei_transformer_create,
-    .workspace = cei_transformer_workspace,
-    .encode = cei_transformer_encode,
+    CEI_TRANSFORMER_FUNCTIONS,
 };

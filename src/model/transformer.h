@@ -68,6 +68,10 @@ size_t cei_transformer_workspace(const cei_network *network, size_t tokens, size
 ce_status cei_transformer_derive(const cei_derivation *derivation, ce_error *error);
 ce_status cei_transformer_encode(const cei_run *run, cei_states *states, ce_error *error);
 
+#define CEI_TRANSFORMER_FUNCTIONS                                                                               \
+    .create = cei_transformer_create, .workspace = cei_transformer_workspace, .derive = cei_transformer_derive, \
+    .encode = cei_transformer_encode
+
 /* The operations that encode calls, for cei_architecture's ops: of all forms, and of those with rotary positions,
  * gates, or distances and a convolution besides. */
 #define CEI_TRANSFORMER_OPS (1u << CEI_OP_EMBED | 1u << CEI_OP_NORM | 1u << CEI_OP_LINEAR | 1u << CEI_OP_ATTENTION)
