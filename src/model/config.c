@@ -18,14 +18,6 @@ static const size_t max_config_bytes = (size_t)16 << 20;
 
 enum { MAX_LABELS = 1 << 17 };
 
-/* The object being read and what its messages name. */
-typedef struct reader {
-    const json_t *root;
-    const char *path;
-    const cei_log *log;
-    ce_error *error;
-} reader;
-
 /* ---- hidden_act --------------------------------------------------------------------------------------------- */
 
 /* Names of transformers. Those of one row differ in how they are computed, not in the function. */
@@ -50,10 +42,10 @@ static const struct function_name {
 };
 enum { FUNCTIONS = sizeof functions / sizeof functions[0] };
 
-ce_status cei_config_read_function(const json_t *root, const char *path, const char *key, const char *absent,
-                                   cei_function *function, ce_error *error) {
+ce_status cei_config_read_function(const cei_config_reader *in, const char *key, const char *absent,
+                                   cei_function *function) {
     const char *name = absent;
-    ce_status status = cei_json_string(root, key, path, &name, error);
+    ce_status status = cei_json_string(in->root, key, in->path, &name, in->error);
     if (status != CE_OK) return status;
     char known[256] = "";
     for (size_t i = 0; i < FUNCTIONS; i++) {
@@ -64,23 +56,19 @@ ce_status cei_config_read_function(const json_t *root, const char *path, const c
         size_t used = strlen(known);
         snprintf(known + used, sizeof known - used, "%s%s", i ? ", " : "", functions[i].name);
     }
-    return cei_fail(error, CE_ERR_UNSUPPORTED, "%s: %s \"%.64s\" is not supported; supported: %s", path, key, name,
-                    known);
-}
-
-static ce_status read_function(const reader *in, const char *key, const char *absent, cei_function *function) {
-    return cei_config_read_function(in->root, in->path, key, absent, function, in->error);
+    return cei_fail(in->error, CE_ERR_UNSUPPORTED, "%s: %s \"%.64s\" is not supported; supported: %s", in->path, key,
+                    name, known);
 }
 
 static bool has_type(const cei_config *config, const char *model_type) {
     return strcmp(config->model_type, model_type) == 0;
 }
 
-static ce_status read_hidden_act(const reader *in, cei_config *config) {
+static ce_status read_hidden_act(const cei_config_reader *in, cei_config *config) {
     const char *key = has_type(config, "distilbert")   ? "activation"
                       : has_type(config, "modernbert") ? "hidden_activation"
                                                        : "hidden_act";
-    return read_function(in, key, "gelu", &config->hidden_act);
+    return cei_config_read_function(in, key, "gelu", &config->hidden_act);
 }
 
 /* ---- activation --------------------------------------------------------------------------------------------- */
@@ -115,7 +103,7 @@ static bool find_activation(const char *path, ce_activation *activation) {
 
 /* A path outside torch is code of the model's author, which the reference runs only if told to trust it: it warns,
  * and goes on as if nothing were written. */
-static ce_status resolve_activation(const reader *in, const char *path, ce_activation *activation) {
+static ce_status resolve_activation(const cei_config_reader *in, const char *path, ce_activation *activation) {
     ce_activation found;
     if (find_activation(path, &found)) {
         *activation = found;
@@ -132,14 +120,15 @@ static ce_status resolve_activation(const reader *in, const char *path, ce_activ
 }
 
 /* object[key], if it is there and resolves. */
-static ce_status read_activation(const reader *in, const json_t *object, const char *key, ce_activation *activation) {
+static ce_status read_activation(const cei_config_reader *in, const json_t *object, const char *key,
+                                 ce_activation *activation) {
     const char *path = NULL;
     ce_status status = cei_json_string(object, key, in->path, &path, in->error);
     return status == CE_OK && path ? resolve_activation(in, path, activation) : status;
 }
 
 /* The new key hides the old one even where it is null or cannot be resolved. */
-static ce_status choose_activation(const reader *in, ce_activation *activation) {
+static ce_status choose_activation(const cei_config_reader *in, ce_activation *activation) {
     const json_t *section = json_object_get(in->root, "sentence_transformers");
     if (section && !json_is_null(section) && !json_is_object(section))
         return cei_fail(in->error, CE_ERR_FORMAT, "%s: \"sentence_transformers\" must be an object, and is %s",
@@ -167,7 +156,7 @@ static bool parse_label_key(const char *key, size_t *index) {
 }
 
 /* A name for each row of the head: those of id2label (or NULL), and LABEL_i for rows that it leaves out. */
-static ce_status name_labels(const reader *in, const json_t *names, cei_config *config) {
+static ce_status name_labels(const cei_config_reader *in, const json_t *names, cei_config *config) {
     config->labels = cei_alloc_zeroed(config->num_labels, sizeof *config->labels);
     if (!config->labels) return cei_fail_memory(in->error, "labels", config->num_labels * sizeof *config->labels);
     const char *key;
@@ -212,7 +201,7 @@ static bool has_head(const json_t *architectures) {
 }
 
 /* num_labels, if written, counts; the names of id2label are kept only if it has as many. */
-static ce_status read_labels(const reader *in, cei_config *config) {
+static ce_status read_labels(const cei_config_reader *in, cei_config *config) {
     const json_t *names = json_object_get(in->root, "id2label");
     if (json_is_null(names)) names = NULL;
     if (names && (!json_is_object(names) || json_object_size(names) == 0 || json_object_size(names) > MAX_LABELS))
@@ -229,7 +218,7 @@ static ce_status read_labels(const reader *in, cei_config *config) {
 ce_status cei_config_set_labels(cei_config *config, size_t num_labels, ce_error *error) {
     if (num_labels == config->num_labels) return CE_OK;
     cei_config changed = {.num_labels = num_labels};
-    reader in = {NULL, config->path, NULL, error};
+    cei_config_reader in = {NULL, config->path, NULL, error};
     ce_status status = name_labels(&in, NULL, &changed);
     if (status != CE_OK) {
         free_labels(&changed);
@@ -244,7 +233,7 @@ ce_status cei_config_set_labels(cei_config *config, size_t num_labels, ce_error 
 
 /* ---- the rest ----------------------------------------------------------------------------------------------- */
 
-static ce_status copy_field(const reader *in, const char *key, const char *absent, char **copy) {
+static ce_status copy_field(const cei_config_reader *in, const char *key, const char *absent, char **copy) {
     const char *value = absent;
     ce_status status = cei_json_string(in->root, key, in->path, &value, in->error);
     if (status != CE_OK) return status;
@@ -252,7 +241,7 @@ static ce_status copy_field(const reader *in, const char *key, const char *absen
     return *copy ? CE_OK : cei_fail_memory(in->error, key, 0);
 }
 
-static ce_status read_architecture(const reader *in, cei_config *config) {
+static ce_status read_architecture(const cei_config_reader *in, cei_config *config) {
     const json_t *list = json_object_get(in->root, "architectures");
     if (list && !json_is_null(list) && !json_is_array(list))
         return cei_fail(in->error, CE_ERR_FORMAT, "%s: \"architectures\" must be an array of strings, and is %s",
@@ -268,7 +257,7 @@ static ce_status read_architecture(const reader *in, cei_config *config) {
     return config->architecture ? CE_OK : cei_fail_memory(in->error, "architectures", 0);
 }
 
-static ce_status read_sizes(const reader *in, cei_config *config) {
+static ce_status read_sizes(const cei_config_reader *in, cei_config *config) {
     const struct {
         const char *key;
         size_t min;
@@ -302,7 +291,7 @@ static bool is_deberta(const cei_config *config) {
            strncmp(config->architecture, "Deberta", strlen("Deberta")) == 0;
 }
 
-static ce_status read_layer_norm_eps(const reader *in, cei_config *config) {
+static ce_status read_layer_norm_eps(const cei_config_reader *in, cei_config *config) {
     const bool is_modern = has_type(config, "modernbert");
     const char *key = is_modern ? "norm_eps" : "layer_norm_eps";
     double *epsilon = &config->layer_norm_eps;
@@ -312,7 +301,7 @@ static ce_status read_layer_norm_eps(const reader *in, cei_config *config) {
     return cei_fail(in->error, CE_ERR_FORMAT, "%s: \"%s\" is %g, and must be from 0 to 1", in->path, key, *epsilon);
 }
 
-static ce_status read_pooling(const reader *in, cei_pooling *pooling) {
+static ce_status read_pooling(const cei_config_reader *in, cei_pooling *pooling) {
     const char *name = "cls";
     ce_status status = cei_json_string(in->root, "classifier_pooling", in->path, &name, in->error);
     if (status != CE_OK) return status;
@@ -323,7 +312,7 @@ static ce_status read_pooling(const reader *in, cei_pooling *pooling) {
 }
 
 /* Which layers have biases, and the classification head. */
-static ce_status read_layers(const reader *in, cei_config *config) {
+static ce_status read_layers(const cei_config_reader *in, cei_config *config) {
     const struct {
         const char *key;
         bool *value;
@@ -334,14 +323,15 @@ static ce_status read_layers(const reader *in, cei_config *config) {
     ce_status status = CE_OK;
     for (size_t i = 0; i < sizeof biases / sizeof biases[0] && status == CE_OK; i++)
         status = cei_json_bool(in->root, biases[i].key, in->path, biases[i].value, in->error);
-    if (status == CE_OK) status = read_function(in, "classifier_activation", "gelu", &config->classifier_activation);
+    if (status == CE_OK)
+        status = cei_config_read_function(in, "classifier_activation", "gelu", &config->classifier_activation);
     return status == CE_OK ? read_pooling(in, &config->classifier_pooling) : status;
 }
 
 /* ---- the whole ---------------------------------------------------------------------------------------------- */
 
 /* Fills config from in->root; config->activation is already that of config_sentence_transformers.json, if any. */
-static ce_status read_config(const reader *in, cei_config *config) {
+static ce_status read_config(const cei_config_reader *in, cei_config *config) {
     ce_status status = read_architecture(in, config);
     if (status == CE_OK) status = copy_field(in, "model_type", "", &config->model_type);
     if (status == CE_OK) status = copy_field(in, "position_embedding_type", "absolute", &config->position_embedding);
@@ -349,10 +339,10 @@ static ce_status read_config(const reader *in, cei_config *config) {
     if (status == CE_OK) status = read_sizes(in, config);
     if (status == CE_OK) status = read_layer_norm_eps(in, config);
     if (status == CE_OK) status = read_hidden_act(in, config);
-    if (status == CE_OK) status = cei_config_read_rotary(in->root, in->path, config, in->error);
+    if (status == CE_OK) status = cei_config_read_rotary(in, config);
     if (status == CE_OK && has_type(config, "modernbert")) status = read_layers(in, config);
     config->adds_positions = true;
-    if (status == CE_OK && is_deberta(config)) status = cei_config_read_deberta(in->root, in->path, config, in->error);
+    if (status == CE_OK && is_deberta(config)) status = cei_config_read_deberta(in, config);
     if (status == CE_OK) status = read_labels(in, config);
     if (status == CE_OK && config->activation == CE_ACTIVATION_DEFAULT)
         status = choose_activation(in, &config->activation);
@@ -372,7 +362,7 @@ static ce_status parse(const char *data, size_t size, const char *path, const ce
         config->path = cei_copy_string(path, strlen(path));
         if (!config->path) status = cei_fail_memory(error, path, 0);
     }
-    reader in = {root, path, log, error};
+    cei_config_reader in = {root, path, log, error};
     if (status == CE_OK) status = read_config(&in, config);
     json_decref(root);
     if (status != CE_OK) cei_config_free(config);
@@ -401,7 +391,7 @@ static ce_status read_saved_activation(const char *folder, const cei_log *log, c
     if (!cei_file_exists(modules) || !cei_file_exists(path)) goto done;
     status = cei_json_load(path, max_config_bytes, &root, error);
     if (status != CE_OK) goto done;
-    reader in = {root, path, log, error};
+    cei_config_reader in = {root, path, log, error};
     const char *type = "";
     status = cei_json_string(root, "model_type", path, &type, error);
     if (status == CE_OK && strcmp(type, "CrossEncoder") == 0)

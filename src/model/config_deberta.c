@@ -7,12 +7,6 @@
 #include <string.h>
 #include <strings.h>
 
-typedef struct reader {
-    const json_t *root;
-    const char *path;
-    ce_error *error;
-} reader;
-
 /* Is word one of those that text has between '|', whatever its case and with blanks around? */
 static bool has_word(const char *text, const char *word) {
     for (const char *at = text;; at++) {
@@ -26,7 +20,7 @@ static bool has_word(const char *text, const char *word) {
 }
 
 /* pos_att_type: words in a string or in an array. */
-static ce_status read_terms(const reader *in, cei_relative_config *relative) {
+static ce_status read_terms(const cei_config_reader *in, cei_relative_config *relative) {
     const char *text = "";
     const json_t *terms = json_object_get(in->root, "pos_att_type");
     if (!json_is_array(terms)) {
@@ -47,13 +41,13 @@ static ce_status read_terms(const reader *in, cei_relative_config *relative) {
 }
 
 /* A number that is written as -1 where there is none. */
-static ce_status read_optional_size(const reader *in, const char *key, size_t *value) {
+static ce_status read_optional_size(const cei_config_reader *in, const char *key, size_t *value) {
     const json_t *field = json_object_get(in->root, key);
     if (json_is_integer(field) && json_integer_value(field) < 1) return CE_OK;
     return cei_json_size(in->root, key, 1, CEI_CONFIG_MOST, in->path, value, in->error);
 }
 
-static ce_status read_relative(const reader *in, cei_relative_config *relative) {
+static ce_status read_relative(const cei_config_reader *in, cei_relative_config *relative) {
     const char *norm = "none";
     ce_status status = cei_json_bool(in->root, "relative_attention", in->path, &relative->is_on, in->error);
     if (status == CE_OK) status = cei_json_bool(in->root, "share_att_key", in->path, &relative->shares_keys, in->error);
@@ -65,12 +59,7 @@ static ce_status read_relative(const reader *in, cei_relative_config *relative) 
     return status;
 }
 
-static ce_status read_function(const reader *in, const char *key, const char *absent, cei_function *function) {
-    return cei_config_read_function(in->root, in->path, key, absent, function, in->error);
-}
-
-ce_status cei_config_read_deberta(const json_t *root, const char *path, cei_config *config, ce_error *error) {
-    const reader here = {root, path, error}, *in = &here;
+ce_status cei_config_read_deberta(const cei_config_reader *in, cei_config *config) {
     ce_status status = read_relative(in, &config->relative);
     if (status == CE_OK)
         status = cei_json_bool(in->root, "position_biased_input", in->path, &config->adds_positions, in->error);
@@ -80,6 +69,6 @@ ce_status cei_config_read_deberta(const json_t *root, const char *path, cei_conf
     config->conv_groups = 1;
     if (status == CE_OK)
         status = cei_json_size(in->root, "conv_groups", 1, CEI_CONFIG_MOST, in->path, &config->conv_groups, in->error);
-    if (status == CE_OK) status = read_function(in, "conv_act", "tanh", &config->conv_act);
-    return status == CE_OK ? read_function(in, "pooler_hidden_act", "gelu", &config->pooler_act) : status;
+    if (status == CE_OK) status = cei_config_read_function(in, "conv_act", "tanh", &config->conv_act);
+    return status == CE_OK ? cei_config_read_function(in, "pooler_hidden_act", "gelu", &config->pooler_act) : status;
 }

@@ -5,17 +5,25 @@
 #include "base/json.h"
 #include "model/config.h"
 
+/* The object being read and what its messages name. */
+typedef struct cei_config_reader {
+    const json_t *root;
+    const char *path;
+    const cei_log *log;
+    ce_error *error;
+} cei_config_reader;
+
 /* Fills the fields of rotary positions; the number of layers has been read. Errors: FORMAT, UNSUPPORTED (positions that
  * are scaled), MEMORY. */
-ce_status cei_config_read_rotary(const json_t *root, const char *path, cei_config *config, ce_error *error);
+ce_status cei_config_read_rotary(const cei_config_reader *in, cei_config *config);
 
 /* Fills what DeBERTa's configs alone have; in others these fields may mean something else. Errors: FORMAT, UNSUPPORTED.
  */
-ce_status cei_config_read_deberta(const json_t *root, const char *path, cei_config *config, ce_error *error);
+ce_status cei_config_read_deberta(const cei_config_reader *in, cei_config *config);
 
 /* A function by transformers' name for it. Errors: FORMAT, UNSUPPORTED. */
-ce_status cei_config_read_function(const json_t *root, const char *path, const char *key, const char *absent,
-                                   cei_function *function, ce_error *error);
+ce_status cei_config_read_function(const cei_config_reader *in, const char *key, const char *absent,
+                                   cei_function *function);
 
 /* Far above any model, low enough that products of two of them and an element's size fit into 63 bits. */
 enum { CEI_CONFIG_MOST = 1 << 28 };

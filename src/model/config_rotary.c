@@ -11,20 +11,14 @@
 #include <math.h>
 #include <string.h>
 
-typedef struct reader {
-    const json_t *root;
-    const char *path;
-    ce_error *error;
-} reader;
-
-static ce_status read_theta(const reader *in, const json_t *object, const char *key, double *theta) {
+static ce_status read_theta(const cei_config_reader *in, const json_t *object, const char *key, double *theta) {
     ce_status status = cei_json_double(object, key, in->path, theta, in->error);
     if (status != CE_OK || *theta == 0 || (*theta >= 1 && isfinite(*theta))) return status;
     return cei_fail(in->error, CE_ERR_FORMAT, "%s: \"%s\" is %g, and must be at least 1", in->path, key, *theta);
 }
 
 /* Positions may be as they are: any scaling of them changes results, and is refused. */
-static ce_status read_parameters(const reader *in, const json_t *parameters, double *theta) {
+static ce_status read_parameters(const cei_config_reader *in, const json_t *parameters, double *theta) {
     const char *type = "default";
     if (parameters && !json_is_null(parameters) && !json_is_object(parameters))
         return cei_fail(in->error, CE_ERR_FORMAT, "%s: rotary parameters must be an object, and are %s", in->path,
@@ -37,7 +31,7 @@ static ce_status read_parameters(const reader *in, const json_t *parameters, dou
     return status == CE_OK ? read_theta(in, parameters, "rope_theta", theta) : status;
 }
 
-static ce_status read_old_thetas(const reader *in, cei_config *config) {
+static ce_status read_old_thetas(const cei_config_reader *in, cei_config *config) {
     double ignored = 0;
     ce_status status = read_theta(in, in->root, "rope_theta", &config->rope_theta);
     if (status == CE_OK) status = read_theta(in, in->root, "global_rope_theta", &config->rope_theta);
@@ -47,7 +41,7 @@ static ce_status read_old_thetas(const reader *in, cei_config *config) {
     return status == CE_OK ? read_parameters(in, json_object_get(in->root, "rope_scaling"), &ignored) : status;
 }
 
-static ce_status read_thetas(const reader *in, cei_config *config) {
+static ce_status read_thetas(const cei_config_reader *in, cei_config *config) {
     const json_t *parameters = json_object_get(in->root, "rope_parameters");
     const json_t *full = json_object_get(parameters, "full_attention");
     const json_t *sliding = json_object_get(parameters, "sliding_attention");
@@ -58,7 +52,7 @@ static ce_status read_thetas(const reader *in, cei_config *config) {
     return status == CE_OK ? read_parameters(in, sliding, &config->local_rope_theta) : status;
 }
 
-static ce_status read_layer_types(const reader *in, cei_config *config) {
+static ce_status read_layer_types(const cei_config_reader *in, cei_config *config) {
     const json_t *types = json_object_get(in->root, "layer_types");
     if (!types || json_is_null(types) || config->layers == 0) return CE_OK; /* without layers nothing loads */
     if (json_array_size(types) != config->layers)
@@ -77,15 +71,15 @@ static ce_status read_layer_types(const reader *in, cei_config *config) {
     return CE_OK;
 }
 
-ce_status cei_config_read_rotary(const json_t *root, const char *path, cei_config *config, ce_error *error) {
-    const reader in = {root, path, error};
+ce_status cei_config_read_rotary(const cei_config_reader *in, cei_config *config) {
     config->local_attention = 128;
     config->global_every = 3;
-    ce_status status = read_thetas(&in, config);
+    ce_status status = read_thetas(in, config);
     if (status == CE_OK)
-        status = cei_json_size(root, "local_attention", 2, CEI_CONFIG_MOST, path, &config->local_attention, error);
+        status = cei_json_size(in->root, "local_attention", 2, CEI_CONFIG_MOST, in->path, &config->local_attention,
+                               in->error);
     if (status == CE_OK)
-        status =
-            cei_json_size(root, "global_attn_every_n_layers", 1, CEI_CONFIG_MOST, path, &config->global_every, error);
-    return status == CE_OK ? read_layer_types(&in, config) : status;
+        status = cei_json_size(in->root, "global_attn_every_n_layers", 1, CEI_CONFIG_MOST, in->path,
+                               &config->global_every, in->error);
+    return status == CE_OK ? read_layer_types(in, config) : status;
 }
