@@ -243,10 +243,14 @@ static ce_status norm(cei_stream *stream, const cei_norm_args *args, ce_error *e
     if (status != CE_OK) return status;
     cei_norm_args other = *args;
     cei_weight gain, bias;
-    cei_slice residual;
+    cei_slice residual, sum;
     if (args->residual) {
         residual = other_slice(*args->residual);
         other.residual = &residual;
+    }
+    if (args->sum) {
+        sum = other_slice(*args->sum);
+        other.sum = &sum;
     }
     other.x = other_slice(args->x);
     other.gain = other_weight(args->gain, &gain);
@@ -324,10 +328,11 @@ static ce_status device_status(cei_device *device, ce_device_info *info, ce_erro
     return status;
 }
 
+/* What is passed on above, which are the first operations. */
 static bool device_supports(const cei_device *device, cei_op op, ce_precision precision) {
     int index = device->id.index;
-    return cei_device_supports(other_device(device), op, precision) && cei_sim_has_precision(index, precision) &&
-           !cei_sim_lacks(index, op);
+    return op <= CEI_OP_NORMALIZE && cei_device_supports(other_device(device), op, precision) &&
+           cei_sim_has_precision(index, precision) && !cei_sim_lacks(index, op);
 }
 
 const cei_device_table cei_sim_backed_table = {
