@@ -13,7 +13,7 @@ static const cei_transformer_form form = {.prefix = "roberta.",
 
 #define CEI_ROBERTA(type, class)                                                                         \
     {                                                                                                    \
-        .model_type = type, .encoder = class "Model", .classifier = class "ForSequenceClassification",   \
+        .model_type = (type), .encoder = class "Model", .classifier = class "ForSequenceClassification", \
         .ops = CEI_TRANSFORMER_OPS,                                                                      \
         .head = {.first = "classifier.dense", .function = CEI_FN_TANH, .second = "classifier.out_proj"}, \
         .form = &form, CEI_TRANSFORMER_FUNCTIONS                                                         \
