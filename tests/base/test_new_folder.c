@@ -33,14 +33,7 @@ static int remove_place(void **state) {
 
 #define case_of(name) cmocka_unit_test_setup_teardown(name, make_place, remove_place)
 
-/* place/name, static, four in turn. */
-static const char *at(const char *name) {
-    static char paths[4][2048];
-    static unsigned turn;
-    char *path = paths[turn++ % 4];
-    snprintf(path, sizeof paths[0], "%s/%s", place, name);
-    return path;
-}
+static const char *at(const char *name) { return test_path(place, name); }
 
 /* Names in a folder, sorted, each with a space behind. */
 static const char *listing(const char *path) {

@@ -20,13 +20,7 @@
 static char *place;
 static tiny_model shape;
 
-static const char *at(const char *name) {
-    static char paths[4][2048];
-    static unsigned turn;
-    char *path = paths[turn++ % 4];
-    snprintf(path, sizeof paths[0], "%s/%s", place, name);
-    return path;
-}
+static const char *at(const char *name) { return test_path(place, name); }
 
 static void write_model(void) { tiny_model_write(&shape, at("model")); }
 

@@ -16,14 +16,7 @@
 
 static char *place;
 
-/* place/name; static, four in turn. */
-static const char *at(const char *name) {
-    static char paths[4][2048];
-    static unsigned turn;
-    char *path = paths[turn++ % 4];
-    snprintf(path, sizeof paths[0], "%s/%s", place, name);
-    return path;
-}
+static const char *at(const char *name) { return test_path(place, name); }
 
 /* The golden encoder of that name, or what is in it. */
 static const char *golden(const char *name) {

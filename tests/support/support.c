@@ -9,12 +9,26 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static const char *in_turn(const char *folder, const char *path) {
-    static _Thread_local char paths[4][1024];
-    static _Thread_local unsigned turn;
-    char *out = paths[turn++ % 4];
-    snprintf(out, sizeof paths[0], "%s/%s", folder, path);
+typedef struct path_ring {
+    char paths[4][2048];
+    unsigned turn;
+} path_ring;
+
+static const char *join(path_ring *ring, const char *folder, const char *path) {
+    char *out = ring->paths[ring->turn++ % 4];
+    snprintf(out, sizeof ring->paths[0], "%s/%s", folder, path);
     return out;
+}
+
+static const char *in_turn(const char *folder, const char *path) {
+    static _Thread_local path_ring ring;
+    return join(&ring, folder, path);
+}
+
+/* A ring of its own: what a test holds must outlive the calls below that it is given to. */
+const char *test_path(const char *folder, const char *name) {
+    static _Thread_local path_ring ring;
+    return join(&ring, folder, name);
 }
 
 const char *test_shared(const char *path) {

@@ -21,6 +21,9 @@ const char *test_data(const char *path);
 char *test_make_folder(void);
 void test_remove_folder(char *folder);
 
+/* folder/name, static, four in turn for each thread. */
+const char *test_path(const char *folder, const char *name);
+
 /* Makes the folder folder/name, if it is not there. */
 void test_make_inner(const char *folder, const char *name);
 
