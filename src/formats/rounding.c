@@ -36,6 +36,8 @@ static float largest_size(const float *row, size_t columns) {
     return most;
 }
 
+bool cei_scale_is_sound(float scale) { return isfinite(scale * 128) && (scale == 0 || fabsf(scale) >= FLT_MIN); }
+
 static float round_int8(float *row, size_t columns) {
     float scale = largest_size(row, columns) / 127;
     if (!isfinite(scale * 127)) return scale * 127;

@@ -23,6 +23,10 @@ const char *cei_format_name(cei_format format); /* "float32", "bfloat16", "int8"
 /* x rounded to bfloat16, to nearest, ties to even; NaN stays NaN. The lower half of its bits is 0. */
 float cei_round_bfloat16(float x);
 
+/* May an int8 row have this scale? 0 or a normal number, finite when it is multiplied by 128: others are too large to
+ * multiply by or too small to divide by, or of a row with NaN or infinity. */
+bool cei_scale_is_sound(float scale);
+
 /* Rounds values [rows, columns] in place, each row by itself. INT8: scales [rows] receives max|v| / 127 of each row, or
  * 0 if the row is 0 or too small to tell from it; FLOAT32 does nothing, and BFLOAT16 needs no scales. A row with a NaN
  * or an infinity (or a value that would become one) has a scale that is not finite. */

@@ -100,6 +100,23 @@ void cei_values_read(const cei_values *values, size_t first, size_t count, float
     }
 }
 
+static bool has_sound_scales(const cei_values *values) {
+    for (size_t row = 0; row < values->rows; row++) {
+        float scale;
+        memcpy(&scale, values->scales + row * sizeof scale, sizeof scale);
+        if (!cei_scale_is_sound(scale)) return false;
+    }
+    return true;
+}
+
+cei_format cei_values_own_format(const cei_values *values) {
+    switch (values->dtype) {
+    case CEI_DTYPE_BF16: return CEI_FORMAT_BFLOAT16;
+    case CEI_DTYPE_I8: return has_sound_scales(values) ? CEI_FORMAT_INT8 : CEI_FORMAT_FLOAT32;
+    default: return CEI_FORMAT_FLOAT32;
+    }
+}
+
 const float *cei_values_direct(const cei_values *values, size_t first) {
     const uint8_t *at = values->data + first * values->columns * sizeof(float);
     if (values->dtype != CEI_DTYPE_F32 || (uintptr_t)at % _Alignof(float) != 0) return NULL;

@@ -9,7 +9,6 @@
 #include "formats/safetensors_write.h"
 #include "model/convert.h"
 
-#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -142,9 +141,6 @@ static ce_status make_room(conversion *work, ce_error *error) {
 
 /* ---- rows ---------------------------------------------------------------------------------------------------- */
 
-/* A scale that an int8 weight may have: 0, or a normal number. */
-static bool is_good_scale(float scale) { return scale == 0 || (isfinite(scale) && fabsf(scale) >= FLT_MIN); }
-
 static bool is_finite(const float *row, size_t columns) {
     uint32_t top = 0;
     for (size_t k = 0; k < columns; k++) {
@@ -181,7 +177,7 @@ static void round_to_int8(const float *row, size_t columns, int8_t *out, float *
 static void keep_int8(const cei_values *values, size_t row, uint8_t *out, float *scale, row_result *result) {
     memcpy(out, values->data + row * values->columns, values->columns);
     memcpy(scale, values->scales + row * sizeof *scale, sizeof *scale);
-    result->is_bad = !is_good_scale(*scale);
+    result->is_bad = !cei_scale_is_sound(*scale);
 }
 
 static void convert_row(conversion *work, size_t row) {

@@ -1,4 +1,4 @@
-/* plan.c - the weights of a model and the tensors they are made of. Must not read a value. */
+/* plan.c - the weights of a model and the tensors they are made of. Must not read a value, but for scales. */
 #include "model/plan.h"
 
 #include "base/error.h"
@@ -51,6 +51,21 @@ void cei_plan_round(cei_plan *plan, ce_precision precision) {
         const bool too_deep = format == CEI_FORMAT_INT8 && weight->columns > DEEPEST_INT8;
         if (weight->role != CEI_ROLE_VECTOR && !weight->exact && !too_deep) weight->format = format;
     }
+}
+
+ce_status cei_plan_narrow(cei_plan *plan, const cei_checkpoint *checkpoint, ce_error *error) {
+    for (size_t i = 0; i < plan->part_count; i++) {
+        cei_weight *weight = &plan->weights[plan->parts[i].weight];
+        const bool is_new = i == 0 || plan->parts[i].weight != plan->parts[i - 1].weight;
+        if (weight->role != CEI_ROLE_TABLE || weight->exact) continue;
+        if (!is_new && weight->format == CEI_FORMAT_FLOAT32) continue; /* an earlier part needs it */
+        cei_values values;
+        ce_status status = cei_plan_values(plan, i, checkpoint, &values, error);
+        if (status != CE_OK) return status;
+        const cei_format format = cei_values_own_format(&values);
+        weight->format = is_new || weight->format == format ? format : CEI_FORMAT_FLOAT32;
+    }
+    return CE_OK;
 }
 
 /* Before version 2 of BERT's own code, a layer norm's weight and bias were called gamma and beta. Writes the old

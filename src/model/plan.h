@@ -32,6 +32,12 @@ ce_status cei_plan_add(cei_plan *plan, cei_role role, size_t columns, size_t cou
  * of a precision. Call once, after all weights were added. */
 void cei_plan_round(cei_plan *plan, ce_precision precision);
 
+/* Of a model in float32: tables whose tensors are bfloat16, or int8 with scales, stay so. Their rows are widened as
+ * they are picked, to the bits that the file's values have in float32, and they take a half or a quarter of the memory,
+ * of the upload and of the time to clear it. Matrices are multiplied in float32 and gain nothing. Errors: those of
+ * cei_plan_values. */
+ce_status cei_plan_narrow(cei_plan *plan, const cei_checkpoint *checkpoint, ce_error *error);
+
 /* Is each part in the checkpoint, with the right shape and a dtype that can be read? Errors: MODEL, UNSUPPORTED. */
 ce_status cei_plan_check(const cei_plan *plan, const cei_checkpoint *checkpoint, ce_error *error);
 

@@ -8,8 +8,6 @@
 #include "device/checksum.h"
 #include "model/placement.h"
 
-#include <float.h>
-#include <math.h>
 #include <pthread.h>
 #include <string.h>
 
@@ -77,13 +75,9 @@ static void record(upload *up, ce_status status, const ce_error *error) {
     pthread_mutex_unlock(&up->lock);
 }
 
-/* A scale that no weight has: of a row with NaN or infinity, or out of a file and too large to multiply by or too small
- * to divide by. */
-static bool is_bad_scale(float scale) { return !isfinite(scale * 128) || (scale != 0 && fabsf(scale) < FLT_MIN); }
-
 static ce_status check_scales(const cei_part *part, const float *scales, size_t row, size_t count, ce_error *error) {
     for (size_t i = 0; i < count; i++)
-        if (is_bad_scale(scales[i]))
+        if (!cei_scale_is_sound(scales[i]))
             return cei_fail(error, CE_ERR_MODEL,
                             "%s: row %zu cannot be held in int8: it has NaN or infinity, or a scale of %g", part->name,
                             row + i, (double)scales[i]);
