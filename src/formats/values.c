@@ -31,6 +31,14 @@ size_t cei_dtype_size(cei_dtype dtype) {
     return 0;
 }
 
+cei_values cei_values_rows(const cei_values *values, size_t first, size_t count) {
+    cei_values rows = *values;
+    rows.rows = count;
+    rows.data += first * values->columns * cei_dtype_size(values->dtype);
+    if (rows.scales) rows.scales += first * sizeof(float);
+    return rows;
+}
+
 static inline float float_of_bits(uint32_t bits) {
     float value;
     memcpy(&value, &bits, sizeof value);

@@ -24,6 +24,9 @@ typedef struct cei_values {
     const uint8_t *scales; /* I8: float32 [rows], possibly unaligned; else NULL */
 } cei_values;
 
+/* Some rows of a matrix. */
+cei_values cei_values_rows(const cei_values *values, size_t first, size_t count);
+
 /* Converts rows [first, first + count) to float32: exact for F32, F16 and BF16, one rounding for I8. */
 void cei_values_read(const cei_values *values, size_t first, size_t count, float *out);
 

@@ -15,6 +15,7 @@ typedef struct cei_architecture {
     const char *classifier; /* with its classification head: "BertForSequenceClassification" */
     unsigned ops;           /* bit 1 << cei_op for each operation that encode calls, but for GATHER of first tokens */
     cei_classifier head;    /* its classification head */
+    const char *logits;     /* of a causal model: the matrix that gives each word a logit, "lm_head"; else NULL */
     const void *form;       /* what its create has to know beside the config */
 
     /* What a config says of the head, over what stands above. NULL: nothing. */

@@ -38,6 +38,7 @@ typedef struct cei_config {
     bool activation_given;    /* the files name it: it does not follow from num_labels */
     char *position_embedding; /* "absolute" if absent */
     bool is_decoder;
+    bool ties_words; /* tie_word_embeddings: a causal model's logits are products with the word embeddings */
 
     /* Rotary positions: by rope_parameters or the older names. */
     double rope_theta, local_rope_theta; /* of layers that see all tokens, and of those with a window; 0 if absent */

@@ -9,7 +9,7 @@
 /* ---- making -------------------------------------------------------------------------------------------------- */
 
 cei_head cei_head_pool(size_t hidden, const cei_pooling *poolings, size_t count) {
-    cei_head head = {.hidden = hidden, .pooling_count = count, .includes_prompt = true};
+    cei_head head = {.hidden = hidden, .pooling_count = count, .includes_prompt = true, .passes = -1};
     for (size_t i = 0; i < count; i++) head.poolings[i] = poolings[i];
     head.outputs = head.widest = hidden * count;
     return head;
@@ -49,6 +49,20 @@ ce_status cei_head_add_norm(cei_head *head, cei_plan *plan, const char *gain, co
 
 ce_status cei_head_add_normalize(cei_head *head, ce_error *error) {
     return add(head, (cei_head_layer){.kind = CEI_HEAD_NORMALIZE, .columns = head->outputs}, error);
+}
+
+ce_status cei_head_add_token_logits(cei_head *head, cei_plan *plan, const cei_token_logits *logits, const char *tensor,
+                                    size_t vocabulary, ce_error *error) {
+    const size_t rows[] = {(size_t)logits->true_id, (size_t)logits->false_id}; /* a negative one is beyond all rows */
+    cei_head_layer layer = {.kind = CEI_HEAD_DENSE, .columns = logits->false_id < 0 ? 1 : 2};
+    ce_status status =
+        cei_plan_add_rows(plan, head->outputs, tensor, vocabulary, layer.columns, rows, &layer.weight, error);
+    if (status != CE_OK) return status;
+    plan->weights[layer.weight].exact = true;
+    status = add(head, layer, error);
+    head->subtracts = layer.columns == 2;
+    head->outputs = 1;
+    return status;
 }
 
 /* The two names of a layer's tensors. */

@@ -24,6 +24,13 @@ typedef struct cei_head_layer {
     size_t columns; /* of its result */
 } cei_head_layer;
 
+/* A causal model's scores of words, of which one or two are read at a sequence's last token: how a re-ranker is read
+ * that answers with a word. The score is the logit of true_id, less that of false_id if there is one. */
+typedef struct cei_token_logits {
+    bool is_read;              /* else nothing here counts */
+    int32_t true_id, false_id; /* rows of the vocabulary; false_id -1 is none */
+} cei_token_logits;
+
 typedef struct cei_head {
     cei_pooling poolings[CEI_POOL_COUNT]; /* their results stand side by side */
     size_t pooling_count;
@@ -33,6 +40,8 @@ typedef struct cei_head {
     size_t layer_count;
     size_t outputs; /* columns of the last result: labels, or dimensions of an embedding */
     size_t widest;  /* columns of the widest result */
+    bool subtracts; /* the last layer has two columns, and the result is the first less the second: outputs is 1 */
+    int32_t passes; /* the id of tokens at a sequence's end that pooling of the last token passes over; -1 is none */
 } cei_head;
 
 /* A head that pools tokens of hidden columns, and no more. */
@@ -46,6 +55,12 @@ ce_status cei_head_add_dense(cei_head *head, cei_plan *plan, const char *weight,
 ce_status cei_head_add_norm(cei_head *head, cei_plan *plan, const char *gain, const char *shift, float epsilon,
                             ce_error *error);
 ce_status cei_head_add_normalize(cei_head *head, ce_error *error);
+
+/* The rows of a causal model's matrix of logits [vocabulary, columns] that logits names; tensor is its whole name, and
+ * may be that of the word embeddings. Float32 in every precision. Errors: MODEL (an id outside the vocabulary), MEMORY,
+ * UNSUPPORTED. */
+ce_status cei_head_add_token_logits(cei_head *head, cei_plan *plan, const cei_token_logits *logits, const char *tensor,
+                                    size_t vocabulary, ce_error *error);
 
 /* The head of a classifier: a dense layer with a function over the pooled tokens, perhaps a norm, and a dense layer to
  * the labels. Names are those of tensors without ".weight" and ".bias". */
@@ -83,7 +98,8 @@ typedef struct cei_states {
 } cei_states;
 
 /* Runs the head. skipped is how many tokens of each sequence pooling leaves out; workspace has cei_head_workspace bytes
- * at its offset; *values receives where the result [sequences, outputs] is. Errors: DEVICE_*. */
+ * at its offset; *values receives where the result [sequences, outputs] is, or [sequences, 2] of a head that subtracts.
+ * Errors: DEVICE_*. */
 ce_status cei_head_run(const cei_head *head, const cei_weight *weights, const cei_states *states, size_t skipped,
                        cei_stream *stream, cei_slice workspace, cei_slice *values, ce_error *error);
 

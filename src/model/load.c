@@ -134,6 +134,28 @@ ce_status cei_model_open_weights(const ce_model *model, cei_checkpoint **checkpo
     return status;
 }
 
+/* The name of a causal model's logits: those of its word embeddings, or of a matrix of their own. */
+static ce_status add_logits(ce_model *model, const cei_architecture *architecture, ce_error *error) {
+    cei_blueprint *blueprint = &model->blueprint;
+    cei_network *network = blueprint->network;
+    char own[64];
+    if (!architecture->logits)
+        return cei_fail(error, CE_ERR_UNSUPPORTED, "%s: a %s has no logits of words to be read", model->config.path,
+                        architecture->encoder);
+    snprintf(own, sizeof own, "%s.weight", architecture->logits);
+    const char *const name = model->config.ties_words ? cei_plan_name(&blueprint->plan, network->word) : own;
+    return cei_head_add_token_logits(&network->head, &blueprint->plan, &model->modules.logits, name,
+                                     model->config.vocab_size, error);
+}
+
+static cei_head make_head(const ce_model *model, const cei_classifier *classifier) {
+    static const cei_pooling last = CEI_POOL_LAST;
+    const size_t hidden = model->config.hidden_size;
+    if (model->modules.logits.is_read) return cei_head_pool(hidden, &last, 1);
+    if (cei_modules_are_head(&model->modules)) return cei_modules_pool(&model->modules, hidden);
+    return cei_head_pool(hidden, &classifier->pooling, 1);
+}
+
 /* Encoder and head, and the weights of both. */
 static ce_status make_network(ce_model *model, const cei_checkpoint *checkpoint, ce_error *error) {
     const cei_architecture *architecture = NULL;
@@ -143,16 +165,15 @@ static ce_status make_network(ce_model *model, const cei_checkpoint *checkpoint,
     ce_status status = has_modules ? cei_architecture_find_encoder(&model->config, &architecture, error)
                                    : cei_architecture_find(&model->config, &architecture, error);
     if (status != CE_OK) return status;
-    const size_t hidden = model->config.hidden_size;
     const cei_classifier classifier = cei_architecture_head(architecture, &model->config);
-    cei_head head =
-        has_modules ? cei_modules_pool(&model->modules, hidden) : cei_head_pool(hidden, &classifier.pooling, 1);
+    const cei_head head = make_head(model, &classifier);
     first_only = first_only && cei_head_reads_first(&head);
     status = architecture->create(architecture, &model->config, checkpoint, first_only, &blueprint->plan,
                                   &blueprint->network, error);
     if (status != CE_OK) return status;
     cei_network *network = blueprint->network;
     network->head = head;
+    if (model->modules.logits.is_read) return add_logits(model, architecture, error);
     if (has_modules) return cei_modules_plan(&model->modules, &blueprint->plan, &network->head, error);
     return cei_head_classify(&network->head, &blueprint->plan, &classifier, model->config.num_labels, error);
 }
@@ -204,7 +225,7 @@ static ce_status set_labels(ce_model *model, size_t asked, ce_error *error) {
     const cei_modules *modules = &model->modules;
     if (model->bi_encoder || !cei_modules_are_head(modules))
         return asked ? cei_config_set_labels(&model->config, asked, error) : CE_OK;
-    const size_t given = modules->layers[modules->layer_count - 1].out;
+    const size_t given = modules->logits.is_read ? 1 : modules->layers[modules->layer_count - 1].out;
     if (asked && asked != given)
         return cei_fail(error, CE_ERR_ARGUMENT, "num_labels is %zu, and the last module of %s gives %zu", asked,
                         model->path, given);

@@ -33,9 +33,10 @@ typedef struct cei_modules {
     char pooling[136]; /* their names: "cls, mean"; room for the longest one so many times */
     cei_module *layers;
     size_t layer_count, layer_capacity;
-    size_t max_length;   /* max_seq_length; 0 if it is not written */
-    bool lowercase;      /* do_lower_case */
-    cei_prompt *prompts; /* in the order of the file */
+    cei_token_logits logits; /* of a cross-encoder that is a causal model, read at one token; without a pooling */
+    size_t max_length;       /* max_seq_length; 0 if it is not written */
+    bool lowercase;          /* do_lower_case */
+    cei_prompt *prompts;     /* in the order of the file */
     size_t prompt_count;
     char *default_prompt; /* NULL is none */
     ce_similarity similarity;
@@ -61,7 +62,9 @@ static inline const char *cei_modules_transformer(const cei_modules *modules) {
 }
 
 /* Are pooling and layers the model's head? Else its architecture's classifier is. */
-static inline bool cei_modules_are_head(const cei_modules *modules) { return modules->pooling_count > 0; }
+static inline bool cei_modules_are_head(const cei_modules *modules) {
+    return modules->pooling_count > 0 || modules->logits.is_read;
+}
 
 /* Does the folder say that it is a bi-encoder's: is there a modules.json, and not of another kind of model? Errors: as
  * load. */

@@ -40,6 +40,27 @@ ce_status cei_derivation_write(const cei_derivation *derivation, const cei_weigh
                     (unsigned long long)found, (unsigned long long)cei_checksum_value(&sum));
 }
 
+/* Two logits a sequence become their difference, on the host, as the reference takes it. */
+static ce_status read_differences(const cei_run *run, cei_slice logits, ce_error *error) {
+    enum { ROWS = 64 };
+    float pairs[2 * ROWS];
+    const size_t sequences = run->batch->sequences;
+    for (size_t first = 0; first < sequences; first += ROWS) {
+        const size_t count = cei_min_size(ROWS, sequences - first), bytes = 2 * count * sizeof *pairs;
+        const ce_status status = cei_read(run->stream, pairs, logits, bytes, error);
+        if (status != CE_OK) return status;
+        for (size_t i = 0; i < count; i++) run->values[first + i] = pairs[2 * i] - pairs[2 * i + 1];
+        logits.offset += bytes;
+    }
+    return CE_OK;
+}
+
+static ce_status read_values(const cei_run *run, cei_slice values, ce_error *error) {
+    const cei_head *head = &run->network->head;
+    if (head->subtracts) return read_differences(run, values, error);
+    return cei_read(run->stream, run->values, values, run->batch->sequences * head->outputs * sizeof(float), error);
+}
+
 ce_status cei_network_run(const cei_run *run, ce_error *error) {
     const cei_network *network = run->network;
     const cei_batch *batch = run->batch;
@@ -51,9 +72,7 @@ ce_status cei_network_run(const cei_run *run, ce_error *error) {
     if (status == CE_OK)
         status = cei_head_run(&network->head, run->weights, &states, batch->prompt, run->stream,
                               (cei_slice){run->workspace, behind}, &values, error);
-    if (status == CE_OK)
-        status =
-            cei_read(run->stream, run->values, values, batch->sequences * network->head.outputs * sizeof(float), error);
+    if (status == CE_OK) status = read_values(run, values, error);
     if (status == CE_OK && run->states)
         status = cei_read(run->stream, run->states, states.at, batch->tokens * network->hidden * sizeof(float), error);
     return status;

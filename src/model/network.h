@@ -15,6 +15,7 @@ typedef struct cei_batch {
 /* What an architecture makes of a config; each has its own, which begins with this. */
 typedef struct cei_network {
     const struct cei_architecture *architecture;
+    size_t word;            /* the table of word embeddings, in the plan */
     size_t hidden;          /* columns of a token's state */
     size_t widest;          /* columns of the encoder's widest activation */
     size_t head_size;       /* columns of one attention head */

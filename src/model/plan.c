@@ -12,7 +12,7 @@ static ce_status add_part(cei_plan *plan, const char *name, size_t weight, size_
     plan->parts = parts;
     char *copy = grown ? cei_copy_string(name, strlen(name)) : NULL;
     if (!copy) return cei_fail_memory(error, "the model's plan", 0);
-    plan->parts[plan->part_count++] = (cei_part){copy, weight, first, rows};
+    plan->parts[plan->part_count++] = (cei_part){.name = copy, .weight = weight, .first = first, .rows = rows};
     return CE_OK;
 }
 
@@ -37,6 +37,25 @@ ce_status cei_plan_add(cei_plan *plan, cei_role role, size_t columns, size_t cou
     *index = plan->weight_count;
     plan->weights[plan->weight_count++] = weight;
     return CE_OK;
+}
+
+ce_status cei_plan_add_rows(cei_plan *plan, size_t columns, const char *name, size_t height, size_t count,
+                            const size_t *rows, size_t *index, ce_error *error) {
+    const char *names[CEI_PLAN_ROWS] = {0};
+    size_t heights[CEI_PLAN_ROWS] = {0};
+    const size_t first = plan->part_count;
+    for (size_t i = 0; i < count; i++) {
+        if (rows[i] >= height)
+            return cei_fail(error, CE_ERR_MODEL, "%s: row %zu is asked for, and it has %zu", name, rows[i], height);
+        names[i] = name;
+        heights[i] = 1;
+    }
+    const ce_status status = cei_plan_add(plan, CEI_ROLE_MATRIX, columns, count, names, heights, index, error);
+    for (size_t i = 0; i < count && status == CE_OK; i++) {
+        plan->parts[first + i].from = rows[i];
+        plan->parts[first + i].of = height;
+    }
+    return status;
 }
 
 /* 255 * 127 * 65,536 is just below 2^31: an int8 sum of that depth cannot overflow. */
@@ -95,8 +114,12 @@ ce_status cei_plan_values(const cei_plan *plan, size_t part, const cei_checkpoin
                           ce_error *error) {
     char old[256];
     const cei_part *p = &plan->parts[part];
-    return cei_checkpoint_values(checkpoint, name_in(p, checkpoint, old, sizeof old), cei_part_stream_rows(plan, p),
-                                 cei_part_stream_columns(plan, p), values, error);
+    const size_t rows = cei_part_stream_rows(plan, p);
+    const ce_status status =
+        cei_checkpoint_values(checkpoint, name_in(p, checkpoint, old, sizeof old), p->of ? p->of : rows,
+                              cei_part_stream_columns(plan, p), values, error);
+    if (status == CE_OK && p->of) *values = cei_values_rows(values, p->from, rows);
+    return status;
 }
 
 size_t cei_part_stream_rows(const cei_plan *plan, const cei_part *part) {
@@ -124,10 +147,24 @@ uint64_t cei_plan_parameters(const cei_plan *plan) {
     return parameters;
 }
 
+const char *cei_plan_name(const cei_plan *plan, size_t weight) {
+    size_t i = 0;
+    while (plan->parts[i].weight != weight) i++;
+    return plan->parts[i].name;
+}
+
+bool cei_plan_reads_before(const cei_plan *plan, size_t part) {
+    if (!plan->parts[part].of) return false;
+    for (size_t i = 0; i < part; i++)
+        if (strcmp(plan->parts[i].name, plan->parts[part].name) == 0) return true;
+    return false;
+}
+
 size_t cei_plan_unused(const cei_plan *plan, const cei_checkpoint *checkpoint) {
     size_t used = 0;
     for (size_t i = 0; i < plan->part_count; i++) {
         char old[256];
+        if (cei_plan_reads_before(plan, i)) continue;
         const char *name = name_in(&plan->parts[i], checkpoint, old, sizeof old);
         const cei_tensor *tensor = cei_checkpoint_find(checkpoint, name);
         if (tensor) used += strcmp(tensor->dtype, "I8") == 0 ? 2 : 1;

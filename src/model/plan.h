@@ -13,6 +13,7 @@ typedef struct cei_part {
     char *name;         /* in the checkpoint */
     size_t weight;      /* index into the plan's weights */
     size_t first, rows; /* rows of the weight */
+    size_t from, of; /* they are rows from .. of a tensor that has so many; of is 0 where they are the whole tensor */
 } cei_part;
 
 typedef struct cei_plan {
@@ -28,6 +29,14 @@ typedef struct cei_plan {
 ce_status cei_plan_add(cei_plan *plan, cei_role role, size_t columns, size_t count, const char *const *names,
                        const size_t *rows, size_t *index, ce_error *error);
 
+enum { CEI_PLAN_ROWS = 2 };
+
+/* Adds a MATRIX of count single rows of one tensor [height, columns]: row i of the weight is row rows[i] of it; count
+ * is at most CEI_PLAN_ROWS. The tensor may be another weight's too. Errors: as add; MODEL also where a row is outside
+ * the tensor. */
+ce_status cei_plan_add_rows(cei_plan *plan, size_t columns, const char *name, size_t height, size_t count,
+                            const size_t *rows, size_t *index, ce_error *error);
+
 /* Every weight but vectors, those marked exact, and matrices too deep for the format's sums, will be held in the format
  * of a precision. Call once, after all weights were added. */
 void cei_plan_round(cei_plan *plan, ce_precision precision);
@@ -41,13 +50,20 @@ ce_status cei_plan_narrow(cei_plan *plan, const cei_checkpoint *checkpoint, ce_e
 /* Is each part in the checkpoint, with the right shape and a dtype that can be read? Errors: MODEL, UNSUPPORTED. */
 ce_status cei_plan_check(const cei_plan *plan, const cei_checkpoint *checkpoint, ce_error *error);
 
-/* The values of a part in the checkpoint. Old spellings are found too: LayerNorm.gamma and .beta. */
+/* The values of a part in the checkpoint, which may be a few rows of a tensor. Old spellings are found too:
+ * LayerNorm.gamma and .beta. */
 ce_status cei_plan_values(const cei_plan *plan, size_t part, const cei_checkpoint *checkpoint, cei_values *values,
                           ce_error *error);
 
 /* Rows of a part as they are streamed: a vector is one row. */
 size_t cei_part_stream_rows(const cei_plan *plan, const cei_part *part);
 size_t cei_part_stream_columns(const cei_plan *plan, const cei_part *part);
+
+/* Is the part some rows of a tensor that a part before it reads too? */
+bool cei_plan_reads_before(const cei_plan *plan, size_t part);
+
+/* The whole name of the first tensor of a weight. */
+const char *cei_plan_name(const cei_plan *plan, size_t weight);
 
 uint64_t cei_plan_parameters(const cei_plan *plan);
 

@@ -165,7 +165,7 @@ static ce_status embed(const encoder_run *run) {
                            .ids = slice(run, run->at.ids),
                            .positions = slice(run, run->at.positions),
                            .types = slice(run, run->at.types),
-                           .word = &weights[net->word],
+                           .word = &weights[net->base.word],
                            .position = net->adds_positions ? &weights[net->position] : NULL,
                            .type = net->base.types ? &weights[net->type] : NULL,
                            .out = slice(run, run->at.wide)};

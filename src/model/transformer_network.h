@@ -32,7 +32,7 @@ typedef struct cei_transformer {
     cei_function function;
     bool fused; /* queries, keys and values are one matrix in the files */
     bool pre_norm, gated;
-    size_t word, position, type;
+    size_t position, type; /* tables, as base.word is */
     cei_weight_pair embedding_norm;
     cei_weight_pair project;    /* [hidden, embedding], if embedding is not hidden */
     size_t embedding;           /* columns of the embedding tables */

@@ -163,7 +163,7 @@ static void declare_embeddings(declaration *to, const cei_config *config, cei_tr
     const cei_transformer_form *form = to->form;
     const size_t columns = net->embedding, hidden = net->base.hidden;
     const char *const stem = form->is_deberta ? "embeddings.embed_proj" : "embeddings_project";
-    net->word = declare_table(to, columns, config->vocab_size, form->names.word);
+    net->base.word = declare_table(to, columns, config->vocab_size, form->names.word);
     if (net->adds_positions)
         net->position = declare_table(to, columns, config->max_positions, "embeddings.position_embeddings");
     if (net->base.types)

@@ -93,12 +93,42 @@ static void test_old_spellings(void **state) {
     check_one("x.LayerNorm.delta", 0, 7, "x.LayerNorm.bias", 7, 1, CEI_ROLE_VECTOR, CE_ERR_MODEL, "LayerNorm.bias");
 }
 
+/* Rows of a table that another weight reads whole: its values, its name, and one tensor that is read. */
+static void test_rows_of_a_tensor(void **state) {
+    (void)state;
+    char *folder = one_tensor("words.weight", 6, 4);
+    cei_checkpoint *checkpoint = NULL;
+    cei_plan plan = {0};
+    const char *const name = "words.weight";
+    const size_t height = 6, rows[] = {5, 2}, outside[] = {1, 6};
+    size_t table, matrix, none;
+    cei_values whole, row;
+    ce_error error = {0};
+    expect_ok(cei_checkpoint_open(folder, &checkpoint, &error), &error);
+    expect_ok(cei_plan_add(&plan, CEI_ROLE_TABLE, 4, 1, &name, &height, &table, &error), &error);
+    expect_ok(cei_plan_add_rows(&plan, 4, name, height, 2, rows, &matrix, &error), &error);
+    expect_status(cei_plan_add_rows(&plan, 4, name, height, 2, outside, &none, &error), CE_ERR_MODEL, &error, "row 6");
+    expect_ok(cei_plan_check(&plan, checkpoint, &error), &error);
+    assert_true(plan.weight_count == 2 && plan.weights[matrix].rows == 2 && plan.weights[matrix].columns == 4);
+    expect_ok(cei_plan_values(&plan, 0, checkpoint, &whole, &error), &error);
+    for (size_t i = 0; i < 2; i++) {
+        expect_ok(cei_plan_values(&plan, 1 + i, checkpoint, &row, &error), &error);
+        assert_true(row.rows == 1 && row.columns == 4);
+        assert_ptr_equal(row.data, whole.data + rows[i] * 4 * sizeof(float));
+        assert_true(cei_plan_reads_before(&plan, 1 + i));
+    }
+    assert_false(cei_plan_reads_before(&plan, 0));
+    assert_int_equal(cei_plan_unused(&plan, checkpoint), 0);
+    assert_string_equal(cei_plan_name(&plan, matrix), name);
+    cei_plan_free(&plan);
+    cei_checkpoint_close(checkpoint);
+    test_remove_folder(folder);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_stacked_parts),
-        cmocka_unit_test(test_sizes_that_overflow),
-        cmocka_unit_test(test_check),
-        cmocka_unit_test(test_old_spellings),
+        cmocka_unit_test(test_stacked_parts), cmocka_unit_test(test_sizes_that_overflow), cmocka_unit_test(test_check),
+        cmocka_unit_test(test_old_spellings), cmocka_unit_test(test_rows_of_a_tensor),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
