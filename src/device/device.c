@@ -79,8 +79,8 @@ ce_status cei_device_measure(cei_device *device, ce_precision precision, bool wi
 
 const char *cei_op_name(cei_op op) {
     static const char *const names[CEI_OP_COUNT] = {
-        "embed",  "norm",   "linear", "attention",         "gather", "pool", "normalize",
-        "angles", "rotary", "gate",   "relative attention"};
+        "embed",  "norm",   "linear", "attention",          "gather",           "pool",     "normalize",
+        "angles", "rotary", "gate",   "relative attention", "causal attention", "RMS norm", "RMS norm of heads"};
     return (unsigned)op < CEI_OP_COUNT ? names[op] : "unknown";
 }
 
@@ -166,6 +166,7 @@ ce_status cei_embed(cei_stream *stream, const cei_embed_args *args, ce_error *er
         (args->type && !is_table(stream, args->type, columns)))
         return bad(error, "embed: tables of unequal columns");
     if (columns > stream->limits.columns) return bad(error, "embed: wider than the stream's limit");
+    if (args->scale != 0 && (args->position || args->type)) return bad(error, "embed: scaled words have no positions");
     if (!holds(stream, args->out, tokens, columns)) return bad(error, "embed: out outside its buffer");
     return stream->device->table->embed(stream, args, error);
 }
@@ -174,11 +175,21 @@ ce_status cei_norm(cei_stream *stream, const cei_norm_args *args, ce_error *erro
     size_t columns = args->gain ? args->gain->columns : 0;
     if (!is_vector(stream, args->gain, columns) || (args->bias && !is_vector(stream, args->bias, columns)))
         return bad(error, "norm: gain and bias of unequal columns");
+    if (args->rms ? args->bias != NULL : args->adds_one) return bad(error, "norm: another kind has that");
     if (!holds(stream, args->x, args->rows, columns) || !holds(stream, args->out, args->rows, columns) ||
         (args->residual && !holds(stream, *args->residual, args->rows, columns)) ||
         (args->sum && !holds(stream, *args->sum, args->rows, columns)))
         return bad(error, "norm: a matrix outside its buffer");
     return stream->device->table->norm(stream, args, error);
+}
+
+ce_status cei_norm_heads(cei_stream *stream, const cei_head_norm_args *args, ce_error *error) {
+    const size_t size = args->gain ? args->gain->columns : 0;
+    size_t columns;
+    if (!is_vector(stream, args->gain, size)) return bad(error, "norm of heads: the gain is no vector");
+    if (!cei_mul_size(args->heads, size, &columns) || !holds_strided(stream, args->x, args->rows, columns))
+        return bad(error, "norm of heads: a matrix outside its buffer");
+    return stream->device->table->norm_heads(stream, args, error);
 }
 
 ce_status cei_linear(cei_stream *stream, const cei_linear_args *args, ce_error *error) {
@@ -195,15 +206,19 @@ ce_status cei_linear(cei_stream *stream, const cei_linear_args *args, ce_error *
 }
 
 static ce_status check_attention(const cei_stream *stream, const cei_attention_args *args, ce_error *error) {
+    const size_t key_heads = cei_attention_key_heads(args), keys = key_heads * args->head_size;
     size_t hidden;
     if (!cei_mul_size(args->heads, args->head_size, &hidden)) return bad(error, "attention: too many heads");
+    if (key_heads && args->heads % key_heads != 0) return bad(error, "attention: heads of keys that divide no heads");
+    if (args->first_only && args->last_only) return bad(error, "attention: one token is asked for, or the other");
+    if (!(args->cap >= 0)) return bad(error, "attention: a cap below 0");
     if (args->tokens > stream->limits.tokens || args->longest > stream->limits.sequence ||
         args->head_size > stream->limits.head_size || args->sequences >= INT_MAX)
         return bad(error, "attention: over the stream's limits");
-    const size_t queries = args->first_only ? args->sequences : args->tokens;
+    const size_t queries = cei_attention_asks_one(args) ? args->sequences : args->tokens;
     if (!holds(stream, args->offsets, args->sequences + 1, 1) || !holds_strided(stream, args->q, queries, hidden) ||
-        !holds_strided(stream, args->k, args->tokens, hidden) ||
-        !holds_strided(stream, args->v, args->tokens, hidden) || !holds(stream, args->out, queries, hidden))
+        !holds_strided(stream, args->k, args->tokens, keys) || !holds_strided(stream, args->v, args->tokens, keys) ||
+        !holds(stream, args->out, queries, hidden))
         return bad(error, "attention: a matrix outside its buffer");
     return CE_OK;
 }
@@ -230,7 +245,8 @@ static ce_status check_distances(const cei_stream *stream, const cei_attention_a
 ce_status cei_attention_relative(cei_stream *stream, const cei_attention_relative_args *args, ce_error *error) {
     const cei_attention_args *attention = &args->attention;
     const size_t size = attention->head_size;
-    if (attention->window) return bad(error, "relative attention: it has no windows");
+    if (attention->window || cei_attention_op(attention) != CEI_OP_ATTENTION)
+        return bad(error, "relative attention: it has no windows, and is not causal");
     ce_status status = check_attention(stream, attention, error);
     if (status == CE_OK) status = check_distances(stream, attention, &args->keys, CEI_ROLE_MATRIX, size, error);
     if (status == CE_OK) status = check_distances(stream, attention, &args->queries, CEI_ROLE_MATRIX, size, error);

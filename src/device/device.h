@@ -148,6 +148,9 @@ typedef enum cei_op {
     CEI_OP_ROTARY,
     CEI_OP_GATE,
     CEI_OP_ATTENTION_RELATIVE,
+    CEI_OP_ATTENTION_CAUSAL, /* cei_attention, where cei_attention_op says so */
+    CEI_OP_RMS_NORM,         /* cei_norm, of that kind */
+    CEI_OP_HEAD_NORM,
     CEI_OP_COUNT
 } cei_op;
 
@@ -169,19 +172,21 @@ typedef enum cei_function {
     CEI_FN_COUNT
 } cei_function;
 
-/* out[t] = word[ids[t]] + position[positions[t]] + type[types[t]], float32 [tokens, columns]. The sum is taken in
- * that order of word, type, position as the reference does: (word + type) + position. */
+/* out[t] = scale * word[ids[t]] + position[positions[t]] + type[types[t]], float32 [tokens, columns]. The sum is taken
+ * in that order of word, type, position as the reference does: (word + type) + position. A scaled word has neither. */
 typedef struct cei_embed_args {
     size_t tokens;
     cei_slice ids, positions, types;          /* int32 [tokens], each a valid row */
     const cei_weight *word, *position, *type; /* tables of equal columns; position or type NULL is none: its indices
                                                  are not read */
+    float scale;                              /* 0 is none */
     cei_slice out;
 } cei_embed_args;
 ce_status cei_embed(cei_stream *stream, const cei_embed_args *args, ce_error *error);
 
 /* out = gain * (v - mean(v)) / sqrt(var(v) + epsilon) + bias for each row v = x (+ residual), var the biased
- * variance (Ba et al. 2016). out may be x or residual. Where the norm is behind the residual, v is of no further use;
+ * variance (Ba et al. 2016); or, of an RMS norm, gain * v / sqrt(mean(v^2) + epsilon) (Zhang and Sennrich 2019), which
+ * has no bias. out may be x or residual. Where the norm is behind the residual, v is of no further use;
  * where it is before the next layer, v is that layer's residual, and goes to sum. */
 typedef struct cei_norm_args {
     size_t rows;
@@ -192,6 +197,8 @@ typedef struct cei_norm_args {
     float epsilon;
     cei_slice out;
     const cei_slice *sum; /* receives v; may be x or residual, not out; NULL is not wanted */
+    bool rms;
+    bool adds_one; /* of an RMS norm: gain + 1 stands for gain */
 } cei_norm_args;
 ce_status cei_norm(cei_stream *stream, const cei_norm_args *args, ce_error *error);
 
@@ -213,33 +220,68 @@ typedef struct cei_strided {
     size_t stride;
 } cei_strided;
 
+/* The RMS norm of each head of x [rows, heads * gain's columns] by itself, in place; one gain for all heads. Heads that
+ * lie side by side may be normed together. */
+typedef struct cei_head_norm_args {
+    size_t rows, heads;
+    cei_strided x;
+    const cei_weight *gain;
+    float epsilon;
+    bool adds_one; /* gain + 1 stands for gain */
+} cei_head_norm_args;
+ce_status cei_norm_heads(cei_stream *stream, const cei_head_norm_args *args, ce_error *error);
+
 /* softmax(scale * Q K^T) V in each head of each sequence of a packed batch (Vaswani et al. 2017): sequence s is the
  * tokens offsets[s] .. offsets[s + 1] - 1, and attends to itself alone: each token to all, or, where there is a window,
- * to those that are at most so far away (Beltagy et al. 2020), which is also all that it costs. k and v are [tokens,
- * heads * head_size]. q and out have a row for each token or, where only the first token of each sequence is asked for,
- * for each sequence; the row of a sequence without tokens is then left alone. A query's result is the same either way,
- * to the bit. */
+ * to those that are at most so far away (Beltagy et al. 2020), and, where it is causal, to none behind it; what is not
+ * seen costs nothing. k and v are [tokens, key_heads * head_size]: each head of theirs is read by as many of the
+ * queries', one after the other (Ainslie et al. 2023). With a cap, a score s is cap * tanh(s / cap) instead. q and out
+ * have a row for each token or, where only the first or the last token of each sequence is asked for, for each
+ * sequence; the row of a sequence without tokens is then left alone. A query's result is the same either way, to the
+ * bit. */
 typedef struct cei_attention_args {
     size_t tokens, sequences, longest;
     cei_slice offsets; /* int32 [sequences + 1], from 0 to tokens */
     cei_strided q, k, v;
-    bool first_only;
+    bool first_only, last_only; /* not both */
     size_t heads, head_size;
-    size_t window; /* 0 is none */
+    size_t key_heads; /* divides heads; 0 is as many */
+    size_t window;    /* 0 is none */
+    bool causal;
     float scale;
+    float cap; /* above 0; 0 is none */
     cei_slice out;
     ce_precision precision; /* the least that products may be taken in: a device may do better */
 } cei_attention_args;
 
-/* Sets q, k and v for qkv [tokens, 3 * heads * head_size]: all of a token's queries, then keys, then values. */
-static inline void cei_attention_take_qkv(cei_attention_args *args, cei_slice qkv) {
-    const size_t hidden = args->heads * args->head_size;
-    cei_strided *const parts[] = {&args->q, &args->k, &args->v};
-    for (size_t i = 0; i < 3; i++)
-        *parts[i] = (cei_strided){{qkv.buffer, qkv.offset + i * hidden * sizeof(float)}, 3 * hidden};
+/* Heads of keys, and of values. */
+static inline size_t cei_attention_key_heads(const cei_attention_args *args) {
+    return args->key_heads ? args->key_heads : args->heads;
 }
 
-/* How many keys the query at a place of a sequence of so many tokens sees, from *first on. */
+/* Is one token of each sequence asked for? */
+static inline bool cei_attention_asks_one(const cei_attention_args *args) {
+    return args->first_only || args->last_only;
+}
+
+/* What a device is asked for that is to do this: more than plain attention, or that alone. */
+static inline cei_op cei_attention_op(const cei_attention_args *args) {
+    const bool shares = cei_attention_key_heads(args) != args->heads;
+    return args->causal || args->last_only || shares || args->cap > 0 ? CEI_OP_ATTENTION_CAUSAL : CEI_OP_ATTENTION;
+}
+
+/* Sets q, k and v for qkv [tokens, (heads + 2 key_heads) * head_size]: all of a token's queries, then keys, then
+ * values. */
+static inline void cei_attention_take_qkv(cei_attention_args *args, cei_slice qkv) {
+    const size_t queries = args->heads * args->head_size, keys = cei_attention_key_heads(args) * args->head_size;
+    const size_t columns[] = {0, queries, queries + keys};
+    cei_strided *const parts[] = {&args->q, &args->k, &args->v};
+    for (size_t i = 0; i < 3; i++)
+        *parts[i] = (cei_strided){{qkv.buffer, qkv.offset + columns[i] * sizeof(float)}, queries + 2 * keys};
+}
+
+/* How many keys the query at a place of a sequence of so many tokens sees, from *first on. To a causal one the sequence
+ * ends with itself: length is place + 1. */
 static inline size_t cei_attention_sees(size_t window, size_t place, size_t length, size_t *first) {
     const bool is_wide = window == 0 || window >= length;
     *first = is_wide || place < window ? 0 : place - window;
@@ -298,7 +340,7 @@ enum { CEI_PANEL_ROWS = 32 };
  *     scale * (q_i k_j + q_i keys[d] + k_j queries[-d] + bias[d])
  *
  * keys and queries are MATRIX [heads * rows_per_head, head_size], bias is a TABLE [heads * rows_per_head, 1]. There is
- * no window; all else is as cei_attention does it. */
+ * no window, and nothing of what CEI_OP_ATTENTION_CAUSAL stands for; all else is as cei_attention does it. */
 typedef struct cei_attention_relative_args {
     cei_attention_args attention;
     cei_distances keys, queries, bias;

@@ -52,6 +52,7 @@ typedef struct cei_device_table {
 
     ce_status (*embed)(cei_stream *stream, const cei_embed_args *args, ce_error *error);
     ce_status (*norm)(cei_stream *stream, const cei_norm_args *args, ce_error *error);
+    ce_status (*norm_heads)(cei_stream *stream, const cei_head_norm_args *args, ce_error *error);
     ce_status (*linear)(cei_stream *stream, const cei_linear_args *args, ce_error *error);
     ce_status (*attention)(cei_stream *stream, const cei_attention_args *args, ce_error *error);
     ce_status (*attention_relative)(cei_stream *stream, const cei_attention_relative_args *args, ce_error *error);

@@ -157,7 +157,8 @@ static ce_status run_layer(const cei_head_layer *layer, const cei_weight *weight
         return cei_linear(stream, &args, error);
     }
     case CEI_HEAD_NORM: {
-        const cei_norm_args args = {rows, x, NULL, weight, bias, layer->epsilon, out, NULL};
+        const cei_norm_args args = {
+            .rows = rows, .x = x, .gain = weight, .bias = bias, .epsilon = layer->epsilon, .out = out};
         return cei_norm(stream, &args, error);
     }
     default: {

@@ -282,13 +282,14 @@ static void norm_exactly(const cei_cpu_norm *n, size_t r, double *wanted, double
     for (size_t i = 0; i < n->columns; i++) {
         const size_t at = r * n->columns + i;
         wanted[i] = (double)(n->residual ? n->x[at] + n->residual[at] : n->x[at]);
-        mean += wanted[i] / (double)n->columns;
+        mean += n->rms ? 0 : wanted[i] / (double)n->columns;
         largest = fmax(largest, fabs(wanted[i]));
     }
     for (size_t i = 0; i < n->columns; i++) variance += (wanted[i] - mean) * (wanted[i] - mean) / (double)n->columns;
     const double scale = 1 / sqrt(variance + (double)n->epsilon);
     for (size_t i = 0; i < n->columns; i++)
-        wanted[i] = (double)n->gain[i] * (wanted[i] - mean) * scale + (n->bias ? (double)n->bias[i] : 0);
+        wanted[i] = ((double)n->gain[i] + (n->adds_one ? 1 : 0)) * (wanted[i] - mean) * scale +
+                    (n->bias ? (double)n->bias[i] : 0);
     *condition = largest * scale; /* how much of a value the mean takes away */
 }
 
@@ -313,14 +314,15 @@ static void check_norm_in_place(const cei_cpu_kernels *k, cei_cpu_norm n, int in
 }
 
 static void check_norm(const cei_cpu_kernels *k, size_t rows, size_t columns, int in_place, guard_side side) {
-    cei_cpu_norm n = {.rows = rows, .columns = columns, .epsilon = 1e-5f};
+    cei_cpu_norm n = {.rows = rows, .columns = columns, .epsilon = 1e-5f, .rms = columns % 7 < 3};
     float *x = guarded_floats(rows * columns, side), *residual = guarded_floats(rows * columns, side);
     float *out = guarded_floats(rows * columns, side), *one = guarded_floats(columns, side);
     for (size_t i = 0; i < rows * columns; i++) x[i] += 3; /* a mean to take away */
     n.x = x;
     n.residual = in_place % 2 ? residual : NULL;
     n.gain = guarded_floats(columns, side);
-    n.bias = columns % 5 ? guarded_floats(columns, side) : NULL;
+    n.adds_one = n.rms && columns % 2;
+    n.bias = columns % 5 && !n.rms ? guarded_floats(columns, side) : NULL;
     n.sum = columns % 3 ? out : guarded_floats(rows * columns, side);
     n.out = out;
     k->norm(&n);
@@ -330,9 +332,11 @@ static void check_norm(const cei_cpu_kernels *k, size_t rows, size_t columns, in
         for (size_t i = 0; i < columns; i++)
             expect_near((double)out[r * columns + i], wanted[i],
                         (4 + sqrt((double)columns)) * ldexp(1, -23) * (1 + condition) * 2, "norm", r * columns + i);
-        const cei_cpu_norm alone = {1,      columns, x + r * columns, n.residual ? residual + r * columns : NULL,
-                                    n.gain, n.bias,  n.epsilon,       one,
-                                    one};
+        cei_cpu_norm alone = n;
+        alone.rows = 1;
+        alone.x = x + r * columns;
+        alone.residual = n.residual ? residual + r * columns : NULL;
+        alone.sum = alone.out = one;
         k->norm(&alone);
         expect_same_bits(one, out + r * columns, columns, "a row of norm alone");
     }

@@ -375,14 +375,14 @@ static void test_embed_and_gather(void **state) {
     const cei_weight position = put_weight(&b, CEI_ROLE_TABLE, POSITIONS, COLUMNS, tables[1]);
     const cei_weight type = put_weight(&b, CEI_ROLE_TABLE, TYPES, COLUMNS, tables[2]);
     const cei_slice out = put_result(&b, TOKENS * COLUMNS), rows = put_result(&b, 3 * COLUMNS);
-    const cei_embed_args args = {TOKENS,
-                                 put(&b, ids, sizeof ids),
-                                 put(&b, positions, sizeof positions),
-                                 put(&b, types, sizeof types),
-                                 &word,
-                                 &position,
-                                 &type,
-                                 out};
+    const cei_embed_args args = {.tokens = TOKENS,
+                                 .ids = put(&b, ids, sizeof ids),
+                                 .positions = put(&b, positions, sizeof positions),
+                                 .types = put(&b, types, sizeof types),
+                                 .word = &word,
+                                 .position = &position,
+                                 .type = &type,
+                                 .out = out};
     expect_ok(cei_embed(b.stream, &args, &b.error), &b.error);
     const cei_gather_args gather = {3, COLUMNS, out, put(&b, chosen, sizeof chosen), rows};
     expect_ok(cei_gather(b.stream, &gather, &b.error), &b.error);
@@ -415,7 +415,13 @@ static void run_norm(const tier *of, unsigned threads, size_t rows, size_t colum
     const cei_weight bias = put_weight(&b, CEI_ROLE_VECTOR, 1, columns, values[3]);
     const cei_slice x = put(&b, values[0], rows * columns * sizeof(float)), out = put_result(&b, rows * columns);
     const cei_slice residual = put(&b, values[1], rows * columns * sizeof(float));
-    const cei_norm_args args = {rows, x, &residual, &gain, &bias, 1e-12f, in_place ? x : out, NULL};
+    const cei_norm_args args = {.rows = rows,
+                                .x = x,
+                                .residual = &residual,
+                                .gain = &gain,
+                                .bias = &bias,
+                                .epsilon = 1e-12f,
+                                .out = in_place ? x : out};
     expect_ok(cei_norm(b.stream, &args, &b.error), &b.error);
     if (in_place)
         expect_ok(cei_read(b.stream, y, x, rows * columns * sizeof *y, &b.error), &b.error);

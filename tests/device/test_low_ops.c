@@ -296,8 +296,14 @@ static void check_embed(const target *on, const cei_format kinds[TABLE_KINDS], u
         indices[k] = put(&b, chosen[k], sizeof chosen[k]);
     }
     const cei_slice out = reserve(&b, TOKENS * COLUMNS * sizeof *found);
-    const cei_embed_args args = {TOKENS,      indices[0],  indices[1],  indices[2],
-                                 &weights[0], &weights[1], &weights[2], out};
+    const cei_embed_args args = {.tokens = TOKENS,
+                                 .ids = indices[0],
+                                 .positions = indices[1],
+                                 .types = indices[2],
+                                 .word = &weights[0],
+                                 .position = &weights[1],
+                                 .type = &weights[2],
+                                 .out = out};
     expect_ok(cei_embed(b.stream, &args, &b.error), &b.error);
     expect_ok(cei_read(b.stream, found, out, TOKENS * COLUMNS * sizeof *found, &b.error), &b.error);
     for (size_t t = 0; t < TOKENS; t++)

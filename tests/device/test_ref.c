@@ -310,14 +310,14 @@ static void test_embed_from_bound_tables(void **state) {
                                   of_floats(type, 2, COLUMNS)};
     for (size_t i = 0; i < 3; i++) expect_ok(cei_ref_bind(b.device, &weights[i], 0, &sources[i], &b.error), &b.error);
     const cei_slice to = put(&b, out, sizeof out);
-    const cei_embed_args args = {TOKENS,
-                                 put(&b, ids, sizeof ids),
-                                 put(&b, positions, sizeof positions),
-                                 put(&b, types, sizeof types),
-                                 &weights[0],
-                                 &weights[1],
-                                 &weights[2],
-                                 to};
+    const cei_embed_args args = {.tokens = TOKENS,
+                                 .ids = put(&b, ids, sizeof ids),
+                                 .positions = put(&b, positions, sizeof positions),
+                                 .types = put(&b, types, sizeof types),
+                                 .word = &weights[0],
+                                 .position = &weights[1],
+                                 .type = &weights[2],
+                                 .out = to};
     expect_ok(cei_embed(b.stream, &args, &b.error), &b.error);
     expect_ok(cei_read(b.stream, out, to, sizeof out, &b.error), &b.error);
     for (size_t t = 0; t < TOKENS; t++)

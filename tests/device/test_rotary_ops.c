@@ -1,118 +1,11 @@
 /* What encoders with rotary positions ask of a device beside the rest: attention with a window, rotary positions,
- * gates, norms that keep their sum and have no bias, embeddings of words alone.
- *
- * The reference device against double precision; the simulated one to the reference's bits; each tier of the cpu device
- * against the reference, and to the bit against itself on more threads. Compiled with CE_ON_OPENCL, opencl:0 in their
- * place. */
-#include "device/cases.h"
-#include "device/ref/ref.h"
-#include "device/sim/sim.h"
+ * gates, norms that keep their sum and have no bias, embeddings of words alone. On every device: bench.h. */
+#include "device/bench.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { SPACE = 24 << 20 };
-
-typedef struct bench {
-    cei_pool *pool;
-    cei_device *device;
-    cei_stream *stream;
-    cei_buffer *buffer;
-    size_t used;
-    ce_error error;
-} bench;
-
-/* The names of devices that are no tier of the cpu device. */
-static tier reference = {.name = "ref"}, simulated = {.name = "sim"};
-
-static bench bench_open(const tier *of, unsigned threads, cei_stream_limits limits) {
-    bench b = {0};
-    if (of == &reference) {
-        expect_ok(cei_ref_open(NULL, &b.device, &b.error), &b.error);
-    } else if (of == &simulated) {
-        cei_sim_reset();
-        cei_sim_set_devices(1);
-        expect_ok(cei_device_open((cei_device_id){"sim", 0}, &(cei_device_options){0}, &b.device, &b.error), &b.error);
-    } else {
-        const cpu_device cpu = cpu_open(of, threads);
-        b.pool = cpu.pool, b.device = cpu.device;
-    }
-    expect_ok(cei_stream_create(b.device, &limits, &b.stream, &b.error), &b.error);
-    expect_ok(cei_buffer_create(b.device, SPACE, &b.buffer, &b.error), &b.error);
-    return b;
-}
-
-static void bench_close(bench *b) {
-    cei_buffer_free(b->buffer);
-    cei_stream_free(b->stream);
-    if (b->pool)
-        cpu_close(&(cpu_device){b->pool, b->device});
-    else
-        cei_device_close(b->device);
-}
-
-static cei_slice reserve(bench *b, size_t bytes) {
-    const cei_slice slice = {b->buffer, b->used};
-    b->used += (bytes + 2 * CEI_BUFFER_ALIGNMENT - 1) / CEI_BUFFER_ALIGNMENT * CEI_BUFFER_ALIGNMENT;
-    assert_true(b->used <= SPACE);
-    return slice;
-}
-
-static cei_slice put(bench *b, const void *from, size_t bytes) {
-    const cei_slice slice = reserve(b, bytes);
-    expect_ok(cei_write(b->stream, slice, from, bytes, &b->error), &b->error);
-    return slice;
-}
-
-static void get(bench *b, cei_slice from, float *to, size_t count) {
-    expect_ok(cei_read(b->stream, to, from, count * sizeof *to, &b->error), &b->error);
-}
-
-static cei_weight put_weight(bench *b, cei_role role, size_t rows, size_t columns, const float *values) {
-    cei_weight weight = {.role = role, .rows = rows, .columns = columns};
-    weight.at = reserve(b, cei_weight_bytes(b->device, &weight));
-    expect_ok(cei_weight_write(b->device, &weight, 0, rows, values, NULL, &b->error), &b->error);
-    return weight;
-}
-
-static float *floats(size_t count, float scale) {
-    float *values = malloc((count ? count : 1) * sizeof *values);
-    assert_non_null(values);
-    random_fill(values, count, scale);
-    return values;
-}
-
-/* Runs an operation everywhere: what the reference gives goes to wanted and must suit check, the other devices must
- * give that, as closely as bound says. */
-typedef struct op_case {
-    void (*run)(const tier *of, unsigned threads, const void *argument, float *out);
-    void (*check)(const void *argument, const float *out); /* against double precision */
-    const void *argument;
-    size_t count;
-    double bound;
-    const char *name;
-} op_case;
-
-static void expect_everywhere(const tier *of, const op_case *c) {
-    float *wanted = floats(c->count, 1), *found = floats(c->count, 1), *again = floats(c->count, 1);
-    c->run(&reference, 1, c->argument, wanted);
-    c->check(c->argument, wanted);
-    if (of == &reference) {
-        c->run(&simulated, 1, c->argument, found);
-        expect_same_bits(found, wanted, c->count, c->name);
-    } else {
-        c->run(of, 1, c->argument, found);
-        for (size_t i = 0; i < c->count; i++)
-            expect_near((double)found[i], (double)wanted[i], c->bound * (1 + fabs((double)wanted[i])), c->name, i);
-        for (unsigned threads = 2; threads <= 5; threads += 3) {
-            c->run(of, threads, c->argument, again);
-            expect_same_bits(again, found, c->count, c->name);
-        }
-    }
-    free(wanted), free(found), free(again);
-}
 
 /* ---- windows ------------------------------------------------------------------------------------------------- */
 
@@ -134,15 +27,15 @@ static size_t longest_of(const window_case *c) {
 /* The first tokens alone must come out as they do among all. */
 static void check_first_only(bench *b, cei_attention_args args, const window_case *c, const float *all) {
     const size_t hidden = c->heads * c->size;
-    float *q = floats(c->sequences * hidden, 1), *found = floats(c->sequences * hidden, 1);
+    float *q = random_floats(c->sequences * hidden, 1), *found = random_floats(c->sequences * hidden, 1);
     for (size_t s = 0; s < c->sequences; s++)
         if (c->offsets[s] < c->offsets[s + 1])
             memcpy(q + s * hidden, c->qkv + (size_t)c->offsets[s] * 3 * hidden, hidden * sizeof *q);
     args.first_only = true;
-    args.q = (cei_strided){put(b, q, c->sequences * hidden * sizeof *q), hidden};
-    args.out = reserve(b, c->sequences * hidden * sizeof *found);
+    args.q = (cei_strided){bench_put(b, q, c->sequences * hidden * sizeof *q), hidden};
+    args.out = bench_reserve(b, c->sequences * hidden * sizeof *found);
     expect_ok(cei_attention(b->stream, &args, &b->error), &b->error);
-    get(b, args.out, found, c->sequences * hidden);
+    bench_get(b, args.out, found, c->sequences * hidden);
     for (size_t s = 0; s < c->sequences; s++)
         if (c->offsets[s] < c->offsets[s + 1])
             expect_same_bits(found + s * hidden, all + (size_t)c->offsets[s] * hidden, hidden, "the first token alone");
@@ -156,15 +49,15 @@ static void run_window(const tier *of, unsigned threads, const void *argument, f
     cei_attention_args args = {.tokens = tokens,
                                .sequences = c->sequences,
                                .longest = longest_of(c),
-                               .offsets = put(&b, c->offsets, (c->sequences + 1) * sizeof *c->offsets),
+                               .offsets = bench_put(&b, c->offsets, (c->sequences + 1) * sizeof *c->offsets),
                                .heads = c->heads,
                                .head_size = c->size,
                                .window = c->window,
                                .scale = 0.3f,
-                               .out = reserve(&b, tokens * hidden * sizeof *out)};
-    cei_attention_take_qkv(&args, put(&b, c->qkv, tokens * 3 * hidden * sizeof *out));
+                               .out = bench_reserve(&b, tokens * hidden * sizeof *out)};
+    cei_attention_take_qkv(&args, bench_put(&b, c->qkv, tokens * 3 * hidden * sizeof *out));
     expect_ok(cei_attention(b.stream, &args, &b.error), &b.error);
-    get(&b, args.out, out, tokens * hidden);
+    bench_get(&b, args.out, out, tokens * hidden);
     check_first_only(&b, args, c, out);
     bench_close(&b);
 }
@@ -199,12 +92,12 @@ static void check_window(const void *argument, const float *out) {
 }
 
 static void test_windows(void **state) {
-    if (*state != &reference) tier_require(*state);
+    if (*state != &reference_tier) tier_require(*state);
     static const int32_t offsets[] = {0, 1, 8, 8, 41, 73, 130, 330, 331};
     static const size_t windows[] = {1, 2, 7, 16, 64, 99, 199, SIZE_MAX};
     for (size_t w = 0; w < sizeof windows / sizeof *windows; w++) {
         const size_t heads = 1 + w % 3, size = w % 2 ? 16 : 11;
-        float *qkv = floats(331 * 3 * heads * size, 2);
+        float *qkv = random_floats(331 * 3 * heads * size, 2);
         const window_case c = {8, heads, size, windows[w], offsets, qkv};
         expect_everywhere(*state, &(op_case){run_window, check_window, &c, 331 * heads * size, 2e-5, "window"});
         free(qkv);
@@ -213,10 +106,10 @@ static void test_windows(void **state) {
 
 /* One sequence with fewer heads than threads, whose blocks see more keys than a product takes at once. */
 static void test_wide_window(void **state) {
-    if (*state != &reference) tier_require(*state);
+    if (*state != &reference_tier) tier_require(*state);
     if (is_emulated()) skip_in_emulator();
     static const int32_t offsets[] = {0, 3000};
-    float *qkv = floats(3000 * 3 * 8, 2);
+    float *qkv = random_floats(3000 * 3 * 8, 2);
     const window_case c = {1, 1, 8, 700, offsets, qkv};
     expect_everywhere(*state, &(op_case){run_window, check_window, &c, 3000 * 8, 2e-5, "wide window"});
     free(qkv);
@@ -224,11 +117,12 @@ static void test_wide_window(void **state) {
 
 /* A sequence gives the same bits alone as among others. */
 static void test_window_alone(void **state) {
-    if (*state == &reference) return; /* each query by itself, by its formula */
+    if (*state == &reference_tier) return; /* each query by itself, by its formula */
     tier_require(*state);
     static const int32_t offsets[] = {0, 3, 203, 204, 260, 700};
     enum { HIDDEN = 48 };
-    float *qkv = floats(700 * 3 * HIDDEN, 2), *all = floats(700 * HIDDEN, 1), *one = floats(700 * HIDDEN, 1);
+    float *qkv = random_floats(700 * 3 * HIDDEN, 2), *all = random_floats(700 * HIDDEN, 1),
+          *one = random_floats(700 * HIDDEN, 1);
     const window_case c = {5, 3, 16, 40, offsets, qkv};
     run_window(*state, 3, &c, all);
     for (size_t s = 0; s < 5; s++) {
@@ -242,10 +136,11 @@ static void test_window_alone(void **state) {
 
 /* Keys far behind a window are not visited: what is not a number there would show. */
 static void test_window_visits(void **state) {
-    if (*state != &reference) tier_require(*state);
+    if (*state != &reference_tier) tier_require(*state);
     static const int32_t offsets[] = {0, 500};
     enum { HIDDEN = 32, CLEAN = 200, BAD = 400 };
-    float *qkv = floats(500 * 3 * HIDDEN, 2), *wanted = floats(500 * HIDDEN, 1), *found = floats(500 * HIDDEN, 1);
+    float *qkv = random_floats(500 * 3 * HIDDEN, 2), *wanted = random_floats(500 * HIDDEN, 1),
+          *found = random_floats(500 * HIDDEN, 1);
     const window_case c = {1, 2, 16, 20, offsets, qkv};
     run_window(*state, 1, &c, wanted);
     for (size_t i = BAD * 3 * HIDDEN; i < 500 * 3 * HIDDEN; i++) qkv[i] = NAN;
@@ -268,15 +163,15 @@ typedef struct rotary_case {
 static void run_rotary(const tier *of, unsigned threads, const void *argument, float *out) {
     const rotary_case *c = argument;
     bench b = bench_open(of, threads, (cei_stream_limits){ROTARY_ROWS, ROTARY_ROWS, 2 * ROTARY_HALF, ROTARY_STRIDE});
-    const cei_slice x = put(&b, c->x, ROTARY_ROWS * ROTARY_STRIDE * sizeof *c->x);
-    const cei_slice angles = reserve(&b, ROTARY_POSITIONS * 2 * ROTARY_HALF * sizeof(float));
+    const cei_slice x = bench_put(&b, c->x, ROTARY_ROWS * ROTARY_STRIDE * sizeof *c->x);
+    const cei_slice angles = bench_reserve(&b, ROTARY_POSITIONS * 2 * ROTARY_HALF * sizeof(float));
     const cei_angles_args make = {ROTARY_POSITIONS, ROTARY_HALF, c->frequencies, angles};
     const cei_rotary_args turn = {
-        ROTARY_ROWS, ROTARY_HEADS,     ROTARY_HALF,       put(&b, c->positions, sizeof c->positions),
+        ROTARY_ROWS, ROTARY_HEADS,     ROTARY_HALF,       bench_put(&b, c->positions, sizeof c->positions),
         angles,      ROTARY_POSITIONS, {x, ROTARY_STRIDE}};
     expect_ok(cei_angles(b.stream, &make, &b.error), &b.error);
     expect_ok(cei_rotate(b.stream, &turn, &b.error), &b.error);
-    get(&b, x, out, ROTARY_ROWS * ROTARY_STRIDE);
+    bench_get(&b, x, out, ROTARY_ROWS * ROTARY_STRIDE);
     bench_close(&b);
 }
 
@@ -298,9 +193,9 @@ static void check_rotary(const void *argument, const float *out) {
 }
 
 static void test_rotary(void **state) {
-    if (*state != &reference) tier_require(*state);
+    if (*state != &reference_tier) tier_require(*state);
     static rotary_case c;
-    float *x = floats(ROTARY_ROWS * ROTARY_STRIDE, 2);
+    float *x = random_floats(ROTARY_ROWS * ROTARY_STRIDE, 2);
     for (size_t i = 0; i < ROTARY_HALF; i++) c.frequencies[i] = powf(1e4f, -(float)i / ROTARY_HALF);
     for (size_t r = 0; r < ROTARY_ROWS; r++) c.positions[r] = (int32_t)random_size(0, ROTARY_POSITIONS - 1);
     c.positions[0] = 0, c.positions[1] = ROTARY_POSITIONS - 1;
@@ -321,12 +216,12 @@ typedef struct gate_case {
 static void run_gate(const tier *of, unsigned threads, const void *argument, float *out) {
     const gate_case *c = argument;
     bench b = bench_open(of, threads, (cei_stream_limits){GATE_ROWS, 1, 1, GATE_STRIDE});
-    const cei_slice x = put(&b, c->x, GATE_ROWS * GATE_STRIDE * sizeof *c->x);
+    const cei_slice x = bench_put(&b, c->x, GATE_ROWS * GATE_STRIDE * sizeof *c->x);
     const cei_slice half = {x.buffer, x.offset + GATE_COLUMNS * sizeof(float)};
-    const cei_slice to = reserve(&b, GATE_ROWS * GATE_COLUMNS * sizeof *out);
+    const cei_slice to = bench_reserve(&b, GATE_ROWS * GATE_COLUMNS * sizeof *out);
     const cei_gate_args args = {GATE_ROWS, GATE_COLUMNS, {x, GATE_STRIDE}, {half, GATE_STRIDE}, c->function, to};
     expect_ok(cei_gate(b.stream, &args, &b.error), &b.error);
-    get(&b, to, out, GATE_ROWS * GATE_COLUMNS);
+    bench_get(&b, to, out, GATE_ROWS * GATE_COLUMNS);
     bench_close(&b);
 }
 
@@ -341,8 +236,8 @@ static void check_gate(const void *argument, const float *out) {
 }
 
 static void test_gate(void **state) {
-    if (*state != &reference) tier_require(*state);
-    float *x = floats(GATE_ROWS * GATE_STRIDE, 4);
+    if (*state != &reference_tier) tier_require(*state);
+    float *x = random_floats(GATE_ROWS * GATE_STRIDE, 4);
     for (int f = 0; f < CEI_FN_COUNT; f++) {
         const gate_case c = {(cei_function)f, x};
         expect_everywhere(*state, &(op_case){run_gate, check_gate, &c, GATE_ROWS * GATE_COLUMNS, 2e-6, "gate"});
@@ -363,16 +258,18 @@ typedef struct norm_case {
 static void run_sum(const tier *of, unsigned threads, const void *argument, float *out) {
     const norm_case *c = argument;
     bench b = bench_open(of, threads, (cei_stream_limits){NORM_ROWS, 1, 1, NORM_COLUMNS});
-    const cei_weight table = put_weight(&b, CEI_ROLE_TABLE, NORM_WORDS, NORM_COLUMNS, c->table);
-    const cei_weight gain = put_weight(&b, CEI_ROLE_VECTOR, 1, NORM_COLUMNS, c->gain);
-    const cei_slice x = reserve(&b, NORM_COUNT * sizeof *out), to = reserve(&b, NORM_COUNT * sizeof *out);
-    const cei_slice residual = put(&b, c->residual, NORM_COUNT * sizeof *out);
-    const cei_embed_args embed = {.tokens = NORM_ROWS, .ids = put(&b, c->ids, sizeof c->ids), .word = &table, .out = x};
-    const cei_norm_args norm = {NORM_ROWS, x, &residual, &gain, NULL, 1e-5f, to, &x};
+    const cei_weight table = bench_put_weight(&b, CEI_ROLE_TABLE, NORM_WORDS, NORM_COLUMNS, c->table);
+    const cei_weight gain = bench_put_weight(&b, CEI_ROLE_VECTOR, 1, NORM_COLUMNS, c->gain);
+    const cei_slice x = bench_reserve(&b, NORM_COUNT * sizeof *out), to = bench_reserve(&b, NORM_COUNT * sizeof *out);
+    const cei_slice residual = bench_put(&b, c->residual, NORM_COUNT * sizeof *out);
+    const cei_embed_args embed = {
+        .tokens = NORM_ROWS, .ids = bench_put(&b, c->ids, sizeof c->ids), .word = &table, .out = x};
+    const cei_norm_args norm = {
+        .rows = NORM_ROWS, .x = x, .residual = &residual, .gain = &gain, .epsilon = 1e-5f, .out = to, .sum = &x};
     expect_ok(cei_embed(b.stream, &embed, &b.error), &b.error);
     expect_ok(cei_norm(b.stream, &norm, &b.error), &b.error);
-    get(&b, to, out, NORM_COUNT);
-    get(&b, x, out + NORM_COUNT, NORM_COUNT);
+    bench_get(&b, to, out, NORM_COUNT);
+    bench_get(&b, x, out + NORM_COUNT, NORM_COUNT);
     bench_close(&b);
 }
 
@@ -394,9 +291,10 @@ static void check_sum(const void *argument, const float *out) {
 }
 
 static void test_sums(void **state) {
-    if (*state != &reference) tier_require(*state);
+    if (*state != &reference_tier) tier_require(*state);
     static norm_case c;
-    float *values[] = {floats(NORM_WORDS * NORM_COLUMNS, 1), floats(NORM_COUNT, 1), floats(NORM_COLUMNS, 1)};
+    float *values[] = {random_floats(NORM_WORDS * NORM_COLUMNS, 1), random_floats(NORM_COUNT, 1),
+                       random_floats(NORM_COLUMNS, 1)};
     for (size_t r = 0; r < NORM_ROWS; r++) c.ids[r] = (int32_t)random_size(0, NORM_WORDS - 1);
     c.table = values[0], c.residual = values[1], c.gain = values[2];
     expect_everywhere(*state, &(op_case){run_sum, check_sum, &c, 2 * NORM_COUNT, 2e-6, "norm and sum"});
@@ -409,12 +307,12 @@ static void test_sums(void **state) {
 
 static void test_refusals(void **state) {
     (void)state;
-    bench b = bench_open(&simulated, 1, (cei_stream_limits){8, 8, 8, 8});
+    bench b = bench_open(&simulated_tier, 1, (cei_stream_limits){8, 8, 8, 8});
     static const float frequencies[4] = {1, 0.5f, 0.25f, 0.125f};
     static const int32_t positions[2] = {0, 3}, beyond[2] = {0, 4}, below[2] = {-1, 0};
     float values[64] = {0};
-    const cei_slice x = put(&b, values, sizeof values), at = put(&b, positions, sizeof positions);
-    const cei_slice angles = reserve(&b, 4 * 8 * sizeof(float)), outside = {b.buffer, SPACE - 4};
+    const cei_slice x = bench_put(&b, values, sizeof values), at = bench_put(&b, positions, sizeof positions);
+    const cei_slice angles = bench_reserve(&b, 4 * 8 * sizeof(float)), outside = {b.buffer, BENCH_SPACE - 4};
     const cei_angles_args make = {4, 4, frequencies, angles};
     const cei_rotary_args turn = {2, 2, 4, at, angles, 4, {x, 16}};
     const cei_gate_args gate = {2, 4, {x, 8}, {x, 8}, CEI_FN_GELU, angles};
@@ -433,9 +331,9 @@ static void test_refusals(void **state) {
     t = turn, t.x.at = outside, refused(cei_rotate(b.stream, &t, &b.error));
     t = turn, t.positions = outside, refused(cei_rotate(b.stream, &t, &b.error));
     t = turn, t.angles = outside, refused(cei_rotate(b.stream, &t, &b.error));
-    t = turn, t.positions = put(&b, beyond, sizeof beyond);
+    t = turn, t.positions = bench_put(&b, beyond, sizeof beyond);
     expect_status(cei_rotate(b.stream, &t, &b.error), CE_ERR_DEVICE_FAULT, &b.error, "rotary");
-    t.positions = put(&b, below, sizeof below);
+    t.positions = bench_put(&b, below, sizeof below);
     expect_status(cei_rotate(b.stream, &t, &b.error), CE_ERR_DEVICE_FAULT, &b.error, "rotary");
     cei_gate_args g = gate;
     g.function = CEI_FN_COUNT, refused(cei_gate(b.stream, &g, &b.error));
@@ -446,30 +344,13 @@ static void test_refusals(void **state) {
 }
 
 int main(void) {
-    static const struct {
-        const char *name;
-        CMUnitTestFunction function;
-    } kinds[] = {{"windows", test_windows},
-                 {"wide window", test_wide_window},
-                 {"window alone", test_window_alone},
-                 {"what a window visits", test_window_visits},
-                 {"rotary", test_rotary},
-                 {"gate", test_gate},
-                 {"sums", test_sums}};
-#ifdef CE_ON_OPENCL
-    tier *const on[] = {&opencl_tier};
-#else
-    tier *const on[TIERS + 1] = {&reference, &tiers[0], &tiers[1], &tiers[2], &tiers[3]};
-#endif
-    enum { KINDS = sizeof kinds / sizeof *kinds, DEVICES = sizeof on / sizeof *on };
-    static char names[KINDS * DEVICES][48];
-    struct CMUnitTest tests[KINDS * DEVICES + 1];
-    for (size_t at = 0; at < KINDS * DEVICES; at++) {
-        tier *of = on[at / KINDS];
-        snprintf(names[at], sizeof names[at], "%s (%s)", kinds[at % KINDS].name, of->name);
-        tests[at] = (struct CMUnitTest){names[at], kinds[at % KINDS].function, NULL, NULL, of};
-    }
-    tests[KINDS * DEVICES] = (struct CMUnitTest)cmocka_unit_test(test_refusals);
-    cases_seed();
-    return cmocka_run_group_tests_name("operations of rotary encoders", tests, NULL, tier_teardown);
+    static const op_kind kinds[] = {{"windows", test_windows},
+                                    {"wide window", test_wide_window},
+                                    {"window alone", test_window_alone},
+                                    {"what a window visits", test_window_visits},
+                                    {"rotary", test_rotary},
+                                    {"gate", test_gate},
+                                    {"sums", test_sums}};
+    const struct CMUnitTest refusals = cmocka_unit_test(test_refusals);
+    return bench_run("operations of rotary encoders", kinds, sizeof kinds / sizeof *kinds, &refusals);
 }

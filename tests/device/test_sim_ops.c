@@ -93,9 +93,14 @@ static void test_embed(void **state) {
     fill(word, 6 * HIDDEN, 1), fill(position, 4 * HIDDEN, 2), fill(type, 2 * HIDDEN, 3);
     cei_weight w = send_weight(CEI_ROLE_TABLE, 6, HIDDEN, word), p = send_weight(CEI_ROLE_TABLE, 4, HIDDEN, position);
     cei_weight t = send_weight(CEI_ROLE_TABLE, 2, HIDDEN, type);
-    cei_embed_args args = {
-        TOKENS, send(ids, sizeof ids), send(positions, sizeof positions), send(types, sizeof types), &w, &p,
-        &t,     reserve(sizeof out)};
+    cei_embed_args args = {.tokens = TOKENS,
+                           .ids = send(ids, sizeof ids),
+                           .positions = send(positions, sizeof positions),
+                           .types = send(types, sizeof types),
+                           .word = &w,
+                           .position = &p,
+                           .type = &t,
+                           .out = reserve(sizeof out)};
     expect_ok(cei_embed(stream, &args, &error), &error);
     receive(args.out, out, TOKENS * HIDDEN);
     for (size_t i = 0; i < TOKENS; i++)
@@ -136,7 +141,8 @@ static void test_norm(void **state) {
     fill(x, TOKENS * HIDDEN, 1), fill(residual, TOKENS * HIDDEN, 2), fill(gain, HIDDEN, 3), fill(bias, HIDDEN, 4);
     cei_weight g = send_weight(CEI_ROLE_VECTOR, 1, HIDDEN, gain), b = send_weight(CEI_ROLE_VECTOR, 1, HIDDEN, bias);
     cei_slice other = send(residual, sizeof residual);
-    cei_norm_args args = {TOKENS, send(x, sizeof x), NULL, &g, &b, 1e-12f, reserve(sizeof out), NULL};
+    cei_norm_args args = {
+        .rows = TOKENS, .x = send(x, sizeof x), .gain = &g, .bias = &b, .epsilon = 1e-12f, .out = reserve(sizeof out)};
     for (int with = 0; with < 2; with++) {
         args.residual = with ? &other : NULL;
         expect_ok(cei_norm(stream, &args, &error), &error);
@@ -284,8 +290,8 @@ static void test_nothing_to_do_is_done(void **state) {
                v = send_weight(CEI_ROLE_VECTOR, 1, HIDDEN, values);
     cei_weight m = send_weight(CEI_ROLE_MATRIX, HIDDEN, HIDDEN, values);
     cei_slice at = send(zero, sizeof zero), x = reserve(4);
-    cei_embed_args embed = {0, at, at, at, &t, &t, &t, x};
-    cei_norm_args norm = {0, x, NULL, &v, &v, 1e-12f, x, NULL};
+    cei_embed_args embed = {.ids = at, .positions = at, .types = at, .word = &t, .position = &t, .type = &t, .out = x};
+    cei_norm_args norm = {.x = x, .gain = &v, .bias = &v, .epsilon = 1e-12f, .out = x};
     cei_linear_args linear = {0, x, &m, &v, CEI_FN_IDENTITY, x};
     cei_attention_args attention = attention_of(0, 0, 0, 1);
     attention.offsets = at, attention.out = x;
@@ -385,7 +391,14 @@ static void test_embed_arguments(void **state) {
     cei_weight narrow = t;
     narrow.columns = HIDDEN - 1;
     cei_slice at = send(zeros, sizeof zeros);
-    const cei_embed_args good = {TOKENS, at, at, at, &t, &t, &t, reserve(TOKENS * HIDDEN * 4)};
+    const cei_embed_args good = {.tokens = TOKENS,
+                                 .ids = at,
+                                 .positions = at,
+                                 .types = at,
+                                 .word = &t,
+                                 .position = &t,
+                                 .type = &t,
+                                 .out = reserve(TOKENS * HIDDEN * 4)};
     cei_embed_args args = good;
     expect_ok(cei_embed(stream, &args, &error), &error);
     args.tokens = limits.tokens + 1, refused(cei_embed(stream, &args, &error));
@@ -411,7 +424,7 @@ static void test_norm_arguments(void **state) {
     t.role = CEI_ROLE_TABLE;
     narrow.columns = HIDDEN - 1;
     cei_slice x = reserve(TOKENS * HIDDEN * 4);
-    const cei_norm_args good = {TOKENS, x, NULL, &v, &v, 1e-12f, x, NULL};
+    const cei_norm_args good = {.rows = TOKENS, .x = x, .gain = &v, .bias = &v, .epsilon = 1e-12f, .out = x};
     cei_norm_args args = good;
     expect_ok(cei_norm(stream, &args, &error), &error);
     args = good, args.gain = NULL, refused(cei_norm(stream, &args, &error));

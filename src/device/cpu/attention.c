@@ -5,9 +5,9 @@
  * length of a sequence, never with its square. Sums run over keys in an order that follows from the length alone.
  * A head's rows are a line or two each, far apart: those of the task's next head are prefetched meanwhile.
  *
- * With a window, a block of queries is scored against the panels of keys that any of them sees. The blocks are then
- * places of the sequence that nothing but its length and the window decide, since where a block begins is where its
- * sums over keys begin. */
+ * With a window, or where no token sees those behind it, a block of queries is scored against the panels of keys that
+ * any of them sees. The blocks are then places of the sequence that nothing but its length and the window decide, since
+ * where a block begins and ends is where its sums over keys do. Heads that share keys and values share their panels. */
 #include "device/cpu/cpu.h"
 
 #include <string.h>
@@ -18,7 +18,8 @@ enum { SCORES = 48 * 1024, FEWEST_ROWS = 14, MOST_ROWS = 112 };
 /* Queries are split over tasks in parts of at least this. */
 enum { FEWEST_QUERIES = 64 };
 
-/* Queries of a block with a window, at most: whole tiles of every tier, and few keys that only some of them see. */
+/* Queries of a block that does not see all, at most: whole tiles of every tier, and few keys that only some of them
+ * see. */
 enum { LOCAL_ROWS = 42 };
 
 /* Queries of a block that sees so many keys. */
@@ -39,42 +40,48 @@ typedef struct attention_job {
     size_t q_stride, k_stride, v_stride;
     const int32_t *offsets;
     float *out; /* [rows of q, heads, head_size] */
-    bool first_only;
+    bool first_only, last_only, causal;
     size_t heads, head_size, window;
+    size_t shared; /* heads of queries that read one head of keys */
     size_t groups; /* of heads */
     size_t parts;  /* of a head's queries; more than one only where each head is a group */
-    float scale;
+    float scale, cap;
     const cei_attention_relative_args *relative; /* NULL: distances don't count */
 } attention_job;
 
 /* One head of one sequence, and the worker's memory for it. */
 typedef struct head {
-    const float *q, *k, *v; /* of its first token */
+    const float *q, *k, *v; /* of the first token that is asked for; of the first token */
     float *out;
     size_t index;
-    size_t length, asked, out_stride; /* asked: queries */
-    size_t window;                    /* 0 where it is wider than the sequence */
-    bool has_next;                    /* the task goes on with the head behind this one */
-    float *scratch;                   /* of the worker; the others are parts of it */
+    size_t length, first, asked, out_stride; /* the place of the first query that is asked for, and how many are */
+    size_t window;                           /* 0 where it is wider than the sequence */
+    bool is_whole;                           /* every query sees all keys */
+    bool has_next;                           /* the task goes on with the head behind this one */
+    float *scratch;                          /* of the worker; the others are parts of it */
     float *keys, *values, *queries, *scores, *factors, *partial;
 } head;
 
 static head find_head(const attention_job *job, size_t sequence, size_t index, size_t worker) {
     const size_t hidden = job->heads * job->head_size;
     const size_t first = (size_t)job->offsets[sequence], length = (size_t)job->offsets[sequence + 1] - first;
-    const size_t row = job->first_only ? sequence : first, column = index * job->head_size;
+    const bool is_one = job->first_only || job->last_only;
+    const size_t row = is_one ? sequence : first, column = index * job->head_size;
+    const size_t key_column = index / job->shared * job->head_size, window = job->window + 1 < length ? job->window : 0;
     const cei_cpu_scratch_plan *plan = &job->stream->plan;
     float *scratch = job->stream->scratch + worker * plan->total;
     return (head){
         .q = job->q + row * job->q_stride + column,
-        .k = job->k + first * job->k_stride + column,
-        .v = job->v + first * job->v_stride + column,
+        .k = job->k + first * job->k_stride + key_column,
+        .v = job->v + first * job->v_stride + key_column,
         .out = job->out + row * hidden + column,
         .index = index,
         .length = length,
-        .asked = job->first_only && length ? 1 : length,
+        .first = job->last_only && length ? length - 1 : 0,
+        .asked = is_one && length ? 1 : length,
         .out_stride = hidden,
-        .window = job->window + 1 < length ? job->window : 0,
+        .window = window,
+        .is_whole = !window && !job->causal,
         .scratch = scratch,
         .keys = scratch + plan->keys,
         .values = scratch + plan->values,
@@ -94,8 +101,10 @@ static void fetch_rows(const attention_job *job, const float *rows, size_t strid
 }
 
 static void fetch_next_head(const attention_job *job, const head *h, size_t first, size_t count) {
-    fetch_rows(job, h->k + first * job->k_stride, job->k_stride, count);
-    fetch_rows(job, h->v + first * job->v_stride, job->v_stride, count);
+    if ((h->index + 1) % job->shared == 0) {
+        fetch_rows(job, h->k + first * job->k_stride, job->k_stride, count);
+        fetch_rows(job, h->v + first * job->v_stride, job->v_stride, count);
+    }
     if (!job->first_only) fetch_rows(job, h->q + first * job->q_stride, job->q_stride, count);
 }
 
@@ -126,11 +135,22 @@ typedef struct query_block {
     size_t first, rows, first_key, keys;
 } query_block;
 
+/* The rows of a block's queries, as a matrix of so much width begins with those that are asked for. */
+static size_t row_of(const head *h, const query_block *b) { return b->first - h->first; }
+
+/* Scores are capped by their tanh, which takes them scaled: so the queries are. */
+static void scale_queries(const attention_job *job, const head *h, size_t rows, size_t stride) {
+    const float factor = job->scale / job->cap;
+    for (size_t r = 0; r < rows; r++)
+        for (size_t i = 0; i < job->head_size; i++) h->queries[r * stride + i] *= factor;
+}
+
 /* scores [rows, keys] = Q K^T. */
 static void score_block(const attention_job *job, const head *h, const query_block *b) {
     const cei_cpu_kernels *kernels = &job->device->kernels;
     const size_t width = kernels->panel, size = job->head_size, q_stride = cei_cpu_padded(size);
-    kernels->copy(h->q + b->first * job->q_stride, job->q_stride, b->rows, size, h->queries, q_stride);
+    kernels->copy(h->q + row_of(h, b) * job->q_stride, job->q_stride, b->rows, size, h->queries, q_stride);
+    if (job->cap > 0) scale_queries(job, h, b->rows, q_stride);
     cei_cpu_product product = {
         .rows = b->rows, .depth = size, .a = h->queries, .a_stride = q_stride, .out_stride = cei_cpu_padded(b->keys)};
     for (size_t t = 0; t < b->keys; t += width) {
@@ -145,17 +165,19 @@ static void score_block(const attention_job *job, const head *h, const query_blo
 /* Scores become weights: of the keys that a query sees, and 0 for the others. */
 static void weigh_block(const attention_job *job, const head *h, const query_block *b) {
     const size_t stride = cei_cpu_padded(b->keys);
-    if (!h->window) {
-        job->device->kernels.softmax(h->scores, b->rows, b->keys, stride, job->scale, h->factors);
+    const float scale = job->cap > 0 ? job->cap : job->scale;
+    if (job->cap > 0) job->device->kernels.apply[CEI_FN_TANH](h->scores, b->rows, b->keys, stride);
+    if (h->is_whole) {
+        job->device->kernels.softmax(h->scores, b->rows, b->keys, stride, scale, h->factors);
         return;
     }
     for (size_t r = 0; r < b->rows; r++) {
         size_t first;
-        const size_t seen = cei_attention_sees(h->window, b->first + r, h->length, &first),
-                     before = first - b->first_key;
+        const size_t place = b->first + r, length = job->causal ? place + 1 : h->length;
+        const size_t seen = cei_attention_sees(h->window, place, length, &first), before = first - b->first_key;
         float *row = h->scores + r * stride;
         memset(row, 0, before * sizeof *row);
-        job->device->kernels.softmax(row + before, 1, seen, seen, job->scale, h->factors + r);
+        job->device->kernels.softmax(row + before, 1, seen, seen, scale, h->factors + r);
         memset(row + before + seen, 0, (b->keys - before - seen) * sizeof *row);
     }
 }
@@ -164,7 +186,7 @@ static void weigh_block(const attention_job *job, const head *h, const query_blo
 static void mix_block(const attention_job *job, const head *h, const query_block *b) {
     const cei_cpu_kernels *kernels = &job->device->kernels;
     const size_t width = kernels->panel, size = job->head_size;
-    float *out = h->out + b->first * h->out_stride;
+    float *out = h->out + row_of(h, b) * h->out_stride;
     cei_cpu_product product = {.rows = b->rows,
                                .depth = b->keys,
                                .a = h->scores,
@@ -214,44 +236,56 @@ static void run_global(const attention_job *job, const head *h, size_t begin, si
     }
 }
 
-/* Queries of a block with a window, so many that their scores have room. */
+/* Queries of a block that does not see all, so many that their scores have room. */
 static size_t local_rows(const attention_job *job, const head *h) {
     const size_t others = h->window + LOCAL_ROWS + job->device->kernels.panel;
-    return cei_min_size(LOCAL_ROWS, block_rows(cei_min_size(h->length - h->window, others) + h->window));
+    const size_t keys = h->window ? cei_min_size(h->length - h->window, others) + h->window : h->length;
+    return cei_min_size(LOCAL_ROWS, block_rows(keys));
+}
+
+/* Block i of so many rows, or those of its queries that are asked for: which keys it meets does not depend on that. */
+static query_block local_block(const attention_job *job, const head *h, size_t i, size_t rows) {
+    const size_t width = job->device->kernels.panel, window = h->window, begin = i * rows;
+    const size_t end = cei_min_size(h->length, begin + rows);
+    const size_t first_key = window && begin > window ? (begin - window) / width * width : 0;
+    const size_t end_key = job->causal ? end : cei_min_size(h->length - window, end) + window;
+    const size_t first = cei_max_size(begin, h->first), last = cei_min_size(end, h->first + h->asked);
+    return (query_block){first, last - first, first_key, end_key - first_key};
 }
 
 /* The blocks from begin to end, of so many rows. */
 static void run_local(const attention_job *job, const head *h, size_t begin, size_t end, size_t rows) {
-    const size_t width = job->device->kernels.panel, window = h->window;
     for (size_t i = begin; i < end; i++) {
-        const size_t first = i * rows, first_key = first > window ? (first - window) / width * width : 0;
-        const size_t end_key = cei_min_size(h->length - window, first + rows) + window;
-        run_block(job, h, &(query_block){first, cei_min_size(rows, h->asked - first), first_key, end_key - first_key});
+        const query_block block = local_block(job, h, i, rows);
+        run_block(job, h, &block);
     }
 }
 
 /* A part is a share of the queries, or of the blocks where these may not be cut. */
-static void run_head(const attention_job *job, const head *h, size_t part) {
-    const size_t rows = h->window ? local_rows(job, h) : 1, units = cei_cpu_divide_up(h->asked, rows);
-    const size_t begin = units * part / job->parts, end = units * (part + 1) / job->parts;
+static void run_head(const attention_job *job, const head *h, size_t part, bool is_packed) {
+    const size_t rows = h->is_whole ? 1 : local_rows(job, h), first = h->first / rows;
+    const size_t units = cei_cpu_divide_up(h->first + h->asked, rows) - first;
+    const size_t begin = first + units * part / job->parts, end = first + units * (part + 1) / job->parts;
     if (begin == end) return;
-    pack_keys(job, h);
-    pack_values(job, h);
-    if (h->window)
-        run_local(job, h, begin, end, rows);
-    else
+    if (!is_packed) {
+        pack_keys(job, h);
+        pack_values(job, h);
+    }
+    if (h->is_whole)
         run_global(job, h, begin, end);
+    else
+        run_local(job, h, begin, end, rows);
 }
 
 static void run_heads(void *argument, size_t task, size_t worker) {
     const attention_job *job = argument;
     const size_t part = task % job->parts, group = task / job->parts % job->groups;
     const size_t sequence = task / job->parts / job->groups;
-    const size_t end = job->heads * (group + 1) / job->groups;
-    for (size_t index = job->heads * group / job->groups; index < end; index++) {
+    const size_t begin = job->heads * group / job->groups, end = job->heads * (group + 1) / job->groups;
+    for (size_t index = begin; index < end; index++) {
         head h = find_head(job, sequence, index, worker);
         h.has_next = index + 1 < end;
-        run_head(job, &h, part);
+        run_head(job, &h, part, index > begin && index % job->shared != 0);
     }
 }
 
@@ -259,7 +293,7 @@ static void run_heads(void *argument, size_t task, size_t worker) {
 static void split_heads(attention_job *job, const cei_attention_args *args) {
     const size_t workers = job->device->workers, wanted = workers > 1 ? 4 * workers : 1;
     job->groups = cei_min_size(cei_cpu_divide_up(2 * wanted, args->sequences), args->heads);
-    const size_t tasks = args->sequences * job->groups, queries = args->first_only ? 1 : args->longest;
+    const size_t tasks = args->sequences * job->groups, queries = cei_attention_asks_one(args) ? 1 : args->longest;
     const size_t most = cei_cpu_divide_up(queries, FEWEST_QUERIES);
     job->parts = 1;
     while (tasks * job->parts < wanted && job->parts < most) job->parts++;
@@ -279,17 +313,21 @@ static void attend(cei_stream *stream, const cei_attention_args *args, const cei
         .offsets = cei_cpu_at(args->offsets),
         .out = cei_cpu_at(args->out),
         .first_only = args->first_only,
+        .last_only = args->last_only,
+        .causal = args->causal,
         .heads = args->heads,
         .head_size = args->head_size,
         .window = args->window && args->window < args->longest ? args->window : 0,
         .scale = args->scale,
+        .cap = args->cap,
         .relative = relative,
     };
     if (args->sequences * args->heads == 0 || args->head_size == 0) return;
+    job.shared = args->heads / cei_attention_key_heads(args);
     split_heads(&job, args);
     /* A key costs a query two products of head_size, and a few times as much again to be packed. */
     const double seen = (double)(job.window ? cei_min_size(2 * job.window, args->longest) : args->longest);
-    const double queries = args->first_only ? 4 : seen;
+    const double queries = cei_attention_asks_one(args) ? 4 : args->causal ? seen / 2 : seen;
     const double work = 4.0 * (double)args->tokens * queries * (double)(args->heads * args->head_size);
     cei_cpu_run(device, args->sequences * job.groups * job.parts, work, run_heads, &job);
 }

@@ -165,6 +165,7 @@ void cei_cpu_multiply_deep(const cei_cpu_kernels *kernels, const cei_cpu_product
 
 ce_status cei_cpu_embed(cei_stream *stream, const cei_embed_args *args, ce_error *error);
 ce_status cei_cpu_norm_rows(cei_stream *stream, const cei_norm_args *args, ce_error *error);
+ce_status cei_cpu_norm_heads(cei_stream *stream, const cei_head_norm_args *args, ce_error *error);
 ce_status cei_cpu_gather(cei_stream *stream, const cei_gather_args *args, ce_error *error);
 ce_status cei_cpu_pool(cei_stream *stream, const cei_pool_args *args, ce_error *error);
 ce_status cei_cpu_normalize(cei_stream *stream, const cei_normalize_args *args, ce_error *error);

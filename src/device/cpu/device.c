@@ -73,6 +73,7 @@ static const cei_device_table table = {
     .read = cei_cpu_read,
     .embed = cei_cpu_embed,
     .norm = cei_cpu_norm_rows,
+    .norm_heads = cei_cpu_norm_heads,
     .linear = cei_cpu_linear,
     .attention = cei_cpu_attention,
     .attention_relative = cei_cpu_attention_relative,

@@ -43,13 +43,15 @@ typedef struct cei_cpu_product {
 } cei_cpu_product;
 
 /* sum = v = x + residual and out = gain * (v - mean(v)) / sqrt(var(v) + epsilon) + bias, for each of rows contiguous
- * rows of columns. sum may be x, residual or out; out may be x or residual. */
+ * rows of columns; or, of an RMS norm, out = gain * v / sqrt(mean(v^2) + epsilon), where gain may stand for gain + 1.
+ * sum may be x, residual or out; out may be x or residual. */
 typedef struct cei_cpu_norm {
     size_t rows, columns;      /* columns >= 1 */
     const float *x, *residual; /* residual may be NULL */
     const float *gain, *bias;  /* bias may be NULL: 0 */
     float epsilon;
     float *sum, *out;
+    bool rms, adds_one;
 } cei_cpu_norm;
 
 /* A product in low precision, of prepared rows (cei_cpu_low.prepare) with a packed panel (weights_low.c):

@@ -263,17 +263,18 @@ static float row_variance(const float *row, size_t columns, float mean) {
     return reduce_add(lanes) / (float)columns;
 }
 
-/* Two passes: the mean, then the squares of what differs from it. */
+/* Two passes: the mean, then the squares of what differs from it. An RMS norm's mean is taken for 0. */
 static void norm(const cei_cpu_norm *n) {
     for (size_t r = 0; r < n->rows; r++) {
         const size_t at = r * n->columns;
         float *row = n->sum + at, *out = n->out + at;
         for (size_t i = 0; i < n->columns; i++)
             row[i] = n->residual ? n->x[at + i] + n->residual[at + i] : n->x[at + i];
-        const float mean = row_sum(row, n->columns) / (float)n->columns;
+        const float mean = n->rms ? 0.0f : row_sum(row, n->columns) / (float)n->columns;
+        const float base = n->adds_one ? 1.0f : 0.0f;
         const float scale = 1.0f / sqrtf(row_variance(row, n->columns, mean) + n->epsilon);
         for (size_t i = 0; i < n->columns; i++)
-            out[i] = (row[i] - mean) * scale * n->gain[i] + (n->bias ? n->bias[i] : 0.0f);
+            out[i] = (row[i] - mean) * scale * (n->gain[i] + base) + (n->bias ? n->bias[i] : 0.0f);
     }
 }
 

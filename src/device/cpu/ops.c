@@ -44,8 +44,13 @@ typedef struct embed_job {
     const cei_weight *word, *position, *type;
     const int32_t *ids, *positions, *types;
     size_t tokens, columns;
+    float scale;
     float *out;
 } embed_job;
+
+static void scale_row(float *row, size_t columns, float scale) {
+    for (size_t i = 0; i < columns; i++) row[i] *= scale;
+}
 
 static void embed_rows(void *argument, size_t task, size_t worker) {
     const embed_job *job = argument;
@@ -56,13 +61,15 @@ static void embed_rows(void *argument, size_t task, size_t worker) {
     float *type = wide + columns, *position = wide + 2 * columns;
     if (!job->type) memset(type, 0, columns * sizeof *type);
     if (!job->position) memset(position, 0, columns * sizeof *position);
-    for (size_t t = task * step; t < end; t++)
+    for (size_t t = task * step; t < end; t++) {
         job->kernels->embed(cei_cpu_table_row(job->kernels, job->word, (size_t)job->ids[t], wide),
                             job->type ? cei_cpu_table_row(job->kernels, job->type, (size_t)job->types[t], type) : type,
                             job->position
                                 ? cei_cpu_table_row(job->kernels, job->position, (size_t)job->positions[t], position)
                                 : position,
                             columns, job->out + t * columns);
+        if (job->scale != 0) scale_row(job->out + t * columns, columns, job->scale);
+    }
 }
 
 ce_status cei_cpu_embed(cei_stream *stream, const cei_embed_args *args, ce_error *error) {
@@ -82,6 +89,7 @@ ce_status cei_cpu_embed(cei_stream *stream, const cei_embed_args *args, ce_error
         .types = args->type ? cei_cpu_at(args->types) : NULL,
         .tokens = args->tokens,
         .columns = args->word->columns,
+        .scale = args->scale,
         .out = cei_cpu_at(args->out),
     };
     run_rows(device, job.tokens, job.columns, embed_rows, &job);
@@ -122,8 +130,47 @@ ce_status cei_cpu_norm_rows(cei_stream *stream, const cei_norm_args *args, ce_er
                      .bias = args->bias ? cei_cpu_at(args->bias->at) : NULL,
                      .epsilon = args->epsilon,
                      .sum = cei_cpu_at(args->sum ? *args->sum : args->out),
-                     .out = cei_cpu_at(args->out)}};
+                     .out = cei_cpu_at(args->out),
+                     .rms = args->rms,
+                     .adds_one = args->adds_one}};
     if (job.whole.columns) run_rows(device, args->rows, job.whole.columns, norm_rows, &job);
+    return CE_OK;
+}
+
+typedef struct head_norm_job {
+    const cei_cpu_kernels *kernels;
+    const cei_head_norm_args *args;
+    const float *gain;
+    float *x;
+} head_norm_job;
+
+/* To the kernel, the heads of a row are rows. */
+static void norm_heads(void *argument, size_t task, size_t worker) {
+    (void)worker;
+    const head_norm_job *job = argument;
+    const cei_head_norm_args *args = job->args;
+    const size_t step = rows_of_a_task(args->heads * args->gain->columns);
+    const size_t end = cei_min_size((task + 1) * step, args->rows);
+    for (size_t r = task * step; r < end; r++) {
+        float *row = job->x + r * args->x.stride;
+        job->kernels->norm(&(cei_cpu_norm){.rows = args->heads,
+                                           .columns = args->gain->columns,
+                                           .x = row,
+                                           .gain = job->gain,
+                                           .epsilon = args->epsilon,
+                                           .sum = row,
+                                           .out = row,
+                                           .rms = true,
+                                           .adds_one = args->adds_one});
+    }
+}
+
+ce_status cei_cpu_norm_heads(cei_stream *stream, const cei_head_norm_args *args, ce_error *error) {
+    const ce_status status = cei_cpu_check_placed(args->gain, error);
+    if (status != CE_OK || args->gain->columns == 0) return status;
+    const cei_cpu_device *device = cei_cpu_of(stream->device);
+    head_norm_job job = {&device->kernels, args, cei_cpu_at(args->gain->at), cei_cpu_at(args->x.at)};
+    run_rows(device, args->rows, args->heads * args->gain->columns, norm_heads, &job);
     return CE_OK;
 }
 

@@ -177,17 +177,19 @@ static float row_variance(const float *row, size_t columns, vec mean) {
     return reduce_add(add(sum[0], sum[1])) / (float)columns;
 }
 
-/* Two passes: the mean, then the squares of what differs from it. */
+/* Two passes: the mean, then the squares of what differs from it. An RMS norm's mean is taken for 0. */
 static void norm_row(const cei_cpu_norm *n, size_t at) {
     const float *residual = n->residual ? n->residual + at : NULL;
     float *row = n->sum + at, *out = n->out + at;
-    const vec mean = splat(row_mean(n->x + at, residual, n->columns, row));
+    const float average = row_mean(n->x + at, residual, n->columns, row);
+    const vec mean = n->rms ? zero() : splat(average), base = splat(n->adds_one ? 1.0f : 0.0f);
     const float variance = row_variance(row, n->columns, mean);
     const vec scale = splat(1.0f / __builtin_sqrtf(variance + n->epsilon));
     for (size_t i = 0; i < n->columns; i += LANES) {
         const size_t count = n->columns - i;
         vec d = mul(sub(load(row + i, count), mean), scale);
-        store(out + i, count, multiply_add(d, load(n->gain + i, count), n->bias ? load(n->bias + i, count) : zero()));
+        vec gain = add(load(n->gain + i, count), base);
+        store(out + i, count, multiply_add(d, gain, n->bias ? load(n->bias + i, count) : zero()));
     }
 }
 

@@ -53,6 +53,7 @@ static ce_status fail_without_kernel(const cei_stream *stream, const char *what,
 
 ce_status cei_cuda_embed(cei_stream *stream, const cei_embed_args *args, ce_error *error) {
     running run;
+    if (args->scale != 0) return fail_without_kernel(stream, "embeddings that are scaled", error);
     if (!args->position) return fail_without_kernel(stream, "embeddings without positions", error);
     const cei_weight *weights[] = {args->word, args->position, args->type};
     ce_status status = begin(&run, stream, weights, args->tokens, error);
@@ -72,6 +73,7 @@ ce_status cei_cuda_embed(cei_stream *stream, const cei_embed_args *args, ce_erro
 
 ce_status cei_cuda_norm(cei_stream *stream, const cei_norm_args *args, ce_error *error) {
     running run;
+    if (args->rms) return fail_without_kernel(stream, cei_op_name(CEI_OP_RMS_NORM), error);
     if (!args->bias || args->sum)
         return fail_without_kernel(stream, "a norm without bias, or that keeps its sum", error);
     const cei_weight *weights[] = {args->gain, args->bias, NULL};
@@ -136,6 +138,8 @@ ce_status cei_cuda_linear(cei_stream *stream, const cei_linear_args *args, ce_er
 
 ce_status cei_cuda_attention(cei_stream *stream, const cei_attention_args *args, ce_error *error) {
     running run;
+    if (cei_attention_op(args) != CEI_OP_ATTENTION)
+        return fail_without_kernel(stream, cei_op_name(CEI_OP_ATTENTION_CAUSAL), error);
     if (args->window) return fail_without_kernel(stream, "attention with a window", error);
     const size_t tiles = args->first_only ? 1 : blocks_of(args->longest, CEI_ATTENTION_QUERIES);
     ce_status status = begin(&run, stream, no_weights, args->tokens, error);

@@ -95,6 +95,7 @@ static const cei_device_table table = {
     .read = cei_opencl_read,
     .embed = cei_opencl_embed,
     .norm = cei_opencl_norm,
+    .norm_heads = cei_opencl_norm_heads,
     .linear = cei_opencl_linear,
     .attention = cei_opencl_attention,
     .attention_relative = cei_opencl_attention_relative,

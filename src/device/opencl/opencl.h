@@ -229,6 +229,7 @@ ce_status cei_opencl_read(cei_stream *stream, void *to, cei_slice from, size_t b
 
 ce_status cei_opencl_embed(cei_stream *stream, const cei_embed_args *args, ce_error *error);
 ce_status cei_opencl_norm(cei_stream *stream, const cei_norm_args *args, ce_error *error);
+ce_status cei_opencl_norm_heads(cei_stream *stream, const cei_head_norm_args *args, ce_error *error);
 ce_status cei_opencl_linear(cei_stream *stream, const cei_linear_args *args, ce_error *error);
 ce_status cei_opencl_attention(cei_stream *stream, const cei_attention_args *args, ce_error *error);
 ce_status cei_opencl_attention_relative(cei_stream *stream, const cei_attention_relative_args *args, ce_error *error);

@@ -53,9 +53,21 @@ ce_status cei_opencl_embed(cei_stream *stream, const cei_embed_args *args, ce_er
     put_table(&launch, args->type ? args->type : args->word);
     cei_opencl_put_number(&launch, args->type != NULL);
     cei_opencl_put_number(&launch, args->position != NULL);
+    cei_opencl_put_float(&launch, args->scale);
     cei_opencl_put_number(&launch, args->word->columns);
     cei_opencl_put_slice(&launch, args->out);
     return run_columns(&launch, args->word->columns, args->tokens, "embed", error);
+}
+
+/* What norms of rows and of heads differ in. */
+static void put_norm(cei_opencl_launch *launch, size_t heads, size_t stride, const cei_weight *gain, float epsilon,
+                     bool rms, bool adds_one) {
+    cei_opencl_put_number(launch, heads);
+    cei_opencl_put_long(launch, stride);
+    cei_opencl_put_number(launch, gain->columns);
+    cei_opencl_put_float(launch, epsilon);
+    cei_opencl_put_number(launch, rms);
+    cei_opencl_put_float(launch, adds_one ? 1.0f : 0.0f);
 }
 
 ce_status cei_opencl_norm(cei_stream *stream, const cei_norm_args *args, ce_error *error) {
@@ -70,12 +82,29 @@ ce_status cei_opencl_norm(cei_stream *stream, const cei_norm_args *args, ce_erro
     cei_opencl_put_slice(&launch, args->gain->at);
     cei_opencl_put_slice(&launch, args->bias ? args->bias->at : args->gain->at);
     cei_opencl_put_number(&launch, args->bias != NULL);
-    cei_opencl_put_number(&launch, columns);
-    cei_opencl_put_float(&launch, args->epsilon);
+    put_norm(&launch, 1, columns, args->gain, args->epsilon, args->rms, args->adds_one);
     cei_opencl_put_slice(&launch, args->out);
     cei_opencl_put_slice(&launch, args->sum ? *args->sum : args->out);
     cei_opencl_put_number(&launch, args->sum != NULL);
     return run_rows(&launch, args->rows, "norm", error);
+}
+
+ce_status cei_opencl_norm_heads(cei_stream *stream, const cei_head_norm_args *args, ce_error *error) {
+    const ce_status status = check_placed(args->gain, error);
+    const cei_slice x = args->x.at, gain = args->gain->at;
+    if (status != CE_OK || args->rows * args->heads == 0 || args->gain->columns == 0) return status;
+    cei_opencl_launch launch = begin(stream, CEI_OPENCL_NORM);
+    cei_opencl_put_slice(&launch, x);
+    cei_opencl_put_slice(&launch, x);
+    cei_opencl_put_number(&launch, false); /* no residual */
+    cei_opencl_put_slice(&launch, gain);
+    cei_opencl_put_slice(&launch, gain);
+    cei_opencl_put_number(&launch, false); /* no bias */
+    put_norm(&launch, args->heads, args->x.stride, args->gain, args->epsilon, true, args->adds_one);
+    cei_opencl_put_slice(&launch, x);
+    cei_opencl_put_slice(&launch, x);
+    cei_opencl_put_number(&launch, false); /* nothing is kept */
+    return run_rows(&launch, args->rows * args->heads, "norm", error);
 }
 
 ce_status cei_opencl_gather(cei_stream *stream, const cei_gather_args *args, ce_error *error) {
@@ -205,7 +234,7 @@ static bool is_empty(const cei_attention_args *args) {
 
 /* Blocks of many queries, or of one: the same bits. */
 static bool takes_many(const cei_stream *stream, const cei_attention_args *args) {
-    return ((const cei_opencl_stream *)stream)->has_many && !args->first_only;
+    return ((const cei_opencl_stream *)stream)->has_many && !cei_attention_asks_one(args);
 }
 
 static void put_attention(cei_opencl_launch *launch, const cei_attention_args *args) {
@@ -214,16 +243,20 @@ static void put_attention(cei_opencl_launch *launch, const cei_attention_args *a
     put_strided(launch, args->v);
     cei_opencl_put_slice(launch, args->offsets);
     cei_opencl_put_number(launch, args->first_only);
+    cei_opencl_put_number(launch, args->last_only);
     cei_opencl_put_number(launch, args->head_size);
+    cei_opencl_put_number(launch, args->heads / cei_attention_key_heads(args));
     cei_opencl_put_number(launch, window_of(args));
+    cei_opencl_put_number(launch, args->causal);
     cei_opencl_put_float(launch, args->scale);
+    cei_opencl_put_float(launch, args->cap);
     cei_opencl_put_slice(launch, args->out);
 }
 
 /* The last argument, and the work-groups. */
 static ce_status run_attention(cei_opencl_launch *launch, const cei_attention_args *args, bool many, const char *what,
                                ce_error *error) {
-    const size_t queries = many ? CEI_OPENCL_QUERIES : 1, asked = args->first_only ? 1 : args->longest;
+    const size_t queries = many ? CEI_OPENCL_QUERIES : 1, asked = cei_attention_asks_one(args) ? 1 : args->longest;
     cei_opencl_put_local(launch, 2 * queries * args->head_size * sizeof(float));
     const size_t groups[3] = {cei_opencl_divide_up(asked, queries), args->heads, args->sequences};
     return cei_opencl_run(launch, CEI_OPENCL_ITEMS, 1, groups, what, error);

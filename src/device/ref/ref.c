@@ -243,7 +243,8 @@ static ce_status embed(cei_stream *base, const cei_embed_args *args, ce_error *e
     if (args->position) position = open_reader(base, args->position, stream->third);
     for (size_t t = 0; t < args->tokens; t++)
         cei_ref_embed_row(read_row(&word, (size_t)ids[t]), types ? read_row(&type, (size_t)types[t]) : NULL,
-                          positions ? read_row(&position, (size_t)positions[t]) : NULL, columns, out + t * columns);
+                          positions ? read_row(&position, (size_t)positions[t]) : NULL, args->scale, columns,
+                          out + t * columns);
     return CE_OK;
 }
 
@@ -257,8 +258,21 @@ static ce_status norm(cei_stream *base, const cei_norm_args *args, ce_error *err
     if (args->bias) biases = open_reader(base, args->bias, stream->second);
     const float *gain = read_vector(&gains), *bias = args->bias ? read_vector(&biases) : NULL;
     for (size_t r = 0; r < args->rows; r++)
-        cei_ref_norm_row(x + r * columns, residual ? residual + r * columns : NULL, gain, bias, columns, args->epsilon,
-                         sum + r * columns, out + r * columns);
+        cei_ref_norm(args, x + r * columns, residual ? residual + r * columns : NULL, gain, bias, sum + r * columns,
+                     out + r * columns);
+    return CE_OK;
+}
+
+static ce_status norm_heads(cei_stream *base, const cei_head_norm_args *args, ce_error *error) {
+    (void)error;
+    const size_t columns = args->gain->columns;
+    reader gains = open_reader(base, args->gain, ((ref_stream *)base)->row);
+    const float *gain = read_vector(&gains);
+    float *x = at(args->x.at);
+    for (size_t i = 0; i < args->rows * args->heads; i++) {
+        float *head = x + i / args->heads * args->x.stride + i % args->heads * columns;
+        cei_ref_rms_norm_row(head, NULL, gain, args->adds_one ? 1.0f : 0.0f, columns, args->epsilon, head, head);
+    }
     return CE_OK;
 }
 
@@ -423,6 +437,7 @@ static const cei_device_table table = {
     .read = read_bytes,
     .embed = embed,
     .norm = norm,
+    .norm_heads = norm_heads,
     .linear = linear,
     .attention = attention,
     .attention_relative = attention_relative,

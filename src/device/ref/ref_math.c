@@ -3,9 +3,10 @@
 
 #include <math.h>
 
-void cei_ref_embed_row(const float *word, const float *type, const float *position, size_t columns, float *out) {
+void cei_ref_embed_row(const float *word, const float *type, const float *position, float scale, size_t columns,
+                       float *out) {
     for (size_t i = 0; i < columns; i++) {
-        const float sum = type ? word[i] + type[i] : word[i];
+        const float own = scale != 0 ? word[i] * scale : word[i], sum = type ? own + type[i] : own;
         out[i] = position ? sum + position[i] : sum;
     }
 }
@@ -23,6 +24,26 @@ void cei_ref_norm_row(const float *x, const float *residual, const float *gain, 
     const double scale = 1 / sqrt(variance + (double)epsilon);
     for (size_t i = 0; i < columns; i++)
         out[i] = (float)(((double)sum[i] - mean) * scale) * gain[i] + (bias ? bias[i] : 0.0f);
+}
+
+void cei_ref_rms_norm_row(const float *x, const float *residual, const float *gain, float base, size_t columns,
+                          float epsilon, float *sum, float *out) {
+    double squares = 0;
+    for (size_t i = 0; i < columns; i++) {
+        sum[i] = residual ? x[i] + residual[i] : x[i];
+        squares += (double)sum[i] * (double)sum[i];
+    }
+    const double scale = 1 / sqrt(squares / (double)columns + (double)epsilon);
+    for (size_t i = 0; i < columns; i++) out[i] = (float)((double)sum[i] * scale) * (gain[i] + base);
+}
+
+void cei_ref_norm(const cei_norm_args *args, const float *x, const float *residual, const float *gain,
+                  const float *bias, float *sum, float *out) {
+    const size_t columns = args->gain->columns;
+    if (args->rms)
+        cei_ref_rms_norm_row(x, residual, gain, args->adds_one ? 1.0f : 0.0f, columns, args->epsilon, sum, out);
+    else
+        cei_ref_norm_row(x, residual, gain, bias, columns, args->epsilon, sum, out);
 }
 
 void cei_ref_round_activations(cei_format format, float *x, size_t rows, size_t columns) {
@@ -93,7 +114,9 @@ static float score_of(const attended *a, size_t t) {
         score += query ? (double)cei_ref_dot(k, query, size) : 0;
         score += bias ? (double)*bias : 0;
     }
-    return (float)((double)a->args->scale * score);
+    score *= (double)a->args->scale;
+    const double cap = (double)a->args->cap;
+    return (float)(cap > 0 ? cap * tanh(score / cap) : score);
 }
 
 static void attend(const attended *a, float *scores, float *out) {
@@ -116,11 +139,12 @@ static void attend(const attended *a, float *scores, float *out) {
 
 /* The query at place `query` of a sequence whose keys and values are at k and v; q and out are its rows. */
 static void attend_heads(attended a, const float *q, const float *k, const float *v, float *scores, float *out) {
+    const size_t shared = a.args->heads / cei_attention_key_heads(a.args);
     for (a.head = 0; a.head < a.args->heads; a.head++) {
-        const size_t column = a.head * a.args->head_size;
+        const size_t column = a.head * a.args->head_size, key_column = a.head / shared * a.args->head_size;
         a.q = q + column;
-        a.k = k + column;
-        a.v = v + column;
+        a.k = k + key_column;
+        a.v = v + key_column;
         attend(&a, scores, out + column);
     }
 }
@@ -131,14 +155,15 @@ static void attend_all(const cei_attention_args *args, const cei_attention_relat
     const size_t hidden = args->heads * args->head_size;
     attended a = {.args = args, .relative = relative, .distances = distances};
     for (size_t s = 0; s < args->sequences; s++) {
-        const size_t first = (size_t)offsets[s], row = args->first_only ? s : first;
-        const size_t length = (size_t)offsets[s + 1] - first;
-        const size_t queries = args->first_only && length ? 1 : length;
-        for (a.query = 0; a.query < queries; a.query++) {
+        const size_t first = (size_t)offsets[s], length = (size_t)offsets[s + 1] - first;
+        const bool is_one = cei_attention_asks_one(args) && length;
+        const size_t from = is_one && args->last_only ? length - 1 : 0, end = is_one ? from + 1 : length;
+        for (a.query = from; a.query < end; a.query++) {
             size_t near;
-            a.length = cei_attention_sees(args->window, a.query, length, &near);
-            attend_heads(a, q + (row + a.query) * args->q.stride, k + (first + near) * args->k.stride,
-                         v + (first + near) * args->v.stride, scores, out + (row + a.query) * hidden);
+            const size_t row = (is_one ? s : first) + a.query - from;
+            a.length = cei_attention_sees(args->window, a.query, args->causal ? a.query + 1 : length, &near);
+            attend_heads(a, q + row * args->q.stride, k + (first + near) * args->k.stride,
+                         v + (first + near) * args->v.stride, scores, out + row * hidden);
         }
     }
 }

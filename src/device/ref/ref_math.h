@@ -7,13 +7,22 @@
 
 #include "device/device.h"
 
-/* out = (word + type) + position, [columns] each; type and position may be NULL. */
-void cei_ref_embed_row(const float *word, const float *type, const float *position, size_t columns, float *out);
+/* out = (scale word + type) + position, [columns] each; type and position may be NULL, scale 0: 1. */
+void cei_ref_embed_row(const float *word, const float *type, const float *position, float scale, size_t columns,
+                       float *out);
 
 /* sum = v = x + residual, out = gain (v - mean(v)) / sqrt(var(v) + epsilon) + bias; residual and bias may be NULL, sum
  * may be x, residual or out, out x or residual. [columns] each. */
 void cei_ref_norm_row(const float *x, const float *residual, const float *gain, const float *bias, size_t columns,
                       float epsilon, float *sum, float *out);
+
+/* The same of an RMS norm: out = (gain + base) v / sqrt(mean(v^2) + epsilon). */
+void cei_ref_rms_norm_row(const float *x, const float *residual, const float *gain, float base, size_t columns,
+                          float epsilon, float *sum, float *out);
+
+/* Norms one row by what args say. */
+void cei_ref_norm(const cei_norm_args *args, const float *x, const float *residual, const float *gain,
+                  const float *bias, float *sum, float *out);
 
 /* Rounds activations x [rows, columns] in place as a product with a weight of such a format may. */
 void cei_ref_round_activations(cei_format format, float *x, size_t rows, size_t columns);

@@ -83,6 +83,7 @@ extern const cei_device_table cei_sim_backed_table;
 
 ce_status cei_sim_embed(cei_stream *stream, const cei_embed_args *args, ce_error *error);
 ce_status cei_sim_norm(cei_stream *stream, const cei_norm_args *args, ce_error *error);
+ce_status cei_sim_norm_heads(cei_stream *stream, const cei_head_norm_args *args, ce_error *error);
 ce_status cei_sim_linear(cei_stream *stream, const cei_linear_args *args, ce_error *error);
 ce_status cei_sim_attention(cei_stream *stream, const cei_attention_args *args, ce_error *error);
 ce_status cei_sim_attention_relative(cei_stream *stream, const cei_attention_relative_args *args, ce_error *error);

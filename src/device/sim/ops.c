@@ -64,8 +64,8 @@ ce_status cei_sim_embed(cei_stream *stream, const cei_embed_args *args, ce_error
         return end(&run, NULL, "an index is outside its table");
     for (size_t t = 0; t < tokens; t++)
         cei_ref_embed_row(word + (size_t)ids[t] * columns, type && types ? type + (size_t)types[t] * columns : NULL,
-                          position && positions ? position + (size_t)positions[t] * columns : NULL, columns,
-                          out + t * columns);
+                          position && positions ? position + (size_t)positions[t] * columns : NULL, args->scale,
+                          columns, out + t * columns);
     return end(&run, tokens ? out : NULL, NULL);
 }
 
@@ -73,7 +73,7 @@ ce_status cei_sim_embed(cei_stream *stream, const cei_embed_args *args, ce_error
 
 ce_status cei_sim_norm(cei_stream *stream, const cei_norm_args *args, ce_error *error) {
     running run;
-    ce_status status = begin(&run, stream, CEI_OP_NORM, error);
+    ce_status status = begin(&run, stream, args->rms ? CEI_OP_RMS_NORM : CEI_OP_NORM, error);
     if (status != CE_OK) return status;
     size_t columns = args->gain->columns;
     const float *x = open_slice(&run, args->x), *gain = open_weight(&run, args->gain);
@@ -82,9 +82,24 @@ ce_status cei_sim_norm(cei_stream *stream, const cei_norm_args *args, ce_error *
     float *out = open_slice(&run, args->out), *sum = args->sum ? open_slice(&run, *args->sum) : out;
     if (run.access.failed) return end(&run, NULL, NULL);
     for (size_t r = 0; r < args->rows; r++)
-        cei_ref_norm_row(x + r * columns, residual ? residual + r * columns : NULL, gain, bias, columns, args->epsilon,
-                         sum + r * columns, out + r * columns);
+        cei_ref_norm(args, x + r * columns, residual ? residual + r * columns : NULL, gain, bias, sum + r * columns,
+                     out + r * columns);
     return end(&run, args->rows ? out : NULL, NULL);
+}
+
+ce_status cei_sim_norm_heads(cei_stream *stream, const cei_head_norm_args *args, ce_error *error) {
+    running run;
+    ce_status status = begin(&run, stream, CEI_OP_HEAD_NORM, error);
+    if (status != CE_OK) return status;
+    const size_t columns = args->gain->columns, heads = args->rows * args->heads;
+    const float *gain = open_weight(&run, args->gain);
+    float *x = open_slice(&run, args->x.at);
+    if (run.access.failed) return end(&run, NULL, NULL);
+    for (size_t i = 0; i < heads; i++) {
+        float *head = x + i / args->heads * args->x.stride + i % args->heads * columns;
+        cei_ref_rms_norm_row(head, NULL, gain, args->adds_one ? 1.0f : 0.0f, columns, args->epsilon, head, head);
+    }
+    return end(&run, heads ? x : NULL, NULL);
 }
 
 /* ---- linear -------------------------------------------------------------------------------------------------- */
@@ -136,7 +151,7 @@ static const char contradiction[] = "the offsets contradict the number of tokens
 
 ce_status cei_sim_attention(cei_stream *stream, const cei_attention_args *args, ce_error *error) {
     running run;
-    ce_status status = begin(&run, stream, CEI_OP_ATTENTION, error);
+    ce_status status = begin(&run, stream, cei_attention_op(args), error);
     if (status != CE_OK) return status;
     const attention_memory m = open_attention(&run, args);
     if (run.access.failed) return end(&run, NULL, NULL);

@@ -274,6 +274,7 @@ static const cei_device_table table = {
     .read = read_slice,
     .embed = cei_sim_embed,
     .norm = cei_sim_norm,
+    .norm_heads = cei_sim_norm_heads,
     .linear = cei_sim_linear,
     .attention = cei_sim_attention,
     .attention_relative = cei_sim_attention_relative,

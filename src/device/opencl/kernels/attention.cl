@@ -1,6 +1,7 @@
 /* attention.cl - softmax(scale Q K^T) V of a packed batch, streaming over keys: of the scores, a block of QUERIES by
  * KEYS is held at a time, with the greatest score and the sum of exponentials so far (Milakov and Gimelshein 2018).
- * A query sees the keys that are at most `window` away, and other blocks are not visited.
+ * A query sees the keys that are at most `window` away and, where it is causal, none behind it; other blocks are not
+ * visited. `shared` heads of queries, one after the other, read one head of keys and values.
  *
  * Compiled for QUERIES many and 1, with RELATIVE and without; program.c defines ATTENTION (the kernel's name), QUERIES
  * and RELATIVE: scores have the terms of distance.cl. KEYS, the keys of a block, is part of the arithmetic and the same
@@ -14,8 +15,8 @@
 /* memory holds queries [QUERIES, size], then sums [QUERIES, size]. */
 kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void ATTENTION(
     bytes q, ulong q_at, ulong q_stride, bytes k, ulong k_at, ulong k_stride, bytes v, ulong v_at, ulong v_stride,
-    bytes offsets, ulong offsets_at, uint first_only, uint size, uint window, float scale, global uchar *out,
-    ulong out_at,
+    bytes offsets, ulong offsets_at, uint first_only, uint last_only, uint size, uint shared, uint window,
+    uint is_causal, float scale, float cap, global uchar *out, ulong out_at,
 #ifdef RELATIVE
     bytes k_rows, ulong k_rows_at, bytes k_places, ulong k_places_at, uint k_per_head, bytes q_rows, ulong q_rows_at,
     bytes q_places, ulong q_places_at, uint q_per_head, bytes biases, ulong biases_at, bytes b_places,
@@ -26,13 +27,14 @@ kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void ATTENTION(
     const uint item = get_local_id(0), head = get_group_id(1), sequence = get_group_id(2);
     const uint first = INTEGERS(offsets, offsets_at)[sequence];
     const uint length = INTEGERS(offsets, offsets_at)[sequence + 1] - first;
-    const uint asked = first_only ? min(length, 1u) : length, begin = get_group_id(0) * QUERIES;
-    if (begin >= asked) return; /* all items of the group alike */
-    const uint count = min((uint)QUERIES, asked - begin);
-    const ulong row = (first_only ? sequence : first) + begin, hidden = (ulong)get_num_groups(1) * size;
+    const uint is_one = first_only || last_only, asked = is_one ? min(length, 1u) : length;
+    const uint place_of_group = get_group_id(0) * QUERIES, key_head = head / shared;
+    if (place_of_group >= asked) return; /* all items of the group alike */
+    const uint begin = last_only ? length - 1 : place_of_group, count = min((uint)QUERIES, asked - place_of_group);
+    const ulong row = (is_one ? sequence : first) + place_of_group, hidden = (ulong)get_num_groups(1) * size;
     global const float *own_q = FLOATS(q, q_at) + row * q_stride + head * size;
-    global const float *own_k = FLOATS(k, k_at) + first * k_stride + head * size;
-    global const float *own_v = FLOATS(v, v_at) + first * v_stride + head * size;
+    global const float *own_k = FLOATS(k, k_at) + first * k_stride + key_head * size;
+    global const float *own_v = FLOATS(v, v_at) + first * v_stride + key_head * size;
     local float *queries = memory, *sums = memory + QUERIES * size;
 #ifdef RELATIVE
     const distances of_keys = distances_of(k_rows, k_rows_at, k_places, k_places_at, k_per_head, head, size, longest);
@@ -48,7 +50,8 @@ kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void ATTENTION(
         most[i] = -INFINITY;
         total[i] = 0.0f;
     }
-    const uint last = begin + count - 1, end = length - last > window ? last + window + 1 : length;
+    const uint last = begin + count - 1, reach = is_causal ? 0 : window;
+    const uint end = length - last > reach ? last + reach + 1 : length;
     for (uint t = (begin > window ? begin - window : 0) / KEYS * KEYS; t < end; t += KEYS) {
         const uint here = min((uint)KEYS, end - t);
         float dots[PASSES], more[PASSES];
@@ -79,8 +82,10 @@ kernel __attribute__((reqd_work_group_size(ITEMS, 1, 1))) void ATTENTION(
         for (uint p = 0; p < PASSES; p++) {
             const uint query = item / KEYS + p * (ITEMS / KEYS), place = begin + query, key = t + item % KEYS;
             const uint apart = key > place ? key - place : place - key;
-            if (query < QUERIES)
-                scores[query * KEYS + item % KEYS] = apart > window ? -INFINITY : (dots[p] + more[p]) * scale;
+            const uint is_seen = apart <= window && !(is_causal && key > place);
+            float score = (dots[p] + more[p]) * scale;
+            if (cap > 0.0f) score = cap * tanh(score / cap);
+            if (query < QUERIES) scores[query * KEYS + item % KEYS] = is_seen ? score : -INFINITY;
         }
         barrier(CLK_LOCAL_MEM_FENCE);
         for (uint i = item; i < QUERIES; i += ITEMS) {
