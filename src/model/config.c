@@ -68,7 +68,8 @@ static ce_status read_hidden_act(const cei_config_reader *in, cei_config *config
     const char *key = has_type(config, "distilbert")   ? "activation"
                       : has_type(config, "modernbert") ? "hidden_activation"
                                                        : "hidden_act";
-    return cei_config_read_function(in, key, "gelu", &config->hidden_act);
+    const char *absent = has_type(config, "albert") ? "gelu_new" : "gelu";
+    return cei_config_read_function(in, key, absent, &config->hidden_act);
 }
 
 /* ---- activation --------------------------------------------------------------------------------------------- */
@@ -274,12 +275,15 @@ static ce_status read_sizes(const cei_config_reader *in, cei_config *config) {
         {"hidden_dim", 1, &config->intermediate_size},
         {"embedding_size", 1, &config->embedding_size},
         {"attention_head_size", 1, &config->head_size},
+        {"num_hidden_groups", 1, &config->groups},
+        {"inner_group_num", 1, &config->group_layers},
         {"pad_token_id", 0, &config->pad_token_id},
         {"max_position_embeddings", 1, &config->max_positions},
         {"type_vocab_size", 0, &config->type_vocab_size},
     };
     ce_status status = CE_OK;
     config->pad_token_id = CEI_NO_TOKEN;
+    config->groups = config->group_layers = 1;
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0] && status == CE_OK; i++)
         status =
             cei_json_size(in->root, sizes[i].key, sizes[i].min, CEI_CONFIG_MOST, in->path, sizes[i].value, in->error);

@@ -25,13 +25,14 @@ typedef struct cei_config {
     char *architecture; /* architectures[0], or "" */
     char *model_type;   /* "bert", or "" */
     size_t vocab_size, hidden_size, layers, heads, intermediate_size;
-    size_t embedding_size;    /* ELECTRA's and DeBERTa's; 0 if absent */
-    size_t head_size;         /* attention_head_size; 0 if absent */
-    size_t pad_token_id;      /* CEI_NO_TOKEN if absent or null */
-    size_t max_positions;     /* max_position_embeddings; 0 if absent, as for the five above */
-    size_t type_vocab_size;   /* may also be written as 0 */
-    double layer_norm_eps;    /* if absent 1e-12; DeBERTa's 1e-7 */
-    cei_function hidden_act;  /* "gelu" if absent */
+    size_t embedding_size;       /* ELECTRA's and DeBERTa's; 0 if absent */
+    size_t head_size;            /* attention_head_size; 0 if absent */
+    size_t groups, group_layers; /* num_hidden_groups, inner_group_num; 1 if absent */
+    size_t pad_token_id;         /* CEI_NO_TOKEN if absent or null */
+    size_t max_positions;        /* max_position_embeddings; 0 if absent, as for the five above */
+    size_t type_vocab_size;      /* may also be written as 0 */
+    double layer_norm_eps;       /* if absent 1e-12; DeBERTa's 1e-7 */
+    cei_function hidden_act;     /* "gelu" if absent; ALBERT's "gelu_new" */
     size_t num_labels;        /* "num_labels"; else id2label's size; else 2. 1 if no architecture has a trained head */
     char **labels;            /* [num_labels] id2label if it has as many, else LABEL_0 ... */
     ce_activation activation; /* by the reference's order of precedence; never DEFAULT */

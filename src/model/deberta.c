@@ -9,6 +9,7 @@ static const cei_transformer_form form = {
     .prefix = "deberta.",
     .names = {.word = "embeddings.word_embeddings",
               .embedding_norm = "embeddings.LayerNorm",
+              .project = "embeddings.embed_proj",
               .layer = "encoder.layer",
               .query = "attention.self.query_proj",
               .key = "attention.self.key_proj",

@@ -142,18 +142,17 @@ static ce_status norm(const encoder_run *run, size_t x, const size_t *residual, 
  */
 static ce_status norm_and_project(const encoder_run *run) {
     const cei_transformer *net = run->net;
-    const bool projects = net->embedding != net->base.hidden;
-    const size_t sum = run->at.wide, normed = projects ? run->at.wide : run->at.hidden;
+    const size_t sum = run->at.wide, normed = net->projects ? run->at.wide : run->at.hidden;
     ce_status status = norm(run, sum, NULL, false, net->embedding_norm, normed);
-    return status == CE_OK && projects ? linear(run, normed, net->project, CEI_FN_IDENTITY, run->at.hidden) : status;
+    return status == CE_OK && net->projects ? linear(run, normed, net->project, CEI_FN_IDENTITY, run->at.hidden)
+                                            : status;
 }
 
 /* The same in DeBERTa's order. */
 static ce_status project_and_norm(const encoder_run *run) {
     const cei_transformer *net = run->net;
-    const bool projects = net->embedding != net->base.hidden;
-    const size_t sum = run->at.wide, projected = projects ? run->at.projected : sum;
-    ce_status status = projects ? linear(run, sum, net->project, CEI_FN_IDENTITY, projected) : CE_OK;
+    const size_t sum = run->at.wide, projected = net->projects ? run->at.projected : sum;
+    ce_status status = net->projects ? linear(run, sum, net->project, CEI_FN_IDENTITY, projected) : CE_OK;
     return status == CE_OK ? norm(run, projected, NULL, false, net->embedding_norm, run->at.hidden) : status;
 }
 

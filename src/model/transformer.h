@@ -14,7 +14,9 @@
 /* Names of tensors without ".weight" and ".bias". */
 typedef struct cei_transformer_names {
     const char *word, *embedding_norm;
+    const char *project;             /* of embeddings that are narrower than the rest */
     const char *layer;               /* of all layers; the rest stands behind LAYER.index */
+    const char *inner;               /* of layers in groups: behind LAYER.group.INNER.index */
     const char *query, *key, *value; /* key NULL: query names a matrix of all three, one above the other */
     const char *attention, *attention_norm;
     const char
@@ -38,7 +40,9 @@ typedef struct cei_transformer_form {
     bool types_are_optional; /* type_vocab_size 0 is none */
     bool is_deberta;         /* distances, a convolution, no absolute positions, as the config says; a projection
                                 without bias before the norm */
-    bool projects;           /* embeddings may be narrower than the rest: embedding_size, embeddings_project */
+    bool projects;           /* embeddings may be narrower than the rest: embedding_size */
+    bool always_projects;    /* they are projected whether narrower or not */
+    bool shares_layers;      /* layers are those of num_hidden_groups groups of inner_group_num, run again and again */
     bool skips_padding;      /* positions begin behind the padding token's id, which is its own position */
     size_t padding_id;       /* of a config that does not say */
     bool pre_norm;           /* norms come before, and the first layer's is the embeddings' */
@@ -49,12 +53,13 @@ typedef struct cei_transformer_form {
 } cei_transformer_form;
 
 /* BERT's names, which most of its kin have. */
-#define CEI_BERT_NAMES                                                                                            \
-    {                                                                                                             \
-        .word = "embeddings.word_embeddings", .embedding_norm = "embeddings.LayerNorm", .layer = "encoder.layer", \
-        .query = "attention.self.query", .key = "attention.self.key", .value = "attention.self.value",            \
-        .attention = "attention.output.dense", .attention_norm = "attention.output.LayerNorm",                    \
-        .up = "intermediate.dense", .down = "output.dense", .output_norm = "output.LayerNorm"                     \
+#define CEI_BERT_NAMES                                                                                       \
+    {                                                                                                        \
+        .word = "embeddings.word_embeddings", .embedding_norm = "embeddings.LayerNorm",                      \
+        .project = "embeddings_project", .layer = "encoder.layer", .query = "attention.self.query",          \
+        .key = "attention.self.key", .value = "attention.self.value", .attention = "attention.output.dense", \
+        .attention_norm = "attention.output.LayerNorm", .up = "intermediate.dense", .down = "output.dense",  \
+        .output_norm = "output.LayerNorm"                                                                    \
     }
 
 #define CEI_ALL_BIASES \

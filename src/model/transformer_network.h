@@ -6,8 +6,9 @@
 #include "model/token_conv.h"
 #include "model/transformer.h"
 
-/* One layer. Where the head reads [CLS] alone, the last layer's queries are a product of their own, over fewer rows
- * than the others', unless their matrix is one with those of keys and values. */
+/* One layer; several may be the same weights. Where the head reads [CLS] alone, the last layer's queries are a product
+ * of their own, over fewer rows than the others', unless the matrix that makes them is one with those of keys and
+ * values in the files, or is that of other layers too. */
 typedef struct cei_layer_weights {
     cei_weight_pair query;     /* [hidden, hidden]: of a last layer for [CLS] alone */
     cei_weight_pair qkv;       /* [3 hidden, hidden]; there without queries */
@@ -30,11 +31,12 @@ typedef struct cei_transformer {
     size_t intermediate, heads, layer_count;
     float epsilon;
     cei_function function;
-    bool fused; /* queries, keys and values are one matrix in the files */
+    bool fused; /* queries, keys and values are one product in every layer */
     bool pre_norm, gated;
     size_t position, type; /* tables, as base.word is */
     cei_weight_pair embedding_norm;
-    cei_weight_pair project;    /* [hidden, embedding], if embedding is not hidden */
+    bool projects;
+    cei_weight_pair project;    /* [hidden, embedding] */
     size_t embedding;           /* columns of the embedding tables */
     bool adds_positions;        /* absolute ones */
     cei_rotary rotary[2];       /* of layers without and with a window; without frequencies nothing turns */

@@ -17,6 +17,7 @@ typedef struct declaration {
     const cei_transformer_form *form;
     cei_transformer_biases biases;
     const char *prefix; /* of all names: the form's, or "" where the encoder was saved alone */
+    size_t in_group;    /* layers of a group, where layers are in groups */
     ce_status status;
     ce_error *error;
 } declaration;
@@ -29,7 +30,12 @@ static void make_name(const declaration *to, const char *stem, const char *kind,
 }
 
 static void make_stem(const declaration *to, size_t layer, const char *part, char stem[STEM_SIZE]) {
-    snprintf(stem, STEM_SIZE, "%.48s.%zu.%.80s", to->form->names.layer, layer, part);
+    const cei_transformer_names *names = &to->form->names;
+    if (names->inner)
+        snprintf(stem, STEM_SIZE, "%.48s.%zu.%.24s.%zu.%.40s", names->layer, layer / to->in_group, names->inner,
+                 layer % to->in_group, part);
+    else
+        snprintf(stem, STEM_SIZE, "%.48s.%zu.%.80s", names->layer, layer, part);
 }
 
 /* Count of tensors of equal width, stacked into one weight of rows each. */
@@ -108,11 +114,11 @@ static void declare_qkv(declaration *to, const cei_transformer *net, size_t i, c
     const cei_transformer_names *names = &to->form->names;
     const char *const parts[] = {names->query, names->key, names->value};
     const size_t hidden = net->base.hidden;
-    if (net->fused) {
+    if (!names->key) {
         layer->qkv = declare_parts(to, i, hidden, 3 * hidden, 1, parts, to->biases.query);
         return;
     }
-    const size_t alone = net->base.first_only && i + 1 == net->layer_count;
+    const size_t alone = !net->fused && net->base.first_only && i + 1 == net->layer_count;
     if (alone) layer->query = declare_parts(to, i, hidden, hidden, 1, parts, to->biases.query);
     layer->qkv = declare_parts(to, i, hidden, hidden, 3 - alone, parts + alone, to->biases.query);
 }
@@ -162,17 +168,17 @@ static cei_transformer_biases biases_of(const cei_transformer_form *form, const 
 static void declare_embeddings(declaration *to, const cei_config *config, cei_transformer *net) {
     const cei_transformer_form *form = to->form;
     const size_t columns = net->embedding, hidden = net->base.hidden;
-    const char *const stem = form->is_deberta ? "embeddings.embed_proj" : "embeddings_project";
     net->base.word = declare_table(to, columns, config->vocab_size, form->names.word);
     if (net->adds_positions)
         net->position = declare_table(to, columns, config->max_positions, "embeddings.position_embeddings");
     if (net->base.types)
         net->type = declare_table(to, columns, config->type_vocab_size, "embeddings.token_type_embeddings");
     net->embedding_norm = declare_norm(to, form->is_deberta ? hidden : columns, form->names.embedding_norm);
-    if (columns == hidden) return;
+    if (!net->projects) return;
     net->project.has_bias = !form->is_deberta;
-    net->project.weight = declare_stacked(to, CEI_ROLE_MATRIX, columns, hidden, 1, &stem, "weight");
-    if (net->project.has_bias) net->project.bias = declare_stacked(to, CEI_ROLE_VECTOR, 1, hidden, 1, &stem, "bias");
+    net->project.weight = declare_stacked(to, CEI_ROLE_MATRIX, columns, hidden, 1, &form->names.project, "weight");
+    if (net->project.has_bias)
+        net->project.bias = declare_stacked(to, CEI_ROLE_VECTOR, 1, hidden, 1, &form->names.project, "bias");
 }
 
 /* What DeBERTa's layers share. */
@@ -191,12 +197,31 @@ static void declare_shared(declaration *to, cei_transformer *net) {
     conv->norm = declare_norm(to, hidden, "encoder.conv.LayerNorm");
 }
 
+/* The group of a step through a group's layers, by the reference's division. */
+static size_t group_of(const cei_config *config, size_t step) {
+    return (size_t)((double)step / ((double)config->layers / (double)config->groups));
+}
+
+/* Layers that are run again and again are declared when they come first. */
+static void declare_groups(declaration *to, const cei_config *config, cei_transformer *net) {
+    const size_t inner = config->group_layers;
+    for (size_t i = 0; i < net->layer_count && to->status == CE_OK; i++) {
+        const size_t group = group_of(config, i / inner);
+        if (i >= inner && group == group_of(config, i / inner - 1))
+            net->layers[i] = net->layers[i - inner];
+        else
+            declare_layer(to, net, group * inner + i % inner, &net->layers[i]);
+    }
+}
+
 static ce_status declare_all(const cei_config *config, const cei_checkpoint *checkpoint,
                              const cei_transformer_form *form, cei_plan *plan, cei_transformer *net, ce_error *error) {
-    declaration to = {plan, form, biases_of(form, config), prefix_in(checkpoint, form), CE_OK, error};
+    declaration to = {plan,  form, biases_of(form, config), prefix_in(checkpoint, form), config->group_layers,
+                      CE_OK, error};
     declare_embeddings(&to, config, net);
     declare_shared(&to, net);
-    for (size_t i = 0; i < net->layer_count && to.status == CE_OK; i++) {
+    if (form->shares_layers) declare_groups(&to, config, net);
+    for (size_t i = 0; !form->shares_layers && i < net->layer_count && to.status == CE_OK; i++) {
         declare_layer(&to, net, i, &net->layers[i]);
         if (cei_relative_weights(&net->relative)) declare_distances(&to, config, net, i);
     }
@@ -217,6 +242,17 @@ static ce_status check_deberta(const cei_config *config, ce_error *error) {
                         config->path, config->head_size, config->hidden_size / config->heads);
     ce_status status = config->relative.is_on ? cei_relative_check(config, error) : CE_OK;
     return status == CE_OK ? cei_token_conv_check(config, error) : status;
+}
+
+/* Far above any model: shared layers take no room in the checkpoint that would bound them. */
+enum { MOST_SHARED = 1024 };
+
+static ce_status check_groups(const cei_config *config, ce_error *error) {
+    size_t layers;
+    if (cei_mul_size(config->layers, config->group_layers, &layers) && layers <= MOST_SHARED) return CE_OK;
+    return cei_fail(error, CE_ERR_UNSUPPORTED,
+                    "%s: num_hidden_layers %zu times inner_group_num %zu is more than the %d layers that are supported",
+                    config->path, config->layers, config->group_layers, MOST_SHARED);
 }
 
 static ce_status check_config(const cei_config *config, const cei_transformer_form *form, ce_error *error) {
@@ -240,12 +276,19 @@ static ce_status check_config(const cei_config *config, const cei_transformer_fo
                         config->path, config->position_embedding);
     if (config->is_decoder)
         return cei_fail(error, CE_ERR_UNSUPPORTED, "%s: is_decoder is true; only encoders are supported", config->path);
+    if (form->shares_layers) return check_groups(config, error);
     return form->is_deberta ? check_deberta(config, error) : CE_OK;
 }
 
+/* How many layers a token goes through. */
+static size_t layers_of(const cei_config *config, const cei_transformer_form *form) {
+    return form->shares_layers ? config->layers * config->group_layers : config->layers;
+}
+
 /* A config that asks for an absurd number of layers must not make us allocate for them: each layer needs a tensor. */
-static ce_status check_layers(const cei_config *config, const cei_checkpoint *checkpoint, ce_error *error) {
-    if (config->layers <= cei_checkpoint_count(checkpoint)) return CE_OK;
+static ce_status check_layers(const cei_config *config, const cei_transformer_form *form,
+                              const cei_checkpoint *checkpoint, ce_error *error) {
+    if (form->shares_layers || config->layers <= cei_checkpoint_count(checkpoint)) return CE_OK;
     return cei_fail(error, CE_ERR_MODEL, "%s: num_hidden_layers is %zu, and %s has only %zu tensors", config->path,
                     config->layers, cei_checkpoint_path(checkpoint), cei_checkpoint_count(checkpoint));
 }
@@ -286,11 +329,11 @@ static void set_rotary(const cei_config *config, const cei_transformer_form *for
 
 /* Room for a network and, behind it, what its size depends on: layers, derived weights, integers of distances or
  * frequencies of rotary positions. */
-static cei_transformer *allocate(const cei_config *config, size_t derived, size_t integers, size_t frequencies) {
+static cei_transformer *allocate(size_t count, size_t derived, size_t integers, size_t frequencies) {
     size_t layers, relative, weights, bytes, tables;
     cei_transformer *net = NULL;
-    if (!cei_mul_size(config->layers, sizeof *net->layers, &layers) ||
-        !cei_mul_size(config->layers, sizeof(cei_relative_layer), &relative) ||
+    if (!cei_mul_size(count, sizeof *net->layers, &layers) ||
+        !cei_mul_size(count, sizeof(cei_relative_layer), &relative) ||
         !cei_mul_size(derived, sizeof(cei_weight), &weights) ||
         !cei_mul_size(integers + frequencies, sizeof(int32_t), &tables) || !cei_add_size(sizeof *net, layers, &bytes) ||
         !cei_add_size(bytes, relative, &bytes) || !cei_add_size(bytes, weights, &bytes) ||
@@ -301,7 +344,7 @@ static cei_transformer *allocate(const cei_config *config, size_t derived, size_
     net->base.derived = (cei_weight *)(void *)((uint8_t *)net->layers + layers);
     net->base.derived_count = derived;
     net->relative.layers = (cei_relative_layer *)(void *)(net->base.derived + derived);
-    if (frequencies) net->rotary[0].frequencies = (float *)(void *)(net->relative.layers + config->layers);
+    if (frequencies) net->rotary[0].frequencies = (float *)(void *)(net->relative.layers + count);
     return net;
 }
 
@@ -335,13 +378,14 @@ static void set_sizes(const cei_config *config, const cei_transformer_form *form
     cei_network *base = &net->base;
     net->intermediate = config->intermediate_size;
     net->heads = config->heads;
-    net->layer_count = config->layers;
+    net->layer_count = layers_of(config, form);
     net->epsilon = (float)config->layer_norm_eps;
     net->function = config->hidden_act;
-    net->fused = !form->names.key;
+    net->fused = !form->names.key || form->shares_layers;
     net->pre_norm = form->pre_norm;
     net->gated = form->gated;
     net->embedding = form->projects && config->embedding_size ? config->embedding_size : config->hidden_size;
+    net->projects = form->always_projects || net->embedding != config->hidden_size;
     net->adds_positions = form->theta == 0;
     net->relative.terms = 1;
     base->types = form->has_types ? config->type_vocab_size : 0;
@@ -357,11 +401,11 @@ ce_status cei_transformer_create(const cei_architecture *self, const cei_config 
     const cei_transformer_form *form = self->form;
     *network = NULL;
     ce_status status = check_config(config, form, error);
-    if (status == CE_OK) status = check_layers(config, checkpoint, error);
+    if (status == CE_OK) status = check_layers(config, form, checkpoint, error);
     if (status != CE_OK) return status;
     const size_t integers = form->is_deberta && config->relative.is_on ? cei_relative_integers(config) : 0;
     const size_t frequencies = form->theta == 0 ? 0 : config->hidden_size / config->heads;
-    cei_transformer *net = allocate(config, derived_of(config, form), integers, frequencies);
+    cei_transformer *net = allocate(layers_of(config, form), derived_of(config, form), integers, frequencies);
     if (!net) return cei_fail_memory(error, "the network", 0);
     net->base.architecture = self;
     net->base.first_only = first_only;

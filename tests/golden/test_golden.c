@@ -286,6 +286,8 @@ int main(void) {
         MODEL("gte"),
         MODEL("nomic-bert"),
         MODEL("jina-embeddings-v3"),
+        MODEL("albert"),
+        MODEL("albert-groups"),
         LOW("three-labels", BFLOAT16, 0.2),
         LOW("sigmoid-gelu-new", BFLOAT16, 0.2),
         LOW("relu-f16", BFLOAT16, 0.2),
@@ -336,6 +338,9 @@ int main(void) {
         LOW("gte", INT8, 0.8),
         LOW("nomic-bert", INT8, 0.8),
         LOW("jina-embeddings-v3", INT8, 0.8),
+        LOW("albert", BFLOAT16, 0.2),
+        LOW("albert-groups", BFLOAT16, 0.2),
+        LOW("albert-groups", INT8, 0.4),
     };
     golden_filter();
 #ifdef CE_ON_OPENCL

@@ -162,7 +162,7 @@ def main():
         if len(sys.argv) > 1 and name not in sys.argv[1:]:
             continue
         folder = OUT / "models" / name
-        tiny_models.make(folder, name, seed + 100)
+        tiny_models.make(folder, name, tiny_models.MODELS[name].get("seed", seed + 100))
         out = golden(name, folder)
         write(out, OUT / f"{name}.json")
         spread = np.std([pair["logits"] for pair in out["cases"][0]["pairs"]])

@@ -13,6 +13,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification, BertTokenizer
 
 import checkpoint
+import tiny_encoders
 import tiny_modules
 
 SPECIALS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
@@ -44,11 +45,13 @@ def cased_vocabulary():
 
 ROBERTA_SPECIALS = ["<s>", "<pad>", "</s>", "<unk>"]
 DEBERTA_SPECIALS = ["[PAD]", "[CLS]", "[SEP]", "[UNK]"]
+ALBERT_SPECIALS = ["<pad>", "<unk>", "[CLS]", "[SEP]"]
 
 # Tokenizers of Unigram: class, the first pieces, the last.
 UNIGRAMS = {
     "unigram": ("XLMRobertaTokenizer", ROBERTA_SPECIALS, "<mask>"),
     "deberta": ("DebertaV2Tokenizer", DEBERTA_SPECIALS, "[MASK]"),
+    "albert": ("AlbertTokenizer", ALBERT_SPECIALS, "[MASK]"),
 }
 
 
@@ -280,6 +283,9 @@ MODELS = {
         "activation": SIGMOID,
     },
 }  # fmt: skip
+
+
+MODELS.update(tiny_encoders.MODELS)
 
 
 def random_weight(name, shape, embedding, gain, rng):
