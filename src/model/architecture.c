@@ -7,8 +7,8 @@
 #include <string.h>
 
 static const cei_architecture *const architectures[] = {
-    &cei_bert,   &cei_electra,    &cei_roberta,    &cei_xlm_roberta, &cei_camembert,  &cei_distilbert,
-    &cei_albert, &cei_deberta_v2, &cei_modernbert, &cei_gte,         &cei_nomic_bert, &cei_jina_v3};
+    &cei_bert,  &cei_electra,    &cei_roberta,    &cei_xlm_roberta, &cei_camembert,  &cei_distilbert, &cei_albert,
+    &cei_mpnet, &cei_deberta_v2, &cei_modernbert, &cei_gte,         &cei_nomic_bert, &cei_jina_v3};
 enum { ARCHITECTURES = sizeof architectures / sizeof architectures[0] };
 
 cei_classifier cei_architecture_head(const cei_architecture *architecture, const cei_config *config) {

@@ -52,6 +52,6 @@ ce_status cei_architecture_find_encoder(const cei_config *config, const cei_arch
                                         ce_error *error);
 
 extern const cei_architecture cei_bert, cei_electra, cei_roberta, cei_xlm_roberta, cei_camembert, cei_distilbert,
-    cei_albert, cei_deberta_v2, cei_modernbert, cei_gte, cei_nomic_bert, cei_jina_v3;
+    cei_albert, cei_mpnet, cei_deberta_v2, cei_modernbert, cei_gte, cei_nomic_bert, cei_jina_v3;
 
 #endif

@@ -280,10 +280,12 @@ static ce_status read_sizes(const cei_config_reader *in, cei_config *config) {
         {"pad_token_id", 0, &config->pad_token_id},
         {"max_position_embeddings", 1, &config->max_positions},
         {"type_vocab_size", 0, &config->type_vocab_size},
+        {"relative_attention_num_buckets", 1, &config->bias_buckets},
     };
     ce_status status = CE_OK;
     config->pad_token_id = CEI_NO_TOKEN;
     config->groups = config->group_layers = 1;
+    config->bias_buckets = 32;
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0] && status == CE_OK; i++)
         status =
             cei_json_size(in->root, sizes[i].key, sizes[i].min, CEI_CONFIG_MOST, in->path, sizes[i].value, in->error);

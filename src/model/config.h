@@ -30,6 +30,7 @@ typedef struct cei_config {
     size_t groups, group_layers; /* num_hidden_groups, inner_group_num; 1 if absent */
     size_t pad_token_id;         /* CEI_NO_TOKEN if absent or null */
     size_t max_positions;        /* max_position_embeddings; 0 if absent, as for the five above */
+    size_t bias_buckets;         /* relative_attention_num_buckets; 32 if absent */
     size_t type_vocab_size;      /* may also be written as 0 */
     double layer_norm_eps;       /* if absent 1e-12; DeBERTa's 1e-7 */
     cei_function hidden_act;     /* "gelu" if absent; ALBERT's "gelu_new" */

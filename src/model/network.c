@@ -61,6 +61,19 @@ static ce_status read_values(const cei_run *run, cei_slice values, ce_error *err
     return cei_read(run->stream, run->values, values, run->batch->sequences * head->outputs * sizeof(float), error);
 }
 
+ce_status cei_derivation_read(const cei_derivation *derivation, const cei_weight *table, const int32_t *rows,
+                              size_t count, float *values, ce_error *error) {
+    const size_t bytes = count * sizeof *rows;
+    const cei_slice ids = {derivation->workspace, 0};
+    const cei_slice found = {derivation->workspace,
+                             (bytes + CEI_BUFFER_ALIGNMENT - 1) & ~(size_t)(CEI_BUFFER_ALIGNMENT - 1)};
+    const cei_embed_args embed = {.tokens = count, .ids = ids, .word = table, .out = found};
+    ce_status status = cei_write(derivation->stream, ids, rows, bytes, error);
+    if (status == CE_OK) status = cei_embed(derivation->stream, &embed, error);
+    return status == CE_OK ? cei_read(derivation->stream, values, found, count * table->columns * sizeof *values, error)
+                           : status;
+}
+
 ce_status cei_network_run(const cei_run *run, ce_error *error) {
     const cei_network *network = run->network;
     const cei_batch *batch = run->batch;

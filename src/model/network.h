@@ -61,6 +61,11 @@ ce_status cei_network_derive(const cei_derivation *derivation, ce_error *error);
 ce_status cei_derivation_write(const cei_derivation *derivation, const cei_weight *to, size_t first, size_t count,
                                const float *values, ce_error *error);
 
+/* The same: rows of a table by their numbers, into host memory [count, columns]; count is at most derivation->rows.
+ * Errors: DEVICE_*. */
+ce_status cei_derivation_read(const cei_derivation *derivation, const cei_weight *table, const int32_t *rows,
+                              size_t count, float *values, ce_error *error);
+
 /* Errors: DEVICE_*. */
 ce_status cei_network_run(const cei_run *run, ce_error *error);
 

@@ -34,20 +34,6 @@ static void unfold_row(const cei_token_conv *conv, size_t hidden, size_t row, co
         for (size_t i = 0; i < width; i++) to[k * hidden + first + i] = from[i * conv->kernel + k];
 }
 
-/* count rows of the checkpoint's from first on, into values [count, columns]. */
-static ce_status read_rows(const cei_derivation *on, const cei_weight *table, size_t first, size_t count,
-                           int32_t *numbers, float *values, ce_error *error) {
-    const size_t bytes = on->rows * sizeof(int32_t);
-    const cei_slice ids = {on->workspace, 0};
-    const cei_slice rows = {on->workspace, (bytes + CEI_BUFFER_ALIGNMENT - 1) & ~(size_t)(CEI_BUFFER_ALIGNMENT - 1)};
-    const cei_embed_args embed = {.tokens = count, .ids = ids, .word = table, .out = rows};
-    for (size_t r = 0; r < count; r++) numbers[r] = (int32_t)(first + r);
-    ce_status status = cei_write(on->stream, ids, numbers, count * sizeof *numbers, error);
-    if (status == CE_OK) status = cei_embed(on->stream, &embed, error);
-    return status == CE_OK ? cei_read(on->stream, values, rows, count * table->columns * sizeof *values, error)
-                           : status;
-}
-
 ce_status cei_token_conv_derive(const cei_token_conv *conv, const cei_derivation *derivation, const cei_weight *to,
                                 ce_error *error) {
     const cei_weight *table = &derivation->weights[conv->weight];
@@ -58,7 +44,8 @@ ce_status cei_token_conv_derive(const cei_token_conv *conv, const cei_derivation
     ce_status status = values && staging ? CE_OK : cei_fail_memory(error, "the convolution's matrix", 0);
     for (size_t first = 0; first < to->rows && status == CE_OK; first += rows) {
         const size_t count = cei_min_size(rows, to->rows - first);
-        status = read_rows(derivation, table, first, count, numbers, values, error);
+        for (size_t r = 0; r < count; r++) numbers[r] = (int32_t)(first + r);
+        status = cei_derivation_read(derivation, table, numbers, count, values, error);
         if (status != CE_OK) break;
         for (size_t r = 0; r < count; r++)
             unfold_row(conv, to->rows, first + r, values + r * table->columns, staging + r * to->columns);

@@ -22,7 +22,7 @@ typedef struct encoder_layout {
     size_t angles[2];                  /* [positions, head_size] for each kind of rotary positions */
     size_t first;                      /* [sequences, hidden] of [CLS] alone */
     size_t first_qkv;                  /* [sequences, 3 hidden] of [CLS] alone, where they are one product */
-    size_t key_places, query_places;   /* int32 [2 tokens] where distances count */
+    size_t key_places, query_places;   /* int32 [2 tokens] where distances count; a bias has the first alone */
     size_t neighbours, convolved;      /* int32 [tokens, kernel], [tokens, hidden] where there is a convolution */
     size_t bytes;                      /* of all; 0 on overflow */
 } encoder_layout;
@@ -59,7 +59,7 @@ static encoder_layout lay_out(const cei_transformer *net, size_t tokens, size_t 
     at.first = reserve(&at, net->base.first_only ? sequences : 0, hidden, &fits);
     at.first_qkv = reserve(&at, net->base.first_only && net->fused ? sequences : 0, 3 * hidden, &fits);
     const size_t distances = cei_relative_weights(&net->relative) ? 2 : 0, conv = net->conv.kernel;
-    at.key_places = reserve(&at, tokens, distances, &fits);
+    at.key_places = reserve(&at, tokens, net->bias.kind ? 2 : distances, &fits);
     at.query_places = reserve(&at, tokens, distances, &fits);
     at.neighbours = reserve(&at, tokens, conv, &fits);
     at.convolved = reserve(&at, conv ? tokens : 0, hidden, &fits);
@@ -108,6 +108,9 @@ static ce_status send_batch(const encoder_run *run) {
     if (status == CE_OK && cei_relative_weights(&net->relative))
         status = cei_relative_send(&net->relative, run->run->stream, batch->longest, slice(run, run->at.key_places),
                                    slice(run, run->at.query_places), run->error);
+    if (status == CE_OK && net->bias.kind)
+        status = cei_distance_bias_send(&net->bias, run->run->stream, batch->longest, slice(run, run->at.key_places),
+                                        run->error);
     if (status == CE_OK && net->conv.kernel)
         status = cei_token_conv_send(&net->conv, run->run->stream, batch, slice(run, run->at.neighbours), run->error);
     return status;
@@ -242,6 +245,12 @@ static ce_status take_first(encoder_run *run) {
 
 static ce_status run_attention(const encoder_run *run, const cei_layer_weights *layer, const cei_attention_args *args) {
     const cei_relative *relative = &run->net->relative;
+    const cei_distance_bias *bias = &run->net->bias;
+    if (bias->kind) {
+        const cei_attention_relative_args with = {
+            .attention = *args, .bias = {run->run->derived, slice(run, run->at.key_places), bias->rows_per_head}};
+        return cei_attention_relative(run->run->stream, &with, run->error);
+    }
     if (!cei_relative_weights(relative)) return cei_attention(run->run->stream, args, run->error);
     const cei_attention_relative_args with =
         cei_relative_args(relative, args, run->run->derived, (size_t)(layer - run->net->layers),

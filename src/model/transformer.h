@@ -5,11 +5,12 @@
  * feed-forward may be gated (Shazeer 2020); layers may have a window. An architecture of this kind is a form: names,
  * and the few things in which they differ. Decoders would add a causal mask and fewer heads of keys to
  * cei_attention_args, and another kind of norm to cei_norm_args. DeBERTa's distances are relative.c's, its convolution
- * token_conv.c's. */
+ * token_conv.c's; a bias by distance is distance_bias.c's. */
 #ifndef CEI_TRANSFORMER_H
 #define CEI_TRANSFORMER_H
 
 #include "model/architecture.h"
+#include "model/distance_bias.h"
 
 /* Names of tensors without ".weight" and ".bias". */
 typedef struct cei_transformer_names {
@@ -24,6 +25,7 @@ typedef struct cei_transformer_names {
     const char *up, *down;
     const char *output_norm; /* where norms come before: the next layer's first */
     const char *final_norm;  /* where norms come before: behind the last layer */
+    const char *bias;        /* the table of a bias by distance */
 } cei_transformer_names;
 
 /* Which matrices and norms have biases. */
@@ -45,6 +47,8 @@ typedef struct cei_transformer_form {
     bool shares_layers;      /* layers are those of num_hidden_groups groups of inner_group_num, run again and again */
     bool skips_padding;      /* positions begin behind the padding token's id, which is its own position */
     size_t padding_id;       /* of a config that does not say */
+    bool padding_is_fixed;   /* what a config says of it is not read */
+    cei_bias_kind bias;      /* of scores by distance; with slopes there are no other positions */
     bool pre_norm;           /* norms come before, and the first layer's is the embeddings' */
     bool gated;              /* feed-forward: function(a) b */
     bool is_local;           /* some layers have a window: cei_config_is_local */
@@ -78,10 +82,11 @@ ce_status cei_transformer_encode(const cei_run *run, cei_states *states, ce_erro
     .encode = cei_transformer_encode
 
 /* The operations that encode calls, for cei_architecture's ops: of all forms, and of those with rotary positions,
- * gates, or distances and a convolution besides. */
+ * gates, distances, or distances and a convolution besides. */
 #define CEI_TRANSFORMER_OPS (1u << CEI_OP_EMBED | 1u << CEI_OP_NORM | 1u << CEI_OP_LINEAR | 1u << CEI_OP_ATTENTION)
 #define CEI_ROTARY_OPS (1u << CEI_OP_ANGLES | 1u << CEI_OP_ROTARY)
 #define CEI_GATED_OPS (1u << CEI_OP_GATE)
-#define CEI_DEBERTA_OPS (1u << CEI_OP_ATTENTION_RELATIVE | 1u << CEI_OP_GATHER)
+#define CEI_DISTANCE_OPS (1u << CEI_OP_ATTENTION_RELATIVE)
+#define CEI_DEBERTA_OPS (CEI_DISTANCE_OPS | 1u << CEI_OP_GATHER)
 
 #endif

@@ -42,6 +42,7 @@ typedef struct cei_transformer {
     cei_rotary rotary[2];       /* of layers without and with a window; without frequencies nothing turns */
     cei_relative relative;      /* without terms if distances don't count */
     cei_token_conv conv;        /* its derived weight is behind those of relative */
+    cei_distance_bias bias;     /* its derived weight is the only one */
     cei_layer_weights layers[]; /* [layer_count] */
 } cei_transformer;
 

@@ -173,6 +173,10 @@ static void declare_embeddings(declaration *to, const cei_config *config, cei_tr
         net->position = declare_table(to, columns, config->max_positions, "embeddings.position_embeddings");
     if (net->base.types)
         net->type = declare_table(to, columns, config->type_vocab_size, "embeddings.token_type_embeddings");
+    if (net->bias.kind == CEI_BIAS_BUCKETS) {
+        net->bias.table = declare_table(to, net->heads, config->bias_buckets, form->names.bias);
+        if (to->status == CE_OK) to->plan->weights[net->bias.table].exact = true;
+    }
     net->embedding_norm = declare_norm(to, form->is_deberta ? hidden : columns, form->names.embedding_norm);
     if (!net->projects) return;
     net->project.has_bias = !form->is_deberta;
@@ -277,6 +281,7 @@ static ce_status check_config(const cei_config *config, const cei_transformer_fo
     if (config->is_decoder)
         return cei_fail(error, CE_ERR_UNSUPPORTED, "%s: is_decoder is true; only encoders are supported", config->path);
     if (form->shares_layers) return check_groups(config, error);
+    if (form->bias) return cei_distance_bias_check(form->bias, config, error);
     return form->is_deberta ? check_deberta(config, error) : CE_OK;
 }
 
@@ -296,7 +301,8 @@ static ce_status check_layers(const cei_config *config, const cei_transformer_fo
 /* Where positions begin: at 0, or behind the padding token's id, whose row is the padding's own. */
 static ce_status set_positions(const cei_config *config, const cei_transformer_form *form, cei_network *network,
                                ce_error *error) {
-    const size_t padding = config->pad_token_id < CEI_NO_TOKEN ? config->pad_token_id : form->padding_id;
+    const bool says = config->pad_token_id < CEI_NO_TOKEN && !form->padding_is_fixed;
+    const size_t padding = says ? config->pad_token_id : form->padding_id;
     network->padding_id = form->skips_padding ? (int32_t)padding : -1;
     network->positions = config->max_positions;
     if (!form->skips_padding) return CE_OK;
@@ -348,6 +354,13 @@ static cei_transformer *allocate(size_t count, size_t derived, size_t integers, 
     return net;
 }
 
+/* A bias by distance, and the shape of its derived weight. */
+static void set_bias(const cei_config *config, const cei_transformer_form *form, cei_transformer *net) {
+    cei_distance_bias_init(&net->bias, form->bias, config,
+                           (int32_t *)(void *)(net->relative.layers + net->layer_count));
+    *net->base.derived = cei_distance_bias_shape(&net->bias);
+}
+
 /* Distances and convolution, and the shapes of the weights that are derived for them. */
 static void set_deberta(const cei_config *config, cei_transformer *net) {
     cei_relative *relative = &net->relative;
@@ -369,9 +382,14 @@ static void set_deberta(const cei_config *config, cei_transformer *net) {
 
 static size_t derived_of(const cei_config *config, const cei_transformer_form *form) {
     const cei_relative_config *relative = &config->relative;
-    if (!form->is_deberta) return 0;
+    if (!form->is_deberta) return form->bias != CEI_BIAS_NONE;
     return (relative->is_on ? config->layers * ((size_t)relative->c2p + relative->p2c) : 0) +
            (config->conv_kernel_size > 0);
+}
+
+static size_t integers_of(const cei_config *config, const cei_transformer_form *form) {
+    if (form->bias) return cei_distance_bias_integers(config);
+    return form->is_deberta && config->relative.is_on ? cei_relative_integers(config) : 0;
 }
 
 static void set_sizes(const cei_config *config, const cei_transformer_form *form, cei_transformer *net) {
@@ -386,7 +404,7 @@ static void set_sizes(const cei_config *config, const cei_transformer_form *form
     net->gated = form->gated;
     net->embedding = form->projects && config->embedding_size ? config->embedding_size : config->hidden_size;
     net->projects = form->always_projects || net->embedding != config->hidden_size;
-    net->adds_positions = form->theta == 0;
+    net->adds_positions = form->theta == 0 && form->bias != CEI_BIAS_SLOPES;
     net->relative.terms = 1;
     base->types = form->has_types ? config->type_vocab_size : 0;
     base->hidden = config->hidden_size;
@@ -403,7 +421,7 @@ ce_status cei_transformer_create(const cei_architecture *self, const cei_config 
     ce_status status = check_config(config, form, error);
     if (status == CE_OK) status = check_layers(config, form, checkpoint, error);
     if (status != CE_OK) return status;
-    const size_t integers = form->is_deberta && config->relative.is_on ? cei_relative_integers(config) : 0;
+    const size_t integers = integers_of(config, form);
     const size_t frequencies = form->theta == 0 ? 0 : config->hidden_size / config->heads;
     cei_transformer *net = allocate(layers_of(config, form), derived_of(config, form), integers, frequencies);
     if (!net) return cei_fail_memory(error, "the network", 0);
@@ -412,6 +430,7 @@ ce_status cei_transformer_create(const cei_architecture *self, const cei_config 
     set_sizes(config, form, net);
     set_rotary(config, form, net);
     if (form->is_deberta) set_deberta(config, net);
+    if (form->bias) set_bias(config, form, net);
     status = set_positions(config, form, &net->base, error);
     if (status == CE_OK) status = declare_all(config, checkpoint, form, plan, net, error);
     if (status != CE_OK) {
@@ -427,6 +446,7 @@ ce_status cei_transformer_create(const cei_architecture *self, const cei_config 
 ce_status cei_transformer_derive(const cei_derivation *derivation, ce_error *error) {
     const cei_transformer *net = (const cei_transformer *)derivation->network;
     const size_t distances = net->layer_count * cei_relative_weights(&net->relative);
+    if (net->bias.kind) return cei_distance_bias_derive(&net->bias, derivation, derivation->derived, error);
     ce_status status = distances ? cei_relative_derive(&net->relative, derivation, error) : CE_OK;
     if (status != CE_OK || !net->conv.kernel) return status;
     return cei_token_conv_derive(&net->conv, derivation, derivation->derived + distances, error);

@@ -1,5 +1,6 @@
-/* test_distances.c - which distances DeBERTa's attention tells apart, against the reference's answers
+/* test_distances.c - which distances DeBERTa's and MPNet's attention tell apart, against the reference's answers
  * (tools/golden/distance_golden.py), and the configs that are refused. */
+#include "model/distance_bias.h"
 #include "model/relative.h"
 #include "model/token_conv.h"
 
@@ -8,6 +9,8 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+
+enum { MOST_INTEGERS = 4096 };
 
 static cei_config config_of(size_t buckets, size_t most, size_t positions) {
     static char path[] = "dir/config.json";
@@ -67,6 +70,60 @@ static void test_rows_of_distances(void **state) {
     json_decref(root);
 }
 
+static cei_distance_bias bias_of(cei_bias_kind kind, const cei_config *config, int32_t *memory) {
+    cei_distance_bias bias = {0};
+    ce_error error;
+    assert_true(cei_distance_bias_integers(config) <= MOST_INTEGERS);
+    expect_ok(cei_distance_bias_check(kind, config, &error), &error);
+    cei_distance_bias_init(&bias, kind, config, memory);
+    return bias;
+}
+
+static void test_buckets(void **state) {
+    (void)state;
+    static int32_t memory[MOST_INTEGERS];
+    ce_error error;
+    json_t *root = NULL;
+    expect_ok(cei_json_load(test_data("model/distances.json"), (size_t)1 << 20, &root, &error), &error);
+    const json_t *mpnet = json_object_get(root, "mpnet"), *runs = json_array_get(mpnet, 1), *one;
+    cei_config config = config_of(0, 0, number(mpnet, 0));
+    config.bias_buckets = CEI_BIAS_TABLE_ROWS;
+    const cei_distance_bias bias = bias_of(CEI_BIAS_BUCKETS, &config, memory);
+    size_t run, at = 0;
+    json_array_foreach((json_t *)(uintptr_t)runs, run, one) {
+        assert_int_equal(bias.sources[run], number(one, 0));
+        for (size_t i = 0; i < number(one, 1); i++, at++) assert_int_equal(bias.places[at], run);
+    }
+    assert_int_equal(at, 2 * config.max_positions - 1);
+    assert_int_equal(bias.rows, CEI_BIAS_TABLE_ROWS - 1); /* no distance has the second half's first */
+    assert_int_equal(cei_distance_bias_shape(&bias).rows, 2 * CEI_PANEL_ROWS);
+    json_decref(root);
+}
+
+static void test_slopes(void **state) {
+    (void)state;
+    static int32_t memory[MOST_INTEGERS];
+    const cei_config config = config_of(0, 0, 100);
+    const cei_distance_bias bias = bias_of(CEI_BIAS_SLOPES, &config, memory);
+    assert_int_equal(bias.rows, 199);
+    for (size_t i = 0; i < 199; i++) {
+        assert_int_equal(bias.places[i], i);
+        assert_int_equal(bias.sources[i], i < 99 ? 99 - i : i - 99);
+    }
+}
+
+static void test_biases_that_are_refused(void **state) {
+    (void)state;
+    ce_error error;
+    cei_config config = config_of(0, 0, 65537);
+    expect_status(cei_distance_bias_check(CEI_BIAS_SLOPES, &config, &error), CE_ERR_UNSUPPORTED, &error, "65536");
+    config = config_of(0, 0, 512);
+    config.bias_buckets = CEI_BIAS_TABLE_ROWS - 1;
+    expect_ok(cei_distance_bias_check(CEI_BIAS_SLOPES, &config, &error), &error);
+    expect_status(cei_distance_bias_check(CEI_BIAS_BUCKETS, &config, &error), CE_ERR_MODEL, &error,
+                  "relative_attention_num_buckets is 31");
+}
+
 static void test_distances_that_are_refused(void **state) {
     (void)state;
     ce_error error;
@@ -95,6 +152,9 @@ static void test_convolutions_that_are_refused(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rows_of_distances),
+        cmocka_unit_test(test_buckets),
+        cmocka_unit_test(test_slopes),
+        cmocka_unit_test(test_biases_that_are_refused),
         cmocka_unit_test(test_distances_that_are_refused),
         cmocka_unit_test(test_convolutions_that_are_refused),
     };

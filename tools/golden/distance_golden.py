@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Writes tests/data/model/distances.json: the rows of DeBERTa-v2's table that distances have in the reference, as runs.
+"""Writes tests/data/model/distances.json: the rows of tables that distances have in the reference, as runs.
 
-Each case is [buckets, max_relative_positions, max_position_embeddings, [[row, distances], ...]], from the least
-distance query - key to the greatest.
+cases: of DeBERTa-v2, where each is [buckets, max_relative_positions, max_position_embeddings, [[row, distances], ...]], from the least
+distance query - key to the greatest; mpnet: [max_position_embeddings, runs], from the least distance key - query on.
 """
 
 import json
@@ -10,6 +10,7 @@ import json
 import common
 import torch
 from transformers.models.deberta_v2.modeling_deberta_v2 import build_relative_position
+from transformers.models.mpnet.modeling_mpnet import MPNetEncoder
 
 OUT = common.ROOT / "tests" / "data" / "model" / "distances.json"
 CASES = [(256, -1, 512), (256, 512, 1024), (32, 128, 200), (0, -1, 20), (0, 5, 33), (7, 40, 90), (2, 3, 9),
@@ -37,8 +38,9 @@ def runs(values):
 
 def main():
     cases = [[*case, runs(rows(*case))] for case in CASES]
-    text = json.dumps({"made_by": "tools/golden/distance_golden.py", "versions": common.versions(), "cases": cases},
-                      separators=(",", ":"))  # fmt: skip
+    mpnet = [600, runs(MPNetEncoder.relative_position_bucket(torch.arange(-599, 600)).tolist())]
+    text = json.dumps({"made_by": "tools/golden/distance_golden.py", "versions": common.versions(), "cases": cases,
+                       "mpnet": mpnet}, separators=(",", ":"))  # fmt: skip
     OUT.write_text(text.replace('[[', '[\n[') + "\n")
 
 

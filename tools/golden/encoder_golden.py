@@ -36,8 +36,8 @@ TEXTS = [
 ]  # fmt: skip
 CALLS = [{}, {"normalize_embeddings": True}, {"truncate_dim": 7}, {"truncate_dim": 5, "normalize_embeddings": True}]
 
-CLASSES = {"bert": "Bert", "modernbert": "ModernBert"}
-ENCODER = re.compile(r"bert\.(encoder|embeddings)|model\.")
+CLASSES = {"bert": "Bert", "modernbert": "ModernBert", "mpnet": "MPNet"}
+ENCODER = re.compile(r"bert\.(encoder|embeddings)|model\.|mpnet\.")
 
 # kind: model_type; config: what differs from tiny_models.BASE; prefix: names begin with "bert."; modules: (class, config) behind the
 # transformer; settings: config_sentence_transformers.json; calls: more arguments of encode.
@@ -91,24 +91,33 @@ ENCODERS = {
         "modules": [("Pooling", {"embedding_dimension": 20, "pooling_mode": "cls"}), ("Normalize", {})],
         "settings": {"model_type": "SentenceTransformer", "prompts": {}, "similarity_fn_name": "cosine"},
     },
+    # As all-mpnet-base-v2 is published.
+    "mpnet": {
+        "kind": "mpnet", "limit": 60, "tokenizer": "mpnet",
+        "config": {"hidden_size": 20, "num_attention_heads": 2, "intermediate_size": 26},
+        "bert": {"max_seq_length": 50, "do_lower_case": False},
+        "modules": [("Pooling", {"embedding_dimension": 20, "pooling_mode": "mean"}), ("Normalize", {})],
+        "settings": {"model_type": "SentenceTransformer", "prompts": {}, "similarity_fn_name": "cosine"},
+    },
 }  # fmt: skip
 
 
 def write_transformer(folder, spec, seed):
     folder.mkdir(parents=True, exist_ok=True)
-    vocabulary = tiny_models.cased_vocabulary() if spec.get("cased") else tiny_models.uncased_vocabulary()
+    tokenizer = {"tokenizer": spec.get("tokenizer", "json"), "limit": spec.get("limit"), "cased": spec.get("cased")}
+    vocabulary = tiny_models.vocabulary_of(tokenizer)
     config = {**tiny_models.BASE, **spec["config"], "vocab_size": len(vocabulary)}
     kind = spec.get("kind", "bert")
     name = "BertForSequenceClassification" if spec.get("classifier") else f"{CLASSES[kind]}Model"
-    written = {"architectures": [name], "model_type": kind, **config, "pad_token_id": vocabulary.index("[PAD]")}
+    written = {"architectures": [name], "model_type": kind, **config, "pad_token_id": tiny_models.padding_of(vocabulary)}
     write_json(folder / "config.json", written)
     whole = {**written, "architectures": [f"{CLASSES[kind]}ForSequenceClassification"], "num_labels": 2}
     arrays = tiny_models.weights(whole, 1.0, seed)
     kept = {k: v for k, v in arrays.items() if spec.get("classifier") or ENCODER.match(k)}
     prefix = spec.get("prefix", "")
-    named = {k if k.startswith("classifier") else prefix + k.removeprefix("bert.").removeprefix("model."): v for k, v in kept.items()}
+    named = {k if k.startswith("classifier") else prefix + re.sub(r"^(bert|model|mpnet)\.", "", k): v
+             for k, v in kept.items()}  # fmt: skip
     tiny_models.store(folder, named, spec.get("store", "F32"))
-    tokenizer = {"tokenizer": spec.get("tokenizer", "json"), "limit": spec.get("limit"), "cased": spec.get("cased")}
     tiny_models.write_tokenizer(folder, tokenizer, vocabulary)
     if "bert" in spec:
         write_json(folder / "sentence_bert_config.json", spec["bert"])

@@ -19,4 +19,11 @@ MODELS = {
         "extra": {"num_hidden_groups": 3, "inner_group_num": 2},
         "labels": ["no", "yes", "perhaps"], "store": "F16", "tokenizer": "json", "limit": 48, "gain": 0.9,
     },
+    # Texts of more than 128 tokens, so that every bucket is met.
+    "mpnet": {
+        "seed": 203, "kind": ("mpnet", "MPNetForSequenceClassification"),
+        "config": {"hidden_size": 24, "num_attention_heads": 3, "max_position_embeddings": 200},
+        "extra": {"relative_attention_num_buckets": 32, **IDENTITY},
+        "labels": ["LABEL_0"], "tokenizer": "mpnet", "limit": 190,
+    },
 }  # fmt: skip

@@ -45,6 +45,7 @@ def cased_vocabulary():
 
 ROBERTA_SPECIALS = ["<s>", "<pad>", "</s>", "<unk>"]
 DEBERTA_SPECIALS = ["[PAD]", "[CLS]", "[SEP]", "[UNK]"]
+MPNET_SPECIALS = ["<s>", "<pad>", "</s>", "[UNK]"]
 ALBERT_SPECIALS = ["<pad>", "<unk>", "[CLS]", "[SEP]"]
 
 # Tokenizers of Unigram: class, the first pieces, the last.
@@ -363,7 +364,16 @@ def write_unigram(folder, spec, vocabulary):
     (folder / "tokenizer_config.json").write_text(json.dumps(config, indent=2) + "\n")
 
 
+def write_mpnet(folder, spec, vocabulary):
+    (folder / "vocab.txt").write_text("\n".join(vocabulary) + "\n", encoding="utf-8")
+    config = {"tokenizer_class": "MPNetTokenizer", "do_lower_case": True, "model_max_length": spec["limit"]}
+    (folder / "tokenizer_config.json").write_text(json.dumps(config, indent=2) + "\n")
+
+
 def write_tokenizer(folder, spec, vocabulary):
+    if spec["tokenizer"] == "mpnet":
+        write_mpnet(folder, spec, vocabulary)
+        return
     if spec["tokenizer"] in ("byte-level", *UNIGRAMS):
         write = write_byte_level if spec["tokenizer"] == "byte-level" else write_unigram
         write(folder, spec, vocabulary)
@@ -387,9 +397,15 @@ def write_tokenizer(folder, spec, vocabulary):
 def vocabulary_of(spec):
     if spec["tokenizer"] == "byte-level":
         return byte_level_vocabulary()
+    if spec["tokenizer"] == "mpnet":
+        return MPNET_SPECIALS + uncased_vocabulary()[len(SPECIALS):] + ["<mask>"]
     if spec["tokenizer"] in UNIGRAMS:
         return unigram_vocabulary(spec["tokenizer"])
     return cased_vocabulary() if spec.get("cased") else uncased_vocabulary()
+
+
+def padding_of(vocabulary):
+    return vocabulary.index("[PAD]" if "[PAD]" in vocabulary else "<pad>")
 
 
 def write_scorer(folder, spec, seed):
@@ -421,12 +437,12 @@ def make(folder, name, seed):
     count = len(labels) if labels else 2  # without id2label the reference has two labels
     model_type, name = spec.get("kind", ("bert", "BertForSequenceClassification"))
     config = {spec.get("keys", {}).get(key, key): value for key, value in config.items()}
-    if model_type == "modernbert":
+    if model_type in ("modernbert", "mpnet"):
         config.pop("type_vocab_size")
     if model_type == "distilbert":  # which has neither
         config = {key: value for key, value in config.items() if key not in ("type_vocab_size", "layer_norm_eps")}
     written = {"architectures": [name], "model_type": model_type, **config}
-    written.update({"pad_token_id": vocabulary.index("[PAD]" if "[PAD]" in vocabulary else "<pad>"), **spec.get("extra", {})})
+    written.update({"pad_token_id": padding_of(vocabulary), **spec.get("extra", {})})
     if labels:
         written["id2label"] = {str(i): label for i, label in enumerate(labels)}
         written["label2id"] = {label: i for i, label in enumerate(labels)}
