@@ -52,29 +52,18 @@ ce_status cei_sentencepiece_take_charsmap(cei_tokenizer_spec *spec, ce_error *er
     return cei_charsmap_read(model->charsmap, model->charsmap_size, spec->path, &step->charsmap, error);
 }
 
-/* A step that puts content in the place of what is found: pattern if it is no string. */
-static ce_status push_replace(cei_tokenizer_spec *spec, cei_replace_pattern replace, const char *pattern,
-                              const char *content, ce_error *error) {
-    cei_normalizer_step *step = &spec->normalizer.steps[spec->normalizer.count++];
-    *step = (cei_normalizer_step){.kind = CEI_NORMALIZER_REPLACE, .replace = (int)replace};
-    step->pattern_size = strlen(pattern);
-    step->content_size = strlen(content);
-    step->pattern = cei_copy_string(pattern, step->pattern_size);
-    step->content = cei_copy_string(content, step->content_size);
-    return step->pattern && step->content ? CE_OK : cei_fail_memory(error, "a step of the normalizer", 0);
-}
-
 static ce_status push_steps(cei_tokenizer_spec *spec, bool each_stretch, ce_error *error) {
     const cei_sentencepiece *model = &spec->sentencepiece;
     ce_status status = cei_sentencepiece_take_charsmap(spec, error);
     if (status == CE_OK && model->collapse_blanks) {
-        status = push_replace(spec, CEI_REPLACE_EDGE_BLANKS, "", "", error);
-        if (status == CE_OK) status = push_replace(spec, CEI_REPLACE_BLANKS, "", " ", error);
+        status = cei_replace_push(&spec->normalizer, CEI_REPLACE_EDGE_BLANKS, "", "", error);
+        if (status == CE_OK) status = cei_replace_push(&spec->normalizer, CEI_REPLACE_BLANKS, "", " ", error);
     }
-    if (status == CE_OK && model->mark_blanks) status = push_replace(spec, CEI_REPLACE_STRING, " ", CEI_MARK, error);
+    if (status == CE_OK && model->mark_blanks)
+        status = cei_replace_push(&spec->normalizer, CEI_REPLACE_STRING, " ", CEI_MARK, error);
     /* The pre-tokenizer puts no mark before a text that begins with one; SentencePiece does. */
     if (status == CE_OK && model->prefix && each_stretch)
-        status = push_replace(spec, CEI_REPLACE_FIRST_MARK, "", CEI_MARK CEI_MARK, error);
+        status = cei_replace_push(&spec->normalizer, CEI_REPLACE_FIRST_MARK, "", CEI_MARK CEI_MARK, error);
     return status;
 }
 

@@ -3,6 +3,8 @@
  * Each is one linear pass. There are no regular expressions: the few that published tokenizers have are code. */
 #include "text/text_steps.h"
 
+#include "base/error.h"
+#include "base/memory.h"
 #include "text/charsmap.h"
 #include "text/metaspace.h"
 #include "text/unicode.h"
@@ -26,6 +28,17 @@ bool cei_replace_find_pattern(const char *regex, cei_replace_pattern *pattern) {
 }
 
 /* ---- Replace ---- */
+
+ce_status cei_replace_push(cei_normalizer *normalizer, cei_replace_pattern replace, const char *pattern,
+                           const char *content, ce_error *error) {
+    cei_normalizer_step *step = &normalizer->steps[normalizer->count++];
+    *step = (cei_normalizer_step){.kind = CEI_NORMALIZER_REPLACE, .replace = (int)replace};
+    step->pattern_size = strlen(pattern);
+    step->content_size = strlen(content);
+    step->pattern = cei_copy_string(pattern, step->pattern_size);
+    step->content = cei_copy_string(content, step->content_size);
+    return step->pattern && step->content ? CE_OK : cei_fail_memory(error, "a step of the normalizer", 0);
+}
 
 /* Where a run of blanks, or of white space, ends that begins at at. */
 static size_t run_end(const char *text, size_t size, size_t at, bool blanks) {

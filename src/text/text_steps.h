@@ -19,6 +19,11 @@ typedef enum cei_replace_pattern {
 /* Which of them a regular expression is; false if it is none. */
 bool cei_replace_find_pattern(const char *regex, cei_replace_pattern *pattern);
 
+/* Appends a step that puts content in the place of what is found: of pattern, for CEI_REPLACE_STRING. Errors: MEMORY.
+ */
+ce_status cei_replace_push(cei_normalizer *normalizer, cei_replace_pattern replace, const char *pattern,
+                           const char *content, ce_error *error);
+
 bool cei_normalize_replace(const cei_normalizer_step *step, const char *text, size_t size, cei_marks *marks,
                            cei_bytes *out);
 bool cei_normalize_prepend(const cei_normalizer_step *step, const char *text, size_t size, cei_marks *marks,

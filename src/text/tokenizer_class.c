@@ -22,6 +22,7 @@ static ce_status read_bert_normalizer(cei_applying *work) {
     return status;
 }
 
+/* What the class for BERT makes itself, and that for MPNet, which has RoBERTa's pairs. */
 static ce_status apply_bert(cei_applying *work) {
     cei_tokenizer_spec *spec = work->spec;
     if (spec->kind == CEI_MODEL_UNIGRAM)
@@ -33,11 +34,12 @@ static ce_status apply_bert(cei_applying *work) {
     spec->wordpiece = (cei_wordpiece_options){work->roles[CEI_ROLE_UNK].content, "##", 100};
     spec->cls = work->roles[CEI_ROLE_CLS].content;
     spec->sep = work->roles[CEI_ROLE_SEP].content;
+    spec->roberta_pairs = work->class == CEI_CLASS_MPNET;
     return read_bert_normalizer(work);
 }
 
-/* Only the charsmap is left of the normalizer, if there is one. */
-static void keep_charsmap(cei_normalizer *normalizer) {
+/* Empties the normalizer. The step is its charsmap's, if it had one, else without. */
+static cei_normalizer_step take_charsmap(cei_normalizer *normalizer) {
     cei_normalizer_step kept = {0};
     for (size_t i = 0; i < normalizer->count; i++) {
         cei_normalizer_step *step = &normalizer->steps[i];
@@ -46,7 +48,14 @@ static void keep_charsmap(cei_normalizer *normalizer) {
         *step = (cei_normalizer_step){0};
     }
     cei_normalizer_free(normalizer);
-    if (kept.charsmap) normalizer->steps[normalizer->count++] = kept;
+    return kept;
+}
+
+/* The step, which is last, if it has a charsmap; else that of a SentencePiece model, if it has one. */
+static ce_status put_charsmap(cei_tokenizer_spec *spec, cei_normalizer_step step, ce_error *error) {
+    if (!step.charsmap) return cei_sentencepiece_take_charsmap(spec, error);
+    spec->normalizer.steps[spec->normalizer.count++] = step;
+    return CE_OK;
 }
 
 /* The words of a Unigram class, which begin with a mark; without add_prefix_space some only, as otherwise says. */
@@ -102,8 +111,7 @@ static ce_status apply_xlm_roberta(cei_applying *work) {
     ce_status status = set_metaspace(work, true, CEI_PREPEND_NEVER);
     if (status == CE_OK && pieces)
         status = work->class == CEI_CLASS_CAMEMBERT ? take_camembert(work) : take_xlm_roberta(work);
-    keep_charsmap(&spec->normalizer);
-    if (status == CE_OK && pieces) status = cei_sentencepiece_take_charsmap(spec, work->error);
+    if (status == CE_OK) status = put_charsmap(spec, take_charsmap(&spec->normalizer), work->error);
     if (status == CE_OK) set_unknown(work);
     spec->cls = work->roles[CEI_ROLE_BOS].content;
     spec->sep = work->roles[CEI_ROLE_EOS].content;
@@ -111,15 +119,48 @@ static ce_status apply_xlm_roberta(cei_applying *work) {
     return status;
 }
 
+/* The steps of ALBERT's class before the charsmap. */
+static ce_status set_albert_steps(cei_applying *work) {
+    const json_t *config = work->settings->config;
+    const char *path = work->settings->config_path;
+    cei_normalizer *normalizer = &work->spec->normalizer;
+    bool lowercase = true, accents = false;
+    ce_status status = cei_json_bool(config, "do_lower_case", path, &lowercase, work->error);
+    if (status == CE_OK) status = cei_json_bool(config, "keep_accents", path, &accents, work->error);
+    if (status == CE_OK) status = cei_replace_push(normalizer, CEI_REPLACE_STRING, "``", "\"", work->error);
+    if (status == CE_OK) status = cei_replace_push(normalizer, CEI_REPLACE_STRING, "''", "\"", work->error);
+    if (status != CE_OK) return status;
+    if (!accents) {
+        normalizer->steps[normalizer->count++] = (cei_normalizer_step){.kind = CEI_NORMALIZER_NFKD};
+        normalizer->steps[normalizer->count++] = (cei_normalizer_step){.kind = CEI_NORMALIZER_STRIP_ACCENTS};
+    }
+    if (lowercase) normalizer->steps[normalizer->count++] = (cei_normalizer_step){.kind = CEI_NORMALIZER_LOWERCASE};
+    return CE_OK;
+}
+
+/* What the class for ALBERT makes itself; the unknown piece is number 1 by its code. */
+static ce_status apply_albert(cei_applying *work) {
+    cei_tokenizer_spec *spec = work->spec;
+    ce_status status = set_metaspace(work, true, CEI_PREPEND_NEVER);
+    if (status != CE_OK) return status;
+    const cei_normalizer_step charsmap = take_charsmap(&spec->normalizer);
+    if (spec->sentencepiece.count > 0) status = cei_sentencepiece_take(spec, NULL, 0, 0, NULL, work->error);
+    if (status == CE_OK) status = set_albert_steps(work);
+    /* Put where it is freed, whatever failed. */
+    const ce_status put = put_charsmap(spec, charsmap, work->error);
+    spec->unigram.unknown = 1;
+    spec->cls = work->roles[CEI_ROLE_CLS].content;
+    spec->sep = work->roles[CEI_ROLE_SEP].content;
+    return status == CE_OK ? put : status;
+}
+
 /* The steps of DeBERTa's class; its charsmap is not used. */
 static ce_status set_deberta_steps(cei_applying *work, bool lowercase) {
     cei_normalizer *normalizer = &work->spec->normalizer;
     cei_normalizer_free(normalizer);
     if (lowercase) normalizer->steps[normalizer->count++] = (cei_normalizer_step){.kind = CEI_NORMALIZER_LOWERCASE};
-    char *blank = cei_copy_string(" ", 1);
-    if (!blank) return cei_fail_memory(work->error, "a step of the normalizer", 1);
-    normalizer->steps[normalizer->count++] = (cei_normalizer_step){
-        .kind = CEI_NORMALIZER_REPLACE, .replace = CEI_REPLACE_SPACES, .content = blank, .content_size = 1};
+    const ce_status status = cei_replace_push(normalizer, CEI_REPLACE_SPACES, "", " ", work->error);
+    if (status != CE_OK) return status;
     normalizer->steps[normalizer->count++] = (cei_normalizer_step){.kind = CEI_NORMALIZER_NFC};
     normalizer->steps[normalizer->count++] = (cei_normalizer_step){.kind = CEI_NORMALIZER_STRIP, .strip_right = true};
     return CE_OK;
@@ -218,9 +259,11 @@ static ce_status apply_sentencepiece(cei_applying *work) {
 ce_status cei_class_apply(cei_applying *work, bool has_json) {
     switch (work->class) {
     case CEI_CLASS_FILE: return work->spec->sentencepiece.count > 0 ? apply_sentencepiece(work) : CE_OK;
-    case CEI_CLASS_BERT: return apply_bert(work);
+    case CEI_CLASS_BERT:
+    case CEI_CLASS_MPNET: return apply_bert(work);
     case CEI_CLASS_XLM_ROBERTA:
     case CEI_CLASS_CAMEMBERT: return apply_xlm_roberta(work);
+    case CEI_CLASS_ALBERT: return apply_albert(work);
     case CEI_CLASS_DEBERTA_V2: return apply_deberta(work);
     default: return apply_byte_level(work, has_json);
     }

@@ -6,13 +6,15 @@
 
 #include "text/spec.h"
 
-/* Who decides about normalizer, pre-tokenizer and template: the file, or a class of transformers. The byte-level
- * classes are the last ones. */
+/* Who decides about normalizer, pre-tokenizer and template: the file, or a class of transformers. Those for Unigram
+ * stand together, the byte-level ones are the last. */
 typedef enum cei_token_class {
     CEI_CLASS_FILE,
     CEI_CLASS_BERT,
+    CEI_CLASS_MPNET,
     CEI_CLASS_XLM_ROBERTA,
     CEI_CLASS_CAMEMBERT,
+    CEI_CLASS_ALBERT,
     CEI_CLASS_DEBERTA_V2,
     CEI_CLASS_ROBERTA,
     CEI_CLASS_GPT2,

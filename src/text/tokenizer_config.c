@@ -1,11 +1,11 @@
 /* tokenizer_config.c - tokenizer_config.json, special_tokens_map.json, added_tokens.json: the reference's rules.
  *
- * Transformers has classes of its own for BERT, XLM-RoBERTa, CamemBERT, DeBERTa-v2 (and v3), RoBERTa, GPT-2
- * and Qwen, which take from tokenizer.json the vocabulary, the merges and the added tokens alone (those for XLM-RoBERTa
- * and CamemBERT its charsmap too): the rest follows from tokenizer_config.json, whose absent keys have the class's
- * defaults. So it is with a SentencePiece model, whose pieces each class numbers in its own way. The class
- * TokenizersBackend (formerly PreTrainedTokenizerFast) takes tokenizer.json as it is, and so does this file where a
- * folder has no tokenizer_config.json. */
+ * Transformers has classes of its own for BERT, MPNet, XLM-RoBERTa, CamemBERT, ALBERT, DeBERTa-v2 (and v3), RoBERTa,
+ * GPT-2 and Qwen, which take from tokenizer.json the vocabulary, the merges and the added tokens alone (those for
+ * XLM-RoBERTa, CamemBERT and ALBERT its charsmap too): the rest follows from tokenizer_config.json, whose absent keys
+ * have the class's defaults. So it is with a SentencePiece model, whose pieces each class numbers in its own way. The
+ * class TokenizersBackend (formerly PreTrainedTokenizerFast) takes tokenizer.json as it is, and so does this file where
+ * a folder has no tokenizer_config.json. */
 #include "base/error.h"
 #include "text/tokenizer_class.h"
 
@@ -25,8 +25,10 @@ static const struct known_class {
     {"SqueezeBertTokenizer", CEI_CLASS_BERT, true},
     {"LayoutLMTokenizer", CEI_CLASS_BERT, true},
     {"LxmertTokenizer", CEI_CLASS_BERT, true},
+    {"MPNetTokenizer", CEI_CLASS_MPNET, false},
     {"XLMRobertaTokenizer", CEI_CLASS_XLM_ROBERTA, false},
     {"CamembertTokenizer", CEI_CLASS_CAMEMBERT, false},
+    {"AlbertTokenizer", CEI_CLASS_ALBERT, false},
     {"DebertaV2Tokenizer", CEI_CLASS_DEBERTA_V2, true},
     {"RobertaTokenizer", CEI_CLASS_ROBERTA, false},
     {"GPT2Tokenizer", CEI_CLASS_GPT2, false},
@@ -49,13 +51,15 @@ static const struct {
     {"xlm-roberta", "XLMRobertaTokenizer", false},
     {"camembert", "CamembertTokenizer", false},
     {"deberta-v2", "DebertaV2Tokenizer", false},
+    {"albert", "AlbertTokenizer", false},
+    {"mpnet", "MPNetTokenizer", false},
 };
 
 /* Classes with rules of their own, which this build does not know. */
 static const char *const other_classes[] = {
-    "AlbertTokenizer",   "BertJapaneseTokenizer", "ConvBertTokenizer",   "DebertaTokenizer", "FunnelTokenizer",
-    "HerbertTokenizer",  "LayoutLMv2Tokenizer",   "LayoutLMv3Tokenizer", "MPNetTokenizer",   "RoCBertTokenizer",
-    "SplinterTokenizer", "T5Tokenizer",           "XLNetTokenizer",
+    "BertJapaneseTokenizer", "ConvBertTokenizer",   "DebertaTokenizer",    "FunnelTokenizer",
+    "HerbertTokenizer",      "LayoutLMv2Tokenizer", "LayoutLMv3Tokenizer", "RoCBertTokenizer",
+    "SplinterTokenizer",     "T5Tokenizer",         "XLNetTokenizer",
 };
 
 static const char *const role_keys[CEI_ROLES] = {"bos_token", "eos_token", "unk_token", "sep_token",
@@ -64,8 +68,10 @@ static const char *const role_keys[CEI_ROLES] = {"bos_token", "eos_token", "unk_
 static const char *const usual_roles[][CEI_ROLES] = {
     [CEI_CLASS_FILE] = {NULL},
     [CEI_CLASS_BERT] = {NULL, NULL, "[UNK]", "[SEP]", "[PAD]", "[CLS]", "[MASK]"},
+    [CEI_CLASS_MPNET] = {"<s>", "</s>", "[UNK]", "</s>", "<pad>", "<s>", "<mask>"},
     [CEI_CLASS_XLM_ROBERTA] = {"<s>", "</s>", "<unk>", "</s>", "<pad>", "<s>", "<mask>"},
     [CEI_CLASS_CAMEMBERT] = {"<s>", "</s>", "<unk>", "</s>", "<pad>", "<s>", "<mask>"},
+    [CEI_CLASS_ALBERT] = {"[CLS]", "[SEP]", "<unk>", "[SEP]", "<pad>", "[CLS]", "[MASK]"},
     [CEI_CLASS_DEBERTA_V2] = {"[CLS]", "[SEP]", "[UNK]", "[SEP]", "[PAD]", "[CLS]", "[MASK]"},
     [CEI_CLASS_ROBERTA] = {"<s>", "</s>", "<unk>", "</s>", "<pad>", "<s>", "<mask>"},
     [CEI_CLASS_GPT2] = {END_OF_TEXT, END_OF_TEXT, END_OF_TEXT, NULL, NULL, NULL, NULL},
@@ -148,7 +154,7 @@ static ce_status check_class(cei_applying *work, const char *name, bool has_json
     if (work->class >= CEI_CLASS_XLM_ROBERTA && work->class <= CEI_CLASS_DEBERTA_V2) return CE_OK;
     if (spec->sentencepiece.count > 0)
         return work->class == CEI_CLASS_FILE ? CE_OK : refuse_class(work, name, has_json);
-    if (work->class == CEI_CLASS_FILE || work->class == CEI_CLASS_BERT)
+    if (work->class <= CEI_CLASS_MPNET)
         return !has_json && (bpe || work->class == CEI_CLASS_FILE) ? refuse_class(work, name, has_json) : CE_OK;
     if (!bpe) return refuse_class(work, name, has_json);
     if (!spec->splits.byte_level) work->class = CEI_CLASS_FILE;
@@ -299,6 +305,9 @@ static const char *usual_role(const cei_applying *work, size_t role) {
     return role == CEI_ROLE_EOS && model->has_eos ? model->eos_name : NULL;
 }
 
+/* The classes whose mask takes the blank before it. */
+static bool mask_takes_blank(cei_token_class class) { return class == CEI_CLASS_CAMEMBERT || class == CEI_CLASS_MPNET; }
+
 static ce_status read_roles(cei_applying *work) {
     const cei_tokenizer_settings *settings = work->settings;
     ce_status status = CE_OK;
@@ -314,8 +323,7 @@ static ce_status read_roles(cei_applying *work) {
         else if (usual)
             *token = (cei_added_token){.content = usual, .size = strlen(usual)};
         token->special = token->fallback = true;
-        /* The class for CamemBERT has its mask take the blank before it. */
-        if (work->class == CEI_CLASS_CAMEMBERT && role == CEI_ROLE_MASK && !json_is_object(value)) token->lstrip = true;
+        if (role == CEI_ROLE_MASK && !json_is_object(value)) token->lstrip = mask_takes_blank(work->class);
     }
     return status;
 }

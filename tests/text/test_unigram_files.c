@@ -133,7 +133,7 @@ static void test_broken_config(void **state) {
                    "split_by_punct");
     expect_refused(GOOD, "{\"tokenizer_class\":\"DebertaV2Tokenizer\",\"unk_id\":99}", CE_ERR_FORMAT,
                    "\"unk_id\" is 99");
-    expect_refused(GOOD, "{\"tokenizer_class\":\"AlbertTokenizer\"}", CE_ERR_UNSUPPORTED, "\"AlbertTokenizer\"");
+    expect_refused(GOOD, "{\"tokenizer_class\":\"XLNetTokenizer\"}", CE_ERR_UNSUPPORTED, "\"XLNetTokenizer\"");
     expect_refused(GOOD, "{\"tokenizer_class\":\"XLMRobertaTokenizer\",\"truncation_side\":\"left\"}",
                    CE_ERR_UNSUPPORTED, "on the left");
     /* The class takes piece 3 for the unknown one, whatever the file says. */

@@ -85,14 +85,19 @@ def folder_cases(pieces, charsmap, lines):
                         ("[UNK]", 0.0, UNKNOWN), *BYTES, *normal, *more], charsmap,
                        {"unk_id": 3, "bos_id": 1, "eos_id": 2, "pad_id": 0, "byte_fallback": True,
                         "unk_piece": "[UNK]", "bos_piece": "[CLS]", "eos_piece": "[SEP]"})
+    albert = model_of([("<pad>", 0.0, CONTROL), ("<unk>", 0.0, UNKNOWN), ("[CLS]", 0.0, USER), ("[SEP]", 0.0, USER),
+                       ("[MASK]", 0.0, USER), *normal, *more], charsmap)
     scored = changed(deberta)
     bpe = trained_bpe(lines, normalization_rule_name="identity", remove_extra_whitespaces=False)
     mask = {"__type": "AddedToken", **added("<mask>", lstrip=True, special=True)}
     backend = {"tokenizer_class": "PreTrainedTokenizerFast"}
     new = {"900": added("<new>", normalized=True, rstrip=True), "1": added("<s>", special=True, normalized=True)}
     xlm, camembert, spm, plain = "sentencepiece.bpe.model", "sentencepiece.bpe.model", "spm.model", "tokenizer.model"
+    spiece = "spiece.model"
     config, map_file = "tokenizer_config.json", "special_tokens_map.json"
     return {
+        "ALBERT": ("albert", {spiece: albert, config: {"model_max_length": 512}}),
+        "ALBERT alone": ("albert", {spiece: changed(albert)}),
         "DeBERTa": ("deberta-v2", {spm: deberta, config: {"do_lower_case": False}, "added_tokens.json": {"[MASK]": 454}}),
         "DeBERTa alone": ("deberta-v2", {spm: deberta}),
         "DeBERTa, in lower case": ("deberta-v2", {spm: scored, config: {"do_lower_case": True, "unk_id": 7,

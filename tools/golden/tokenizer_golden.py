@@ -229,6 +229,7 @@ def folder_cases(vocab):
     decoder = {"2": added("[CLS]", special=True), "3000": added("<zz>", lstrip=True, normalized=True),
                "2000": added("<yy>", single_word=True)}
     odd = ["<zz> a<zz> <yy> <yy>y", "<q> a<q>b <s> [SEP]</s> <other>"]
+    mpnet = ["a <mask>b<s> </s>", "a [MASK]  [UNK]<pad> c"]
     cls_map = {"cls_token": "<s>", "sep_token": added("</s>", lstrip=True), "additional_special_tokens": ["<q>"]}
     roles = {**cls_map, "sep_token": {"__type": "AddedToken", **cls_map["sep_token"]}}
     vocab_txt = "\n".join(vocab) + "\n"
@@ -265,6 +266,12 @@ def folder_cases(vocab):
             FLAGGED_TEXTS, True),
         "no class is the class for BERT": (files({"model_max_length": 128.0}, tokenizer__json=plain), [], True),
         "no type ids": (files({**flag, "tokenizer_class": "DistilBertTokenizer"}, tokenizer__json=plain), [], True),
+        "the class for MPNet": (
+            files({"tokenizer_class": "MPNetTokenizer", "model_max_length": 512}, vocab__txt=vocab_txt), mpnet, True),
+        "the class for MPNet, cased": (
+            files({**flag, "tokenizer_class": "MPNetTokenizerFast", "strip_accents": True, "mask_token": "[MASK]",
+                   "model_input_names": ["input_ids", "token_type_ids"]}, tokenizer__json=flagged),
+            mpnet + FLAGGED_TEXTS, True),
         "tokenizer.json with added_tokens_decoder": (
             files({**flag, "added_tokens_decoder": decoder}, tokenizer__json=flagged),
             odd + FLAGGED_TEXTS, True),

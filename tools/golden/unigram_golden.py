@@ -213,7 +213,19 @@ def folder_cases(pieces, charsmap):
     deberta_texts = ["a [MASK] b[SEP] [UNK]c", "\u05d0[UNK]", " a \u0301 e\u0301  ", "\n\na\tb \u00a0 c \u3000"]
     moved = [["[PAD]", 0.0], *others[5:], ["[UNK]", -1.0], ["[UNK]", 0.0], ["[CLS]", 0.0], ["[SEP]", 0.0]]
     deberta_config = {"tokenizer_class": "DebertaV2Tokenizer", "model_max_length": 512, "do_lower_case": False}
+    albert_names = {"<s>": "[CLS]", "</s>": "[SEP]", "<mask>": "[MASK]"}
+    albert = [[albert_names.get(piece, piece), score] for piece, score in pieces]
+    bare = [albert[1], albert[3], albert[0], albert[2], *albert[4:]]
+    albert = unigram_json(bare, steps(n.Lowercase(), n.Precompiled(charsmap)), specials=False)
+    albert_texts = ["``a'' ``` \u05d0<unk>[MASK]b", "\u00c4\ufb01 E\u0301 \u2460\uac00", "a\t b\n\u3000c [SEP]"]
     cases = {
+        "the class for ALBERT": (files({"tokenizer_class": "AlbertTokenizer"}, albert), True, albert_texts),
+        "the class for ALBERT, letters kept": (files(
+            {"tokenizer_class": "AlbertTokenizerFast", "do_lower_case": False, "keep_accents": True,
+             "add_prefix_space": False, "mask_token": mask}, albert), True, albert_texts),
+        "the class for ALBERT, no charsmap": (files(
+            {"tokenizer_class": "AlbertTokenizer", "model_input_names": ["input_ids", "token_type_ids"]},
+            unigram_json(bare, n.Lowercase(), specials=False)), True, []),
         "the class for DeBERTa": (files(deberta_config, deberta), True, deberta_texts),
         "the class for DeBERTa, in lower case": (
             files({**deberta_config, "do_lower_case": True, "tokenizer_class": "DebertaV2TokenizerFast"}, deberta), True,
