@@ -2,6 +2,7 @@
 #include "formats/safetensors_write.h"
 
 #include "base/error.h"
+#include "base/json_write.h"
 #include "base/memory.h"
 
 #include <inttypes.h>
@@ -10,41 +11,6 @@
 #include <string.h>
 
 enum { LENGTH_BYTES = 8, HEADER_MULTIPLE = 64 };
-
-/* Text that grows. Want of memory is remembered. */
-typedef struct text {
-    char *data;
-    size_t size, capacity;
-    bool is_short;
-} text;
-
-static void append(text *to, const char *data, size_t size) {
-    void *block = to->data;
-    to->is_short = to->is_short || !cei_grow(&block, &to->capacity, to->size + size, 1);
-    to->data = block;
-    if (to->is_short) return;
-    memcpy(to->data + to->size, data, size);
-    to->size += size;
-}
-
-static void append_string(text *to, const char *string) { append(to, string, strlen(string)); }
-
-static void append_number(text *to, uint64_t number) {
-    char digits[24];
-    snprintf(digits, sizeof digits, "%" PRIu64, number);
-    append_string(to, digits);
-}
-
-static void append_json(text *to, const char *string) {
-    append(to, "\"", 1);
-    for (; *string; string++) {
-        char escape[8] = {'\\', *string, '\0'};
-        if ((unsigned char)*string < 0x20) snprintf(escape, sizeof escape, "\\u%04x", (unsigned)*string);
-        bool plain = (unsigned char)*string >= 0x20 && *string != '"' && *string != '\\';
-        append_string(to, plain ? (char[]){*string, '\0'} : escape);
-    }
-    append(to, "\"", 1);
-}
 
 /* A place in the file, and who has it. */
 typedef struct place {
@@ -73,43 +39,43 @@ static bool lay_out(const place *order, size_t count, uint64_t *total) {
     return at <= INT64_MAX / 2;
 }
 
-static void describe(text *header, const cei_new_tensor *tensor) {
-    append(header, ",", 1);
-    append_json(header, tensor->name);
-    append_string(header, ":{\"dtype\":\"");
-    append_string(header, cei_dtype_name(tensor->dtype));
-    append_string(header, "\",\"shape\":[");
+static void describe(cei_json_out *header, const cei_new_tensor *tensor) {
+    cei_json_put(header, ",");
+    cei_json_put_string(header, tensor->name, strlen(tensor->name));
+    cei_json_put(header, ":{\"dtype\":\"");
+    cei_json_put(header, cei_dtype_name(tensor->dtype));
+    cei_json_put(header, "\",\"shape\":[");
     for (int k = 0; k < tensor->rank; k++) {
-        if (k) append(header, ",", 1);
-        append_number(header, tensor->shape[k]);
+        if (k) cei_json_put(header, ",");
+        cei_json_put_number(header, tensor->shape[k]);
     }
-    append_string(header, "],\"data_offsets\":[");
-    append_number(header, tensor->offset);
-    append(header, ",", 1);
-    append_number(header, tensor->offset + tensor->bytes);
-    append_string(header, "]}");
+    cei_json_put(header, "],\"data_offsets\":[");
+    cei_json_put_number(header, tensor->offset);
+    cei_json_put(header, ",");
+    cei_json_put_number(header, tensor->offset + tensor->bytes);
+    cei_json_put(header, "]}");
 }
 
 /* The header whole, its length in front. */
-static void make_header(text *header, const place *order, size_t count, const cei_new_metadata *metadata,
+static void make_header(cei_json_out *header, const place *order, size_t count, const cei_new_metadata *metadata,
                         size_t metadata_count) {
-    append(header, "\0\0\0\0\0\0\0", LENGTH_BYTES);
-    append_string(header, "{\"__metadata__\":{");
+    cei_json_put_bytes(header, "\0\0\0\0\0\0\0", LENGTH_BYTES);
+    cei_json_put(header, "{\"__metadata__\":{");
     for (size_t i = 0; i < metadata_count; i++) {
-        if (i) append(header, ",", 1);
-        append_json(header, metadata[i].key);
-        append(header, ":", 1);
-        append_json(header, metadata[i].value);
+        if (i) cei_json_put(header, ",");
+        cei_json_put_string(header, metadata[i].key, strlen(metadata[i].key));
+        cei_json_put(header, ":");
+        cei_json_put_string(header, metadata[i].value, strlen(metadata[i].value));
     }
-    append(header, "}", 1);
+    cei_json_put(header, "}");
     for (size_t i = 0; i < count; i++) describe(header, order[i].tensor);
-    append(header, "}", 1);
-    while (!header->is_short && (header->size - LENGTH_BYTES) % HEADER_MULTIPLE != 0) append(header, " ", 1);
+    cei_json_put(header, "}");
+    while (!header->is_short && (header->size - LENGTH_BYTES) % HEADER_MULTIPLE != 0) cei_json_put(header, " ");
     uint64_t length = header->size - LENGTH_BYTES;
     for (size_t i = 0; i < LENGTH_BYTES && !header->is_short; i++) header->data[i] = (char)(length >> 8 * i & 0xFF);
 }
 
-static ce_status write_header(cei_new_file *file, const char *path, const text *header, uint64_t total,
+static ce_status write_header(cei_new_file *file, const char *path, const cei_json_out *header, uint64_t total,
                               ce_error *error) {
     ce_status status = cei_new_file_create(file, path, error);
     if (status == CE_OK) status = cei_new_file_reserve(file, header->size + total, error);
@@ -123,7 +89,7 @@ ce_status cei_safetensors_create(const char *path, cei_new_tensor *tensors, size
                                  ce_error *error) {
     *file = (cei_new_file){0};
     uint64_t total = 0;
-    text header = {0};
+    cei_json_out header = {0};
     place *order = cei_alloc(count, sizeof *order);
     if (!order) return cei_fail_memory(error, path, count * sizeof *order);
     for (size_t i = 0; i < count; i++) order[i] = (place){&tensors[i]};
