@@ -1,15 +1,16 @@
 /* checkpoint.c - a checkpoint: one file of weights, or an index and its shards, and what may be asked of it.
  *
- * Relies on header.c (safetensors) and torch_file.c (PyTorch) for what each file claims, and on base/file.h for
- * mapping. Must not copy tensor data, and must not open a file outside the model's folder. As in the reference, a shard
- * may hold tensors that the index does not name; unlike there, a tensor that the index names must be where it says, and
- * none may come twice. */
+ * Relies on header.c (safetensors), torch_file.c (PyTorch) and gguf.c for what each file claims, and on
+ * base/file.h for mapping. Must not copy tensor data, and must not open a file outside the model's folder. As in the
+ * reference, a shard may hold tensors that the index does not name; unlike there, a tensor that the index names must be
+ * where it says, and none may come twice. */
 #include "formats/checkpoint.h"
 
 #include "base/error.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "base/memory.h"
+#include "formats/gguf_parts.h"
 #include "formats/header.h"
 #include "formats/torch_file.h"
 
@@ -31,6 +32,9 @@ static const weights_format formats[] = {
     {"PyTorch", "pytorch_model.bin", "pytorch_model.bin.index.json", cei_torch_parse},
 };
 enum { FORMATS = sizeof formats / sizeof formats[0] };
+
+/* This one has a file of any name, which is the whole model. */
+static const weights_format gguf_format = {"GGUF", NULL, NULL, cei_gguf_header};
 
 typedef struct shard {
     char *path;
@@ -55,9 +59,10 @@ struct cei_checkpoint_identity {
 
 /* ---- opening ------------------------------------------------------------------------------------------------ */
 
+/* folder is NULL if name is a path. */
 static ce_status open_shard(const weights_format *format, const char *folder, const char *name, shard *file,
                             ce_error *error) {
-    file->path = cei_join_path(folder, name);
+    file->path = folder ? cei_join_path(folder, name) : cei_copy_string(name, strlen(name));
     if (!file->path) return cei_fail_memory(error, name, 0);
     ce_status status = cei_map_open(&file->map, file->path, error);
     if (status != CE_OK) return status;
@@ -265,6 +270,25 @@ ce_status cei_checkpoint_open(const char *folder, cei_checkpoint **out, ce_error
     return CE_OK;
 }
 
+ce_status cei_checkpoint_open_gguf(const char *path, cei_naming_fn name, const void *user, cei_checkpoint **out,
+                                   ce_error *error) {
+    *out = NULL;
+    cei_checkpoint *checkpoint = cei_alloc_zeroed(1, sizeof *checkpoint);
+    if (!checkpoint) return cei_fail_memory(error, path, sizeof *checkpoint);
+    checkpoint->format = &gguf_format;
+    checkpoint->path = cei_copy_string(path, strlen(path));
+    ce_status status =
+        checkpoint->path ? open_shards(checkpoint, NULL, &path, 1, error) : cei_fail_memory(error, path, 0);
+    if (status == CE_OK) status = cei_header_rename(&checkpoint->shards[0].header, name, user, error);
+    if (status == CE_OK) status = merge_tensors(checkpoint, error);
+    if (status != CE_OK) {
+        cei_checkpoint_close(checkpoint);
+        return status;
+    }
+    *out = checkpoint;
+    return CE_OK;
+}
+
 void cei_checkpoint_close(cei_checkpoint *checkpoint) {
     if (!checkpoint) return;
     for (size_t i = 0; i < checkpoint->shard_count; i++) {
@@ -394,9 +418,8 @@ const char *cei_checkpoint_format(const cei_checkpoint *checkpoint) { return che
 uint64_t cei_checkpoint_bytes(const cei_checkpoint *checkpoint) { return checkpoint->bytes; }
 
 static bool find_dtype(const char *name, cei_dtype *dtype) {
-    static const cei_dtype readable[] = {CEI_DTYPE_F32, CEI_DTYPE_F16, CEI_DTYPE_BF16, CEI_DTYPE_I8};
-    for (size_t i = 0; i < sizeof readable / sizeof readable[0]; i++) {
-        *dtype = readable[i];
+    for (int i = 0; i < CEI_DTYPE_COUNT; i++) {
+        *dtype = (cei_dtype)i;
         if (strcmp(name, cei_dtype_name(*dtype)) == 0) return true;
     }
     return false;
@@ -467,6 +490,5 @@ ce_status cei_checkpoint_values(const cei_checkpoint *checkpoint, const char *na
 void cei_checkpoint_release(const cei_checkpoint *checkpoint, const cei_values *values) {
     const shard *file = shard_of(checkpoint, values->data);
     if (!file) return;
-    size_t bytes = values->rows * values->columns * cei_dtype_size(values->dtype);
-    cei_map_release(&file->map, (size_t)(values->data - file->map.data), bytes);
+    cei_map_release(&file->map, (size_t)(values->data - file->map.data), cei_values_bytes(values, values->rows));
 }

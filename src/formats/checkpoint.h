@@ -1,5 +1,5 @@
 /* checkpoint.h - the tensors of a checkpoint: model.safetensors, or model.safetensors.index.json and its shards; where
- * there is neither, pytorch_model.bin, or pytorch_model.bin.index.json and its shards.
+ * there is neither, pytorch_model.bin, or pytorch_model.bin.index.json and its shards; or a GGUF file.
  *
  * Files are mapped, never copied. Everything that a file claims is checked before anything is believed: sizes, dtypes,
  * shapes, offsets inside the file; of safetensors, that there is no overlap and no hole. Nothing that a PyTorch file
@@ -19,7 +19,7 @@ enum { CEI_MAX_RANK = 8 };
 /* One tensor. name is the checkpoint's own string. */
 typedef struct cei_tensor {
     const char *name;
-    const char *dtype; /* as safetensors writes it: "F32", "I64", ... */
+    const char *dtype; /* as safetensors writes it: "F32", "I64", ...; of a GGUF file "Q8_0" besides */
     int rank;
     uint64_t shape[CEI_MAX_RANK];
     uint64_t count; /* elements */
@@ -34,6 +34,13 @@ typedef struct cei_checkpoint cei_checkpoint;
  * is no state dict), MEMORY. */
 ce_status cei_checkpoint_open(const char *folder, cei_checkpoint **checkpoint, ce_error *error);
 void cei_checkpoint_close(cei_checkpoint *checkpoint); /* NULL is fine */
+
+/* Opens a GGUF file, whose tensors get the names that name says (naming.h). Errors: those of cei_gguf_open; FORMAT (two
+ * tensors get one name). */
+struct cei_naming;
+ce_status cei_checkpoint_open_gguf(const char *path,
+                                   void (*name)(const void *user, const cei_tensor *tensor, struct cei_naming *to),
+                                   const void *user, cei_checkpoint **checkpoint, ce_error *error);
 
 /* Adds the tensors of another folder's checkpoint, each named FOLDER/NAME after the folder's place in the model:
  * "2_Dense/linear.weight". Errors: those of open. On failure the checkpoint is as before. */
@@ -53,7 +60,7 @@ size_t cei_checkpoint_count(const cei_checkpoint *checkpoint);
 const cei_tensor *cei_checkpoint_at(const cei_checkpoint *checkpoint, size_t index);       /* sorted by name */
 const cei_tensor *cei_checkpoint_find(const cei_checkpoint *checkpoint, const char *name); /* NULL if none */
 const char *cei_checkpoint_path(const cei_checkpoint *checkpoint);   /* the file, or the index, for messages */
-const char *cei_checkpoint_format(const cei_checkpoint *checkpoint); /* "safetensors" or "PyTorch" */
+const char *cei_checkpoint_format(const cei_checkpoint *checkpoint); /* "safetensors", "PyTorch" or "GGUF" */
 uint64_t cei_checkpoint_bytes(const cei_checkpoint *checkpoint);     /* of all tensors' data */
 
 /* A tensor as a matrix of float32-convertible values: the shape must be [rows, columns], or [columns] if rows is 1

@@ -1,9 +1,9 @@
-/* values.c - conversion of stored numbers to float32. Relies on the C library only; must not allocate, and must not
- * assume any alignment of what it reads.
+/* values.c - conversion of stored numbers to float32. Relies on blocks.c for GGML's types; must not allocate, and must
+ * not assume any alignment of what it reads.
  *
  * The loops are plain and without branches, so that compilers turn them into vector code for the baseline processor:
  * a model's weights pass through here once, at some gigabytes a second. */
-#include "formats/values.h"
+#include "formats/blocks.h"
 
 #include <string.h>
 
@@ -11,24 +11,24 @@
 #error "checkpoints are little-endian, and are read in place: this host needs a byte swap here"
 #endif
 
-const char *cei_dtype_name(cei_dtype dtype) {
-    switch (dtype) {
-    case CEI_DTYPE_F32: return "F32";
-    case CEI_DTYPE_F16: return "F16";
-    case CEI_DTYPE_BF16: return "BF16";
-    case CEI_DTYPE_I8: return "I8";
-    }
-    return "?";
-}
+static const struct dtype_entry {
+    const char *name;
+    size_t block, size;
+} dtypes[CEI_DTYPE_COUNT] = {
+    [CEI_DTYPE_F32] = {"F32", 1, 4},       [CEI_DTYPE_F16] = {"F16", 1, 2},       [CEI_DTYPE_BF16] = {"BF16", 1, 2},
+    [CEI_DTYPE_I8] = {"I8", 1, 1},         [CEI_DTYPE_Q4_0] = {"Q4_0", 32, 18},   [CEI_DTYPE_Q4_1] = {"Q4_1", 32, 20},
+    [CEI_DTYPE_Q5_0] = {"Q5_0", 32, 22},   [CEI_DTYPE_Q5_1] = {"Q5_1", 32, 24},   [CEI_DTYPE_Q8_0] = {"Q8_0", 32, 34},
+    [CEI_DTYPE_Q4_K] = {"Q4_K", 256, 144}, [CEI_DTYPE_Q5_K] = {"Q5_K", 256, 176}, [CEI_DTYPE_Q6_K] = {"Q6_K", 256, 210},
+};
 
-size_t cei_dtype_size(cei_dtype dtype) {
-    switch (dtype) {
-    case CEI_DTYPE_F32: return 4;
-    case CEI_DTYPE_F16:
-    case CEI_DTYPE_BF16: return 2;
-    case CEI_DTYPE_I8: return 1;
-    }
-    return 0;
+const char *cei_dtype_name(cei_dtype dtype) { return dtypes[dtype].name; }
+
+size_t cei_dtype_block(cei_dtype dtype) { return dtypes[dtype].block; }
+
+size_t cei_dtype_size(cei_dtype dtype) { return dtypes[dtype].size; }
+
+size_t cei_values_bytes(const cei_values *values, size_t rows) {
+    return rows * (values->columns / cei_dtype_block(values->dtype)) * cei_dtype_size(values->dtype);
 }
 
 cei_values cei_values_rows(const cei_values *values, size_t first, size_t count) {
@@ -99,12 +99,13 @@ static void read_i8_rows(const cei_values *values, size_t first, size_t count, f
 void cei_values_read(const cei_values *values, size_t first, size_t count, float *out) {
     size_t total = count * values->columns;
     if (total == 0) return;
-    const uint8_t *from = values->data + first * values->columns * cei_dtype_size(values->dtype);
+    const uint8_t *from = values->data + cei_values_bytes(values, first);
     switch (values->dtype) {
     case CEI_DTYPE_F32: memcpy(out, from, total * sizeof *out); return;
     case CEI_DTYPE_F16: read_f16(from, total, out); return;
     case CEI_DTYPE_BF16: read_bf16(from, total, out); return;
     case CEI_DTYPE_I8: read_i8_rows(values, first, count, out); return;
+    default: cei_blocks_read(values->dtype, from, total, out);
     }
 }
 

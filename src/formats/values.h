@@ -8,15 +8,26 @@ typedef enum cei_dtype {
     CEI_DTYPE_F32,
     CEI_DTYPE_F16,
     CEI_DTYPE_BF16,
-    CEI_DTYPE_I8 /* value = scale of the row * int8 */
+    CEI_DTYPE_I8, /* value = scale of the row * int8 */
+    /* GGML's, in blocks: blocks.h */
+    CEI_DTYPE_Q4_0,
+    CEI_DTYPE_Q4_1,
+    CEI_DTYPE_Q5_0,
+    CEI_DTYPE_Q5_1,
+    CEI_DTYPE_Q8_0,
+    CEI_DTYPE_Q4_K,
+    CEI_DTYPE_Q5_K,
+    CEI_DTYPE_Q6_K
 } cei_dtype;
 
-enum { CEI_DTYPE_COUNT = CEI_DTYPE_I8 + 1 };
+enum { CEI_DTYPE_COUNT = CEI_DTYPE_Q6_K + 1 };
 
 const char *cei_dtype_name(cei_dtype dtype); /* "F32", ... */
-size_t cei_dtype_size(cei_dtype dtype);      /* bytes of one value */
+size_t cei_dtype_block(cei_dtype dtype);     /* values that are stored together: 1, or 32 or 256 of GGML's */
+size_t cei_dtype_size(cei_dtype dtype);      /* bytes of one value, or of one block */
 
-/* A matrix [rows, columns] in host memory, row-major, little-endian, possibly unaligned; a vector is [1, columns]. */
+/* A matrix [rows, columns] in host memory, row-major, little-endian, possibly unaligned; a vector is [1, columns]. A
+ * row is whole blocks. */
 typedef struct cei_values {
     cei_dtype dtype;
     size_t rows, columns;
@@ -27,7 +38,11 @@ typedef struct cei_values {
 /* Some rows of a matrix. */
 cei_values cei_values_rows(const cei_values *values, size_t first, size_t count);
 
-/* Converts rows [first, first + count) to float32: exact for F32, F16 and BF16, one rounding for I8. */
+/* Bytes of so many rows. */
+size_t cei_values_bytes(const cei_values *values, size_t rows);
+
+/* Converts rows [first, first + count) to float32: exact for F32, F16 and BF16, one rounding for I8; blocks as blocks.h
+ * says. */
 void cei_values_read(const cei_values *values, size_t first, size_t count, float *out);
 
 /* The same, rounded to a format (rounding.h). scales [count] receives the rows' scales if it is INT8, and may be NULL

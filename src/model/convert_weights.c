@@ -99,7 +99,7 @@ static ce_status add_part(conversion *work, size_t index, ce_error *error) {
         .name = slash ? slash + 1 : part->name, .rank = is_vector ? 1 : 2, .shape = {values.rows, values.columns}};
     if (is_vector) tensor.shape[0] = values.columns;
     tensor.dtype = choose_dtype(plan, part, work->report->precision, values.dtype);
-    work->total += (uint64_t)values.rows * values.columns * cei_dtype_size(values.dtype);
+    work->total += cei_values_bytes(&values, values.rows);
     work->targets[index].values = work->tensor_count;
     work->tensors[work->tensor_count++] = tensor;
     return tensor.dtype == CEI_DTYPE_I8 ? add_scales(work, index, error) : CE_OK;
@@ -241,7 +241,7 @@ static ce_status write_wave(conversion *work, ce_error *error) {
 
 static ce_status tell_progress(conversion *work, ce_error *error) {
     const ce_convert_options *options = work->source->options;
-    work->done += (uint64_t)work->count * work->values.columns * cei_dtype_size(work->values.dtype);
+    work->done += cei_values_bytes(&work->values, work->count);
     if (!options->progress || options->progress(options->progress_user, work->done, work->total)) return CE_OK;
     return cei_fail(error, CE_ERR_CANCELLED, "cancelled after %llu of %llu bytes of weights",
                     (unsigned long long)work->done, (unsigned long long)work->total);
@@ -250,7 +250,7 @@ static ce_status tell_progress(conversion *work, ce_error *error) {
 /* The wave's pages of the source are not needed again. */
 static void release_wave(const conversion *work) {
     cei_values wave = work->values;
-    wave.data += work->first * wave.columns * cei_dtype_size(wave.dtype);
+    wave.data += cei_values_bytes(&wave, work->first);
     wave.rows = work->count;
     cei_checkpoint_release(work->source->checkpoint, &wave);
 }
