@@ -8,7 +8,11 @@
  *     opencl, opencl:N      OpenCL devices ("opencl" is "opencl:0")
  *
  * Names are lower case. Any other name is CE_ERR_DEVICE_NAME; a name whose driver or device is missing is
- * CE_ERR_DEVICE_ABSENT. Both are raised before a single weight is read. */
+ * CE_ERR_DEVICE_ABSENT. Both are raised before a single weight is read.
+ *
+ * A model may be on several devices at once: "cuda:0,cuda:1", without blanks, at most CE_MOST_DEVICES, each once, all
+ * of one kind (CE_ERR_UNSUPPORTED: a pair's bits would depend on where it was scored), and no "auto". Each holds a
+ * whole replica; a call's batches go to whichever is free, and its results have the bits that one of them would give. */
 #ifndef CROSSENC_DEVICE_H
 #define CROSSENC_DEVICE_H
 
@@ -31,6 +35,10 @@ typedef enum ce_precision {
 CE_API const char *ce_precision_name(ce_precision precision);
 
 #define CE_DEVICE_ID_SIZE 32
+
+/* The most devices of one model, and room for their names. */
+#define CE_MOST_DEVICES 16
+#define CE_DEVICE_LIST_SIZE 256
 
 /* One device, or the reason why a kind of device cannot be used. Plain memory, nothing to free. */
 typedef struct ce_device_info {

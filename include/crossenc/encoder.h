@@ -53,6 +53,8 @@ CE_API ce_status ce_encoder_place(ce_encoder *encoder, ce_error *error);
 CE_API ce_status ce_encoder_to(ce_encoder *encoder, const char *device, ce_error *error);
 CE_API ce_status ce_encoder_check(ce_encoder *encoder, ce_health *health, ce_error *error);
 CE_API ce_status ce_encoder_placement(const ce_encoder *encoder, ce_placement_report *report, ce_error *error);
+CE_API ce_status ce_encoder_placement_at(const ce_encoder *encoder, size_t index, ce_placement_report *report,
+                                         ce_error *error);
 
 /* What the encoder is. Strings are the encoder's and live as long. */
 typedef struct ce_encoder_info {

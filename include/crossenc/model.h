@@ -14,7 +14,10 @@
  *   operation what the portable reference gives. No other copy of the weights stays in host memory.
  * - Nothing moves a model but ce_model_to. A move is a transaction: calls in flight finish on the old placement,
  *   and after any failure the model works on as before.
- * - CE_PLACE_DEFERRED resolves and probes the device, and holds nothing there until ce_model_place or first use. */
+ * - CE_PLACE_DEFERRED resolves and probes the device, and holds nothing there until ce_model_place or first use.
+ * - Where several devices are named (crossenc/device.h), each holds a replica, of which all of this is true. A load or
+ *   a move that fails on one of them fails whole. One that is lost later takes the calls along that it worked on, and
+ *   the model goes on with the others until ce_model_place brings it back; without any it is LOST. */
 #ifndef CROSSENC_MODEL_H
 #define CROSSENC_MODEL_H
 
@@ -62,10 +65,11 @@ typedef enum ce_include_prompt {
  *     ce_load_options options = {.size = sizeof options};  */
 typedef struct ce_load_options {
     size_t size;              /* sizeof(ce_load_options) as the caller was compiled */
-    const char *device;       /* NULL is "auto"; see crossenc/device.h */
+    const char *device;       /* NULL is "auto"; one, or several with commas between: see crossenc/device.h */
     ce_place_mode place;      /* default: eager */
     ce_precision precision;   /* default: float32 */
-    unsigned threads;         /* CPU threads that one call may use, the caller's included; 1 starts none;
+    unsigned threads;         /* CPU threads that one call may use, the caller's included; 1 starts none (but for
+                                 several devices, each of which is served by one more);
                                  0 is all that this process may use (affinity and cgroup quota) */
     const char *cpus;         /* CPUs to bind those threads to, "0-3,8": the second thread to the second of them, and
                                  so on; the caller's own thread is never bound. threads 0 is then their number.
@@ -137,13 +141,15 @@ CE_API void ce_model_free(ce_model *model);
  * Writes a NUL-terminated path of at most size bytes. Errors: CE_ERR_NOT_FOUND, CE_ERR_ARGUMENT (too small). */
 CE_API ce_status ce_default_model_path(char *path, size_t size, ce_error *error);
 
-/* Places a deferred or lost model on its device, as ce_model_load would have. CE_OK at once if it is READY.
- * Errors: those of placing. On failure the model is DEFERRED or LOST as it was. Thread-safe. */
+/* Places a deferred or lost model on its device, as ce_model_load would have, and the replica of a device that was lost
+ * where others work on. CE_OK at once if nothing is missing.
+ * Errors: those of placing. On failure the model is as it was. Thread-safe. */
 CE_API ce_status ce_model_place(ce_model *model, ce_error *error);
 
 /* Moves the model to another device and stays there. The new placement is built and verified beside the old
  * one, then swapped in; calls in flight finish on the old one, whose memory is released after the last of them.
- * Naming the device where a READY model is does nothing. A deferred model changes its target and stays deferred.
+ * Naming the device where a READY model is does nothing; of several, replicas stay on those that are named again. A
+ * deferred model changes its target and stays deferred.
  * Weights are read from the model's files if they are unchanged since load, else from the old device.
  * Errors: those of placing. On failure the model is where it was and works as before. Thread-safe; moves queue. */
 CE_API ce_status ce_model_to(ce_model *model, const char *device, ce_error *error);
@@ -153,12 +159,12 @@ typedef struct ce_health {
     size_t size; /* set by the caller: sizeof(ce_health) */
     ce_model_state state;
     double milliseconds;   /* the check's own time */
-    uint64_t memory_free;  /* bytes free on the device now; 0 if unknown */
+    uint64_t memory_free;  /* bytes free on the device now; 0 if unknown. Of several devices, on that with the least */
     uint64_t memory_total; /* bytes */
 } ce_health;
 
-/* Runs the known input again and compares the bits with those at placement; cheap enough for a health route.
- * health may be NULL. A deferred model is probed, not placed. Errors: CE_ERR_DEVICE_LOST, CE_ERR_DEVICE_FAULT,
+/* Runs the known input again, on each device, and compares the bits with those at placement; cheap enough for a health
+ * route. health may be NULL. One device of several that was lost is CE_ERR_DEVICE_LOST, in state READY. A deferred model is probed, not placed. Errors: CE_ERR_DEVICE_LOST, CE_ERR_DEVICE_FAULT,
  * CE_ERR_VERIFY, CE_ERR_MEMORY. Thread-safe. */
 CE_API ce_status ce_model_check(ce_model *model, ce_health *health, ce_error *error);
 
@@ -166,8 +172,8 @@ CE_API ce_status ce_model_check(ce_model *model, ce_health *health, ce_error *er
 typedef struct ce_placement_report {
     size_t size; /* set by the caller: sizeof(ce_placement_report) */
     ce_model_state state;
-    char requested[CE_DEVICE_ID_SIZE]; /* what the caller asked for: "auto" */
-    char device[CE_DEVICE_ID_SIZE];    /* what that resolved to: "cpu" */
+    char requested[CE_DEVICE_LIST_SIZE]; /* what the caller asked for: "auto" */
+    char device[CE_DEVICE_ID_SIZE];      /* what that resolved to: "cpu" */
     char device_name[96];
     ce_precision precision;
     uint64_t generation;       /* placements so far: 0 deferred, 1 after load, +1 with each move */
@@ -185,10 +191,17 @@ typedef struct ce_placement_report {
     bool fell_back;            /* "auto" passed over a device that failed; see fallback_reason */
     char fallback_reason[256];
     double resolve_ms, open_ms, upload_ms, verify_ms, self_test_ms, total_ms;
+    uint32_t devices; /* that the model is on, or is to be: each has a report of its own */
 } ce_placement_report;
 
-/* Fills report. Never waits for a placing or moving in progress. Thread-safe. Errors: CE_ERR_ARGUMENT. */
+/* Fills report; of a model on several devices, with what holds for the first that has a replica. Never waits for a
+ * placing or moving in progress. Thread-safe. Errors: CE_ERR_ARGUMENT. */
 CE_API ce_status ce_model_placement(const ce_model *model, ce_placement_report *report, ce_error *error);
+
+/* The same of one device, from 0 in the order in which they were named. While others work on, the state of one that was
+ * lost is LOST. Errors: CE_ERR_ARGUMENT (also: no such device; a move may have made them fewer). Thread-safe. */
+CE_API ce_status ce_model_placement_at(const ce_model *model, size_t index, ce_placement_report *report,
+                                       ce_error *error);
 
 /* What the model is. Strings are the model's and live as long. */
 typedef struct ce_model_info {

@@ -40,6 +40,21 @@ ce_status cei_device_resolve(const char *name, size_t skip, cei_device_id *id, c
 /* "cpu", "cuda:1": the canonical name. */
 void cei_device_format(cei_device_id id, char name[CE_DEVICE_ID_SIZE]);
 bool cei_device_is_auto(const char *name);
+bool cei_device_same(cei_device_id a, cei_device_id b);
+
+/* Devices of one kind, each once. */
+typedef struct cei_device_list {
+    size_t count; /* at least 1 */
+    cei_device_id ids[CE_MOST_DEVICES];
+} cei_device_list;
+
+/* list.c: resolves one name, as cei_device_resolve with skip 0, or several with commas between. Errors: DEVICE_NAME (also
+ * auto in a list, a device that comes twice, too many), DEVICE_ABSENT, UNSUPPORTED (several kinds). */
+ce_status cei_device_list_resolve(const char *names, cei_device_list *list, ce_error *error);
+
+/* "cuda:0,cuda:1": canonical names. */
+void cei_device_list_format(const cei_device_list *list, char names[CE_DEVICE_LIST_SIZE]);
+bool cei_device_list_same(const cei_device_list *a, const cei_device_list *b); /* in the same order */
 
 /* What the device is and how much memory it has free, without opening it. Errors: DEVICE_*. */
 ce_status cei_device_probe(cei_device_id id, ce_device_info *info, ce_error *error);

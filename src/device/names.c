@@ -17,6 +17,8 @@ const char *ce_precision_name(ce_precision precision) {
 
 bool cei_device_is_auto(const char *name) { return strcmp(or_auto(name), "auto") == 0; }
 
+bool cei_device_same(cei_device_id a, cei_device_id b) { return strcmp(a.kind, b.kind) == 0 && a.index == b.index; }
+
 void cei_device_format(cei_device_id id, char name[CE_DEVICE_ID_SIZE]) {
     if (strcmp(id.kind, "cpu") == 0)
         snprintf(name, CE_DEVICE_ID_SIZE, "cpu");
@@ -40,7 +42,7 @@ static const cei_known_kind *find_kind(const char *name, size_t length) {
 static ce_status fail_name(const char *name, ce_error *error) {
     return cei_fail(error, CE_ERR_DEVICE_NAME,
                     "\"%.64s\" is not the name of a device; valid are auto, cpu, cuda, cuda:N, opencl, opencl:N "
-                    "(lower case, N from 0)",
+                    "(lower case, N from 0), and several of one kind, as in cuda:0,cuda:1",
                     name);
 }
 

@@ -72,6 +72,12 @@ ce_status ce_encoder_placement(const ce_encoder *encoder, ce_placement_report *r
                    : fail_null("ce_encoder_placement: encoder", error);
 }
 
+ce_status ce_encoder_placement_at(const ce_encoder *encoder, size_t index, ce_placement_report *report,
+                                  ce_error *error) {
+    return encoder ? ce_model_placement_at(encoder->model, index, report, error)
+                   : fail_null("ce_encoder_placement_at: encoder", error);
+}
+
 /* ---- what it is ---------------------------------------------------------------------------------------------- */
 
 /* The last layer decides, as far as the layers themselves say. */

@@ -282,16 +282,16 @@ static void note_fallback(ce_model *model, cei_device_id failed, const ce_error 
 ce_status cei_model_place_auto(ce_model *model, ce_error *error) {
     ce_error why = {0};
     pthread_mutex_lock(&model->lock);
-    cei_device_id id = model->target;
+    cei_device_list targets = model->targets;
     bool automatic = cei_device_is_auto(model->requested);
     pthread_mutex_unlock(&model->lock);
-    ce_status status = cei_model_place_on(model, id, &why);
+    ce_status status = cei_model_place_on(model, &targets, &why);
     for (size_t skip = 1; automatic && is_device_fault(status); skip++) {
         cei_device_id next;
         if (cei_device_resolve("auto", skip, &next, NULL) != CE_OK) break;
-        note_fallback(model, id, &why);
-        id = next;
-        status = cei_model_place_on(model, id, &why);
+        note_fallback(model, targets.ids[0], &why);
+        targets.ids[0] = next;
+        status = cei_model_place_on(model, &targets, &why);
     }
     if (status != CE_OK) set_fallback_reason(model, ""); /* the next attempt begins with the first choice again */
     if (status != CE_OK && error) *error = why;
@@ -317,7 +317,8 @@ static ce_status create(const char *path, const ce_load_options *options, ce_mod
 
 void ce_model_free(ce_model *model) {
     if (!model) return;
-    cei_placement_unref(model->current);
+    for (size_t i = 0; i < model->targets.count; i++) cei_placement_unref(model->replicas[i]);
+    for (size_t i = 0; i <= CE_MOST_DEVICES; i++) cei_pool_free(model->crews[i]);
     cei_scratch_free_all(model);
     cei_pool_free(model->blueprint.pool);
     cei_tokenizer_free(model->tokenizer);
@@ -348,9 +349,9 @@ static ce_status make_pool(const ce_load_options *options, cei_pool **pool, ce_e
 
 static ce_status load(const char *path, const ce_load_options *options, bool bi_encoder, ce_model **out,
                       ce_error *error) {
-    cei_device_id target;
+    cei_device_list targets;
     double start = cei_now_ms();
-    ce_status status = cei_device_resolve(options->device, 0, &target, error);
+    ce_status status = cei_device_list_resolve(options->device, &targets, error);
     double resolve_ms = cei_now_ms() - start;
     if (status != CE_OK) return status;
 
@@ -358,7 +359,7 @@ static ce_status load(const char *path, const ce_load_options *options, bool bi_
     status = create(path, options, &model, error);
     if (status == CE_OK) {
         model->bi_encoder = bi_encoder;
-        model->target = target;
+        model->targets = targets;
         model->resolve_ms = resolve_ms;
         status = read_files(model, options, error);
     }

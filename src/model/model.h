@@ -35,12 +35,14 @@ struct ce_model {
 
     /* Guarded by lock. */
     pthread_mutex_t lock;
-    cei_placement *current; /* NULL if deferred or lost */
-    bool lost, busy;        /* the device went away; a placing or moving is in progress */
-    cei_device_id target;   /* where the model is, or is to be */
-    char requested[CE_DEVICE_ID_SIZE];
+    cei_device_list targets;                  /* where the model is, or is to be */
+    cei_placement *replicas[CE_MOST_DEVICES]; /* [targets.count] NULL if deferred, or lost there */
+    bool lost, busy;                          /* all devices went away; a placing or moving is in progress */
+    char requested[CE_DEVICE_LIST_SIZE];
     uint64_t generation;
-    char fallback_reason[256]; /* "" if auto took its first choice */
+    size_t turn;                          /* calls so far: each begins at another replica */
+    cei_pool *crews[CE_MOST_DEVICES + 1]; /* [devices] a thread for each of so many; made at need, then constant */
+    char fallback_reason[256];            /* "" if auto took its first choice */
 
     /* Host memory of calls, kept for the next ones: src/score. Guarded by scratch_lock. */
     pthread_mutex_t scratch_lock;
@@ -57,15 +59,24 @@ size_t cei_model_specials(const ce_model *model);
 /* load.c: opens the files of the weights. Errors: those of cei_checkpoint_open. */
 ce_status cei_model_open_weights(const ce_model *model, cei_checkpoint **checkpoint, ce_error *error);
 
-/* The current placement with a reference for the caller; a deferred model is placed first. Errors: those of placing;
- * DEVICE_LOST. */
-ce_status cei_model_acquire(ce_model *model, cei_placement **placement, ce_error *error);
+/* What a call works on: the replicas that there are, with a reference each. */
+typedef struct cei_held {
+    size_t count; /* at least 1 */
+    cei_placement *replicas[CE_MOST_DEVICES];
+    size_t first;   /* the one that this call begins with, so that calls at the same time spread */
+    cei_pool *crew; /* threads that run replicas beside the caller's; NULL for one */
+} cei_held;
 
-/* Gives the reference back. status is what the work on the placement came to: DEVICE_LOST makes the model LOST. */
-void cei_model_release(ce_model *model, cei_placement *placement, ce_status status);
+/* A deferred model is placed first. Errors: those of placing; DEVICE_LOST. */
+ce_status cei_model_acquire(ce_model *model, cei_held *held, ce_error *error);
+void cei_held_release(cei_held *held);
 
-/* place.c: places the model on id, from its files or from its current placement, and swaps it in. Holds mover. */
-ce_status cei_model_place_on(ce_model *model, cei_device_id id, ce_error *error);
+/* A replica's device is gone: the model does without it, and is LOST if it was the last. Whoever holds it keeps it. */
+void cei_model_lose(ce_model *model, const cei_placement *replica);
+
+/* place.c: places the model on targets, from its files or from what it has, and swaps it in. Replicas that are on one
+ * of them already stay. Holds mover. */
+ce_status cei_model_place_on(ce_model *model, const cei_device_list *targets, ce_error *error);
 
 /* load.c: places on the target, and, if the caller asked for auto, on the next choices when it fails. Holds mover. */
 ce_status cei_model_place_auto(ce_model *model, ce_error *error);

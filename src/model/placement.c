@@ -272,13 +272,13 @@ static ce_status open_device(cei_placement *placement, ce_error *error) {
     return check_operations(placement, error);
 }
 
-/* The values that the self-test compares with: the portable reference's, or, if the files are gone, those that the
- * verified placement gave whose weights are taken. */
+/* The values that the self-test compares with: the portable reference's, or, where there is a peer that agreed with it,
+ * or if the files are gone, those of the verified placement. */
 static ce_status reference_values(cei_placement *placement, const cei_source *source, float *values, ce_error *error) {
     const cei_blueprint *blueprint = placement->blueprint;
-    if (source->checkpoint) return cei_probe_reference(blueprint, source->checkpoint, values, error);
-    memcpy(values, source->placement->probe_values,
-           CEI_PROBE_SEQUENCES * blueprint->network->head.outputs * sizeof *values);
+    const cei_placement *verified = source->peer ? source->peer : source->placement;
+    if (!verified) return cei_probe_reference(blueprint, source->checkpoint, values, error);
+    memcpy(values, verified->probe_values, CEI_PROBE_SEQUENCES * blueprint->network->head.outputs * sizeof *values);
     return CE_OK;
 }
 
@@ -307,7 +307,7 @@ static ce_status build(cei_placement *placement, const cei_source *source, const
     lap(&since, &report->verify_ms);
     if (status == CE_OK) status = derive(placement, error);
     lap(&since, &report->upload_ms);
-    if (status == CE_OK) status = cei_self_test(placement, reference, error);
+    if (status == CE_OK) status = cei_self_test(placement, reference, source->peer, error);
     lap(&since, &report->self_test_ms);
     report->total_ms = since - start;
     return status;

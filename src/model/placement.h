@@ -53,11 +53,13 @@ struct cei_placement {
 typedef struct cei_source {
     const cei_checkpoint *checkpoint;
     cei_placement *placement;
+    const cei_placement *peer; /* another replica of the model, whose bits must come out here too; NULL is none */
 } cei_source;
 
 /* Opens the device, asks for its memory, streams the weights there, verifies them, runs the self-test.
  * expected: checksums of an earlier placement of the same model that must come out again, or NULL.
- * On success *placement has one reference. Errors: any of devices; MEMORY; VERIFY. On failure nothing is held. */
+ * On success *placement has one reference. Errors: any of devices; MEMORY; VERIFY; UNSUPPORTED (also a device that
+ * computes other bits than the peer's). On failure nothing is held. */
 ce_status cei_placement_create(const cei_blueprint *blueprint, cei_device_id id, const cei_source *source,
                                const uint64_t *expected, cei_placement **placement, ce_error *error);
 
@@ -91,7 +93,8 @@ ce_status cei_probe_run(cei_placement *placement, float *values, ce_error *error
 ce_status cei_probe_reference(const cei_blueprint *blueprint, const cei_checkpoint *checkpoint, float *values,
                               ce_error *error);
 
-/* selftest.c: runs the known input on the device, keeps its values and compares them with the reference's. */
-ce_status cei_self_test(cei_placement *placement, const float *reference, ce_error *error);
+/* selftest.c: runs the known input on the device, keeps its values and compares them with the reference's, and, if
+ * there is a peer, bit by bit with its. */
+ce_status cei_self_test(cei_placement *placement, const float *reference, const cei_placement *peer, ce_error *error);
 
 #endif

@@ -188,7 +188,18 @@ static ce_status compare_row(const cei_blueprint *blueprint, const float *found,
     return CE_OK;
 }
 
-ce_status cei_self_test(cei_placement *placement, const float *reference, ce_error *error) {
+/* Devices of one kind may still compute differently: other chips, other drivers. */
+static ce_status compare_with_peer(const cei_placement *placement, const cei_placement *peer, ce_error *error) {
+    const size_t bytes =
+        CEI_PROBE_SEQUENCES * placement->blueprint->network->head.outputs * sizeof *placement->probe_values;
+    if (memcmp(placement->probe_values, peer->probe_values, bytes) == 0) return CE_OK;
+    return cei_fail(error, CE_ERR_UNSUPPORTED,
+                    "%s and %s give a known input other bits, so that a score would depend on which of them it came "
+                    "to; load one model for each",
+                    placement->report.device, peer->report.device);
+}
+
+ce_status cei_self_test(cei_placement *placement, const float *reference, const cei_placement *peer, ce_error *error) {
     const cei_blueprint *blueprint = placement->blueprint;
     const size_t outputs = blueprint->network->head.outputs;
     placement->report.self_test_bound = bound_of(blueprint->precision);
@@ -196,6 +207,7 @@ ce_status cei_self_test(cei_placement *placement, const float *reference, ce_err
     for (size_t s = 0; s < CEI_PROBE_SEQUENCES && status == CE_OK; s++)
         status = compare_row(blueprint, placement->probe_values + s * outputs, reference + s * outputs,
                              &placement->report, error);
+    if (status == CE_OK && peer) status = compare_with_peer(placement, peer, error);
     placement->report.self_tested = status == CE_OK;
     return status;
 }

@@ -2,7 +2,7 @@
  *
  * A job is cut into windows of inputs. A window is tokenized by all threads, sorted by length (so that the inputs of a
  * batch are alike and the longest start first) and cut into batches by token budget. No token is ever padded, and no
- * step's result for an input depends on the other inputs. */
+ * step's result for an input depends on the other inputs, nor on which of several devices its batch went to. */
 #include "score/job.h"
 
 #include "base/error.h"
@@ -15,11 +15,16 @@ enum { TOKENIZE_GRAIN = 8 }; /* inputs in a row */
 typedef struct window {
     cei_job *job;
     cei_scratch *scratch;
-    size_t first, count; /* inputs of the job */
+    const cei_held *held; /* the devices */
+    size_t first, count;  /* inputs of the job */
     pthread_mutex_t lock;
     size_t failed; /* the lowest input that failed: the error does not depend on threads */
+    size_t taken;  /* inputs that are in batches */
+    size_t done;   /* inputs whose values were delivered */
+    size_t told;   /* of them, those that were reported as progress */
     ce_status status;
     ce_error error;
+    bool lost[CE_MOST_DEVICES]; /* [held->count] devices that went away */
 } window;
 
 /* ---- tokens -------------------------------------------------------------------------------------------------- */
@@ -76,87 +81,148 @@ static void sort_by_length(const window *w) {
     for (size_t i = 0; i < w->count; i++) scratch->order[tally[limit - scratch->lengths[i]]++] = (uint32_t)i;
 }
 
-/* Packs inputs order[first ..] into a batch as far as the budgets reach; at least one. */
-static cei_batch pack_batch(const window *w, size_t first) {
+/* A batch of inputs order[first ..] of the window. */
+typedef struct batch_plan {
+    size_t first, sequences, tokens;
+} batch_plan;
+
+/* Takes the next inputs as far as the budgets reach; at least one. False: there is none, or a batch has failed. */
+static bool take_batch(window *w, batch_plan *plan) {
     const cei_blueprint *blueprint = &w->job->model->blueprint;
-    cei_scratch *scratch = w->scratch;
-    cei_batch batch = {.ids = scratch->batch_ids,
-                       .types = scratch->batch_types,
-                       .positions = scratch->batch_positions,
-                       .offsets = scratch->offsets,
+    const cei_scratch *scratch = w->scratch;
+    pthread_mutex_lock(&w->lock);
+    *plan = (batch_plan){.first = w->taken};
+    while (w->status == CE_OK && w->taken < w->count && plan->sequences < blueprint->batch_sequences) {
+        const size_t length = scratch->lengths[scratch->order[w->taken]];
+        if (plan->tokens + length > blueprint->batch_tokens) break;
+        plan->tokens += length;
+        plan->sequences++;
+        w->taken++;
+    }
+    pthread_mutex_unlock(&w->lock);
+    return plan->sequences > 0;
+}
+
+static cei_batch pack_batch(const window *w, const batch_plan *plan, const cei_room *room) {
+    const cei_blueprint *blueprint = &w->job->model->blueprint;
+    const cei_scratch *scratch = w->scratch;
+    cei_batch batch = {.ids = room->ids,
+                       .types = room->types,
+                       .positions = room->positions,
+                       .offsets = room->offsets,
                        .prompt = w->job->prompt};
-    scratch->offsets[0] = 0;
-    while (first + batch.sequences < w->count && batch.sequences < blueprint->batch_sequences) {
-        size_t slot = scratch->order[first + batch.sequences], length = scratch->lengths[slot];
-        if (batch.tokens + length > blueprint->batch_tokens) break;
+    room->offsets[0] = 0;
+    while (batch.sequences < plan->sequences) {
+        size_t slot = scratch->order[plan->first + batch.sequences], length = scratch->lengths[slot];
         size_t from = slot * blueprint->max_length;
-        memcpy(scratch->batch_ids + batch.tokens, scratch->ids + from, length * sizeof(int32_t));
-        memcpy(scratch->batch_types + batch.tokens, scratch->types + from, length * sizeof(int32_t));
-        cei_network_positions(blueprint->network, scratch->ids + from, length, scratch->batch_positions + batch.tokens);
+        memcpy(room->ids + batch.tokens, scratch->ids + from, length * sizeof(int32_t));
+        memcpy(room->types + batch.tokens, scratch->types + from, length * sizeof(int32_t));
+        cei_network_positions(blueprint->network, scratch->ids + from, length, room->positions + batch.tokens);
         if (length > batch.longest) batch.longest = length;
         batch.tokens += length;
-        scratch->offsets[++batch.sequences] = (int32_t)batch.tokens;
+        room->offsets[++batch.sequences] = (int32_t)batch.tokens;
     }
     return batch;
 }
 
-static ce_status deliver(const window *w, size_t first, const cei_batch *batch, ce_error *error) {
+static ce_status deliver(const window *w, size_t first, const cei_batch *batch, const cei_room *room, ce_error *error) {
     const cei_network *network = w->job->model->blueprint.network;
-    const cei_scratch *scratch = w->scratch;
     ce_status status = CE_OK;
     for (size_t s = 0; s < batch->sequences && status == CE_OK; s++) {
         const size_t from = (size_t)batch->offsets[s];
         const cei_result result = {
-            .index = w->first + scratch->order[first + s],
-            .values = scratch->values + s * network->head.outputs,
+            .index = w->first + w->scratch->order[first + s],
+            .values = room->values + s * network->head.outputs,
             .tokens = (size_t)batch->offsets[s + 1] - from,
             .ids = batch->ids + from,
             .types = batch->types + from,
-            .states = w->job->wants_states ? scratch->states + from * network->hidden : NULL,
+            .states = w->job->wants_states ? room->states + from * network->hidden : NULL,
         };
         status = w->job->deliver(w->job, &result, error);
     }
     return status;
 }
 
-static ce_status report_progress(const window *w, size_t done, ce_error *error) {
+/* Called by the thread that runs the job. */
+static ce_status report_progress(window *w, ce_error *error) {
     const cei_job *job = w->job;
-    if (!job->progress || job->progress(job->progress_user, w->first + done, job->count)) return CE_OK;
-    return cei_fail(error, CE_ERR_CANCELLED, "cancelled after %zu of %zu %ss", w->first + done, job->count, job->unit);
+    pthread_mutex_lock(&w->lock);
+    const bool is_new = w->done > w->told;
+    w->told = w->done;
+    pthread_mutex_unlock(&w->lock);
+    const size_t done = w->first + w->told;
+    if (!is_new || !job->progress || job->progress(job->progress_user, done, job->count)) return CE_OK;
+    return cei_fail(error, CE_ERR_CANCELLED, "cancelled after %zu of %zu %ss", done, job->count, job->unit);
 }
 
-static ce_status run_batches(const window *w, cei_placement *placement, cei_context *context, ce_error *error) {
-    ce_status status = CE_OK;
-    for (size_t first = 0; first < w->count && status == CE_OK;) {
-        const cei_batch batch = pack_batch(w, first);
-        const cei_run run = {.network = w->job->model->blueprint.network,
-                             .weights = placement->weights,
-                             .derived = placement->derived,
-                             .batch = &batch,
-                             .stream = context->stream,
-                             .workspace = context->workspace,
-                             .values = w->scratch->values,
-                             .states = w->job->wants_states ? w->scratch->states : NULL};
-        status = cei_network_run(&run, error);
-        if (status == CE_OK) status = deliver(w, first, &batch, error);
-        if (status != CE_OK) break;
-        first += batch.sequences;
-        w->job->tokens += batch.tokens;
-        status = report_progress(w, first, error);
-    }
-    return status;
+static ce_status run_batch(window *w, const batch_plan *plan, const cei_room *room, cei_placement *replica,
+                           cei_context *context, ce_error *error) {
+    const cei_batch batch = pack_batch(w, plan, room);
+    const cei_run run = {.network = w->job->model->blueprint.network,
+                         .weights = replica->weights,
+                         .derived = replica->derived,
+                         .batch = &batch,
+                         .stream = context->stream,
+                         .workspace = context->workspace,
+                         .values = room->values,
+                         .states = w->job->wants_states ? room->states : NULL};
+    ce_status status = cei_network_run(&run, error);
+    if (status == CE_OK) status = deliver(w, plan->first, &batch, room, error);
+    if (status != CE_OK) return status;
+    pthread_mutex_lock(&w->lock);
+    w->done += plan->sequences;
+    w->job->tokens += plan->tokens;
+    pthread_mutex_unlock(&w->lock);
+    return CE_OK;
+}
+
+/* Batch after batch on one device, until there is none left for it. Worker 0 is the thread that runs the job. */
+static void run_batches(void *argument, size_t turn, size_t worker) {
+    window *w = argument;
+    const size_t at = (w->held->first + turn) % w->held->count;
+    cei_placement *replica = w->held->replicas[at];
+    cei_context *context = NULL;
+    batch_plan plan;
+    ce_error error = {0};
+    if (!take_batch(w, &plan)) return;
+    ce_status status = cei_context_take(replica, &context, &error);
+    do {
+        if (status == CE_OK) status = run_batch(w, &plan, &w->scratch->rooms[turn], replica, context, &error);
+        if (status == CE_OK && worker == 0) status = report_progress(w, &error);
+    } while (status == CE_OK && take_batch(w, &plan));
+    cei_context_give(replica, context);
+    w->lost[at] = status == CE_ERR_DEVICE_LOST;
+    if (status != CE_OK) record_failure(w, w->first + plan.first, status, &error);
 }
 
 /* ---- jobs ---------------------------------------------------------------------------------------------------- */
 
-static ce_status run_window(window *w, cei_placement *placement, cei_context *context, ce_error *error) {
+/* The first failure of tokens or batches. */
+static ce_status fail_window(const window *w, ce_error *error) {
+    if (w->status != CE_OK && error) *error = w->error;
+    return w->status;
+}
+
+/* Batches go to whichever device is free. Tokens of each text are given to the caller by its own thread, which is why
+ * such a job has one device. */
+static ce_status run_devices(window *w, ce_error *error) {
+    const size_t devices = w->job->wants_states ? 1 : w->held->count;
+    if (devices == 1)
+        run_batches(w, 0, 0);
+    else
+        cei_pool_run(w->held->crew, devices, run_batches, w);
+    for (size_t i = 0; i < w->held->count; i++)
+        if (w->lost[i]) cei_model_lose(w->job->model, w->held->replicas[i]);
+    ce_status status = fail_window(w, error);
+    return status == CE_OK ? report_progress(w, error) : status; /* of what other threads did last */
+}
+
+static ce_status run_window(window *w, ce_error *error) {
     cei_pool_run(w->job->model->blueprint.pool, w->scratch->lanes, tokenize_lane, w);
-    if (w->status != CE_OK) {
-        if (error) *error = w->error;
-        return w->status;
-    }
+    if (w->status != CE_OK) return fail_window(w, error);
     sort_by_length(w);
-    return run_batches(w, placement, context, error);
+    w->taken = w->done = w->told = 0;
+    return run_devices(w, error);
 }
 
 static void log_truncation(const cei_job *job) {
@@ -179,22 +245,20 @@ ce_status cei_choose_max_length(const ce_model *model, size_t asked, const char 
 }
 
 ce_status cei_job_run(cei_job *job, cei_scratch *scratch, ce_error *error) {
-    cei_placement *placement = NULL;
-    cei_context *context = NULL;
-    ce_status status = cei_model_acquire(job->model, &placement, error);
+    cei_held held;
+    ce_status status = cei_model_acquire(job->model, &held, error);
     if (status != CE_OK) return status;
-    status = cei_context_take(placement, &context, error);
-    window w = {.job = job, .scratch = scratch};
+    status = cei_scratch_reserve_rooms(job->model, scratch, held.count, error);
+    window w = {.job = job, .scratch = scratch, .held = &held};
     pthread_mutex_init(&w.lock, NULL);
     while (status == CE_OK && w.first < job->count) {
         size_t left = job->count - w.first;
         w.count = left < scratch->window ? left : scratch->window;
-        status = run_window(&w, placement, context, error);
+        status = run_window(&w, error);
         w.first += w.count;
     }
     if (status == CE_OK) log_truncation(job);
     pthread_mutex_destroy(&w.lock);
-    cei_context_give(placement, context);
-    cei_model_release(job->model, placement, status);
+    cei_held_release(&held);
     return status;
 }

@@ -32,7 +32,8 @@ struct cei_job {
     /* Tokenizes input index; called by several threads at once, each with a lane of its own. Errors: TEXT, MEMORY, with
      * a message that names the input. */
     ce_status (*tokenize)(const cei_job *job, size_t index, cei_lane_text *lane, cei_tokens *tokens, ce_error *error);
-    /* Takes the values of an input, in any order; called by the thread that runs the job. */
+    /* Takes the values of an input, in any order; called by several threads at once, each for other inputs, but where
+     * states are wanted, by the thread that runs the job. */
     ce_status (*deliver)(const cei_job *job, const cei_result *result, ce_error *error);
     bool wants_states;
     size_t prompt;     /* tokens at the beginning of each input that are a prompt's */

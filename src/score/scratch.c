@@ -15,6 +15,15 @@ size_t cei_scratch_window(const ce_model *model) {
     return window > WINDOW_MOST ? WINDOW_MOST : window < WINDOW_LEAST ? WINDOW_LEAST : window;
 }
 
+static void free_room(cei_room *room) {
+    cei_free(room->ids);
+    cei_free(room->types);
+    cei_free(room->positions);
+    cei_free(room->offsets);
+    cei_free(room->values);
+    cei_free(room->states);
+}
+
 static void scratch_free(cei_scratch *scratch) {
     if (!scratch) return;
     for (size_t i = 0; scratch->texts && i < scratch->lanes; i++) {
@@ -28,12 +37,7 @@ static void scratch_free(cei_scratch *scratch) {
     cei_free(scratch->lengths);
     cei_free(scratch->order);
     cei_free(scratch->tally);
-    cei_free(scratch->batch_ids);
-    cei_free(scratch->batch_types);
-    cei_free(scratch->batch_positions);
-    cei_free(scratch->offsets);
-    cei_free(scratch->values);
-    cei_free(scratch->states);
+    for (size_t i = 0; i < scratch->room_count; i++) free_room(&scratch->rooms[i]);
     cei_free(scratch->scores);
     cei_free(scratch->sorted);
     cei_free(scratch->spare);
@@ -58,23 +62,36 @@ static bool resize(void *array_pointer, size_t count, size_t size) {
     return true;
 }
 
+static bool make_room(const cei_blueprint *blueprint, cei_room *room) {
+    const size_t tokens = blueprint->batch_tokens, sequences = blueprint->batch_sequences;
+    size_t values;
+    *room = (cei_room){0};
+    room->ids = cei_alloc(tokens, sizeof(int32_t));
+    room->types = cei_alloc(tokens, sizeof(int32_t));
+    room->positions = cei_alloc(tokens, sizeof(int32_t));
+    room->offsets = cei_alloc(sequences + 1, sizeof(int32_t));
+    if (cei_mul_size(sequences, blueprint->network->head.outputs, &values))
+        room->values = cei_alloc(values, sizeof(float));
+    if (room->ids && room->types && room->positions && room->offsets && room->values) return true;
+    free_room(room);
+    return false;
+}
+
+ce_status cei_scratch_reserve_rooms(const ce_model *model, cei_scratch *scratch, size_t count, ce_error *error) {
+    for (; scratch->room_count < count; scratch->room_count++)
+        if (!make_room(&model->blueprint, &scratch->rooms[scratch->room_count]))
+            return cei_fail_memory(error, "scoring", 0);
+    return CE_OK;
+}
+
 static cei_scratch *scratch_create(const ce_model *model) {
     const cei_blueprint *blueprint = &model->blueprint;
     cei_scratch *scratch = cei_alloc_zeroed(1, sizeof *scratch);
     if (!scratch) return NULL;
-    size_t tokens = blueprint->batch_tokens, sequences = blueprint->batch_sequences, values;
     scratch->lanes = cei_pool_size(blueprint->pool);
     scratch->texts = cei_alloc_zeroed(scratch->lanes, sizeof *scratch->texts);
     scratch->tally = cei_alloc(blueprint->max_length + 2, sizeof *scratch->tally);
-    scratch->batch_ids = cei_alloc(tokens, sizeof(int32_t));
-    scratch->batch_types = cei_alloc(tokens, sizeof(int32_t));
-    scratch->batch_positions = cei_alloc(tokens, sizeof(int32_t));
-    scratch->offsets = cei_alloc(sequences + 1, sizeof(int32_t));
-    if (cei_mul_size(sequences, blueprint->network->head.outputs, &values))
-        scratch->values = cei_alloc(values, sizeof(float));
-    if (scratch->texts && scratch->tally && scratch->batch_ids && scratch->batch_types && scratch->batch_positions &&
-        scratch->offsets && scratch->values)
-        return scratch;
+    if (scratch->texts && scratch->tally && cei_scratch_reserve_rooms(model, scratch, 1, NULL) == CE_OK) return scratch;
     scratch_free(scratch);
     return NULL;
 }
@@ -127,8 +144,9 @@ ce_status cei_scratch_reserve_ranked(cei_scratch *scratch, size_t count, ce_erro
 
 ce_status cei_scratch_reserve_states(const ce_model *model, cei_scratch *scratch, ce_error *error) {
     size_t values;
-    if (scratch->states) return CE_OK;
+    float **states = &scratch->rooms[0].states;
+    if (*states) return CE_OK;
     if (cei_mul_size(model->blueprint.batch_tokens, model->blueprint.network->hidden, &values))
-        scratch->states = cei_alloc(values, sizeof *scratch->states);
-    return scratch->states ? CE_OK : cei_fail_memory(error, "token embeddings", 0);
+        *states = cei_alloc(values, sizeof **states);
+    return *states ? CE_OK : cei_fail_memory(error, "token embeddings", 0);
 }

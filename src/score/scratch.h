@@ -13,6 +13,14 @@ typedef struct cei_lane_text {
     size_t joined_capacity;
 } cei_lane_text;
 
+/* Room for one batch on its way through a device. */
+typedef struct cei_room {
+    int32_t *ids, *types, *positions; /* [batch_tokens] */
+    int32_t *offsets;                 /* [batch_sequences + 1] */
+    float *values;                    /* [batch_sequences, outputs] */
+    float *states;                    /* [batch_tokens, hidden]; NULL until it is reserved */
+} cei_room;
+
 /* Inputs (pairs or texts) are handled a window at a time, so that memory doesn't grow with the call. */
 typedef struct cei_scratch {
     struct cei_scratch *next; /* in the model's list */
@@ -26,10 +34,8 @@ typedef struct cei_scratch {
     uint32_t *order;   /* [window] inputs, longest first */
     uint32_t *tally;   /* [max_length + 2] for sorting by length */
 
-    int32_t *batch_ids, *batch_types, *batch_positions; /* [batch_tokens] */
-    int32_t *offsets;                                   /* [batch_sequences + 1] */
-    float *values;                                      /* [batch_sequences, outputs] */
-    float *states;                                      /* [batch_tokens, hidden]; NULL until it is reserved */
+    size_t room_count;               /* batches that there is room for at the same time */
+    cei_room rooms[CE_MOST_DEVICES]; /* [room_count] */
 
     size_t ranked;          /* documents that there is room for, below */
     float *scores;          /* [ranked] */
@@ -43,7 +49,10 @@ void cei_scratch_give(ce_model *model, cei_scratch *scratch); /* NULL is fine */
 /* Makes room for ranking count documents. Errors: MEMORY. */
 ce_status cei_scratch_reserve_ranked(cei_scratch *scratch, size_t count, ce_error *error);
 
-/* Makes room for the states of a batch's tokens. Errors: MEMORY. */
+/* Makes room for so many batches at the same time. Errors: MEMORY. */
+ce_status cei_scratch_reserve_rooms(const ce_model *model, cei_scratch *scratch, size_t count, ce_error *error);
+
+/* Makes room for the states of a batch's tokens in the first room. Errors: MEMORY. */
 ce_status cei_scratch_reserve_states(const ce_model *model, cei_scratch *scratch, ce_error *error);
 
 /* The most inputs of one window. */

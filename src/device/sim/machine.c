@@ -30,7 +30,7 @@ typedef struct machine_device {
     uint64_t memory, used;
     uint64_t epoch;
     bool lost, unusable;
-    bool lacks[CEI_OP_COUNT], distorts[CEI_OP_COUNT], lacks_precision[PRECISIONS];
+    bool lacks[CEI_OP_COUNT], distorts[CEI_OP_COUNT], lacks_precision[PRECISIONS], nudges;
     char reason[256];
     uint64_t lose_in; /* calls; 0: not planned. So are those below */
     uint64_t fail_in[CEI_SIM_CALLS];
@@ -71,6 +71,7 @@ static void reset_device(machine_device *device) {
     memset(device->fail_in, 0, sizeof device->fail_in);
     memset(device->lacks, 0, sizeof device->lacks);
     memset(device->distorts, 0, sizeof device->distorts);
+    device->nudges = false;
     memset(device->lacks_precision, 0, sizeof device->lacks_precision);
     device->memory = DEFAULT_MEMORY;
     device->lose_in = device->corrupt_in = 0;
@@ -111,6 +112,11 @@ void cei_sim_lack_op(int index, cei_op op, bool on) {
 
 void cei_sim_lack_precision(int index, ce_precision precision, bool on) {
     lock(index)->lacks_precision[precision] = on;
+    unlock();
+}
+
+void cei_sim_nudge(int index, bool on) {
+    lock(index)->nudges = on;
     unlock();
 }
 
@@ -161,6 +167,8 @@ bool cei_sim_has_precision(int index, ce_precision precision) {
 }
 
 bool cei_sim_distorts(int index, cei_op op) { return read_flag(&machine.devices[index].distorts[op]); }
+
+bool cei_sim_nudges(int index) { return read_flag(&machine.devices[index].nudges); }
 
 int cei_sim_devices(void) {
     (void)lock(0);

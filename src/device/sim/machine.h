@@ -54,6 +54,7 @@ bool cei_sim_record_upload(sim_device *device, const cei_weight *weight, size_t 
 bool cei_sim_lacks(int index, cei_op op);
 bool cei_sim_has_precision(int index, ce_precision precision);
 bool cei_sim_distorts(int index, cei_op op);
+bool cei_sim_nudges(int index);
 void cei_sim_describe(int index, ce_device_info *info);
 int cei_sim_devices(void);
 const cei_driver *cei_sim_backing(void);

@@ -29,6 +29,7 @@ static const float *open_weight(running *run, const cei_weight *weight) { return
 static ce_status end(running *run, float *out, const char *fault) {
     int index = run->stream->base.device->id.index;
     if (!run->access.failed && !fault && out && cei_sim_distorts(index, run->op)) out[0] = out[0] * 1.5f + 0.25f;
+    if (!run->access.failed && !fault && out && cei_sim_nudges(index)) out[0] *= 1.00001f;
     bool failed = run->access.failed;
     cei_sim_close_memory(&run->access);
     cei_sim_leave(run->stream);

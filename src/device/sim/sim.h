@@ -83,6 +83,9 @@ bool cei_sim_damage(int index, cei_role role, size_t which);
 /* While on, one value of each result of op is wrong. */
 void cei_sim_distort(int index, cei_op op, bool on);
 
+/* While on, the device rounds otherwise than its like: one value of each result is off by a few bits. */
+void cei_sim_nudge(int index, bool on);
+
 /* ---- what happened ------------------------------------------------------------------------------------------ */
 
 typedef struct cei_sim_counters {
