@@ -117,7 +117,6 @@ def test_prompts(package, one, pairs):
 
 
 @pytest.mark.parametrize("arguments, words", [
-    ({"device": ["cpu", "cuda:0"]}, "one device"), ({"device": []}, "one device"),
     ({"processing_kwargs": {"text": {"stride": 3}}}, "It takes max_length"),
 ])
 def test_what_predict_refuses(model, pairs, arguments, words):
@@ -146,8 +145,12 @@ def test_pools_are_the_model_itself(model, pairs):
             model.predict(pairs, chunk_size=0, **wish)
     with pytest.raises(TypeError, match="start_multi_process_pool"):
         model.predict(pairs, pool={})
-    with pytest.raises(NotImplementedError, match="one device"):
-        model.start_multi_process_pool(["cpu", "cuda:0"])
+    for devices in (["cpu", "cuda:7"], ["opencl:9", "cpu"]):
+        with pytest.raises(RuntimeError, match=devices[0] if devices[1] == "cpu" else devices[1]):
+            model.start_multi_process_pool(devices)
+    with pytest.raises(ValueError, match="empty"):
+        model.predict(pairs, device=[])
+    assert model.predict(pairs).tolist() == expected
 
 
 def test_what_programs_of_the_reference_ask(package, one, model):

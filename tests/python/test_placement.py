@@ -59,11 +59,6 @@ def test_names_that_cannot_be_names(package, one, device):
         package.CrossEncoder(one, device=device)
 
 
-def test_several_devices(package, one):
-    with pytest.raises(NotImplementedError, match="one device"):
-        package.CrossEncoder(one, device=["cpu", "cpu"])
-
-
 def test_device_map(package, one, caplog):
     assert package.CrossEncoder(one, model_kwargs={"device_map": "cpu"}).device == "cpu"
     with pytest.raises(package.DeviceError):

@@ -54,16 +54,16 @@ def devices() -> list[DeviceInfo]:
 
 def device_name(device: Any) -> str | None:
     """The library's name of a device: None, a str, a torch.device or its like, or an int, which PyTorch takes as the
-    number of a CUDA device. Whether there is such a device is the library's to say."""
+    number of a CUDA device; or a list of these, each of which counts once. Whether there are such devices is the
+    library's to say."""
     if device is None or isinstance(device, str):
         return None if device is None else str(device)
     if isinstance(device, int) and not isinstance(device, bool):
         return f"cuda:{device}"
     if isinstance(device, (list, tuple)):
-        raise NotImplementedError(
-            "a model is on one device: give one, and load one model a device for several. On the CPU one model "
-            "uses all cores already"
-        )
+        if not device:
+            raise ValueError("the list of devices is empty")
+        return ",".join(dict.fromkeys(device_name(one) or "auto" for one in device))
     kind, index = getattr(device, "type", None), getattr(device, "index", None)
     if not isinstance(kind, str) or not isinstance(index, (int, type(None))):
         raise TypeError(f"device must be a name such as 'cpu' or 'cuda:1', or a torch.device, not {device!r}")

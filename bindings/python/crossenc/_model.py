@@ -72,7 +72,7 @@ class PlacedModel:
         self._handle.placement()  # refuses a closed model, and a process that was forked, before the lock
         with self._lock:
             placement = self.placement
-            options = self._options._replace(device=placement.device)._replace(**changes)
+            options = self._options._replace(device=",".join(self.devices))._replace(**changes)
             handle = self._load(options, "deferred" if placement.state == "deferred" else "eager")
             self._options, self._handle, self._description = options, handle, handle.describe()
 
@@ -85,13 +85,23 @@ class PlacedModel:
 
     @property
     def placement(self) -> Placement:
-        """Where the model is, how it came there and what was checked."""
+        """Where the model is, how it came there and what was checked; of several devices, on the first that works."""
         return Placement(**self._handle.placement())
 
     @property
+    def placements(self) -> list[Placement]:
+        """The same of each device that the model is on."""
+        return [Placement(**report) for report in self._handle.placements()]
+
+    @property
     def device(self) -> Device:
-        """The device that the weights are on; of a deferred model, that they will be placed on."""
+        """The device that the weights are on, the first of several; of a deferred model, that they will be placed on."""
         return Device(self._handle.placement()["device"])
+
+    @property
+    def devices(self) -> list[Device]:
+        """All of them: each has a replica of the model."""
+        return [Device(report["device"]) for report in self._handle.placements()]
 
     @property
     def _target_device(self) -> Device:
@@ -106,7 +116,8 @@ class PlacedModel:
 
     def to(self: Self, *args: Any, **kwargs: Any) -> Self:
         """Moves the model to a device, for good, and, if a dtype is given, into that precision: to("cuda"),
-        to(torch.device("cuda", 1)), to("bfloat16"), to("cpu", torch.float32). A move that fails changes nothing."""
+        to(torch.device("cuda", 1)), to(["cuda:0", "cuda:1"]), to("bfloat16"), to("cpu", torch.float32). A move that
+        fails changes nothing."""
         device, precision = _targets(args, kwargs)
         if precision is not None and precision != self.placement.precision:
             self._reopen(precision=precision, **({} if device is None else {"device": device}))
@@ -154,17 +165,16 @@ class PlacedModel:
         """What calls take as the reference's do, to move the model or to be checked."""
         if pool is not None:
             _pools.check(pool, chunk_size)
-        elif isinstance(device, (list, tuple)):
-            _pools.check_chunk_size(chunk_size)
-            self.to(_pools.one_device(device))
         elif device is not None:
+            if isinstance(device, (list, tuple)):
+                _pools.check_chunk_size(chunk_size)
             self.to(device)
 
     def start_multi_process_pool(self, target_devices: list[Any] | None = None) -> dict[str, Any]:
-        """Nothing is started: one model uses all cores, and any number of threads may call it. Takes a list that names
-        one device, as often as it likes, and moves the model there; the model's calls take what it returns."""
+        """Nothing is started: one model uses all cores, and any number of threads may call it. Moves the model to the
+        devices of the list, with a replica on each, for good; the model's calls take what it returns."""
         if target_devices is not None:
-            self.to(_pools.one_device(target_devices))
+            self.to(target_devices)
         return _pools.new_pool()
 
     @staticmethod
@@ -288,7 +298,7 @@ class PlacedModel:
         """What opens the same model again, on the device where it is now."""
         placement = self.placement
         state = {name: value for name, value in self.__dict__.items() if name not in _OWN}
-        state["_options"] = self._options._replace(device=placement.device)
+        state["_options"] = self._options._replace(device=",".join(self.devices))
         state["_place"] = "deferred" if placement.state == "deferred" else "eager"
         return state
 

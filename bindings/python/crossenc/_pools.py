@@ -1,21 +1,8 @@
-"""The reference's pools of processes, for programs that use them. One model uses all cores of its device here, so that
-a pool of one device, however often it is named, is that model and starts nothing."""
+"""The reference's pools of processes, for programs that use them. One model uses all cores of the CPU here, and has a
+replica on each of several devices, so that a pool is that model and starts nothing."""
 from __future__ import annotations
 
 from typing import Any
-
-from ._devices import device_name
-
-
-def one_device(devices: Any) -> str | None:
-    """The device that a list names."""
-    names = {device_name(device) for device in devices}
-    if len(names) != 1:
-        raise NotImplementedError(
-            f"a model is on one device, and {list(devices)!r} is not one: load one model a device for several. "
-            "On the CPU one model uses all cores already"
-        )
-    return names.pop()
 
 
 def new_pool() -> dict[str, Any]:

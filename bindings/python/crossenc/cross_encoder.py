@@ -35,9 +35,9 @@ class CrossEncoder(Prompted, PlacedModel):
     """Scores pairs of texts that it reads together, on the device that the constructor names.
 
     model_name_or_path   a folder; or a name (_models.find_model), fetched if it is not here. None is the default model
-    device               "cpu", "cuda", "cuda:1", "auto", a torch.device; None is the best device that works. When the
-                         constructor returns, the weights are there, verified; a device that is not there raises
-                         DeviceError before a file is opened
+    device               "cpu", "cuda", "cuda:1", "auto", a torch.device; None is the best device that works; a list
+                         of devices of one kind puts a replica on each. When the constructor returns, the weights are
+                         there, verified; a device that is not there raises DeviceError before a file is opened
     place                "deferred" leaves placing to the first use or to place()
     precision            "float32" (default), "bfloat16" or "int8"; model_kwargs={"dtype": ...} says the same
     threads              CPU threads that one call may use; None is all that the process may use
@@ -171,7 +171,7 @@ class CrossEncoder(Prompted, PlacedModel):
         activation_fn        for this call; one that the library has not is called with all logits [pairs, labels]
         apply_softmax        over the labels, after the activation; of one label it changes nothing
         convert_to_tensor    a tensor, by importing PyTorch; with neither this nor convert_to_numpy, a list of tensors
-        device               moves the model there first, for good, as to() does; a list must name one device
+        device               moves the model there first, for good, as to() does; of a list, to each
         pool, chunk_size     checked, and change nothing (start_multi_process_pool)
         processing_kwargs    {"text": {"max_length": n}} for this call
         """
@@ -302,7 +302,7 @@ class CrossEncoder(Prompted, PlacedModel):
         except (ValueError, RuntimeError) as error:
             return f"CrossEncoder({self._path!r}: {error})"
         return (
-            f"CrossEncoder({self._path!r}, device={where.device!r}, state={where.state!r}, "
+            f"CrossEncoder({self._path!r}, device={','.join(self.devices)!r}, state={where.state!r}, "
             f"precision={where.precision!r}, num_labels={self.num_labels}, max_seq_length={self.max_seq_length})"
         )
 

@@ -146,7 +146,7 @@ class SentenceTransformer(Prompted, PlacedModel):
                               program has imported PyTorch or asks for tensors, else as arrays
         precision             "int8", "uint8", "binary", "ubinary": as quantize_embeddings makes of the result
         convert_to_tensor     a tensor, by importing PyTorch; with neither this nor convert_to_numpy, a list of tensors
-        device                moves the model there first, for good, as to() does; a list must name one device
+        device                moves the model there first, for good, as to() does; of a list, to each
         pool, chunk_size      checked, and change nothing (start_multi_process_pool)
         processing_kwargs     {"text": {"max_length": n}} for this call
         normalize_embeddings  scales each embedding to length 1, after truncation
@@ -402,7 +402,7 @@ class SentenceTransformer(Prompted, PlacedModel):
         except (ValueError, RuntimeError) as error:
             return f"SentenceTransformer({self._path!r}: {error})"
         return (
-            f"SentenceTransformer({self._path!r}, device={where.device!r}, state={where.state!r}, "
+            f"SentenceTransformer({self._path!r}, device={','.join(self.devices)!r}, state={where.state!r}, "
             f"precision={where.precision!r}, dimension={self.get_embedding_dimension()}, "
             f"max_seq_length={self.max_seq_length})"
         )

@@ -93,18 +93,22 @@ PyObject *placed_end(PyObject *object, ce_status status, const ce_error *error, 
 /* A new bytearray of float32 [rows, columns], and where its values are. */
 PyObject *new_floats(size_t rows, size_t columns, float **values);
 
-#define PLACED_METHODS                                                                              \
-    {"to", placed_to, METH_VARARGS, "to(device): ce_model_to."},                                    \
-        {"place", placed_place, METH_NOARGS, "place(): ce_model_place."},                           \
-        {"check", placed_check, METH_NOARGS, "check() -> dict: ce_model_check."},                   \
-        {"placement", placed_placement, METH_NOARGS, "placement() -> dict: ce_model_placement."}, { \
-        "close", placed_close, METH_NOARGS, "close(): frees the model, after the calls in flight."  \
+#define PLACED_METHODS                                                                             \
+    {"to", placed_to, METH_VARARGS, "to(device): ce_model_to."},                                   \
+        {"place", placed_place, METH_NOARGS, "place(): ce_model_place."},                          \
+        {"check", placed_check, METH_NOARGS, "check() -> dict: ce_model_check."},                  \
+        {"placement", placed_placement, METH_NOARGS, "placement() -> dict: ce_model_placement."},  \
+        {"placements", placed_placements, METH_NOARGS,                                             \
+         "placements() -> list of dict: ce_model_placement_at, for each device."},                 \
+    {                                                                                              \
+        "close", placed_close, METH_NOARGS, "close(): frees the model, after the calls in flight." \
     }
 
 PyObject *placed_to(PyObject *object, PyObject *args);
 PyObject *placed_place(PyObject *object, PyObject *none);
 PyObject *placed_check(PyObject *object, PyObject *none);
 PyObject *placed_placement(PyObject *object, PyObject *none);
+PyObject *placed_placements(PyObject *object, PyObject *none);
 PyObject *placed_close(PyObject *object, PyObject *none);
 
 /* hub.c */

@@ -178,6 +178,34 @@ PyObject *placed_placement(PyObject *object, PyObject *none) {
     return placed_end(object, status, &error, status == CE_OK ? placement_report(&report) : NULL);
 }
 
+/* Appends the report of device index to list; *devices receives how many there are. */
+static ce_status append_report(const placed_object *self, size_t index, PyObject *list, size_t *devices,
+                               ce_error *error) {
+    ce_placement_report report = {.size = sizeof report};
+    ce_status status = self->encoder ? ce_encoder_placement_at(self->encoder, index, &report, error)
+                                     : ce_model_placement_at(self->model, index, &report, error);
+    if (status != CE_OK) return status;
+    PyObject *entry = placement_report(&report);
+    if (entry) PyList_Append(list, entry);
+    Py_XDECREF(entry);
+    *devices = report.devices;
+    return CE_OK;
+}
+
+PyObject *placed_placements(PyObject *object, PyObject *none) {
+    (void)none;
+    placed_object *self = placed_begin(object);
+    if (!self) return NULL;
+    ce_error error = {0};
+    ce_status status = CE_OK;
+    PyObject *list = PyList_New(0);
+    size_t devices = 1;
+    for (size_t i = 0; list && i < devices && status == CE_OK && !PyErr_Occurred(); i++)
+        status = append_report(self, i, list, &devices, &error);
+    if (status == CE_ERR_ARGUMENT) status = CE_OK; /* a move made them fewer in the meantime */
+    return placed_end(object, status, &error, list);
+}
+
 PyObject *placed_type_create(PyObject *module, const char *name, newfunc create, PyMethodDef *methods) {
     PyType_Slot slots[] = {
         {Py_tp_new, (void *)create},

@@ -84,7 +84,7 @@ class CrossencSimilarityRanker:
 
     def _describe(self, model: CrossEncoder) -> None:
         """The arguments that open the same model."""
-        self.model, self.device = model.path, str(model.device)
+        self.model, self.device = model.path, ",".join(model.devices)
         self.cross_encoder_kwargs = {
             "precision": model.dtype, "max_length": model.max_seq_length, "prompts": dict(model.prompts),
             "default_prompt_name": model.default_prompt_name,
