@@ -34,7 +34,7 @@ size_t cei_values_bytes(const cei_values *values, size_t rows) {
 cei_values cei_values_rows(const cei_values *values, size_t first, size_t count) {
     cei_values rows = *values;
     rows.rows = count;
-    rows.data += first * values->columns * cei_dtype_size(values->dtype);
+    rows.data += cei_values_bytes(values, first);
     if (rows.scales) rows.scales += first * sizeof(float);
     return rows;
 }
