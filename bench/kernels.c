@@ -214,7 +214,13 @@ static void run_norm(bench *b, const void *argument) {
     const size_t columns = *(const size_t *)argument;
     const cei_weight gain = {CEI_ROLE_VECTOR, 1, columns, {b->bias, 0}, CEI_FORMAT_FLOAT32, false};
     const cei_slice residual = {b->residual, 0};
-    const cei_norm_args args = {TOKENS, {b->in, 0}, &residual, &gain, &gain, 1e-12f, {b->out, 0}, NULL};
+    const cei_norm_args args = {.rows = TOKENS,
+                                .x = {b->in, 0},
+                                .residual = &residual,
+                                .gain = &gain,
+                                .bias = &gain,
+                                .epsilon = 1e-12f,
+                                .out = {b->out, 0}};
     require(cei_norm(b->stream, &args, &error), &error);
 }
 

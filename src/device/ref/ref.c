@@ -241,10 +241,11 @@ static ce_status embed(cei_stream *base, const cei_embed_args *args, ce_error *e
     reader word = open_reader(base, args->word, stream->row), type = {0}, position = {0};
     if (args->type) type = open_reader(base, args->type, stream->second);
     if (args->position) position = open_reader(base, args->position, stream->third);
-    for (size_t t = 0; t < args->tokens; t++)
+    for (size_t t = 0; t < args->tokens; t++) {
         cei_ref_embed_row(read_row(&word, (size_t)ids[t]), types ? read_row(&type, (size_t)types[t]) : NULL,
-                          positions ? read_row(&position, (size_t)positions[t]) : NULL, args->scale, columns,
-                          out + t * columns);
+                          positions ? read_row(&position, (size_t)positions[t]) : NULL, columns, out + t * columns);
+        cei_ref_scale_row(args->scale, columns, out + t * columns);
+    }
     return CE_OK;
 }
 

@@ -3,12 +3,15 @@
 
 #include <math.h>
 
-void cei_ref_embed_row(const float *word, const float *type, const float *position, float scale, size_t columns,
-                       float *out) {
+void cei_ref_embed_row(const float *word, const float *type, const float *position, size_t columns, float *out) {
     for (size_t i = 0; i < columns; i++) {
-        const float own = scale != 0 ? word[i] * scale : word[i], sum = type ? own + type[i] : own;
+        const float sum = type ? word[i] + type[i] : word[i];
         out[i] = position ? sum + position[i] : sum;
     }
+}
+
+void cei_ref_scale_row(float scale, size_t columns, float *row) {
+    for (size_t i = 0; i < columns && scale != 0; i++) row[i] *= scale;
 }
 
 void cei_ref_norm_row(const float *x, const float *residual, const float *gain, const float *bias, size_t columns,

@@ -7,9 +7,11 @@
 
 #include "device/device.h"
 
-/* out = (scale word + type) + position, [columns] each; type and position may be NULL, scale 0: 1. */
-void cei_ref_embed_row(const float *word, const float *type, const float *position, float scale, size_t columns,
-                       float *out);
+/* out = (word + type) + position, [columns] each; type and position may be NULL. */
+void cei_ref_embed_row(const float *word, const float *type, const float *position, size_t columns, float *out);
+
+/* row *= scale, [columns]; scale 0 is none. */
+void cei_ref_scale_row(float scale, size_t columns, float *row);
 
 /* sum = v = x + residual, out = gain (v - mean(v)) / sqrt(var(v) + epsilon) + bias; residual and bias may be NULL, sum
  * may be x, residual or out, out x or residual. [columns] each. */

@@ -63,10 +63,12 @@ ce_status cei_sim_embed(cei_stream *stream, const cei_embed_args *args, ce_error
         (positions && !rows_exist(positions, tokens, args->position->rows)) ||
         (types && !rows_exist(types, tokens, args->type->rows)))
         return end(&run, NULL, "an index is outside its table");
-    for (size_t t = 0; t < tokens; t++)
+    for (size_t t = 0; t < tokens; t++) {
         cei_ref_embed_row(word + (size_t)ids[t] * columns, type && types ? type + (size_t)types[t] * columns : NULL,
-                          position && positions ? position + (size_t)positions[t] * columns : NULL, args->scale,
-                          columns, out + t * columns);
+                          position && positions ? position + (size_t)positions[t] * columns : NULL, columns,
+                          out + t * columns);
+        cei_ref_scale_row(args->scale, columns, out + t * columns);
+    }
     return end(&run, tokens ? out : NULL, NULL);
 }
 
