@@ -21,12 +21,13 @@ typedef struct cei_architecture {
     /* What a config says of the head, over what stands above. NULL: nothing. */
     void (*set_head)(const cei_config *config, cei_classifier *head);
 
-    /* Checks the config and declares the encoder's weights. first_only: every sequence will have a token, and nothing
-     * will read the states of others than the first, unless a run asks for them. The checkpoint is for names that
+    /* Checks the config and declares the encoder's weights. reads: nothing will read the states of other tokens, unless
+     * a run asks for them; where it is the first, every sequence will have one. The network may have it as all. The
+     * checkpoint is for names that
      * differ between writers; values are not read. *network is freed by cei_free. Errors: MODEL, UNSUPPORTED, MEMORY.
      */
     ce_status (*create)(const struct cei_architecture *self, const cei_config *config, const cei_checkpoint *checkpoint,
-                        bool first_only, cei_plan *plan, cei_network **network, ce_error *error);
+                        cei_reads reads, cei_plan *plan, cei_network **network, ce_error *error);
 
     /* Bytes of device workspace that encode needs for so many tokens and sequences; 0 on overflow. */
     size_t (*workspace)(const cei_network *network, size_t tokens, size_t sequences);
@@ -34,8 +35,8 @@ typedef struct cei_architecture {
     /* Makes the network's derived weights: see cei_network_derive. NULL if no network has any. */
     ce_status (*derive)(const cei_derivation *derivation, ce_error *error);
 
-    /* Encodes a batch. *states has its tokens and sequences set, and receives the rest; where the network is first_only
-     * and the run asks for no states, those of the first tokens alone. Errors: DEVICE_*. */
+    /* Encodes a batch. *states has its tokens and sequences set, and receives the rest; where the network reads
+     * one token of each sequence and the run asks for no states, it may leave those alone. Errors: DEVICE_*. */
     ce_status (*encode)(const cei_run *run, cei_states *states, ce_error *error);
 } cei_architecture;
 
@@ -52,6 +53,7 @@ ce_status cei_architecture_find_encoder(const cei_config *config, const cei_arch
                                         ce_error *error);
 
 extern const cei_architecture cei_bert, cei_electra, cei_roberta, cei_xlm_roberta, cei_camembert, cei_distilbert,
-    cei_albert, cei_mpnet, cei_deberta_v2, cei_modernbert, cei_gte, cei_nomic_bert, cei_jina_v3;
+    cei_albert, cei_mpnet, cei_deberta_v2, cei_modernbert, cei_gte, cei_nomic_bert, cei_jina_v3, cei_qwen2, cei_qwen3,
+    cei_llama, cei_mistral, cei_gemma, cei_gemma2, cei_gemma3;
 
 #endif

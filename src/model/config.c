@@ -347,6 +347,7 @@ static ce_status read_config(const cei_config_reader *in, cei_config *config) {
     if (status == CE_OK) status = read_hidden_act(in, config);
     if (status == CE_OK) status = cei_config_read_rotary(in, config);
     if (status == CE_OK && has_type(config, "modernbert")) status = read_layers(in, config);
+    if (status == CE_OK) status = cei_config_read_decoder(in, config);
     config->adds_positions = true;
     if (status == CE_OK && is_deberta(config)) status = cei_config_read_deberta(in, config);
     if (status == CE_OK) status = read_labels(in, config);

@@ -20,6 +20,21 @@ typedef struct cei_relative_config {
     size_t buckets, max_positions; /* position_buckets, max_relative_positions; 0 if absent or below 1 */
 } cei_relative_config;
 
+/* What decoders' configs say beside the rest. */
+typedef struct cei_decoder_config {
+    bool is_on;          /* model_type is a decoder's that is known */
+    size_t key_heads;    /* num_key_value_heads; that of the heads if null */
+    size_t head_size;    /* head_dim, or what the class has for it; 0: hidden_size / num_attention_heads */
+    size_t window;       /* sliding_window: tokens that a layer with a window sees, itself among them; 0 is none */
+    size_t window_from;  /* layers from this on have one, where local_layers does not say */
+    size_t window_skips; /* but for each that is the last of so many; 0 is none */
+    bool sees_ahead;     /* use_bidirectional_attention: not causal, and half the window lies on either side */
+    double query_scale;  /* query_pre_attn_scalar, whose root divides scores; 0: the head size */
+    double score_cap;    /* attn_logit_softcapping; 0 is none */
+    double logit_cap;    /* final_logit_softcapping, of words' logits alone; 0 is none */
+    bool ties_words;     /* tie_word_embeddings: logits of words are products with the word embeddings */
+} cei_decoder_config;
+
 typedef struct cei_config {
     char *path;         /* of config.json, for messages */
     char *architecture; /* architectures[0], or "" */
@@ -40,7 +55,6 @@ typedef struct cei_config {
     bool activation_given;    /* the files name it: it does not follow from num_labels */
     char *position_embedding; /* "absolute" if absent */
     bool is_decoder;
-    bool ties_words; /* tie_word_embeddings: a causal model's logits are products with the word embeddings */
 
     /* Rotary positions: by rope_parameters or the older names. */
     double rope_theta, local_rope_theta; /* of layers that see all tokens, and of those with a window; 0 if absent */
@@ -53,6 +67,8 @@ typedef struct cei_config {
     cei_function classifier_activation;
     cei_pooling classifier_pooling;
 
+    cei_decoder_config decoder;
+
     /* DeBERTa's; the config of another model may not have them. */
     cei_relative_config relative;
     bool adds_positions;                  /* position_biased_input; true if absent */
@@ -62,6 +78,10 @@ typedef struct cei_config {
 
 /* Has a layer of a model that has such layers a window? */
 static inline bool cei_config_is_local(const cei_config *config, size_t layer) {
+    const cei_decoder_config *decoder = &config->decoder;
+    if (decoder->is_on && !decoder->window) return false;
+    if (decoder->is_on && !config->local_layers)
+        return layer >= decoder->window_from && (!decoder->window_skips || (layer + 1) % decoder->window_skips != 0);
     return config->local_layers ? config->local_layers[layer] : layer % config->global_every != 0;
 }
 

@@ -21,6 +21,10 @@ ce_status cei_config_read_rotary(const cei_config_reader *in, cei_config *config
  */
 ce_status cei_config_read_deberta(const cei_config_reader *in, cei_config *config);
 
+/* Fills what decoders' configs have, if model_type is one of theirs: decoder, and by its rules hidden_act,
+ * layer_norm_eps, pad_token_id and local_layers. Errors: FORMAT, UNSUPPORTED. */
+ce_status cei_config_read_decoder(const cei_config_reader *in, cei_config *config);
+
 /* A function by transformers' name for it. Errors: FORMAT, UNSUPPORTED. */
 ce_status cei_config_read_function(const cei_config_reader *in, const char *key, const char *absent,
                                    cei_function *function);

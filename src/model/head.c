@@ -79,28 +79,36 @@ static layer_names names_of(const char *name) {
 
 ce_status cei_head_classify(cei_head *head, cei_plan *plan, const cei_classifier *classifier, size_t labels,
                             ce_error *error) {
-    const layer_names first = names_of(classifier->first), second = names_of(classifier->second);
-    ce_status status = cei_head_add_dense(head, plan, first.weight, classifier->no_bias ? NULL : first.bias,
-                                          head->outputs, classifier->function, error);
+    const layer_names second = names_of(classifier->second);
+    ce_status status = CE_OK;
+    if (classifier->first) {
+        const layer_names first = names_of(classifier->first);
+        status = cei_head_add_dense(head, plan, first.weight, classifier->no_bias ? NULL : first.bias, head->outputs,
+                                    classifier->function, error);
+    }
     if (status == CE_OK && classifier->norm) {
         const layer_names norm = names_of(classifier->norm);
         status = cei_head_add_norm(head, plan, norm.weight, classifier->no_norm_bias ? NULL : norm.bias,
                                    classifier->epsilon, error);
     }
     if (status != CE_OK) return status;
-    return cei_head_add_dense(head, plan, second.weight, second.bias, labels, CEI_FN_IDENTITY, error);
+    return cei_head_add_dense(head, plan, second.weight, classifier->no_second_bias ? NULL : second.bias, labels,
+                              CEI_FN_IDENTITY, error);
 }
 
 /* ---- asking -------------------------------------------------------------------------------------------------- */
 
-bool cei_head_reads_first(const cei_head *head) {
-    return head->pooling_count == 1 && head->poolings[0] == CEI_POOL_FIRST && head->includes_prompt;
+cei_reads cei_head_reads(const cei_head *head) {
+    if (head->pooling_count != 1 || !head->includes_prompt) return CEI_READS_ALL;
+    return head->poolings[0] == CEI_POOL_FIRST  ? CEI_READS_FIRST
+           : head->poolings[0] == CEI_POOL_LAST ? CEI_READS_LAST
+                                                : CEI_READS_ALL;
 }
 
-unsigned cei_head_ops(const cei_head *head, bool first_only) {
+unsigned cei_head_ops(const cei_head *head, cei_reads reads) {
     static const cei_op ops[] = {
         [CEI_HEAD_DENSE] = CEI_OP_LINEAR, [CEI_HEAD_NORM] = CEI_OP_NORM, [CEI_HEAD_NORMALIZE] = CEI_OP_NORMALIZE};
-    unsigned all = 1u << (first_only ? CEI_OP_GATHER : CEI_OP_POOL);
+    unsigned all = 1u << (reads == CEI_READS_ALL ? CEI_OP_POOL : CEI_OP_GATHER);
     for (size_t i = 0; i < head->layer_count; i++) all |= 1u << ops[head->layers[i].kind];
     return all;
 }
@@ -140,12 +148,27 @@ static ce_status pool(const cei_head *head, const cei_states *states, size_t ski
     return status;
 }
 
-/* The first tokens, taken as an encoder takes them that leaves no others: a network has one way to them, which the
- * device has been asked for and which the self-test has run. */
+/* One token of each sequence, taken as an encoder takes them that leaves no others: a network has one way to them,
+ * which the device has been asked for and which the self-test has run. */
 static ce_status gather(const cei_head *head, const cei_states *states, cei_stream *stream, cei_slice to,
                         ce_error *error) {
-    const cei_gather_args args = {states->sequences, head->hidden, states->at, states->offsets, to};
+    const cei_gather_args args = {states->sequences, head->hidden, states->at, states->rows, to};
     return cei_gather(stream, &args, error);
+}
+
+/* A sequence without tokens has none to be read: as where rows are pooled, its row becomes zeros. */
+static ce_status clear_empty(const cei_head *head, const cei_states *states, cei_stream *stream, cei_slice rows,
+                             ce_error *error) {
+    static const float zeros[256];
+    const size_t bytes = head->hidden * sizeof(float);
+    ce_status status = CE_OK;
+    for (size_t s = 0; s < states->sequences && status == CE_OK; s++) {
+        if (states->host_offsets[s] < states->host_offsets[s + 1]) continue;
+        for (size_t done = 0; done < bytes && status == CE_OK; done += sizeof zeros)
+            status = cei_write(stream, (cei_slice){rows.buffer, rows.offset + s * bytes + done}, zeros,
+                               cei_min_size(sizeof zeros, bytes - done), error);
+    }
+    return status;
 }
 
 static ce_status run_layer(const cei_head_layer *layer, const cei_weight *weights, size_t rows, cei_stream *stream,
@@ -174,13 +197,15 @@ ce_status cei_head_run(const cei_head *head, const cei_weight *weights, const ce
     next.offset += place_bytes(head, states->sequences);
     ce_status status = CE_OK;
     *values = states->at;
-    if (!states->first_only) {
+    if (!states->one_only) {
         status =
             states->gather ? gather(head, states, stream, out, error) : pool(head, states, skipped, stream, out, error);
         *values = out;
         out = next;
         next = *values;
     }
+    if (status == CE_OK && (states->one_only || states->gather))
+        status = clear_empty(head, states, stream, *values, error);
     for (size_t i = 0; i < head->layer_count && status == CE_OK; i++) {
         status = run_layer(&head->layers[i], weights, states->sequences, stream, *values, out, error);
         *values = out;

@@ -63,14 +63,15 @@ ce_status cei_head_add_token_logits(cei_head *head, cei_plan *plan, const cei_to
                                     size_t vocabulary, ce_error *error);
 
 /* The head of a classifier: a dense layer with a function over the pooled tokens, perhaps a norm, and a dense layer to
- * the labels. Names are those of tensors without ".weight" and ".bias". */
+ * the labels; or that alone. Names are those of tensors without ".weight" and ".bias". */
 typedef struct cei_classifier {
-    const char *first;
+    const char *first; /* NULL is none */
     cei_function function;
     const char *second;
     cei_pooling pooling; /* CEI_POOL_FIRST if nothing is said */
     bool no_bias;        /* of the first */
-    const char *norm;    /* NULL is none */
+    bool no_second_bias;
+    const char *norm; /* NULL is none */
     bool no_norm_bias;
     float epsilon;
 } cei_classifier;
@@ -79,22 +80,30 @@ typedef struct cei_classifier {
 ce_status cei_head_classify(cei_head *head, cei_plan *plan, const cei_classifier *classifier, size_t labels,
                             ce_error *error);
 
-/* Does it read nothing but the state of each sequence's first token? */
-bool cei_head_reads_first(const cei_head *head);
+/* The tokens of a sequence whose states are read. */
+typedef enum cei_reads {
+    CEI_READS_ALL,
+    CEI_READS_FIRST, /* that one alone */
+    CEI_READS_LAST   /* that one alone, or the one before those that the head passes over */
+} cei_reads;
 
-/* 1 << cei_op for each operation that it calls in a network that is first_only, or is not. */
-unsigned cei_head_ops(const cei_head *head, bool first_only);
+cei_reads cei_head_reads(const cei_head *head);
+
+/* 1 << cei_op for each operation that it calls in a network of which it reads that. */
+unsigned cei_head_ops(const cei_head *head, cei_reads reads);
 
 /* Bytes of device workspace for so many sequences; 0 on overflow. */
 size_t cei_head_workspace(const cei_head *head, size_t sequences);
 
 /* What an encoder leaves on the device. */
 typedef struct cei_states {
-    cei_slice at;      /* [tokens, hidden], or [sequences, hidden] of the first tokens alone */
+    cei_slice at;      /* [tokens, hidden], or [sequences, hidden] of those tokens alone that the head reads */
     cei_slice offsets; /* int32 [sequences + 1] */
+    const int32_t *host_offsets; /* the same in host memory */
+    cei_slice rows;              /* int32 [sequences] of the tokens that the head reads, where it reads one alone */
     size_t tokens, sequences;
-    bool first_only; /* of the first tokens alone */
-    bool gather;     /* of all, and the head reads the first ones alone */
+    bool one_only; /* of those that the head reads */
+    bool gather;   /* of all, and the head reads one of each sequence */
 } cei_states;
 
 /* Runs the head. skipped is how many tokens of each sequence pooling leaves out; workspace has cei_head_workspace bytes

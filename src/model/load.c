@@ -142,8 +142,11 @@ static ce_status add_logits(ce_model *model, const cei_architecture *architectur
     if (!architecture->logits)
         return cei_fail(error, CE_ERR_UNSUPPORTED, "%s: a %s has no logits of words to be read", model->config.path,
                         architecture->encoder);
+    if (model->config.decoder.logit_cap > 0)
+        return cei_fail(error, CE_ERR_UNSUPPORTED, "%s: final_logit_softcapping, where logits of words are read",
+                        model->config.path);
     snprintf(own, sizeof own, "%s.weight", architecture->logits);
-    const char *const name = model->config.ties_words ? cei_plan_name(&blueprint->plan, network->word) : own;
+    const char *const name = model->config.decoder.ties_words ? cei_plan_name(&blueprint->plan, network->word) : own;
     return cei_head_add_token_logits(&network->head, &blueprint->plan, &model->modules.logits, name,
                                      model->config.vocab_size, error);
 }
@@ -153,7 +156,11 @@ static cei_head make_head(const ce_model *model, const cei_classifier *classifie
     const size_t hidden = model->config.hidden_size;
     if (model->modules.logits.is_read) return cei_head_pool(hidden, &last, 1);
     if (cei_modules_are_head(&model->modules)) return cei_modules_pool(&model->modules, hidden);
-    return cei_head_pool(hidden, &classifier->pooling, 1);
+    cei_head head = cei_head_pool(hidden, &classifier->pooling, 1);
+    /* The reference looks for the last token that is no padding by its id, whoever put it there. */
+    if (classifier->pooling == CEI_POOL_LAST && model->config.pad_token_id < CEI_NO_TOKEN)
+        head.passes = (int32_t)model->config.pad_token_id;
+    return head;
 }
 
 /* Encoder and head, and the weights of both. */
@@ -161,14 +168,15 @@ static ce_status make_network(ce_model *model, const cei_checkpoint *checkpoint,
     const cei_architecture *architecture = NULL;
     cei_blueprint *blueprint = &model->blueprint;
     const bool has_modules = cei_modules_are_head(&model->modules);
-    bool first_only = cei_model_specials(model) > 0; /* else a text without tokens has no first one */
     ce_status status = has_modules ? cei_architecture_find_encoder(&model->config, &architecture, error)
                                    : cei_architecture_find(&model->config, &architecture, error);
     if (status != CE_OK) return status;
     const cei_classifier classifier = cei_architecture_head(architecture, &model->config);
     const cei_head head = make_head(model, &classifier);
-    first_only = first_only && cei_head_reads_first(&head);
-    status = architecture->create(architecture, &model->config, checkpoint, first_only, &blueprint->plan,
+    cei_reads reads = cei_head_reads(&head);
+    /* Without special tokens a text may have no token, and so no first one. */
+    if (reads == CEI_READS_FIRST && cei_model_specials(model) == 0) reads = CEI_READS_ALL;
+    status = architecture->create(architecture, &model->config, checkpoint, reads, &blueprint->plan,
                                   &blueprint->network, error);
     if (status != CE_OK) return status;
     cei_network *network = blueprint->network;

@@ -14,7 +14,7 @@ size_t cei_network_workspace(const cei_network *network, size_t tokens, size_t s
 }
 
 unsigned cei_network_ops(const cei_network *network) {
-    return network->architecture->ops | cei_head_ops(&network->head, network->first_only);
+    return network->architecture->ops | cei_head_ops(&network->head, network->reads);
 }
 
 size_t cei_network_widest(const cei_network *network) {
@@ -78,10 +78,10 @@ ce_status cei_network_run(const cei_run *run, ce_error *error) {
     const cei_network *network = run->network;
     const cei_batch *batch = run->batch;
     const size_t behind = network->architecture->workspace(network, batch->tokens, batch->sequences);
-    cei_states states = {.tokens = batch->tokens, .sequences = batch->sequences};
+    cei_states states = {.tokens = batch->tokens, .sequences = batch->sequences, .host_offsets = batch->offsets};
     cei_slice values = {0};
     ce_status status = network->architecture->encode(run, &states, error);
-    states.gather = network->first_only && !states.first_only;
+    states.gather = network->reads != CEI_READS_ALL && !states.one_only;
     if (status == CE_OK)
         status = cei_head_run(&network->head, run->weights, &states, batch->prompt, run->stream,
                               (cei_slice){run->workspace, behind}, &values, error);
@@ -89,6 +89,14 @@ ce_status cei_network_run(const cei_run *run, ce_error *error) {
     if (status == CE_OK && run->states)
         status = cei_read(run->stream, run->states, states.at, batch->tokens * network->hidden * sizeof(float), error);
     return status;
+}
+
+size_t cei_network_row(const cei_network *network, const cei_batch *batch, size_t sequence) {
+    const size_t first = (size_t)batch->offsets[sequence];
+    size_t row = (size_t)batch->offsets[sequence + 1];
+    if (network->reads != CEI_READS_LAST) return first;
+    while (row > first + 1 && batch->ids[row - 1] == network->head.passes) row--;
+    return row > 0 ? row - 1 : 0;
 }
 
 void cei_network_positions(const cei_network *network, const int32_t *ids, size_t length, int32_t *positions) {

@@ -25,7 +25,7 @@ typedef struct cei_network {
     int32_t padding_id;     /* where positions begin behind it; -1 where they begin at 0 */
     size_t derived_count;   /* weights that are computed of others when the model is placed */
     cei_weight *derived;    /* [derived_count] their roles and shapes, FLOAT32; lies in the network's own memory */
-    bool first_only;        /* the head reads the first token of each sequence alone, and each has one */
+    cei_reads reads;        /* what the head reads of a sequence; the first token only where each has one */
     cei_head head;
 } cei_network;
 
@@ -68,6 +68,9 @@ ce_status cei_derivation_read(const cei_derivation *derivation, const cei_weight
 
 /* Errors: DEVICE_*. */
 ce_status cei_network_run(const cei_run *run, ce_error *error);
+
+/* The row of the token that a network reads which reads one of each sequence; of a sequence without tokens any row. */
+size_t cei_network_row(const cei_network *network, const cei_batch *batch, size_t sequence);
 
 /* The positions of a sequence's tokens, [length]. Where they begin behind the padding token's id, a padding token that
  * stands in a text has that position and is not counted, as in the reference. */

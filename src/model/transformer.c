@@ -13,18 +13,20 @@
 
 /* Where a batch's activations are, as offsets into the workspace. */
 typedef struct encoder_layout {
-    size_t ids, positions, types;      /* int32 [tokens] */
-    size_t offsets;                    /* int32 [sequences + 1]; the first [sequences] are the rows of [CLS] */
-    size_t hidden, context, projected; /* [tokens, hidden] */
-    size_t input;                      /* [tokens, hidden], where norms come before */
-    size_t wide;                       /* [tokens, the widest activation] */
-    size_t gated;                      /* [tokens, intermediate] of a gated unit */
-    size_t angles[2];                  /* [positions, head_size] for each kind of rotary positions */
-    size_t first;                      /* [sequences, hidden] of [CLS] alone */
-    size_t first_qkv;                  /* [sequences, 3 hidden] of [CLS] alone, where they are one product */
-    size_t key_places, query_places;   /* int32 [2 tokens] where distances count; a bias has the first alone */
-    size_t neighbours, convolved;      /* int32 [tokens, kernel], [tokens, hidden] where there is a convolution */
-    size_t bytes;                      /* of all; 0 on overflow */
+    size_t ids, positions, types;    /* int32 [tokens] */
+    size_t offsets;                  /* int32 [sequences + 1]; the first [sequences] are the rows of first tokens */
+    size_t rows, row_positions;      /* int32 [sequences] of last tokens, if those are read */
+    size_t hidden;                   /* [tokens, hidden] */
+    size_t context, projected;       /* [tokens, the wider of hidden and queries] */
+    size_t input;                    /* [tokens, hidden], where norms come before */
+    size_t wide;                     /* [tokens, the widest activation] */
+    size_t gated;                    /* [tokens, intermediate] of a gated unit */
+    size_t angles[2];                /* [positions, head_size] for each kind of rotary positions */
+    size_t one;                      /* [sequences, hidden] of the tokens that are read alone */
+    size_t one_qkv;                  /* [sequences, queries + 2 keys] of those, where they are one product */
+    size_t key_places, query_places; /* int32 [2 tokens] where distances count; a bias has the first alone */
+    size_t neighbours, convolved;    /* int32 [tokens, kernel], [tokens, hidden] where there is a convolution */
+    size_t bytes;                    /* of all; 0 on overflow */
 } encoder_layout;
 
 /* Reserves rows * columns elements of 4 bytes, aligned. */
@@ -44,9 +46,14 @@ static encoder_layout lay_out(const cei_transformer *net, size_t tokens, size_t 
     at.positions = reserve(&at, tokens, 1, &fits);
     at.types = reserve(&at, tokens, 1, &fits);
     at.offsets = reserve(&at, sequences + 1, 1, &fits);
+    const size_t ones = net->base.reads == CEI_READS_ALL ? 0 : sequences;
+    const size_t lasts = net->base.reads == CEI_READS_LAST ? sequences : 0;
+    const size_t mixed = cei_max_size(hidden, net->queries), qkv = net->queries + 2 * net->keys;
+    at.rows = reserve(&at, lasts, 1, &fits);
+    at.row_positions = reserve(&at, lasts, 1, &fits);
     at.hidden = reserve(&at, tokens + (net->conv.kernel > 0), hidden, &fits); /* and a row of zeros */
-    at.projected = reserve(&at, tokens, hidden, &fits);
-    at.context = reserve(&at, tokens, hidden, &fits);
+    at.projected = reserve(&at, tokens, mixed, &fits);
+    at.context = reserve(&at, tokens, mixed, &fits);
     at.input = reserve(&at, net->pre_norm ? tokens : 0, hidden, &fits);
     at.wide = reserve(&at, tokens, net->base.widest, &fits);
     /* Behind the feed-forward's first product nothing reads context or input: they make room for what is gated. */
@@ -56,8 +63,8 @@ static encoder_layout lay_out(const cei_transformer *net, size_t tokens, size_t 
     for (size_t i = 0; i < 2; i++)
         at.angles[i] = reserve(&at, net->rotary[i].frequencies ? cei_min_size(tokens, net->base.positions) : 0,
                                net->base.head_size, &fits);
-    at.first = reserve(&at, net->base.first_only ? sequences : 0, hidden, &fits);
-    at.first_qkv = reserve(&at, net->base.first_only && net->fused ? sequences : 0, 3 * hidden, &fits);
+    at.one = reserve(&at, ones, hidden, &fits);
+    at.one_qkv = reserve(&at, net->fused ? ones : 0, qkv, &fits);
     const size_t distances = cei_relative_weights(&net->relative) ? 2 : 0, conv = net->conv.kernel;
     at.key_places = reserve(&at, tokens, net->bias.kind ? 2 : distances, &fits);
     at.query_places = reserve(&at, tokens, distances, &fits);
@@ -79,6 +86,7 @@ typedef struct encoder_run {
     const cei_run *run;
     encoder_layout at;
     size_t rows;
+    bool one;      /* the last layer leaves the tokens alone that the head reads */
     size_t hidden; /* where the states are, to which each step adds */
     size_t input;  /* where what the next step reads is */
     ce_error *error;
@@ -88,6 +96,27 @@ static cei_slice slice(const encoder_run *run, size_t offset) { return (cei_slic
 
 static cei_strided strided(const encoder_run *run, size_t offset, size_t column, size_t stride) {
     return (cei_strided){slice(run, offset + column * sizeof(float)), stride};
+}
+
+/* The rows and positions of the tokens that the head reads. */
+static ce_status send_rows(const encoder_run *run) {
+    enum { SENT = 64 };
+    const cei_batch *batch = run->run->batch;
+    int32_t rows[SENT], positions[SENT];
+    ce_status status = CE_OK;
+    for (size_t s = 0; s < batch->sequences && status == CE_OK; s += SENT) {
+        const size_t count = cei_min_size(SENT, batch->sequences - s), bytes = count * sizeof *rows;
+        for (size_t i = 0; i < count; i++) {
+            const size_t row = cei_network_row(&run->net->base, batch, s + i);
+            rows[i] = (int32_t)row;
+            positions[i] = batch->tokens ? batch->positions[row] : 0;
+        }
+        const size_t at = s * sizeof *rows;
+        status = cei_write(run->run->stream, slice(run, run->at.rows + at), rows, bytes, run->error);
+        if (status == CE_OK)
+            status = cei_write(run->run->stream, slice(run, run->at.row_positions + at), positions, bytes, run->error);
+    }
+    return status;
 }
 
 static ce_status send_batch(const encoder_run *run) {
@@ -105,6 +134,7 @@ static ce_status send_batch(const encoder_run *run) {
         status = cei_write(run->run->stream, slice(run, parts[i].to), parts[i].from, parts[i].count * sizeof(int32_t),
                            run->error);
     const cei_transformer *net = run->net;
+    if (status == CE_OK && net->base.reads == CEI_READS_LAST) status = send_rows(run);
     if (status == CE_OK && cei_relative_weights(&net->relative))
         status = cei_relative_send(&net->relative, run->run->stream, batch->longest, slice(run, run->at.key_places),
                                    slice(run, run->at.query_places), run->error);
@@ -129,6 +159,7 @@ static ce_status linear(const encoder_run *run, size_t x, cei_weight_pair pair, 
 /* out = norm(x + residual), and the sum to where the residual was, if it is kept; residual may be NULL. */
 static ce_status norm(const encoder_run *run, size_t x, const size_t *residual, bool keeps, cei_weight_pair pair,
                       size_t out) {
+    const cei_transformer_form *form = run->net->base.architecture->form;
     const cei_slice other = residual ? slice(run, *residual) : (cei_slice){0};
     cei_norm_args args = {.rows = run->rows,
                           .x = slice(run, x),
@@ -137,7 +168,9 @@ static ce_status norm(const encoder_run *run, size_t x, const size_t *residual, 
                           .bias = bias_of(run, pair),
                           .epsilon = run->net->epsilon,
                           .out = slice(run, out),
-                          .sum = keeps ? &other : NULL};
+                          .sum = keeps ? &other : NULL,
+                          .rms = form->is_decoder,
+                          .adds_one = form->adds_one};
     return cei_norm(run->run->stream, &args, run->error);
 }
 
@@ -159,9 +192,10 @@ static ce_status project_and_norm(const encoder_run *run) {
     return status == CE_OK ? norm(run, projected, NULL, false, net->embedding_norm, run->at.hidden) : status;
 }
 
-static ce_status embed(const encoder_run *run) {
+static ce_status embed(encoder_run *run) {
     const cei_transformer *net = run->net;
     const cei_transformer_form *form = net->base.architecture->form;
+    const bool is_normed = form->names.embedding_norm != NULL;
     const cei_weight *weights = run->run->weights;
     cei_embed_args args = {.tokens = run->run->batch->tokens,
                            .ids = slice(run, run->at.ids),
@@ -170,9 +204,14 @@ static ce_status embed(const encoder_run *run) {
                            .word = &weights[net->base.word],
                            .position = net->adds_positions ? &weights[net->position] : NULL,
                            .type = net->base.types ? &weights[net->type] : NULL,
-                           .out = slice(run, run->at.wide)};
+                           .scale = net->word_scale,
+                           .out = slice(run, is_normed ? run->at.wide : run->at.hidden)};
     ce_status status = cei_embed(run->run->stream, &args, run->error);
     if (status != CE_OK) return status;
+    if (!is_normed) {
+        run->input = run->at.input;
+        return norm(run, run->at.hidden, NULL, false, net->embedding_norm, run->input);
+    }
     return form->is_deberta ? project_and_norm(run) : norm_and_project(run);
 }
 
@@ -206,39 +245,57 @@ static ce_status find_angles(const encoder_run *run) {
     return status;
 }
 
-/* Turns heads at x, in rows of so many columns, if positions are rotary. */
-static ce_status turn(const encoder_run *run, const cei_layer_weights *layer, size_t x, size_t columns, size_t heads) {
+/* Turns heads at x, in rows of so many columns, if positions are rotary: those at positions. */
+static ce_status turn(const encoder_run *run, const cei_layer_weights *layer, size_t x, size_t columns, size_t heads,
+                      size_t positions) {
     if (!run->net->rotary[layer->is_local].frequencies) return CE_OK;
     const cei_rotary_args args = {run->rows,
                                   heads,
                                   run->net->base.head_size / 2,
-                                  slice(run, run->at.positions),
+                                  slice(run, positions),
                                   slice(run, run->at.angles[layer->is_local]),
                                   run->run->batch->longest,
                                   strided(run, x, 0, columns)};
     return cei_rotate(run->run->stream, &args, run->error);
 }
 
-static ce_status gather_first(const encoder_run *run, size_t x, size_t columns, size_t out) {
-    const cei_gather_args args = {run->run->batch->sequences, columns, slice(run, x), slice(run, run->at.offsets),
+/* Norms heads at a column of x, in rows of so many columns, if the form has such norms. */
+static ce_status norm_heads(const encoder_run *run, cei_weight_pair pair, size_t x, size_t column, size_t columns,
+                            size_t heads) {
+    const cei_transformer_form *form = run->net->base.architecture->form;
+    if (!form->names.query_norm) return CE_OK;
+    const cei_head_norm_args args = {
+        run->rows,         heads,         strided(run, x, column, columns), &run->run->weights[pair.weight],
+        run->net->epsilon, form->adds_one};
+    return cei_norm_heads(run->run->stream, &args, run->error);
+}
+
+/* Where the rows of the tokens are that the head reads alone. */
+static size_t rows_of(const encoder_run *run) {
+    return run->net->base.reads == CEI_READS_LAST ? run->at.rows : run->at.offsets;
+}
+
+static ce_status gather_one(const encoder_run *run, size_t x, size_t columns, size_t out) {
+    const cei_gather_args args = {run->run->batch->sequences, columns, slice(run, x), slice(run, rows_of(run)),
                                   slice(run, out)};
     return cei_gather(run->run->stream, &args, run->error);
 }
 
-/* From here on there are the rows of [CLS] alone: of the states, and of what the queries are made of, or are. context
- * is free before. */
-static ce_status take_first(encoder_run *run) {
-    const size_t hidden = run->net->base.hidden;
-    ce_status status = gather_first(run, run->hidden, hidden, run->at.first);
-    if (status == CE_OK && run->net->fused) {
-        status = gather_first(run, run->at.wide, 3 * hidden, run->at.first_qkv);
+/* From here on there are the rows of one token a sequence alone: of the states, and of what the queries are made of, or
+ * are. context is free before. */
+static ce_status take_one(encoder_run *run) {
+    const cei_transformer *net = run->net;
+    const size_t hidden = net->base.hidden;
+    ce_status status = gather_one(run, run->hidden, hidden, run->at.one);
+    if (status == CE_OK && net->fused) {
+        status = gather_one(run, run->at.wide, net->queries + 2 * net->keys, run->at.one_qkv);
     } else if (status == CE_OK && run->input != run->hidden) {
-        status = gather_first(run, run->input, hidden, run->at.context);
+        status = gather_one(run, run->input, hidden, run->at.context);
         run->input = run->at.context;
     } else {
-        run->input = run->at.first;
+        run->input = run->at.one;
     }
-    run->hidden = run->at.first;
+    run->hidden = run->at.one;
     run->rows = run->run->batch->sequences;
     return status;
 }
@@ -259,57 +316,79 @@ static ce_status run_attention(const encoder_run *run, const cei_layer_weights *
 }
 
 /* context = attention of these queries, over the keys and values that wide ends with. */
-static ce_status mix(const encoder_run *run, const cei_layer_weights *layer, bool first, cei_strided queries,
+static ce_status mix(const encoder_run *run, const cei_layer_weights *layer, bool one, cei_strided queries,
                      size_t columns) {
+    const cei_transformer *net = run->net;
     const cei_batch *batch = run->run->batch;
-    const size_t hidden = run->net->base.hidden, size = run->net->base.head_size;
     const cei_attention_args args = {.tokens = batch->tokens,
                                      .sequences = batch->sequences,
                                      .longest = batch->longest,
                                      .offsets = slice(run, run->at.offsets),
                                      .q = queries,
-                                     .k = strided(run, run->at.wide, columns - 2 * hidden, columns),
-                                     .v = strided(run, run->at.wide, columns - hidden, columns),
-                                     .first_only = first,
-                                     .heads = run->net->heads,
-                                     .head_size = size,
-                                     .window = run->net->rotary[layer->is_local].window,
-                                     .scale = 1.0f / sqrtf((float)(size * run->net->relative.terms)),
+                                     .k = strided(run, run->at.wide, columns - 2 * net->keys, columns),
+                                     .v = strided(run, run->at.wide, columns - net->keys, columns),
+                                     .first_only = one && net->base.reads == CEI_READS_FIRST,
+                                     .last_only = one && net->base.reads == CEI_READS_LAST,
+                                     .heads = net->heads,
+                                     .head_size = net->base.head_size,
+                                     .key_heads = net->key_heads,
+                                     .window = net->rotary[layer->is_local].window,
+                                     .causal = net->causal,
+                                     .scale = net->scale,
+                                     .cap = net->cap,
                                      .out = slice(run, run->at.context),
-                                     .precision = run->net->base.precision};
+                                     .precision = net->base.precision};
     return run_attention(run, layer, &args);
 }
 
 /* context = attention over input. projected is free before. */
 static ce_status attend(encoder_run *run, const cei_layer_weights *layer) {
-    const size_t hidden = run->net->base.hidden, wide = run->at.wide;
+    const cei_transformer *net = run->net;
+    const size_t columns = net->queries + 2 * net->keys, wide = run->at.wide;
     ce_status status = linear(run, run->input, layer->qkv, CEI_FN_IDENTITY, wide);
-    if (status == CE_OK) status = turn(run, layer, wide, 3 * hidden, 2 * run->net->heads);
-    return status == CE_OK ? mix(run, layer, false, strided(run, wide, 0, 3 * hidden), 3 * hidden) : status;
+    if (status == CE_OK) status = norm_heads(run, layer->query_norm, wide, 0, columns, net->heads);
+    if (status == CE_OK) status = norm_heads(run, layer->key_norm, wide, net->queries, columns, net->key_heads);
+    if (status == CE_OK) status = turn(run, layer, wide, columns, net->heads + net->key_heads, run->at.positions);
+    return status == CE_OK ? mix(run, layer, false, strided(run, wide, 0, columns), columns) : status;
 }
 
-/* The same in the last layer of a network that is first_only; first: of [CLS] alone, which leaves one row a sequence.
- */
-static ce_status attend_last(encoder_run *run, const cei_layer_weights *layer, bool first) {
-    const size_t hidden = run->net->base.hidden, heads = run->net->heads, wide = run->at.wide;
-    const bool fused = run->net->fused;
-    const size_t columns = (fused ? 3 : 2) * hidden;
-    cei_strided queries = strided(run, first ? run->at.first_qkv : wide, 0, columns);
+/* projected = the queries of a last layer that has them apart. */
+static ce_status find_queries(const encoder_run *run, const cei_layer_weights *layer) {
+    const cei_transformer *net = run->net;
+    const size_t out = run->at.projected;
+    const bool is_last = run->one && net->base.reads == CEI_READS_LAST;
+    ce_status status = linear(run, run->input, layer->query, CEI_FN_IDENTITY, out);
+    if (status == CE_OK) status = norm_heads(run, layer->query_norm, out, 0, net->queries, net->heads);
+    /* A first token's position is 0, where nothing turns. */
+    if (status != CE_OK || (run->one && !is_last)) return status;
+    return turn(run, layer, out, net->queries, net->heads, is_last ? run->at.row_positions : run->at.positions);
+}
+
+/* The same in the last layer of a network that reads one token a sequence; where the run leaves that one alone, there
+ * is one row a sequence behind it. */
+static ce_status attend_last(encoder_run *run, const cei_layer_weights *layer) {
+    const cei_transformer *net = run->net;
+    const size_t wide = run->at.wide, own = net->fused ? net->queries : 0, columns = own + 2 * net->keys;
+    const size_t heads = net->key_heads + (net->fused ? net->heads : 0);
+    cei_strided queries = strided(run, run->one ? run->at.one_qkv : wide, 0, columns);
     ce_status status = linear(run, run->input, layer->qkv, CEI_FN_IDENTITY, wide);
-    if (status == CE_OK) status = turn(run, layer, wide, columns, fused ? 2 * heads : heads);
-    if (status == CE_OK && first) status = take_first(run);
-    if (status == CE_OK && !fused) {
-        queries = strided(run, run->at.projected, 0, hidden);
-        status = linear(run, run->input, layer->query, CEI_FN_IDENTITY, run->at.projected);
-        /* A first token's position is 0, where nothing turns. */
-        if (status == CE_OK && !first) status = turn(run, layer, run->at.projected, hidden, heads);
+    if (status == CE_OK && net->fused) status = norm_heads(run, layer->query_norm, wide, 0, columns, net->heads);
+    if (status == CE_OK) status = norm_heads(run, layer->key_norm, wide, own, columns, net->key_heads);
+    if (status == CE_OK) status = turn(run, layer, wide, columns, heads, run->at.positions);
+    if (status == CE_OK && run->one) status = take_one(run);
+    if (status == CE_OK && !net->fused) {
+        queries = strided(run, run->at.projected, 0, net->queries);
+        status = find_queries(run, layer);
     }
-    return status == CE_OK ? mix(run, layer, first, queries, columns) : status;
+    return status == CE_OK ? mix(run, layer, run->one, queries, columns) : status;
 }
 
-/* Adds projected to the states, and norms them for the next step. */
-static ce_status add(encoder_run *run, cei_weight_pair pair) {
+/* Adds projected to the states, and norms them for the next step; after: what projected itself is normed by before, if
+ * the form has that. */
+static ce_status add(encoder_run *run, const char *has_after, cei_weight_pair after, cei_weight_pair pair) {
     const bool keeps = run->net->pre_norm;
+    const ce_status status = has_after ? norm(run, run->at.projected, NULL, false, after, run->at.projected) : CE_OK;
+    if (status != CE_OK) return status;
     run->input = keeps ? run->at.input : run->hidden;
     return norm(run, run->at.projected, &run->hidden, keeps, pair, run->input);
 }
@@ -329,16 +408,28 @@ static ce_status feed_forward(const encoder_run *run, const cei_layer_weights *l
 }
 
 static ce_status run_layer(encoder_run *run, const cei_layer_weights *layer) {
+    const cei_transformer_names *names = &((const cei_transformer_form *)run->net->base.architecture->form)->names;
     const bool is_last = layer + 1 == run->net->layers + run->net->layer_count;
-    ce_status status =
-        run->net->base.first_only && is_last ? attend_last(run, layer, !run->run->states) : attend(run, layer);
+    ce_status status = run->net->base.reads != CEI_READS_ALL && is_last ? attend_last(run, layer) : attend(run, layer);
     if (status == CE_OK) status = linear(run, run->at.context, layer->attention, CEI_FN_IDENTITY, run->at.projected);
-    if (status == CE_OK) status = add(run, layer->attention_norm);
+    if (status == CE_OK) status = add(run, names->attention_after, layer->attention_after, layer->attention_norm);
     if (status == CE_OK) status = feed_forward(run, layer);
-    if (status == CE_OK) status = add(run, layer->output_norm);
+    if (status == CE_OK) status = add(run, names->down_after, layer->down_after, layer->output_norm);
     if (status == CE_OK && layer == run->net->layers && run->net->conv.kernel)
         status = norm(run, run->hidden, &run->at.convolved, false, run->net->conv.norm, run->hidden);
     return status;
+}
+
+/* May the last layer leave one token a sequence alone? Its attention takes sequences' ends for last tokens. */
+static bool leaves_one(const cei_run *run) {
+    const cei_network *network = run->network;
+    const cei_batch *batch = run->batch;
+    if (network->reads == CEI_READS_ALL || run->states) return false;
+    for (size_t s = 0; network->reads == CEI_READS_LAST && s < batch->sequences; s++) {
+        const size_t end = (size_t)batch->offsets[s + 1];
+        if (end > (size_t)batch->offsets[s] && cei_network_row(network, batch, s) + 1 != end) return false;
+    }
+    return true;
 }
 
 ce_status cei_transformer_encode(const cei_run *whole, cei_states *states, ce_error *error) {
@@ -348,6 +439,7 @@ ce_status cei_transformer_encode(const cei_run *whole, cei_states *states, ce_er
                        .run = whole,
                        .at = lay_out(net, batch->tokens, batch->sequences),
                        .rows = batch->tokens,
+                       .one = leaves_one(whole),
                        .error = error};
     run.hidden = run.input = run.at.hidden;
     ce_status status = send_batch(&run);
@@ -357,6 +449,7 @@ ce_status cei_transformer_encode(const cei_run *whole, cei_states *states, ce_er
     for (size_t i = 0; i < net->layer_count && status == CE_OK; i++) status = run_layer(&run, &net->layers[i]);
     states->at = slice(&run, run.input);
     states->offsets = slice(&run, run.at.offsets);
-    states->first_only = net->base.first_only && !whole->states;
+    states->rows = slice(&run, rows_of(&run));
+    states->one_only = run.one;
     return status;
 }

@@ -3,9 +3,8 @@
  * Embeddings, normed; layers of attention and feed-forward, each added to what went in, with a norm behind the addition
  * (BERT) or before the next step (ModernBERT). Positions are embedded, or turn queries and keys (Su et al. 2021); the
  * feed-forward may be gated (Shazeer 2020); layers may have a window. An architecture of this kind is a form: names,
- * and the few things in which they differ. Decoders would add a causal mask and fewer heads of keys to
- * cei_attention_args, and another kind of norm to cei_norm_args. DeBERTa's distances are relative.c's, its convolution
- * token_conv.c's; a bias by distance is distance_bias.c's. */
+ * and the few things in which they differ. Decoders see no token behind, share heads of keys, and have RMS norms.
+ * DeBERTa's distances are relative.c's, its convolution token_conv.c's; a bias by distance is distance_bias.c's. */
 #ifndef CEI_TRANSFORMER_H
 #define CEI_TRANSFORMER_H
 
@@ -14,18 +13,21 @@
 
 /* Names of tensors without ".weight" and ".bias". */
 typedef struct cei_transformer_names {
-    const char *word, *embedding_norm;
-    const char *project;             /* of embeddings that are narrower than the rest */
-    const char *layer;               /* of all layers; the rest stands behind LAYER.index */
-    const char *inner;               /* of layers in groups: behind LAYER.group.INNER.index */
-    const char *query, *key, *value; /* key NULL: query names a matrix of all three, one above the other */
+    const char *word;
+    const char *embedding_norm; /* NULL: the embeddings are the states as they are, and the first layer norms them */
+    const char *project;        /* of embeddings that are narrower than the rest */
+    const char *layer;          /* of all layers; the rest stands behind LAYER.index */
+    const char *inner;          /* of layers in groups: behind LAYER.group.INNER.index */
+    const char *query, *key, *value;   /* key NULL: query names a matrix of all three, one above the other */
+    const char *query_norm, *key_norm; /* of heads, before they are turned; NULL is none */
     const char *attention, *attention_norm;
     const char
         *gate; /* of a gated unit: what the function is of; NULL: up names a matrix of both, one above the other */
     const char *up, *down;
-    const char *output_norm; /* where norms come before: the next layer's first */
-    const char *final_norm;  /* where norms come before: behind the last layer */
-    const char *bias;        /* the table of a bias by distance */
+    const char *output_norm;                  /* where norms come before: the next layer's first */
+    const char *final_norm;                   /* where norms come before: behind the last layer */
+    const char *attention_after, *down_after; /* of what a step gives, before it is added; NULL is none */
+    const char *bias;                         /* the table of a bias by distance */
 } cei_transformer_names;
 
 /* Which matrices and norms have biases. */
@@ -51,6 +53,9 @@ typedef struct cei_transformer_form {
     cei_bias_kind bias;      /* of scores by distance; with slopes there are no other positions */
     bool pre_norm;           /* norms come before, and the first layer's is the embeddings' */
     bool gated;              /* feed-forward: function(a) b */
+    bool is_decoder;         /* all norms are RMS norms; heads, windows and direction as cei_decoder_config says */
+    bool adds_one;           /* norms' gains are written less 1 */
+    bool scales_words;       /* embeddings are multiplied by the root of their columns */
     bool is_local;           /* some layers have a window: cei_config_is_local */
     double theta;            /* of rotary positions, for a config that does not say; 0: positions are embedded */
     double local_theta;      /* the same of layers with a window */
@@ -71,7 +76,7 @@ typedef struct cei_transformer_form {
 
 /* As cei_architecture's functions; self->form is a cei_transformer_form. */
 ce_status cei_transformer_create(const cei_architecture *self, const cei_config *config,
-                                 const cei_checkpoint *checkpoint, bool first_only, cei_plan *plan,
+                                 const cei_checkpoint *checkpoint, cei_reads reads, cei_plan *plan,
                                  cei_network **network, ce_error *error);
 size_t cei_transformer_workspace(const cei_network *network, size_t tokens, size_t sequences);
 ce_status cei_transformer_derive(const cei_derivation *derivation, ce_error *error);
@@ -82,10 +87,12 @@ ce_status cei_transformer_encode(const cei_run *run, cei_states *states, ce_erro
     .encode = cei_transformer_encode
 
 /* The operations that encode calls, for cei_architecture's ops: of all forms, and of those with rotary positions,
- * gates, distances, or distances and a convolution besides. */
+ * gates, distances, or distances and a convolution besides; and of decoders, in the place of all forms'. */
 #define CEI_TRANSFORMER_OPS (1u << CEI_OP_EMBED | 1u << CEI_OP_NORM | 1u << CEI_OP_LINEAR | 1u << CEI_OP_ATTENTION)
 #define CEI_ROTARY_OPS (1u << CEI_OP_ANGLES | 1u << CEI_OP_ROTARY)
 #define CEI_GATED_OPS (1u << CEI_OP_GATE)
+#define CEI_DECODER_OPS \
+    (1u << CEI_OP_EMBED | 1u << CEI_OP_RMS_NORM | 1u << CEI_OP_LINEAR | 1u << CEI_OP_ATTENTION_CAUSAL)
 #define CEI_DISTANCE_OPS (1u << CEI_OP_ATTENTION_RELATIVE)
 #define CEI_DEBERTA_OPS (CEI_DISTANCE_OPS | 1u << CEI_OP_GATHER)
 

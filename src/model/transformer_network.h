@@ -6,16 +6,18 @@
 #include "model/token_conv.h"
 #include "model/transformer.h"
 
-/* One layer; several may be the same weights. Where the head reads [CLS] alone, the last layer's queries are a product
- * of their own, over fewer rows than the others', unless the matrix that makes them is one with those of keys and
- * values in the files, or is that of other layers too. */
+/* One layer; several may be the same weights. Where the head reads one token alone, the last layer's queries are a
+ * product of their own, over fewer rows than the others', unless the matrix that makes them is one with those of keys
+ * and values in the files, or is that of other layers too. */
 typedef struct cei_layer_weights {
-    cei_weight_pair query;     /* [hidden, hidden]: of a last layer for [CLS] alone */
-    cei_weight_pair qkv;       /* [3 hidden, hidden]; there without queries */
-    cei_weight_pair attention; /* [hidden, hidden] */
+    cei_weight_pair query;                /* [queries, hidden]: of a last layer for that token alone */
+    cei_weight_pair qkv;                  /* [queries + 2 keys, hidden]; there without queries */
+    cei_weight_pair query_norm, key_norm; /* [head_size], where the form has them */
+    cei_weight_pair attention;            /* [hidden, queries] */
     cei_weight_pair attention_norm;
-    cei_weight_pair up;   /* [intermediate, hidden]; [2 intermediate, hidden] of a gated unit */
-    cei_weight_pair down; /* [hidden, intermediate] */
+    cei_weight_pair attention_after, down_after; /* where the form has them */
+    cei_weight_pair up;                          /* [intermediate, hidden]; [2 intermediate, hidden] of a gated unit */
+    cei_weight_pair down;                        /* [hidden, intermediate] */
     cei_weight_pair output_norm;
     bool is_local; /* has a window */
 } cei_layer_weights;
@@ -28,8 +30,12 @@ typedef struct cei_rotary {
 
 typedef struct cei_transformer {
     cei_network base;
-    size_t intermediate, heads, layer_count;
+    size_t intermediate, heads, key_heads, layer_count;
+    size_t queries, keys; /* columns: heads * head_size, key_heads * head_size */
     float epsilon;
+    bool causal;
+    float scale, cap; /* of scores: cei_attention_args */
+    float word_scale; /* 0 is none */
     cei_function function;
     bool fused; /* queries, keys and values are one product in every layer */
     bool pre_norm, gated;

@@ -38,16 +38,15 @@ static void make_stem(const declaration *to, size_t layer, const char *part, cha
         snprintf(stem, STEM_SIZE, "%.48s.%zu.%.80s", names->layer, layer, part);
 }
 
-/* Count of tensors of equal width, stacked into one weight of rows each. */
-static size_t declare_stacked(declaration *to, cei_role role, size_t columns, size_t rows, size_t count,
+/* Count of tensors of equal width, stacked into one weight of heights[i] rows each. */
+static size_t declare_stacked(declaration *to, cei_role role, size_t columns, const size_t *heights, size_t count,
                               const char *const *stems, const char *kind) {
     char text[3][NAME_SIZE];
     const char *names[3];
-    size_t heights[3], index = 0;
+    size_t index = 0;
     for (size_t i = 0; i < count; i++) {
         make_name(to, stems[i], kind, text[i]);
         names[i] = text[i];
-        heights[i] = rows;
     }
     if (to->status == CE_OK)
         to->status = cei_plan_add(to->plan, role, columns, count, names, heights, &index, to->error);
@@ -55,12 +54,12 @@ static size_t declare_stacked(declaration *to, cei_role role, size_t columns, si
 }
 
 static size_t declare_table(declaration *to, size_t columns, size_t rows, const char *stem) {
-    return declare_stacked(to, CEI_ROLE_TABLE, columns, rows, 1, &stem, "weight");
+    return declare_stacked(to, CEI_ROLE_TABLE, columns, &rows, 1, &stem, "weight");
 }
 
-/* Matrices [rows, columns] of these parts of a layer, one above the other, and their biases. */
-static cei_weight_pair declare_parts(declaration *to, size_t layer, size_t columns, size_t rows, size_t count,
-                                     const char *const *parts, bool has_bias) {
+/* Matrices [heights[i], columns] of these parts of a layer, one above the other, and their biases. */
+static cei_weight_pair declare_heights(declaration *to, size_t layer, size_t columns, const size_t *heights,
+                                       size_t count, const char *const *parts, bool has_bias) {
     char text[3][STEM_SIZE];
     const char *stems[3];
     cei_weight_pair pair = {.has_bias = has_bias};
@@ -68,9 +67,16 @@ static cei_weight_pair declare_parts(declaration *to, size_t layer, size_t colum
         make_stem(to, layer, parts[i], text[i]);
         stems[i] = text[i];
     }
-    pair.weight = declare_stacked(to, CEI_ROLE_MATRIX, columns, rows, count, stems, "weight");
-    if (has_bias) pair.bias = declare_stacked(to, CEI_ROLE_VECTOR, 1, rows, count, stems, "bias");
+    pair.weight = declare_stacked(to, CEI_ROLE_MATRIX, columns, heights, count, stems, "weight");
+    if (has_bias) pair.bias = declare_stacked(to, CEI_ROLE_VECTOR, 1, heights, count, stems, "bias");
     return pair;
+}
+
+/* The same of equal heights. */
+static cei_weight_pair declare_parts(declaration *to, size_t layer, size_t columns, size_t rows, size_t count,
+                                     const char *const *parts, bool has_bias) {
+    const size_t heights[3] = {rows, rows, rows};
+    return declare_heights(to, layer, columns, heights, count, parts, has_bias);
 }
 
 /* A dense layer [hidden, hidden] of layer i, for distances. */
@@ -81,8 +87,8 @@ static cei_relative_source declare_source(declaration *to, size_t hidden, size_t
 
 static cei_weight_pair declare_norm(declaration *to, size_t columns, const char *stem) {
     cei_weight_pair pair = {.has_bias = to->biases.norm};
-    pair.weight = declare_stacked(to, CEI_ROLE_VECTOR, 1, columns, 1, &stem, "weight");
-    if (pair.has_bias) pair.bias = declare_stacked(to, CEI_ROLE_VECTOR, 1, columns, 1, &stem, "bias");
+    pair.weight = declare_stacked(to, CEI_ROLE_VECTOR, 1, &columns, 1, &stem, "weight");
+    if (pair.has_bias) pair.bias = declare_stacked(to, CEI_ROLE_VECTOR, 1, &columns, 1, &stem, "bias");
     return pair;
 }
 
@@ -98,7 +104,7 @@ static void declare_distances(declaration *to, const cei_config *config, cei_tra
     const cei_layer_weights *layer = &net->layers[i];
     cei_relative_layer *sources = &net->relative.layers[i];
     const size_t hidden = net->base.hidden;
-    const bool alone = net->base.first_only && i + 1 == net->layer_count;
+    const bool alone = net->base.reads != CEI_READS_ALL && i + 1 == net->layer_count;
     if (config->relative.shares_keys) {
         const cei_weight_pair queries = alone ? layer->query : layer->qkv;
         sources->query = (cei_relative_source){queries.weight, queries.bias, 0};
@@ -113,14 +119,16 @@ static void declare_distances(declaration *to, const cei_config *config, cei_tra
 static void declare_qkv(declaration *to, const cei_transformer *net, size_t i, cei_layer_weights *layer) {
     const cei_transformer_names *names = &to->form->names;
     const char *const parts[] = {names->query, names->key, names->value};
-    const size_t hidden = net->base.hidden;
+    const size_t hidden = net->base.hidden, heights[] = {net->queries, net->keys, net->keys};
     if (!names->key) {
         layer->qkv = declare_parts(to, i, hidden, 3 * hidden, 1, parts, to->biases.query);
         return;
     }
-    const size_t alone = !net->fused && net->base.first_only && i + 1 == net->layer_count;
-    if (alone) layer->query = declare_parts(to, i, hidden, hidden, 1, parts, to->biases.query);
-    layer->qkv = declare_parts(to, i, hidden, hidden, 3 - alone, parts + alone, to->biases.query);
+    const size_t alone = !net->fused && net->base.reads != CEI_READS_ALL && i + 1 == net->layer_count;
+    if (alone) layer->query = declare_parts(to, i, hidden, net->queries, 1, parts, to->biases.query);
+    layer->qkv = declare_heights(to, i, hidden, heights + alone, 3 - alone, parts + alone, to->biases.query);
+    if (names->query_norm) layer->query_norm = declare_layer_norm(to, net->base.head_size, i, names->query_norm);
+    if (names->key_norm) layer->key_norm = declare_layer_norm(to, net->base.head_size, i, names->key_norm);
 }
 
 static void declare_up(declaration *to, const cei_transformer *net, size_t i, cei_layer_weights *layer) {
@@ -137,10 +145,12 @@ static void declare_layer(declaration *to, const cei_transformer *net, size_t i,
     const cei_transformer_names *names = &to->form->names;
     const size_t hidden = net->base.hidden, inner = net->intermediate;
     declare_qkv(to, net, i, layer);
-    layer->attention = declare_parts(to, i, hidden, hidden, 1, &names->attention, to->biases.attention);
+    layer->attention = declare_parts(to, i, net->queries, hidden, 1, &names->attention, to->biases.attention);
+    if (names->attention_after) layer->attention_after = declare_layer_norm(to, hidden, i, names->attention_after);
     layer->attention_norm = declare_layer_norm(to, hidden, i, names->attention_norm);
     declare_up(to, net, i, layer);
     layer->down = declare_parts(to, i, inner, hidden, 1, &names->down, to->biases.down);
+    if (names->down_after) layer->down_after = declare_layer_norm(to, hidden, i, names->down_after);
     if (!net->pre_norm)
         layer->output_norm = declare_layer_norm(to, hidden, i, names->output_norm);
     else if (i + 1 < net->layer_count)
@@ -161,7 +171,7 @@ static cei_transformer_biases biases_of(const cei_transformer_form *form, const 
     if (!form->asks_biases) return biases;
     biases.query = biases.attention = config->attention_bias;
     biases.up = biases.down = config->mlp_bias;
-    biases.norm = config->norm_bias;
+    biases.norm = !form->is_decoder && config->norm_bias;
     return biases;
 }
 
@@ -177,12 +187,15 @@ static void declare_embeddings(declaration *to, const cei_config *config, cei_tr
         net->bias.table = declare_table(to, net->heads, config->bias_buckets, form->names.bias);
         if (to->status == CE_OK) to->plan->weights[net->bias.table].exact = true;
     }
-    net->embedding_norm = declare_norm(to, form->is_deberta ? hidden : columns, form->names.embedding_norm);
+    if (form->names.embedding_norm)
+        net->embedding_norm = declare_norm(to, form->is_deberta ? hidden : columns, form->names.embedding_norm);
+    else
+        net->embedding_norm = declare_layer_norm(to, hidden, 0, form->names.output_norm);
     if (!net->projects) return;
     net->project.has_bias = !form->is_deberta;
-    net->project.weight = declare_stacked(to, CEI_ROLE_MATRIX, columns, hidden, 1, &form->names.project, "weight");
+    net->project.weight = declare_stacked(to, CEI_ROLE_MATRIX, columns, &hidden, 1, &form->names.project, "weight");
     if (net->project.has_bias)
-        net->project.bias = declare_stacked(to, CEI_ROLE_VECTOR, 1, hidden, 1, &form->names.project, "bias");
+        net->project.bias = declare_stacked(to, CEI_ROLE_VECTOR, 1, &hidden, 1, &form->names.project, "bias");
 }
 
 /* What DeBERTa's layers share. */
@@ -197,7 +210,7 @@ static void declare_shared(declaration *to, cei_transformer *net) {
         relative->norm = declare_norm(to, hidden, "encoder.LayerNorm");
     if (!conv->kernel) return;
     conv->weight = declare_table(to, hidden / conv->groups * conv->kernel, hidden, stem);
-    conv->bias = declare_stacked(to, CEI_ROLE_VECTOR, 1, hidden, 1, &stem, "bias");
+    conv->bias = declare_stacked(to, CEI_ROLE_VECTOR, 1, &hidden, 1, &stem, "bias");
     conv->norm = declare_norm(to, hidden, "encoder.conv.LayerNorm");
 }
 
@@ -259,6 +272,30 @@ static ce_status check_groups(const cei_config *config, ce_error *error) {
                     config->path, config->layers, config->group_layers, MOST_SHARED);
 }
 
+/* Columns of a head: what a decoder's config says, or as many as share the hidden size. */
+static size_t head_size_of(const cei_config *config) {
+    return config->decoder.head_size ? config->decoder.head_size : config->hidden_size / config->heads;
+}
+
+/* Far above any model: frequencies of a head are made before a tensor has shown its shape. */
+enum { WIDEST_HEAD = 1 << 16 };
+
+static ce_status check_decoder(const cei_config *config, const cei_transformer_form *form, ce_error *error) {
+    const cei_decoder_config *decoder = &config->decoder;
+    if (!form->is_decoder && config->is_decoder)
+        return cei_fail(error, CE_ERR_UNSUPPORTED, "%s: is_decoder is true; only encoders are supported", config->path);
+    if (form->is_decoder != decoder->is_on)
+        return cei_fail(error, CE_ERR_MODEL, "%s: model_type \"%.64s\" and architecture \"%.64s\" are of two kinds",
+                        config->path, config->model_type, config->architecture);
+    if (!form->is_decoder) return CE_OK;
+    if (head_size_of(config) > WIDEST_HEAD)
+        return cei_fail(error, CE_ERR_UNSUPPORTED, "%s: head_dim is %zu; the most is %d", config->path,
+                        head_size_of(config), WIDEST_HEAD);
+    if (config->heads % decoder->key_heads == 0) return CE_OK;
+    return cei_fail(error, CE_ERR_MODEL, "%s: num_attention_heads %zu is not a multiple of num_key_value_heads %zu",
+                    config->path, config->heads, decoder->key_heads);
+}
+
 static ce_status check_config(const cei_config *config, const cei_transformer_form *form, ce_error *error) {
     ce_status status = require(config, "vocab_size", config->vocab_size, error);
     if (status == CE_OK) status = require(config, "hidden_size", config->hidden_size, error);
@@ -269,17 +306,17 @@ static ce_status check_config(const cei_config *config, const cei_transformer_fo
     if (status == CE_OK && form->has_types && !form->types_are_optional)
         status = require(config, "type_vocab_size", config->type_vocab_size, error);
     if (status != CE_OK) return status;
-    if (config->hidden_size % config->heads != 0)
+    if (!config->decoder.head_size && config->hidden_size % config->heads != 0)
         return cei_fail(error, CE_ERR_MODEL, "%s: hidden_size %zu is not a multiple of num_attention_heads %zu",
                         config->path, config->hidden_size, config->heads);
-    if (form->theta > 0 && config->hidden_size / config->heads % 2 != 0)
+    if (form->theta > 0 && head_size_of(config) % 2 != 0)
         return cei_fail(error, CE_ERR_MODEL, "%s: heads of %zu columns cannot be turned in pairs", config->path,
-                        config->hidden_size / config->heads);
+                        head_size_of(config));
     if (form->theta == 0 && strcmp(config->position_embedding, "absolute") != 0)
         return cei_fail(error, CE_ERR_UNSUPPORTED, "%s: position_embedding_type \"%.64s\"; supported: absolute",
                         config->path, config->position_embedding);
-    if (config->is_decoder)
-        return cei_fail(error, CE_ERR_UNSUPPORTED, "%s: is_decoder is true; only encoders are supported", config->path);
+    status = check_decoder(config, form, error);
+    if (status != CE_OK) return status;
     if (form->shares_layers) return check_groups(config, error);
     if (form->bias) return cei_distance_bias_check(form->bias, config, error);
     return form->is_deberta ? check_deberta(config, error) : CE_OK;
@@ -321,16 +358,32 @@ static void find_frequencies(double theta, size_t size, float *frequencies) {
     }
 }
 
+/* How far a token sees in a layer with a window, on either side: of a decoder's window it is itself the last token, or,
+ * where it sees ahead, the one in the middle. */
+static size_t window_of(const cei_config *config) {
+    const cei_decoder_config *decoder = &config->decoder;
+    if (!decoder->is_on) return config->local_attention / 2;
+    return decoder->sees_ahead ? decoder->window / 2 : decoder->window - 1;
+}
+
 static void set_rotary(const cei_config *config, const cei_transformer_form *form, cei_transformer *net) {
     const size_t size = net->base.head_size;
     float *frequencies = net->rotary[0].frequencies;
     if (form->theta == 0) return;
     find_frequencies(config->rope_theta > 0 ? config->rope_theta : form->theta, size, frequencies);
-    if (!form->is_local) return;
-    net->rotary[1] = (cei_rotary){frequencies + size / 2, config->local_attention / 2};
-    find_frequencies(config->local_rope_theta > 0 ? config->local_rope_theta : form->local_theta, size,
-                     net->rotary[1].frequencies);
-    for (size_t i = 0; i < net->layer_count; i++) net->layers[i].is_local = cei_config_is_local(config, i);
+    if (!form->is_local || (form->is_decoder && !config->decoder.window)) return;
+    net->rotary[1] = (cei_rotary){frequencies + size / 2, window_of(config)};
+    if (form->local_theta == 0) /* one for all layers */
+        memcpy(net->rotary[1].frequencies, frequencies, size / 2 * sizeof *frequencies);
+    else
+        find_frequencies(config->local_rope_theta > 0 ? config->local_rope_theta : form->local_theta, size,
+                         net->rotary[1].frequencies);
+    bool all = true;
+    for (size_t i = 0; i < net->layer_count; i++) {
+        net->layers[i].is_local = cei_config_is_local(config, i);
+        all = all && net->layers[i].is_local;
+    }
+    if (all) net->rotary[0].frequencies = NULL;
 }
 
 /* Room for a network and, behind it, what its size depends on: layers, derived weights, integers of distances or
@@ -369,6 +422,7 @@ static void set_deberta(const cei_config *config, cei_transformer *net) {
     if (config->relative.is_on)
         cei_relative_init(relative, config, (int32_t *)(void *)(relative->layers + config->layers));
     relative->terms = 1 + (size_t)config->relative.c2p + config->relative.p2c;
+    net->scale = 1.0f / sqrtf((float)(net->base.head_size * relative->terms));
     for (size_t i = 0; i < config->layers * cei_relative_weights(relative); i++)
         *derived++ = cei_relative_shape(relative, net->base.head_size);
     net->conv.kernel = config->conv_kernel_size;
@@ -377,7 +431,7 @@ static void set_deberta(const cei_config *config, cei_transformer *net) {
     if (net->conv.kernel) *derived = cei_token_conv_shape(&net->conv, net->base.hidden);
     net->base.widest = cei_max_size(net->base.widest, net->conv.kernel * net->base.hidden);
     /* The convolution is over all tokens of the first layer. */
-    if (net->conv.kernel && net->layer_count == 1) net->base.first_only = false;
+    if (net->conv.kernel && net->layer_count == 1) net->base.reads = CEI_READS_ALL;
 }
 
 static size_t derived_of(const cei_config *config, const cei_transformer_form *form) {
@@ -392,10 +446,23 @@ static size_t integers_of(const cei_config *config, const cei_transformer_form *
     return form->is_deberta && config->relative.is_on ? cei_relative_integers(config) : 0;
 }
 
+/* Heads, and how their scores are made. */
+static void set_heads(const cei_config *config, const cei_transformer_form *form, cei_transformer *net) {
+    const cei_decoder_config *decoder = &config->decoder;
+    const size_t size = head_size_of(config);
+    net->heads = config->heads;
+    net->key_heads = form->is_decoder ? decoder->key_heads : config->heads;
+    net->base.head_size = size;
+    net->queries = net->heads * size;
+    net->keys = net->key_heads * size;
+    net->causal = form->is_decoder && !decoder->sees_ahead;
+    net->scale = decoder->query_scale > 0 ? (float)(1 / sqrt(decoder->query_scale)) : 1.0f / sqrtf((float)size);
+    net->cap = (float)decoder->score_cap;
+}
+
 static void set_sizes(const cei_config *config, const cei_transformer_form *form, cei_transformer *net) {
     cei_network *base = &net->base;
     net->intermediate = config->intermediate_size;
-    net->heads = config->heads;
     net->layer_count = layers_of(config, form);
     net->epsilon = (float)config->layer_norm_eps;
     net->function = config->hidden_act;
@@ -408,13 +475,15 @@ static void set_sizes(const cei_config *config, const cei_transformer_form *form
     net->relative.terms = 1;
     base->types = form->has_types ? config->type_vocab_size : 0;
     base->hidden = config->hidden_size;
-    base->head_size = config->hidden_size / net->heads;
-    base->widest = cei_max_size(3 * base->hidden, form->gated ? 2 * net->intermediate : net->intermediate);
+    set_heads(config, form, net);
+    net->word_scale = form->scales_words ? sqrtf((float)base->hidden) : 0;
+    base->widest = cei_max_size(net->queries + 2 * net->keys, form->gated ? 2 * net->intermediate : net->intermediate);
+    base->widest = cei_max_size(base->widest, base->hidden);
     base->widest = cei_max_size(base->widest, net->embedding);
 }
 
 ce_status cei_transformer_create(const cei_architecture *self, const cei_config *config,
-                                 const cei_checkpoint *checkpoint, bool first_only, cei_plan *plan,
+                                 const cei_checkpoint *checkpoint, cei_reads reads, cei_plan *plan,
                                  cei_network **network, ce_error *error) {
     const cei_transformer_form *form = self->form;
     *network = NULL;
@@ -422,11 +491,11 @@ ce_status cei_transformer_create(const cei_architecture *self, const cei_config 
     if (status == CE_OK) status = check_layers(config, form, checkpoint, error);
     if (status != CE_OK) return status;
     const size_t integers = integers_of(config, form);
-    const size_t frequencies = form->theta == 0 ? 0 : config->hidden_size / config->heads;
+    const size_t frequencies = form->theta == 0 ? 0 : head_size_of(config);
     cei_transformer *net = allocate(layers_of(config, form), derived_of(config, form), integers, frequencies);
     if (!net) return cei_fail_memory(error, "the network", 0);
     net->base.architecture = self;
-    net->base.first_only = first_only;
+    net->base.reads = reads == CEI_READS_LAST && !form->is_decoder ? CEI_READS_ALL : reads;
     set_sizes(config, form, net);
     set_rotary(config, form, net);
     if (form->is_deberta) set_deberta(config, net);

@@ -102,6 +102,16 @@ def condition(model, pairs, results):
     return worst
 
 
+def padded(model, pairs):
+    """What a batch gives with padding on either side: the pairs' own logits."""
+    out = {}
+    for side in ("left", "right"):
+        model.tokenizer.padding_side = side
+        got = model.predict(pairs, batch_size=len(pairs), activation_fn=torch.nn.Identity(), show_progress_bar=False)
+        out[side] = [numbers(row) for row in got]
+    return out
+
+
 def rankings(model):
     """The reference's rank over documents with duplicates; near ties apart from those would make the order chance."""
     query = PAIRS[0][0]
@@ -124,16 +134,18 @@ def golden(name, folder):
         model = common.reference(plain)
         limit = model.max_seq_length
         brief = tiny_models.MODELS[name].get("brief", False)
+        specials = model.tokenizer.num_special_tokens_to_add(pair=True)
         pairs = (PAIRS[:5] + PAIRS[16:17] if brief else PAIRS) + long_pairs(limit)[: 3 if brief else None]
+        if specials == 0:  # of no token at all the reference makes nothing
+            pairs.remove(("", ""))
         results = [result(model, pair, limit) for pair in pairs]
         worst = condition(model, pairs, results)
         assert worst < CONDITION, f"{name}: the reference itself is off by {worst:.3g}"
         shorter = []
-        specials = model.tokenizer.num_special_tokens_to_add(pair=True)
         for max_length in (12,) if brief else (specials, specials + 1, specials + 2, 12):
             cut = common.reference(plain, max_length=max_length)
             chosen = [PAIRS[i] for i in (0, 1, 4, 5, 6, 7, 8, 13, 16)] + long_pairs(max_length + 1)
-            chosen = chosen[:7] if brief else chosen
+            chosen = [pair for pair in chosen[: 7 if brief else None] if specials or any(pair)]
             shorter.append({"max_length": max_length, "pairs": [result(cut, pair, max_length) for pair in chosen]})
         labels = model.config.id2label
         out = {
@@ -143,8 +155,11 @@ def golden(name, folder):
             "activation": type(model.activation_fn).__name__,
             "labels": [f"LABEL_{i}" if modular else labels[i] for i in range(model.num_labels)],
             "max_length": limit,
+            "special_tokens": specials,
             "cases": [{"max_length": 0, "pairs": results}] + shorter,
         }
+        if tiny_models.MODELS[name].get("kind", ("bert",))[0] in tiny_models.DECODERS and name != "qwen3-ends":
+            out["padded"] = padded(model, pairs)
         if model.num_labels == 1:
             out["rank"] = rankings(model)
         return out

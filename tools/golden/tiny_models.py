@@ -90,11 +90,16 @@ DISTILBERT = {"hidden_size": "dim", "num_hidden_layers": "n_layers", "num_attent
 
 MODERNBERT = {"hidden_act": "hidden_activation", "layer_norm_eps": "norm_eps"}
 
+DECODER = {"layer_norm_eps": "rms_norm_eps"}
+GEMMA = {**DECODER, "hidden_act": "hidden_activation"}
+DECODERS = ("qwen2", "qwen3", "llama", "mistral", "gemma", "gemma2", "gemma3_text")
+END = "<|endoftext|>"
+
 # name -> what differs. kind: model_type and class of another architecture than BERT; keys: other names of config fields;
 # labels: id2label is written for them; extra: other fields of config.json; store: dtype of the
 # weights; tokenizer: the files; limit: model_max_length; embedding: spread of the embeddings, small where the first
 # norm's epsilon is to matter; gain: of matrices, smaller where layers add up to more than norms take away; brief: on few
-# pairs.
+# pairs; seed: of the weights, else the place in this list decides.
 MODELS = {
     "three-labels": {
         "config": {"num_hidden_layers": 1},
@@ -283,22 +288,94 @@ MODELS = {
                                "module_output_name": "scores"})],
         "activation": SIGMOID,
     },
+    # Decoders: heads that share keys, windows, and every switch that published configs set.
+    "qwen2": {
+        "kind": ("qwen2", "Qwen2ForSequenceClassification"), "keys": DECODER, "seed": 900,
+        "config": {"hidden_size": 24, "intermediate_size": 30, "num_hidden_layers": 3, "hidden_act": "silu",
+                   "layer_norm_eps": 1e-6},
+        "extra": {"num_key_value_heads": 2, "use_sliding_window": True, "sliding_window": 9, "max_window_layers": 1,
+                  "rope_theta": 500.0, "tie_word_embeddings": True},
+        "labels": ["LABEL_0"], "store": "BF16", "tokenizer": "qwen", "limit": 64, "gain": 0.9, "brief": True,
+    },
+    "qwen3": {
+        "kind": ("qwen3", "Qwen3ForSequenceClassification"), "keys": DECODER, "seed": 901,
+        "config": {"hidden_size": 18, "num_attention_heads": 6, "intermediate_size": 28, "hidden_act": "silu",
+                   "layer_norm_eps": 1e-6, "max_position_embeddings": 80},
+        "extra": {"num_key_value_heads": 2, "head_dim": 8, "use_sliding_window": False, "sliding_window": None,
+                  "rope_parameters": {"rope_type": "default", "rope_theta": 1000.0},
+                  "sentence_transformers": {"activation_fn": IDENTITY}},
+        "labels": ["LABEL_0"], "tokenizer": "json", "limit": 64, "no_types": True, "gain": 0.9,
+    },
+    # Its texts end with what is padding to the model: the reference reads the token before.
+    "qwen3-ends": {
+        "kind": ("qwen3", "Qwen3ForSequenceClassification"), "keys": DECODER, "seed": 902,
+        "config": {"hidden_size": 16, "num_attention_heads": 2, "intermediate_size": 20, "num_hidden_layers": 1,
+                   "hidden_act": "silu", "layer_norm_eps": 1e-6},
+        "extra": {"num_key_value_heads": 2, "head_dim": 6, "attention_bias": True, "pad_token_id": 3},
+        "labels": ["LABEL_0"], "store": "I8", "tokenizer": "json", "limit": 48, "no_types": True, "brief": True,
+        "gain": 0.9,
+    },
+    "llama": {
+        "kind": ("llama", "LlamaForSequenceClassification"), "keys": DECODER, "seed": 903,
+        "config": {"hidden_size": 18, "num_attention_heads": 3, "intermediate_size": 25, "hidden_act": "silu",
+                   "layer_norm_eps": 1e-5},
+        "extra": {"num_key_value_heads": 1, "attention_bias": True, "mlp_bias": True, "rope_theta": 500.0},
+        "labels": ["no", "yes", "perhaps"], "store": "F16", "tokenizer": "json", "limit": 64, "no_types": True, "brief": True,
+        "gain": 0.9,
+    },
+    "mistral": {
+        "kind": ("mistral", "MistralForSequenceClassification"), "keys": DECODER, "seed": 904,
+        "config": {"hidden_size": 16, "num_attention_heads": 2, "intermediate_size": 24, "hidden_act": "silu",
+                   "layer_norm_eps": 1e-5},
+        "extra": {"num_key_value_heads": 1, "head_dim": 10, "sliding_window": 7},
+        "labels": ["LABEL_0"], "store": "BF16", "tokenizer": "json", "limit": 64, "no_types": True, "brief": True,
+        "gain": 0.9,
+    },
+    "gemma": {
+        "kind": ("gemma", "GemmaForSequenceClassification"), "keys": DECODER, "seed": 905,
+        "config": {"hidden_size": 15, "num_attention_heads": 3, "intermediate_size": 22, "hidden_act": "gelu",
+                   "layer_norm_eps": 1e-6},
+        "extra": {"num_key_value_heads": 1, "head_dim": 10},
+        "labels": ["LABEL_0"], "store": "BF16", "tokenizer": "json", "limit": 64, "no_types": True, "brief": True,
+        "gain": 0.9, "embedding": 0.3,
+    },
+    "gemma2": {
+        "kind": ("gemma2", "Gemma2ForSequenceClassification"), "keys": GEMMA, "seed": 906,
+        "config": {"hidden_size": 16, "num_attention_heads": 4, "intermediate_size": 22, "num_hidden_layers": 3,
+                   "hidden_act": "gelu_pytorch_tanh", "layer_norm_eps": 1e-6},
+        "extra": {"num_key_value_heads": 2, "head_dim": 6, "sliding_window": 6, "query_pre_attn_scalar": 4,
+                  "attn_logit_softcapping": 1.5, "final_logit_softcapping": 30.0},
+        "labels": ["LABEL_0"], "store": "BF16", "tokenizer": "json", "limit": 64, "no_types": True, "brief": True,
+        "gain": 0.9, "embedding": 0.3,
+    },
+    "gemma3": {
+        "kind": ("gemma3_text", "Gemma3TextForSequenceClassification"), "keys": GEMMA, "seed": 907,
+        "config": {"hidden_size": 16, "num_attention_heads": 4, "intermediate_size": 22, "num_hidden_layers": 3,
+                   "hidden_act": "gelu_pytorch_tanh", "layer_norm_eps": 1e-6},
+        "extra": {"num_key_value_heads": 2, "head_dim": 6, "sliding_window": 8, "sliding_window_pattern": 2,
+                  "query_pre_attn_scalar": 8, "rope_theta": 900.0, "rope_local_base_freq": 50.0,
+                  "sentence_transformers": {"activation_fn": IDENTITY}},
+        "labels": ["LABEL_0"], "store": "BF16", "tokenizer": "json", "limit": 64, "no_types": True, "brief": True,
+        "gain": 0.9, "embedding": 0.3,
+    },
 }  # fmt: skip
 
 
 MODELS.update(tiny_encoders.MODELS)
 
 
-def random_weight(name, shape, embedding, gain, rng):
+def random_weight(name, shape, embedding, gain, rng, model_type="bert"):
+    if name.endswith("norm.weight") and model_type.startswith("gemma"):
+        return rng.normal(0.0, 0.3, shape)
     if name.endswith(("LayerNorm.weight", "layernorm.weight", "norm.weight")):
         return rng.normal(1.0, 0.3, shape)
     if name.endswith("pooler.dense.bias"):
         return rng.normal(0.0, 1.0, shape)
     if name.endswith("bias"):
         return rng.normal(0.0, 0.4, shape)
-    if "embeddings" in name:
+    if "embed" in name:
         return rng.normal(0.0, embedding, shape)
-    if name in ("classifier.weight", "classifier.out_proj.weight"):
+    if name in ("classifier.weight", "classifier.out_proj.weight", "score.weight"):
         return rng.normal(0.0, 3.0, shape)
     return rng.normal(0.0, gain / np.sqrt(shape[-1]), shape)
 
@@ -310,7 +387,10 @@ def weights(config, embedding, seed, gain=1.6):
     with torch.device("meta"):
         model = (AutoModel if is_encoder else AutoModelForSequenceClassification).from_config(settings)
     shapes = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
-    return {name: random_weight(name, shapes[name], embedding, gain, rng).astype(np.float32) for name in sorted(shapes)}
+    return {
+        name: random_weight(name, shapes[name], embedding, gain, rng, settings.model_type).astype(np.float32)
+        for name in sorted(shapes)
+    }
 
 
 def old_names(name):
@@ -349,6 +429,8 @@ def write_byte_level(folder, spec, vocabulary):
     lines = ["#version: 0.2"] + [f"{left} {right}" for left, right in byte_level_merges()]
     (folder / "merges.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
     config = {"tokenizer_class": "RobertaTokenizer", "model_max_length": spec["limit"]}
+    if spec["tokenizer"] == "qwen":
+        config.update({"tokenizer_class": "Qwen2Tokenizer", "eos_token": END, "pad_token": END, "unk_token": END})
     (folder / "tokenizer_config.json").write_text(json.dumps(config, indent=2) + "\n")
 
 
@@ -376,6 +458,8 @@ def write_tokenizer(folder, spec, vocabulary):
         return
     if spec["tokenizer"] in ("byte-level", *UNIGRAMS):
         write = write_byte_level if spec["tokenizer"] == "byte-level" else write_unigram
+    if spec["tokenizer"] in ("byte-level", "qwen", *UNIGRAMS):
+        write = write_unigram if spec["tokenizer"] in UNIGRAMS else write_byte_level
         write(folder, spec, vocabulary)
         return
     lower = not spec.get("cased")
@@ -395,6 +479,8 @@ def write_tokenizer(folder, spec, vocabulary):
 
 
 def vocabulary_of(spec):
+    if spec["tokenizer"] == "qwen":  # which has no special tokens but this one, behind all others
+        return byte_level_vocabulary()[len(ROBERTA_SPECIALS) : -1] + [END]
     if spec["tokenizer"] == "byte-level":
         return byte_level_vocabulary()
     if spec["tokenizer"] == "mpnet":
@@ -425,6 +511,7 @@ def write_scorer(folder, spec, seed):
 def make(folder, name, seed):
     """Writes the model folder; a failure leaves it half written."""
     spec = MODELS[name]
+    seed = spec.get("seed", seed)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     if "modules" in spec:
@@ -438,11 +525,14 @@ def make(folder, name, seed):
     model_type, name = spec.get("kind", ("bert", "BertForSequenceClassification"))
     config = {spec.get("keys", {}).get(key, key): value for key, value in config.items()}
     if model_type in ("modernbert", "mpnet"):
+    if model_type == "modernbert" or model_type in DECODERS:
         config.pop("type_vocab_size")
     if model_type == "distilbert":  # which has neither
         config = {key: value for key, value in config.items() if key not in ("type_vocab_size", "layer_norm_eps")}
     written = {"architectures": [name], "model_type": model_type, **config}
     written.update({"pad_token_id": padding_of(vocabulary), **spec.get("extra", {})})
+    padding = next(token for token in ("[PAD]", "<pad>", END) if token in vocabulary)
+    written.update({"pad_token_id": vocabulary.index(padding), **spec.get("extra", {})})
     if labels:
         written["id2label"] = {str(i): label for i, label in enumerate(labels)}
         written["label2id"] = {label: i for i, label in enumerate(labels)}
