@@ -130,8 +130,8 @@ static const help_text texts[] = {
      "  crossenc tokenize --model my-encoder --prompt 'query: ' 'what is a panda'\n"},
     {CLI_CONVERT, "crossenc convert [OPTION]... MODEL DIR",
      "Writes a model in another precision: DIR becomes a whole model folder, smaller and sooner loaded in that\n"
-     "precision. It appears whole or, after an error, not at all. MODEL is a folder or a name, as for --model, of a\n"
-     "cross-encoder or of a bi-encoder.",
+     "precision. It appears whole or, after an error, not at all. MODEL is a folder, a GGUF file or a name, as for\n"
+     "--model, of a cross-encoder or of a bi-encoder.",
      "Forms\n"
      "  float32   every tensor F32; also what other programs read, made of a model in crossenc's int8 form\n"
      "  bfloat16  matrices and tables BF16, the rest F32\n"

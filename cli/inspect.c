@@ -8,6 +8,7 @@
 #include "scorer.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -40,7 +41,8 @@ static bool add_file(inspection *found, int folder, const char *name) {
     struct stat status;
     if (fstatat(folder, name, &status, 0) != 0 || !S_ISREG(status.st_mode)) return true;
     if (!cli_grow(&found->files, &found->file_capacity, found->file_count + 1, sizeof *found->files)) return false;
-    model_file file = {strdup(name), (uint64_t)status.st_size};
+    const char *slash = strrchr(name, '/');
+    model_file file = {strdup(slash ? slash + 1 : name), (uint64_t)status.st_size};
     if (!file.name) return false;
     found->files[found->file_count++] = file;
     return true;
@@ -50,11 +52,11 @@ static int by_name(const void *left, const void *right) {
     return strcmp(((const model_file *)left)->name, ((const model_file *)right)->name);
 }
 
-/* The files of the folder, whatever they are for: what is there explains what was read. */
+/* The files of the folder, or the one file, whatever they are for: what is there explains what was read. */
 static cli_status list_files(inspection *found, cli_error *error) {
     DIR *folder = opendir(found->info.path);
     cli_status status = CLI_OK;
-    if (!folder) return CLI_OK;
+    if (!folder) return add_file(found, AT_FDCWD, found->info.path) ? CLI_OK : cli_fail_memory(error); /* GGUF */
     for (struct dirent *entry; status == CLI_OK && (entry = readdir(folder));) {
         if (!add_file(found, dirfd(folder), entry->d_name)) status = cli_fail_memory(error);
     }

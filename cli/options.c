@@ -47,12 +47,12 @@ static const char *const colors[] = {"auto", "always", "never", NULL};
 
 static const option_row rows[] = {
     {"Model", 'm', "model", "DIR|NAME", CLI_WITH_CROSS_ENCODER, TYPE_STRING, FIELD(model), 0, NULL,
-     "model folder as Hugging Face lays it out, or the name of one in a folder of\n"
+     "model folder as Hugging Face lays it out, a GGUF file, or the name in a folder of\n"
      "CROSSENC_MODELS, beside the default model, or in the hub's cache, where\n"
      "'crossenc pull' puts them: ORG/NAME[@REVISION] (default: the one that comes\n"
      "with crossenc, or CROSSENC_DEFAULT_MODEL)"},
     {NULL, 'm', "model", "DIR|NAME", CLI_ENCODE, TYPE_STRING, FIELD(model), 0, NULL,
-     "folder of a bi-encoder as Sentence Transformers lays it out, or the name of one\n"
+     "folder of a bi-encoder as Sentence Transformers has it, a GGUF file, or a name\n"
      "in a folder of CROSSENC_MODELS or in the hub's cache, where 'crossenc pull' puts\n"
      "them; must be given, for none comes with crossenc"},
     {NULL, 'd', "device", "DEVICE", CLI_WITH_MODEL, TYPE_STRING, FIELD(device), 0, NULL,

@@ -1,4 +1,4 @@
-/* crossenc/convert.h - a model folder in another precision, made ahead.
+/* crossenc/convert.h - a model folder in another precision, made ahead; or of a GGUF file.
  *
  * A model can be loaded in any precision from any of these forms; a form of that precision is smaller on disk and
  * sooner loaded. The folder that is made has all that crossenc reads:
@@ -9,8 +9,11 @@
  *                                   as NAME I8 [rows, columns] and NAME.scale F32 [rows], weight = scale * value;
  *                                   the rest F32. The scale of a row is searched for a small squared error. What is
  *                                   I8 already stays as it is
+ *                         of a GGUF file the values that its types stand for
  *     other files         copied, those that are there: config.json, the tokenizer's files, modules.json,
- *                         config_sentence_transformers.json, README.md, LICENSE and their like
+ *                         config_sentence_transformers.json, README.md, LICENSE and their like; of a GGUF file
+ *                         config.json, tokenizer.json and tokenizer_config.json as it says them, and of a bi-encoder
+ *                         modules.json and its pooling
  *     folders of modules  of a bi-encoder, under their names ("1_Pooling"): config.json, and of Dense and LayerNorm
  *                         model.safetensors, F32 in every precision
  *

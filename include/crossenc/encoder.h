@@ -77,7 +77,7 @@ typedef struct ce_encoder_info {
     ce_similarity similarity;   /* that the folder names; CE_SIMILARITY_DEFAULT if it names none */
     size_t prompts;             /* named prompts: see ce_encoder_prompt_at */
     const char *default_prompt; /* the name of the prompt that texts get unless a call says otherwise; NULL is none */
-    const char *weight_format;  /* of the files: "safetensors" or "PyTorch" */
+    const char *weight_format;  /* of the files: "safetensors", "PyTorch" or "GGUF" */
 } ce_encoder_info;
 
 /* Fills info. Thread-safe. Errors: CE_ERR_ARGUMENT. */

@@ -113,7 +113,8 @@ typedef enum ce_kind {
 CE_API const char *ce_kind_name(ce_kind kind);
 
 /* What a folder says that its model is: a bi-encoder if it has modules.json, unless config_sentence_transformers.json
- * names another model_type than SentenceTransformer; else a cross-encoder. Reads these two files alone.
+ * names another model_type than SentenceTransformer; else a cross-encoder. Reads these two files alone. A GGUF file is
+ * a cross-encoder if it has a classification head, or a part of one.
  *
  * kind  receives CE_KIND_CROSS_ENCODER or CE_KIND_BI_ENCODER
  *
@@ -124,7 +125,8 @@ CE_API ce_status ce_kind_find(const char *path, ce_kind *kind, ce_error *error);
  * model.safetensors.index.json and its shards; where neither is there, pytorch_model.bin or its index and shards, of
  * which nothing is run), tokenizer.json, or vocab.txt, or vocab.json and
  * merges.txt, or a SentencePiece model (sentencepiece.bpe.model, spm.model, spiece.model, tokenizer.model), and, if
- * there, tokenizer_config.json and special_tokens_map.json.
+ * there, tokenizer_config.json and special_tokens_map.json. Or from a GGUF file, or a folder that has one and no
+ * config.json: docs/models.md says which models such files hold.
  *
  * path     UTF-8 or any bytes that the file system takes; not NULL
  * options  NULL is all defaults
@@ -218,7 +220,7 @@ typedef struct ce_model_info {
     uint64_t parameters;
     ce_activation activation;  /* never CE_ACTIVATION_DEFAULT */
     const char *weight_dtype;  /* as in the files: "F32", "F16", "BF16", "I8", or several: "I8, F32" */
-    const char *weight_format; /* of those files: "safetensors" or "PyTorch" */
+    const char *weight_format; /* of those files: "safetensors", "PyTorch" or "GGUF" */
 } ce_model_info;
 
 /* Fills info. Thread-safe. Errors: CE_ERR_ARGUMENT. */

@@ -34,6 +34,13 @@ static bool is_model(const char *folder) {
     return is_file(folder, "", "config.json") || is_file(folder, "", "modules.json");
 }
 
+/* A file that is a whole model, by its name: what is in it is looked at when it is loaded. */
+static bool is_gguf(const char *path) {
+    static const char suffix[] = ".gguf";
+    const size_t length = strlen(path), tail = sizeof suffix - 1;
+    return length > tail && strcmp(path + length - tail, suffix) == 0 && cei_file_exists(path);
+}
+
 static bool has_weights(const char *folder, const char *module) {
     bool is_index;
     return cei_listing_weights(is_file, folder, module, &is_index) != NULL;
@@ -129,12 +136,13 @@ static ce_status fail_not_found(const search *self, ce_error *error) {
 
 static ce_status look(search *self, ce_error *error) {
     ce_error why;
-    if (cei_check_folder(self->name, NULL) == CE_OK) {
+    if (cei_check_folder(self->name, NULL) == CE_OK || is_gguf(self->name)) {
         self->found = cei_copy_string(self->name, strlen(self->name));
         return self->found ? CE_OK : cei_fail_memory(error, self->name, 0);
     }
     if (cei_file_exists(self->name))
-        return cei_fail(error, CE_ERR_IO, "%s is no folder: give the folder that has the model's config.json",
+        return cei_fail(error, CE_ERR_IO,
+                        "%s is no folder: give the folder that has the model's config.json, or a GGUF file",
                         self->name);
     ce_status status = cei_model_name_parse(self->name, self->options.revision, &self->wanted, &why);
     if (status != CE_OK && !*self->wanted.repository)

@@ -41,6 +41,9 @@ ce_status cei_listing_modules(const char *data, size_t size, const char *source,
 ce_status cei_listing_shards(const char *data, size_t size, const char *source, const char *folder,
                              cei_file_list *shards, ce_error *error);
 
+/* How many GGUF files there are, and the first one's name. */
+size_t cei_listing_gguf(const cei_listing *listing, const char **first);
+
 /* Adds the files of a folder that are wanted, its weights aside. false if there is no memory. */
 bool cei_listing_want(const cei_listing *listing, const char *folder, cei_file_list *wanted);
 

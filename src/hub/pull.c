@@ -23,6 +23,7 @@ typedef struct pull {
     cei_listing listing;
     cei_file_list folders; /* of modules; "" is the model's own */
     cei_file_list wanted;
+    bool has_weights;
     cei_hub_file *files; /* [wanted.count] */
     char *folder, *locks, *path;
     cei_hub_snapshot snapshot;
@@ -118,11 +119,23 @@ static ce_status want_weights(pull *self, const char *folder, ce_error *error) {
     bool is_index = false;
     const char *name = cei_listing_weights(is_listed, self, folder, &is_index);
     if (!name) return CE_OK;
+    self->has_weights = true;
     char *path = cei_format_string("%s%s", folder, name);
     ce_status status = path && cei_file_list_add(&self->wanted, path) ? CE_OK : cei_fail_memory(error, name, 0);
     if (status == CE_OK && is_index) status = want_shards(self, path, folder, error);
     cei_free(path);
     return status;
+}
+
+/* A repository of GGUF files has the same model in many sizes: which is wanted only the user knows. */
+static ce_status check_gguf(const pull *self, ce_error *error) {
+    const char *first = NULL;
+    const size_t count = cei_listing_gguf(&self->listing, &first);
+    if (self->has_weights || count == 0) return CE_OK;
+    return cei_fail(error, CE_ERR_NOT_FOUND,
+                    "%s has its weights as GGUF alone, in %zu files (%.100s): crossenc reads such files and does not "
+                    "choose among them. Fetch the one that is wanted, and give its path as the model",
+                    self->client->model, count, first);
 }
 
 static ce_status choose_files(pull *self, ce_error *error) {
@@ -132,6 +145,7 @@ static ce_status choose_files(pull *self, ce_error *error) {
             status = cei_fail_memory(error, self->client->model, 0);
     for (size_t i = 0; status == CE_OK && i < self->folders.count; i++)
         status = want_weights(self, self->folders.names[i], error);
+    if (status == CE_OK) status = check_gguf(self, error);
     if (status != CE_OK || self->wanted.count) return status;
     return cei_fail(error, CE_ERR_NOT_FOUND, "%s has no file of a model that crossenc could use", self->client->model);
 }

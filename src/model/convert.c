@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/new_file.h"
+#include "model/gguf.h"
 
 #include <math.h>
 #include <stddef.h>
@@ -141,11 +142,59 @@ static ce_status copy_folder(const cei_convert_source *source, const char *inner
     return copy_files(source, inner, layout_files, sizeof layout_files / sizeof *layout_files, folder, report, error);
 }
 
+/* A file of the new folder that the source says in another form. */
+static ce_status write_text(const cei_json_out *text, cei_new_folder *folder, const char *name,
+                            ce_convert_report *report, ce_error *error) {
+    const cei_map map = {.data = (const uint8_t *)text->data, .size = text->size};
+    return text->is_short ? cei_fail_memory(error, name, 0) : write_copy(&map, folder, name, report, error);
+}
+
+/* What a bi-encoder's folder says beside its transformer. */
+static ce_status write_pooling(const cei_gguf_model *file, cei_new_folder *folder, ce_convert_report *report,
+                               ce_error *error) {
+    static const char modules[] = "[\n  {\"idx\": 0, \"name\": \"0\", \"path\": \"\", "
+                                  "\"type\": \"sentence_transformers.models.Transformer\"},\n"
+                                  "  {\"idx\": 1, \"name\": \"1\", \"path\": \"1_Pooling\", "
+                                  "\"type\": \"sentence_transformers.models.Pooling\"}\n]\n";
+    cei_json_out list = {0}, limit = {0}, pooling = {0};
+    cei_json_put(&list, modules);
+    cei_json_put(&limit, "{\n  \"max_seq_length\": ");
+    cei_json_put_number(&limit, file->context);
+    cei_json_put(&limit, ",\n  \"do_lower_case\": false\n}\n");
+    cei_json_put(&pooling, "{\n  \"embedding_dimension\": ");
+    cei_json_put_number(&pooling, file->hidden);
+    cei_json_put(&pooling, ",\n  \"pooling_mode\": \"");
+    cei_json_put(&pooling, file->pooling);
+    cei_json_put(&pooling, "\",\n  \"include_prompt\": true\n}\n");
+    ce_status status = write_text(&list, folder, "modules.json", report, error);
+    if (status == CE_OK) status = write_text(&limit, folder, "sentence_bert_config.json", report, error);
+    if (status == CE_OK) status = write_text(&pooling, folder, "1_Pooling/config.json", report, error);
+    cei_free(list.data);
+    cei_free(limit.data);
+    cei_free(pooling.data);
+    return status;
+}
+
+/* The files of a folder that a GGUF file stands for. */
+static ce_status write_files(const ce_model *model, cei_new_folder *folder, ce_convert_report *report,
+                             ce_error *error) {
+    cei_gguf_model file;
+    ce_status status = cei_gguf_model_open(model->gguf, model->bi_encoder, &file, error);
+    if (status != CE_OK) return status;
+    status = write_text(&file.config, folder, "config.json", report, error);
+    if (status == CE_OK) status = write_text(&file.tokenizer_json, folder, "tokenizer.json", report, error);
+    if (status == CE_OK) status = write_text(&file.tokenizer_config, folder, "tokenizer_config.json", report, error);
+    if (status == CE_OK && model->bi_encoder) status = write_pooling(&file, folder, report, error);
+    cei_gguf_model_close(&file);
+    return status;
+}
+
 static ce_status write_folder(const cei_convert_source *source, cei_new_folder *folder, ce_convert_report *report,
                               ce_error *error) {
     const cei_modules *modules = &source->model->modules;
     static const char *const module_files[] = {"config.json"};
     ce_status status = cei_convert_weights(source, folder, report, error);
+    if (status == CE_OK && source->model->gguf) return write_files(source->model, folder, report, error);
     if (status == CE_OK) status = copy_folder(source, "", folder, report, error);
     if (status == CE_OK && *cei_modules_transformer(modules))
         status = copy_folder(source, modules->transformer, folder, report, error);

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "model/gguf.h"
 
 #include <string.h>
 
@@ -23,7 +24,12 @@ const char *ce_kind_name(ce_kind kind) {
 ce_status ce_kind_find(const char *path, ce_kind *kind, ce_error *error) {
     bool is_bi_encoder = false;
     if (!path || !kind) return cei_fail(error, CE_ERR_ARGUMENT, "ce_kind_find: %s is NULL", path ? "kind" : "path");
-    ce_status status = cei_modules_find(path, &is_bi_encoder, error);
+    char *gguf = NULL;
+    ce_status status = cei_gguf_find_file(path, &gguf, error);
+    if (status == CE_OK)
+        status =
+            gguf ? cei_gguf_is_bi_encoder(gguf, &is_bi_encoder, error) : cei_modules_find(path, &is_bi_encoder, error);
+    cei_free(gguf);
     if (status == CE_OK) *kind = is_bi_encoder ? CE_KIND_BI_ENCODER : CE_KIND_CROSS_ENCODER;
     return status;
 }

@@ -1,4 +1,4 @@
-/* load.c - from a folder to a model: the device first, then config, tokenizer, plan, placement.
+/* load.c - from a folder, or a GGUF file, to a model: the device first, then config, tokenizer, plan, placement.
  *
  * The files are open during load only. Every step checks what it reads against the steps before it, so that a model
  * that loads is one that can score. */
@@ -6,7 +6,9 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/memory.h"
+#include "model/gguf.h"
 #include "model/model.h"
+#include "text/spec.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -123,6 +125,8 @@ static char *transformer_folder(const ce_model *model) {
 
 ce_status cei_model_open_weights(const ce_model *model, cei_checkpoint **checkpoint, ce_error *error) {
     *checkpoint = NULL;
+    if (model->gguf)
+        return cei_gguf_open_weights(model->gguf, model->config.model_type, model->bi_encoder, checkpoint, error);
     char *folder = transformer_folder(model);
     ce_status status = folder ? cei_checkpoint_open(folder, checkpoint, error) : cei_fail_memory(error, "a model", 0);
     if (status == CE_OK) status = cei_modules_open(&model->modules, model->path, *checkpoint, error);
@@ -249,20 +253,48 @@ static ce_status read_config(ce_model *model, const char *folder, size_t labels,
     return status == CE_OK ? set_labels(model, labels, error) : status;
 }
 
-static ce_status read_files(ce_model *model, const ce_load_options *options, ce_error *error) {
+/* What the files of a folder say. */
+static ce_status read_folder(ce_model *model, const ce_load_options *options, ce_error *error) {
     char *folder = NULL;
     ce_status status = cei_check_folder(model->path, error);
     if (status == CE_OK) status = read_modules(model, options, error);
     if (status == CE_OK && !(folder = transformer_folder(model))) status = cei_fail_memory(error, "a model", 0);
     if (status == CE_OK) status = read_config(model, folder, options->num_labels, error);
     if (status == CE_OK) status = cei_tokenizer_load(folder, &model->tokenizer, error);
+    cei_free(folder);
+    return status;
+}
+
+/* The same of a GGUF file. */
+static ce_status read_gguf(ce_model *model, const ce_load_options *options, ce_error *error) {
+    cei_gguf_model file;
+    ce_status status = cei_gguf_model_open(model->gguf, model->bi_encoder, &file, error);
+    if (status != CE_OK) return status;
+    if (model->bi_encoder) status = cei_modules_set(file.pooling, file.context, &model->modules, error);
+    if (status == CE_OK && options->include_prompt)
+        model->modules.includes_prompt = options->include_prompt == CE_INCLUDE_PROMPT_YES;
+    if (status == CE_OK)
+        status = cei_config_parse(file.config.data, file.config.size, model->gguf, &model->blueprint.log,
+                                  &model->config, error);
+    if (status == CE_OK) status = set_labels(model, options->num_labels, error);
+    const cei_tokenizer_files files = {
+        .tokenizer_json = {model->gguf, file.tokenizer_json.data, file.tokenizer_json.size},
+        .tokenizer_config = {model->gguf, file.tokenizer_config.data, file.tokenizer_config.size},
+        .model_config = {model->gguf, file.config.data, file.config.size}};
+    if (status == CE_OK) status = cei_tokenizer_parse(&files, &model->tokenizer, error);
+    cei_gguf_model_close(&file);
+    return status;
+}
+
+static ce_status read_files(ce_model *model, const ce_load_options *options, ce_error *error) {
+    ce_status status = cei_gguf_find_file(model->path, &model->gguf, error);
+    if (status == CE_OK) status = model->gguf ? read_gguf(model, options, error) : read_folder(model, options, error);
     if (status == CE_OK) status = plan_weights(model, error);
     if (status == CE_OK && model->modules.lowercase) status = cei_tokenizer_lowercase(model->tokenizer, error);
     if (status == CE_OK) status = check_vocabulary(model, error);
     if (status == CE_OK) status = set_max_length(model, options->max_length, error);
     if (status == CE_OK) status = set_batch(model, options->batch_tokens, error);
     model->activation = options->activation ? options->activation : model->config.activation;
-    cei_free(folder);
     return status;
 }
 
@@ -337,6 +369,7 @@ void ce_model_free(ce_model *model) {
     cei_checkpoint_identity_free(model->identity);
     cei_free(model->checksums);
     cei_free(model->path);
+    cei_free(model->gguf);
     pthread_mutex_destroy(&model->scratch_lock);
     pthread_mutex_destroy(&model->lock);
     pthread_mutex_destroy(&model->mover);

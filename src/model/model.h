@@ -16,6 +16,7 @@
 struct ce_model {
     /* Set at load, then constant. */
     char *path;
+    char *gguf;          /* the file that is the whole model; NULL: path is a folder of files */
     bool bi_encoder;     /* gives embeddings: it was loaded as a ce_encoder */
     cei_modules modules; /* of a bi-encoder, or of a cross-encoder that was saved in modules */
     cei_config config;
@@ -23,7 +24,7 @@ struct ce_model {
     cei_blueprint blueprint;
     cei_checkpoint_identity *identity; /* of the files at load */
     ce_activation activation;
-    char weight_dtype[32];     /* "F32", or "I8, F32" */
+    char weight_dtype[96];     /* "F32", or "I8, F32"; room for all that there are */
     const char *weight_format; /* of the files; a constant */
     uint64_t file_bytes;
     uint32_t tensors_unused;

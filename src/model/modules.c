@@ -494,6 +494,17 @@ ce_status cei_modules_load_scorer(const char *folder, const cei_log *log, cei_mo
     return load_either(folder, log, true, modules, error);
 }
 
+ce_status cei_modules_set(const char *pooling, size_t max_length, cei_modules *modules, ce_error *error) {
+    *modules = (cei_modules){.is_listed = true, .includes_prompt = true, .max_length = max_length};
+    const reader in = {.to = modules, .error = error};
+    for (size_t i = 0; i < POOLINGS; i++)
+        if (strcmp(pooling, poolings[i].name) == 0) add_pooling(modules, &poolings[i]);
+    ce_status status = copy_text(&in, "", &modules->transformer);
+    if (status == CE_OK) status = add_folder(&in, "1_Pooling");
+    if (status != CE_OK) cei_modules_free(modules);
+    return status;
+}
+
 void cei_modules_free(cei_modules *modules) {
     for (size_t i = 0; i < modules->layer_count; i++) cei_free(modules->layers[i].folder);
     for (size_t i = 0; i < modules->folder_count; i++) cei_free(modules->folders[i]);

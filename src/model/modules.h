@@ -56,6 +56,10 @@ ce_status cei_modules_load(const char *folder, const cei_log *log, cei_modules *
  * Errors: as above. */
 ce_status cei_modules_load_scorer(const char *folder, const cei_log *log, cei_modules *modules, ce_error *error);
 
+/* The modules of a bi-encoder whose file names no more than a pooling, by the reference's name, and how many tokens a
+ * text may have: as a folder with modules.json that has it in "1_Pooling". Errors: MEMORY. */
+ce_status cei_modules_set(const char *pooling, size_t max_length, cei_modules *modules, ce_error *error);
+
 /* The folder of the transformer in the model's: "" is the same. */
 static inline const char *cei_modules_transformer(const cei_modules *modules) {
     return modules->transformer ? modules->transformer : "";

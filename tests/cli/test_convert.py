@@ -56,6 +56,15 @@ def test_round_trips(run, tmp_path, name, precision, bound):
         "placement"]["state"] == "ready"
 
 
+def test_gguf(run, tmp_path):
+    file = DATA / "golden/gguf/xlm-roberta.gguf"
+    report = run("convert", "--json", file, tmp_path / "new").json()
+    assert report["kind"] == "cross-encoder" and report["tensors_rounded"] == 0
+    assert {entry.name for entry in (tmp_path / "new").iterdir()} == {
+        "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"}
+    assert logits(run, tmp_path / "new", "float32") == logits(run, file, "float32")
+
+
 @pytest.mark.parametrize("precision", ["float32", "int8"])
 @pytest.mark.parametrize("name", ["all-poolings", "cls-dense"])
 def test_bi_encoders(run, tmp_path, name, precision):

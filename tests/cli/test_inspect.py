@@ -57,6 +57,16 @@ def test_format_of_the_weights(run, tmp_path, one):
     assert "in PyTorch" in run("inspect", "-m", tmp_path).out
 
 
+def test_gguf(run):
+    file = DATA / "golden/gguf/quantized.gguf"
+    found = run("inspect", "-m", file, "--place", "--json").json()
+    assert found["path"] == os.fspath(file) and found["weight_format"] == "GGUF"
+    assert {"Q8_0", "Q5_1", "F32"} < set(found["weight_dtype"].split(", ")) and found["placement"]["state"] == "ready"
+    assert found["files"] == [{"name": "quantized.gguf", "bytes": file.stat().st_size}]
+    assert "in GGUF" in run("inspect", "-m", file).out
+    assert "leave out the pooler" in run("inspect", "-m", file.with_name("without-pooler.gguf"), expect=3).error
+
+
 def test_verified_placement(run, one):
     found = run("inspect", "-m", one, "--place", "--json", "--device", "cpu").json()["placement"]
     assert found["state"] == "ready" and found["generation"] == 1 and found["requested"] == "cpu"

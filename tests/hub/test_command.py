@@ -76,6 +76,14 @@ def test_pytorch_weights_without_others(place):
     place.expect_whole(files)
 
 
+def test_gguf_alone_is_not_chosen_among(place):
+    place.hub.add("org/many", {"config.json": b"{}", "m-Q4_K.gguf": LARGE, "m-Q8_0.gguf": LARGE})
+    said = place.pull("org/many", expect=3)
+    assert "as GGUF alone, in 2 files (m-Q4_K.gguf)" in said
+    place.hub.add("org/both", {"config.json": b"{}", "model.safetensors": LARGE, "m-Q8_0.gguf": LARGE})
+    assert place.pull("org/both")["files_fetched"] == 2
+
+
 def test_several_models_and_none(place, files):
     place.hub.add("org/tiny", files)
     place.hub.add("plain", files)

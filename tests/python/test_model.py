@@ -23,6 +23,18 @@ def test_names(package, one, tmp_path, monkeypatch):
     assert package.CrossEncoder("three-labels").path == os.path.join(os.path.dirname(one), "three-labels")
 
 
+def test_gguf_file(package, one, tmp_path):
+    file = os.path.join(os.path.dirname(one), "..", "gguf", "roberta.gguf")
+    model = package.CrossEncoder(file, device="cpu")
+    pairs = [("a wing", "the sea"), ("who", "")]
+    model.save_pretrained(tmp_path / "saved")
+    assert list(package.CrossEncoder(tmp_path / "saved", device="cpu").predict(pairs)) == list(model.predict(pairs))
+    encoder = package.SentenceTransformer(os.path.join(os.path.dirname(file), "nomic-bert.gguf"), device="cpu")
+    assert encoder.encode("the sea").shape == (16,)
+    with pytest.raises(NotADirectoryError, match="or a GGUF file"):
+        package.CrossEncoder(os.path.join(one, "config.json"))
+
+
 @pytest.mark.parametrize("name, arguments", [
     ("cross-encoder/tiny", {}), ("tiny", {}), ("tiny", {"revision": "v2"}), ("tiny", {"revision": "abc123"})])
 def test_names_in_the_hubs_cache(package, one, tmp_path, name, arguments):

@@ -27,13 +27,13 @@ def find_model(
     name: Any, organization: str, cache_folder: Any = None, revision: str | None = None, local_files_only: bool = False,
     token: bool | str | None = None,
 ) -> str:
-    """The folder of a model: where ce_model_find has it; else, unless only local files are wanted, fetched from the hub.
+    """The folder of a model, or its GGUF file: where ce_model_find has it; else, unless only local files are wanted, fetched from the hub.
     What goes wrong on the way raises an OSError of some kind, as the reference does."""
     if name is None:
         return default_model_path()
     name = os.fsdecode(os.fspath(name))
-    if os.path.isfile(name):
-        raise NotADirectoryError(f"{name} is a file: give the folder that has the model's config.json")
+    if os.path.isfile(name) and not name.endswith(".gguf"):
+        raise NotADirectoryError(f"{name} is a file: give the folder that has the model's config.json, or a GGUF file")
     cache = os.fsencode(os.path.expanduser(cache_folder or ""))
     try:
         return os.path.abspath(os.fsdecode(_crossenc.find_model(os.fsencode(name), cache, revision, organization)))

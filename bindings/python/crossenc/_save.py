@@ -48,6 +48,9 @@ def stamp(folder: str) -> list[tuple[str, int, int, int]]:
     library's."""
     found = []
     try:
+        if os.path.isfile(folder):
+            status = os.stat(folder)
+            return [("", status.st_ino, status.st_size, status.st_mtime_ns)]
         for name in files_of(folder):
             if _is_models(name) or _OLDER_WEIGHTS.fullmatch(os.path.basename(name)):
                 status = os.stat(os.path.join(folder, name))

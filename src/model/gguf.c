@@ -1,0 +1,106 @@
+/* gguf.c - finds, opens and closes the GGUF file of a model. Relies on gguf_config.c and gguf_tokenizer.c for the
+ * translation. */
+#include "model/gguf.h"
+
+#include "base/error.h"
+#include "base/memory.h"
+
+#include <dirent.h>
+#include <string.h>
+
+/* ---- finding ------------------------------------------------------------------------------------------------- */
+
+static bool has_suffix(const char *name) {
+    static const char suffix[] = ".gguf";
+    const size_t length = strlen(name);
+    return length > sizeof suffix - 1 && strcmp(name + length - (sizeof suffix - 1), suffix) == 0;
+}
+
+/* The files of a folder that are called so: how many, and a copy of the first name that was met, NULL without memory.
+ */
+static size_t list(const char *folder, char **name) {
+    size_t count = 0;
+    DIR *open = opendir(folder);
+    *name = NULL;
+    for (const struct dirent *entry; open && (entry = readdir(open)) != NULL;) {
+        if (!has_suffix(entry->d_name)) continue;
+        if (count++ == 0) *name = cei_copy_string(entry->d_name, strlen(entry->d_name));
+    }
+    if (open) closedir(open);
+    return count;
+}
+
+static bool has_file(const char *folder, const char *name) {
+    char *path = cei_join_path(folder, name);
+    const bool has = path && cei_file_exists(path);
+    cei_free(path);
+    return has;
+}
+
+/* The only such file of a folder. One with config.json, or modules.json, is a model without it. */
+static ce_status find_in(const char *folder, char **file, ce_error *error) {
+    char *name;
+    if (has_file(folder, "config.json") || has_file(folder, "modules.json")) return CE_OK;
+    const size_t count = list(folder, &name);
+    if (count == 1) *file = name ? cei_join_path(folder, name) : NULL;
+    cei_free(name);
+    if (count > 1)
+        return cei_fail(error, CE_ERR_UNSUPPORTED, "%s has %zu GGUF files: name the one that is wanted", folder, count);
+    return count == 0 || *file ? CE_OK : cei_fail_memory(error, folder, 0);
+}
+
+ce_status cei_gguf_find_file(const char *path, char **file, ce_error *error) {
+    *file = NULL;
+    if (cei_check_folder(path, NULL) == CE_OK) return find_in(path, file, error);
+    if (!cei_file_exists(path) || (!has_suffix(path) && !cei_gguf_is(path))) return CE_OK;
+    *file = cei_copy_string(path, strlen(path));
+    return *file ? CE_OK : cei_fail_memory(error, path, 0);
+}
+
+/* ---- opening ------------------------------------------------------------------------------------------------- */
+
+/* A file in parts, or one that is no model. */
+static ce_status check_kind(const cei_gguf *file, ce_error *error) {
+    size_t parts = 1;
+    cei_gguf_text type = {"model", 5};
+    ce_status status = cei_gguf_size(file, "split.count", 1 << 16, &parts, error);
+    if (status == CE_OK) status = cei_gguf_string(file, "general.type", &type, error);
+    if (status != CE_OK) return status;
+    if (parts > 1)
+        return cei_fail(error, CE_ERR_UNSUPPORTED,
+                        "%s is one of %zu parts, which crossenc does not read: put them together first", file->path,
+                        parts);
+    if (type.size == 5 && memcmp(type.data, "model", 5) == 0) return CE_OK;
+    return cei_fail(error, CE_ERR_UNSUPPORTED, "%s is no model but of the type \"%.*s\"", file->path,
+                    (int)cei_min_size(type.size, 60), type.data);
+}
+
+ce_status cei_gguf_model_open(const char *file, bool bi_encoder, cei_gguf_model *model, ce_error *error) {
+    *model = (cei_gguf_model){0};
+    ce_status status = cei_gguf_open(file, &model->file, error);
+    if (status == CE_OK) status = check_kind(&model->file, error);
+    if (status == CE_OK) status = cei_gguf_write_config(model, bi_encoder, error);
+    if (status == CE_OK) {
+        const cei_gguf_tokenizer to = {&model->file, model->context, model->types > 1, &model->tokenizer_json,
+                                       &model->tokenizer_config};
+        status = cei_gguf_write_tokenizer(&to, error);
+    }
+    if (status != CE_OK) cei_gguf_model_close(model);
+    return status;
+}
+
+void cei_gguf_model_close(cei_gguf_model *model) {
+    cei_gguf_close(&model->file);
+    cei_free(model->config.data);
+    cei_free(model->tokenizer_json.data);
+    cei_free(model->tokenizer_config.data);
+    *model = (cei_gguf_model){0};
+}
+
+ce_status cei_gguf_is_bi_encoder(const char *file, bool *is, ce_error *error) {
+    cei_gguf gguf;
+    ce_status status = cei_gguf_open(file, &gguf, error);
+    *is = status == CE_OK && !cei_gguf_tensor(&gguf, "cls.weight") && !cei_gguf_tensor(&gguf, "cls.output.weight");
+    if (status == CE_OK) cei_gguf_close(&gguf);
+    return status;
+}

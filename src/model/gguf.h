@@ -1,0 +1,77 @@
+/* gguf.h - a model in one GGUF file, in the words of a model folder.
+ *
+ * A GGUF file has keys and tensor names of its own, which say what config.json, the tokenizer's files and the names of
+ * Hugging Face say of the same model. They are translated here, at one place, into the texts of such files and into
+ * such names: all else reads these as it reads a folder's, and a converted model is a folder that has them.
+ *
+ * Read are the architectures bert (BERT, RoBERTa and XLM-RoBERTa, whose positions converters cut so that they begin at
+ * 0, and DistilBERT, which has no token types), nomic-bert and modern-bert. What a file does not say is as the
+ * published models have it: gelu, no dropout. Memory of the texts: 8 times the bytes of the file's metadata. */
+#ifndef CEI_MODEL_GGUF_H
+#define CEI_MODEL_GGUF_H
+
+#include "base/json_write.h"
+#include "formats/gguf.h"
+#include "formats/naming.h"
+
+/* How converters name the tensors of one kind of model. */
+typedef struct cei_gguf_form cei_gguf_form;
+
+/* Zeroed is empty. */
+typedef struct cei_gguf_model {
+    cei_gguf file;
+    const cei_gguf_form *form;
+    const char *pooling;                                   /* of a bi-encoder: "cls", "mean", "lasttoken" */
+    size_t hidden, context;                                /* columns of the states; tokens of a sequence */
+    size_t types;                                          /* token types that have embeddings */
+    cei_json_out config, tokenizer_json, tokenizer_config; /* the texts of these files */
+} cei_gguf_model;
+
+/* gguf.c: the GGUF file that path names: itself, or the one file of that kind in a folder without config.json, which is
+ * then a new string; *file is NULL if path is no such thing. Errors: MEMORY, UNSUPPORTED (several such files). */
+ce_status cei_gguf_find_file(const char *path, char **file, ce_error *error);
+
+/* Reads a file and translates it; a bi-encoder's classification head is not looked at. Errors: those of cei_gguf_open;
+ * UNSUPPORTED (an architecture, a tokenizer, a file in parts, by name), MODEL (half a classification head, a tensor
+ * that is not there), FORMAT. */
+ce_status cei_gguf_model_open(const char *file, bool bi_encoder, cei_gguf_model *model, ce_error *error);
+void cei_gguf_model_close(cei_gguf_model *model);
+
+/* Is the file a bi-encoder's: has it no classification head, nor part of one? Errors: those of cei_gguf_open. */
+ce_status cei_gguf_is_bi_encoder(const char *file, bool *is, ce_error *error);
+
+/* The weights under the names of a folder's. model_type is that of the config. Errors: those of the checkpoint. */
+ce_status cei_gguf_open_weights(const char *file, const char *model_type, bool bi_encoder,
+                                struct cei_checkpoint **checkpoint, ce_error *error);
+
+/* ---- the parts ---- */
+
+/* gguf_names.c: the form of an architecture; NULL if it is not known. And by the model_type that it gives. */
+const cei_gguf_form *cei_gguf_form_find(cei_gguf_text architecture, bool has_types);
+const cei_gguf_form *cei_gguf_form_of(const char *model_type);
+
+struct cei_gguf_form {
+    const char *architecture; /* general.architecture */
+    const char *model_type, *encoder, *classifier;
+    const char *prefix;              /* of the encoder's names in a cross-encoder */
+    const char *const (*whole)[2];   /* names that are there once: in the file, in a folder; the last one is NULL */
+    const char *layer;               /* "encoder.layer" */
+    const char *const (*parts)[2];   /* names of a layer */
+    const char *qkv[CEI_MOST_NAMES]; /* what a tensor of queries, keys and values is; one name: it stays whole */
+    const char *const (*head)[2];    /* of the classification head, without prefix */
+};
+
+/* gguf_config.c: fills all but the tokenizer's texts. Errors: as open. */
+ce_status cei_gguf_write_config(cei_gguf_model *model, bool bi_encoder, ce_error *error);
+
+/* gguf_tokenizer.c: the tokenizer's texts. context is how many tokens a text may have; has_types says whether the model
+ * tells the two texts of a pair apart. Errors: UNSUPPORTED, FORMAT, MEMORY. */
+typedef struct cei_gguf_tokenizer {
+    const cei_gguf *file;
+    size_t context;
+    bool has_types;
+    cei_json_out *tokenizer_json, *tokenizer_config;
+} cei_gguf_tokenizer;
+ce_status cei_gguf_write_tokenizer(const cei_gguf_tokenizer *to, ce_error *error);
+
+#endif
