@@ -54,15 +54,14 @@ static bool repair(ce_text text, cei_bytes *out) {
     return true;
 }
 
-/* Makes text well-formed, or says where it isn't. */
-static ce_status check_text(ce_text *text, ce_utf8_policy policy, encode_scratch *scratch, ce_error *error) {
+ce_status cei_text_check(ce_text *text, ce_utf8_policy policy, cei_bytes *room, ce_error *error) {
     size_t bad = cei_utf8_check(text->data, text->size, NULL);
     if (bad == text->size) return CE_OK;
     if (policy != CE_UTF8_REPLACE)
         return cei_fail(error, CE_ERR_TEXT, "the text is not valid UTF-8: byte %zu is 0x%02X", bad,
                         (unsigned)(unsigned char)text->data[bad]);
-    if (!repair(*text, &scratch->repaired)) return cei_fail_memory(error, "a text", text->size);
-    *text = (ce_text){scratch->repaired.data, scratch->repaired.size};
+    if (!repair(*text, room)) return cei_fail_memory(error, "a text", text->size);
+    *text = (ce_text){room->data, room->size};
     return CE_OK;
 }
 
@@ -155,7 +154,8 @@ static bool encode_stretch(const cei_tokenizer *tokenizer, const char *text, siz
 ce_status cei_tokenizer_encode(const cei_tokenizer *tokenizer, ce_text text, ce_utf8_policy utf8,
                                cei_token_buffer *buffer, ce_error *error) {
     if (!prepare(buffer)) return cei_fail_memory(error, "the tokens of a text", sizeof(encode_scratch));
-    ce_status status = check_text(&text, utf8, buffer->scratch, error);
+    encode_scratch *scratch = buffer->scratch;
+    ce_status status = cei_text_check(&text, utf8, &scratch->repaired, error);
     if (status != CE_OK) return status;
     const cei_added_tokens *added = &tokenizer->added;
     cei_added_scan scan = cei_added_scan_start(added, &added->raw, text.data, text.size);

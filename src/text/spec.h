@@ -66,6 +66,7 @@ typedef struct cei_tokenizer_spec {
     bool with_type_ids;    /* the model is given type ids; else they are all 0 */
     bool left_truncation;  /* tokenizer.json asks for it */
     size_t max_length;
+    const char *roles[CEI_ROLES]; /* the tokens of the named roles; NULL for none */
 } cei_tokenizer_spec;
 
 /* tokenizer_json.c: fills what tokenizer.json, an object, decides. Errors: FORMAT, UNSUPPORTED (naming the component),

@@ -177,12 +177,21 @@ void cei_tokenizer_free(cei_tokenizer *tokenizer) {
     if (tokenizer->model.ops) tokenizer->model.ops->free(tokenizer->model.state);
     cei_added_tokens_free(&tokenizer->added);
     cei_normalizer_free(&tokenizer->normalizer);
+    for (size_t role = 0; role < CEI_ROLES; role++) cei_free(tokenizer->roles[role]);
     cei_free(tokenizer);
 }
 
 const char *cei_tokenizer_kind(const cei_tokenizer *tokenizer) { return tokenizer->model.ops->kind; }
 
 size_t cei_tokenizer_vocab_size(const cei_tokenizer *tokenizer) { return tokenizer->vocab_size; }
+
+const char *cei_tokenizer_role(const cei_tokenizer *tokenizer, size_t role) { return tokenizer->roles[role]; }
+
+int32_t cei_tokenizer_find(const cei_tokenizer *tokenizer, const char *token) {
+    const size_t size = strlen(token);
+    const cei_added_token *added = cei_added_tokens_find(&tokenizer->added, token, size);
+    return added ? added->id : tokenizer->model.ops->find(tokenizer->model.state, token, size);
+}
 
 size_t cei_tokenizer_max_length(const cei_tokenizer *tokenizer) { return tokenizer->max_length; }
 

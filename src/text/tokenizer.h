@@ -4,6 +4,8 @@
 #ifndef CEI_TOKENIZER_H
 #define CEI_TOKENIZER_H
 
+#include "text/bytes.h"
+
 #include <crossenc/text.h>
 
 typedef struct cei_tokenizer cei_tokenizer;
@@ -27,6 +29,18 @@ bool cei_tokenizer_single_closes(const cei_tokenizer *tokenizer);     /* is the 
 size_t cei_tokenizer_pair_types(const cei_tokenizer *tokenizer);      /* 1 + the largest type id of a pair: 2 */
 size_t cei_tokenizer_single_types(const cei_tokenizer *tokenizer);    /* and that of one text: 1 */
 
+/* The named special tokens, in the order in which new ones get ids. */
+enum { CEI_ROLE_BOS, CEI_ROLE_EOS, CEI_ROLE_UNK, CEI_ROLE_SEP, CEI_ROLE_PAD, CEI_ROLE_CLS, CEI_ROLE_MASK, CEI_ROLES };
+
+/* The key that a role has in files: "bos_token". */
+const char *cei_tokenizer_role_key(size_t role);
+
+/* The token of a role; NULL if it has none. */
+const char *cei_tokenizer_role(const cei_tokenizer *tokenizer, size_t role);
+
+/* The id of a token of the vocabulary or an added one; -1 if there is none. */
+int32_t cei_tokenizer_find(const cei_tokenizer *tokenizer, const char *token);
+
 /* Token ids of one text, without special tokens, and the scratch memory for making them. Zeroed is empty. A buffer
  * serves one tokenizer: its scratch memory knows words of that one. */
 typedef struct cei_token_buffer {
@@ -37,6 +51,10 @@ typedef struct cei_token_buffer {
     size_t scratch_size;
 } cei_token_buffer;
 void cei_token_buffer_free(cei_token_buffer *buffer);
+
+/* Makes a text well-formed, in the room that the caller frees, if policy allows, or says where it isn't. Errors: TEXT
+ * (byte offset), MEMORY. */
+ce_status cei_text_check(ce_text *text, ce_utf8_policy policy, cei_bytes *room, ce_error *error);
 
 /* Encodes one text; buffer's ids are replaced. Special and added tokens that stand in the text become their ids. Memory
  * is kept for the next text, so that steady use allocates nothing. Linear in the text's size. Errors: TEXT (byte

@@ -103,6 +103,15 @@ static ce_status set_templates(cei_tokenizer *tokenizer, const cei_tokenizer_spe
     return status == CE_OK ? check_template(tokenizer, spec, &tokenizer->single, error) : status;
 }
 
+static ce_status copy_roles(cei_tokenizer *tokenizer, const cei_tokenizer_spec *spec, ce_error *error) {
+    for (size_t role = 0; role < CEI_ROLES; role++) {
+        if (!spec->roles[role]) continue;
+        tokenizer->roles[role] = cei_copy_string(spec->roles[role], strlen(spec->roles[role]));
+        if (!tokenizer->roles[role]) return cei_fail_memory(error, "the special tokens", 0);
+    }
+    return CE_OK;
+}
+
 /* The model, which takes the spec's vocabulary. */
 static ce_status create_model(cei_tokenizer_spec *spec, cei_token_model *model, ce_error *error) {
     const bool bpe = spec->kind == CEI_MODEL_BPE, unigram = spec->kind == CEI_MODEL_UNIGRAM;
@@ -128,6 +137,7 @@ ce_status cei_tokenizer_build(cei_tokenizer_spec *spec, cei_tokenizer **tokenize
     ce_status status = create_model(spec, &made->model, error);
     if (status == CE_OK) status = add_all(made, spec, error);
     if (status == CE_OK) status = set_templates(made, spec, error);
+    if (status == CE_OK) status = copy_roles(made, spec, error);
     if (status == CE_OK) {
         *tokenizer = made;
         return CE_OK;

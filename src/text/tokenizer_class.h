@@ -21,9 +21,6 @@ typedef enum cei_token_class {
     CEI_CLASS_QWEN2
 } cei_token_class;
 
-/* The named special tokens, in the order in which new ones get ids. */
-enum { CEI_ROLE_BOS, CEI_ROLE_EOS, CEI_ROLE_UNK, CEI_ROLE_SEP, CEI_ROLE_PAD, CEI_ROLE_CLS, CEI_ROLE_MASK, CEI_ROLES };
-
 /* The settings, being applied to a spec. */
 typedef struct cei_applying {
     const cei_tokenizer_settings *settings;

@@ -62,9 +62,11 @@ static const char *const other_classes[] = {
     "SplinterTokenizer",     "T5Tokenizer",         "XLNetTokenizer",
 };
 
+#define END_OF_TEXT "<|endoftext|>"
 static const char *const role_keys[CEI_ROLES] = {"bos_token", "eos_token", "unk_token", "sep_token",
                                                  "pad_token", "cls_token", "mask_token"};
-#define END_OF_TEXT "<|endoftext|>"
+const char *cei_tokenizer_role_key(size_t role) { return role_keys[role]; }
+
 static const char *const usual_roles[][CEI_ROLES] = {
     [CEI_CLASS_FILE] = {NULL},
     [CEI_CLASS_BERT] = {NULL, NULL, "[UNK]", "[SEP]", "[PAD]", "[CLS]", "[MASK]"},
@@ -324,6 +326,7 @@ static ce_status read_roles(cei_applying *work) {
             *token = (cei_added_token){.content = usual, .size = strlen(usual)};
         token->special = token->fallback = true;
         if (role == CEI_ROLE_MASK && !json_is_object(value)) token->lstrip = mask_takes_blank(work->class);
+        work->spec->roles[role] = token->content;
     }
     return status;
 }

@@ -18,6 +18,7 @@ struct cei_tokenizer {
     cei_pair_template pair, single; /* of two texts, and of one */
     size_t max_length;
     size_t vocab_size;
+    char *roles[CEI_ROLES]; /* NULL for none */
 };
 
 /* tokenizer_build.c: puts a tokenizer together; takes the spec's vocabulary. Errors: FORMAT, UNSUPPORTED, MEMORY. */

@@ -1,0 +1,276 @@
+/* chat.c - finds a folder's chat template, and makes prompts of pairs with it.
+ *
+ * Must not guess: a template that loses the query or the document is told of, as the reference refuses it, for a model
+ * would score an empty prompt without complaint. */
+#include "text/chat.h"
+
+#include "base/error.h"
+#include "base/file.h"
+#include "text/template_text.h"
+
+#include <stdio.h>
+
+enum { FILE_LIMIT = 256 << 20 }; /* of tokenizer_config.json, which lists added tokens */
+
+struct cei_chat {
+    cei_template *tmpl;
+    bool in_parts; /* contents are lists of parts */
+    bool restores_suffix;
+};
+
+/* A template's text as it was found. */
+typedef struct source {
+    char *path; /* of the file */
+    char *text; /* NULL if there is none */
+    size_t size;
+    bool is_named; /* it is one of several */
+} source;
+
+/* ---- finding it ---------------------------------------------------------------------------------------------- */
+
+static ce_status copy_text(const json_t *text, source *found, ce_error *error) {
+    if (!json_is_string(text))
+        return cei_fail(error, CE_ERR_FORMAT, "%s: a chat template must be a string, and is %s", found->path,
+                        cei_json_type(text));
+    found->size = json_string_length(text);
+    found->text = cei_copy_string(json_string_value(text), found->size);
+    return found->text ? CE_OK : cei_fail_memory(error, "a chat template", found->size);
+}
+
+/* The template "default" of several, in a list of {"name", "template"} or an object. */
+static ce_status choose_default(const json_t *templates, source *found, ce_error *error) {
+    const json_t *chosen = json_object_get(templates, "default"), *one;
+    size_t i;
+    found->is_named = true;
+    json_array_foreach(templates, i, one) {
+        const char *name = json_string_value(json_object_get(one, "name"));
+        if (name && strcmp(name, "default") == 0) chosen = json_object_get(one, "template");
+    }
+    if (chosen) return copy_text(chosen, found, error);
+    return cei_fail(error, CE_ERR_MODEL, "%s: there are several chat templates, and none is called \"default\"",
+                    found->path);
+}
+
+static ce_status read_setting(const char *folder, source *found, ce_error *error) {
+    json_t *root = NULL;
+    found->path = cei_join_path(folder, "tokenizer_config.json");
+    if (!found->path) return cei_fail_memory(error, "a path", 0);
+    if (!cei_file_exists(found->path)) return CE_OK;
+    ce_status status = cei_json_load(found->path, FILE_LIMIT, &root, error);
+    const json_t *value = json_object_get(root, "chat_template");
+    if (status == CE_OK && value && !json_is_null(value))
+        status = json_is_array(value) || json_is_object(value) ? choose_default(value, found, error)
+                                                               : copy_text(value, found, error);
+    json_decref(root);
+    return status;
+}
+
+/* Are there more templates in files? The reference then has several. */
+static ce_status find_more(const char *folder, source *found, ce_error *error) {
+    char *path = cei_join_path(folder, "additional_chat_templates");
+    if (!path) return cei_fail_memory(error, "a path", 0);
+    found->is_named = cei_file_exists(path);
+    cei_free(path);
+    return CE_OK;
+}
+
+static ce_status find_source(const char *folder, source *found, ce_error *error) {
+    found->path = cei_join_path(folder, "chat_template.jinja");
+    if (!found->path) return cei_fail_memory(error, "a path", 0);
+    if (cei_file_exists(found->path)) {
+        ce_status status = find_more(folder, found, error);
+        return status == CE_OK ? cei_read_file(found->path, CEI_TEMPLATE_MAX_SIZE, &found->text, &found->size, error)
+                               : status;
+    }
+    cei_free(found->path);
+    return read_setting(folder, found, error);
+}
+
+/* ---- what it knows ------------------------------------------------------------------------------------------- */
+
+/* Does the template look as if contents were lists? The reference's guess, by these strings. */
+static bool looks_structured(const source *found) {
+    static const char *const signs[] = {"content[0]", ".type", "'type'", "\"type\"", "message.content["};
+    const ce_text text = {found->text, found->size};
+    if (found->is_named || found->size == 0) return true;
+    for (size_t i = 0; i < sizeof signs / sizeof *signs; i++)
+        if (cei_text_find(text, ce_text_of(signs[i]), 0) != SIZE_MAX) return true;
+    return false;
+}
+
+static ce_status choose_format(const cei_chat_settings *settings, const source *found, bool *in_parts,
+                               ce_error *error) {
+    const char *format = settings->format;
+    *in_parts = format ? strcmp(format, "structured") == 0 : looks_structured(found);
+    if (!format || *in_parts || strcmp(format, "flat") == 0) return CE_OK;
+    return cei_fail(error, CE_ERR_UNSUPPORTED, "%s: the message format \"%.60s\" is not supported", settings->path,
+                    format);
+}
+
+/* Defines a name and releases its value. */
+static ce_status define(cei_template *tmpl, const char *name, json_t *value, ce_error *error) {
+    ce_status status =
+        value ? cei_template_define(tmpl, name, value, error) : cei_fail_memory(error, "a chat template's names", 0);
+    json_decref(value);
+    return status;
+}
+
+static ce_status define_usual(cei_template *tmpl, const cei_tokenizer *tokenizer, ce_error *error) {
+    ce_status status = define(tmpl, "tools", json_null(), error);
+    if (status == CE_OK) status = define(tmpl, "documents", json_null(), error);
+    if (status == CE_OK) status = define(tmpl, "add_generation_prompt", json_false(), error);
+    for (size_t role = 0; role < CEI_ROLES && status == CE_OK; role++) {
+        const char *token = cei_tokenizer_role(tokenizer, role);
+        if (token) status = define(tmpl, cei_tokenizer_role_key(role), json_string(token), error);
+    }
+    return status;
+}
+
+/* Settings are the template's names, but for those that are the reference's own arguments. */
+static ce_status define_settings(cei_chat *chat, const cei_chat_settings *settings, ce_error *error) {
+    static const char *const others[] = {
+        "chat_template", "truncation", "max_length", "padding", "return_tensors", "messages", "continue_final_message"};
+    ce_status status = CE_OK;
+    json_t *object = (json_t *)(uintptr_t)settings->settings;
+    chat->restores_suffix = true;
+    if (status == CE_OK)
+        status = cei_json_bool(object, "restore_suffix", settings->path, &chat->restores_suffix, error);
+    for (void *at = json_object_iter(object); at && status == CE_OK; at = json_object_iter_next(object, at)) {
+        const char *name = json_object_iter_key(at);
+        for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+            if (strcmp(name, others[i]) == 0)
+                return cei_fail(error, CE_ERR_UNSUPPORTED, "%s: the setting \"%s\" of a chat template is not supported",
+                                settings->path, name);
+        if (strcmp(name, "restore_suffix") != 0)
+            status = cei_template_define(chat->tmpl, name, json_object_iter_value(at), error);
+    }
+    return status;
+}
+
+/* ---- prompts ------------------------------------------------------------------------------------------------- */
+
+static ce_status render(const cei_chat *chat, ce_text prompt, ce_pair pair, cei_template_memory *memory, ce_text *text,
+                        ce_error *error) {
+    const cei_template_message messages[] = {{ce_text_of("system"), prompt, chat->in_parts},
+                                             {ce_text_of("query"), pair.query, chat->in_parts},
+                                             {ce_text_of("document"), pair.document, chat->in_parts}};
+    const size_t first = prompt.size == 0;
+    return cei_template_render(chat->tmpl, messages + first, 3 - first, memory, text, error);
+}
+
+ce_status cei_chat_encode(const cei_chat *chat, const cei_tokenizer *tokenizer, ce_text prompt, ce_pair pair,
+                          ce_utf8_policy utf8, cei_chat_memory *memory, cei_token_buffer *buffer, const char **part,
+                          ce_error *error) {
+    ce_text text;
+    *part = "query";
+    ce_status status = cei_text_check(&pair.query, utf8, &memory->query, error);
+    if (status != CE_OK) return status;
+    *part = "document";
+    status = cei_text_check(&pair.document, utf8, &memory->document, error);
+    if (status != CE_OK) return status;
+    *part = "prompt";
+    status = render(chat, prompt, pair, &memory->render, &text, error);
+    return status == CE_OK ? cei_tokenizer_encode(tokenizer, text, CE_UTF8_STRICT, buffer, error) : status;
+}
+
+ce_status cei_chat_suffix(const cei_chat *chat, const cei_tokenizer *tokenizer, ce_text prompt, cei_chat_memory *memory,
+                          cei_token_buffer *first, cei_token_buffer *second, const int32_t **suffix, size_t *count,
+                          ce_error *error) {
+    /* The reference's fillers, which share no token. */
+    const ce_pair one = {ce_text_of("0"), ce_text_of("0")}, other = {ce_text_of("1 2 3 4"), ce_text_of("1 2 3 4")};
+    const char *part;
+    *suffix = NULL;
+    *count = 0;
+    if (!chat->restores_suffix) return CE_OK;
+    ce_status status = cei_chat_encode(chat, tokenizer, prompt, one, CE_UTF8_STRICT, memory, first, &part, error);
+    if (status == CE_OK)
+        status = cei_chat_encode(chat, tokenizer, prompt, other, CE_UTF8_STRICT, memory, second, &part, error);
+    if (status != CE_OK) return status;
+    const size_t most = cei_min_size(first->count, second->count);
+    size_t shared = 0;
+    while (shared < most && first->ids[first->count - 1 - shared] == second->ids[second->count - 1 - shared]) shared++;
+    if (shared == most) return CE_OK; /* they never differ */
+    *suffix = first->ids + first->count - shared;
+    *count = shared;
+    return CE_OK;
+}
+
+void cei_chat_memory_free(cei_chat_memory *memory) {
+    cei_template_memory_free(&memory->render);
+    cei_free(memory->query.data);
+    cei_free(memory->document.data);
+    *memory = (cei_chat_memory){0};
+}
+
+/* ---- loading ------------------------------------------------------------------------------------------------- */
+
+/* Renders a pair as cei_template_render does, into bytes of its own. */
+static ce_status render_probe(const cei_chat *chat, ce_pair pair, cei_template_memory *memory, cei_bytes *out,
+                              ce_error *error) {
+    ce_text text;
+    ce_status status = render(chat, (ce_text){NULL, 0}, pair, memory, &text, error);
+    if (status == CE_OK && !cei_bytes_append(out, text.data, text.size)) status = cei_fail_memory(error, "a prompt", 0);
+    return status;
+}
+
+static bool same_bytes(const cei_bytes *a, const cei_bytes *b) {
+    return a->size == b->size && (a->size == 0 || memcmp(a->data, b->data, a->size) == 0);
+}
+
+/* Does what is rendered change with each half of a pair? Else why not, in reason. */
+static ce_status probe_roles(const cei_chat *chat, char *reason, ce_error *error) {
+    const ce_pair pairs[] = {{ce_text_of("alpha"), ce_text_of("bravo")},
+                             {ce_text_of("charlie"), ce_text_of("bravo")},
+                             {ce_text_of("alpha"), ce_text_of("foxtrot")}};
+    cei_bytes texts[3] = {{0}};
+    cei_template_memory memory = {0};
+    ce_error why = {0};
+    ce_status status = CE_OK;
+    *reason = '\0';
+    for (size_t i = 0; i < 3 && status == CE_OK; i++) status = render_probe(chat, pairs[i], &memory, &texts[i], &why);
+    if (status == CE_ERR_MODEL)
+        snprintf(reason, CE_ERROR_MESSAGE_SIZE, "%s", why.message);
+    else if (status == CE_OK && (same_bytes(&texts[0], &texts[1]) || same_bytes(&texts[0], &texts[2])))
+        snprintf(reason, CE_ERROR_MESSAGE_SIZE, "what it renders does not change with the %s",
+                 same_bytes(&texts[0], &texts[1]) ? "query" : "document");
+    for (size_t i = 0; i < 3; i++) cei_free(texts[i].data);
+    cei_template_memory_free(&memory);
+    if (status == CE_OK || status == CE_ERR_MODEL) return CE_OK;
+    if (error) *error = why;
+    return status;
+}
+
+static ce_status make_chat(const source *found, const cei_tokenizer *tokenizer, const cei_chat_settings *settings,
+                           cei_chat *chat, char *reason, ce_error *error) {
+    ce_status status = choose_format(settings, found, &chat->in_parts, error);
+    if (status == CE_OK) status = cei_template_parse(found->text, found->size, found->path, &chat->tmpl, error);
+    if (status == CE_OK) status = define_usual(chat->tmpl, tokenizer, error);
+    if (status == CE_OK) status = define_settings(chat, settings, error);
+    return status == CE_OK ? probe_roles(chat, reason, error) : status;
+}
+
+ce_status cei_chat_load(const char *folder, const cei_tokenizer *tokenizer, const cei_chat_settings *settings,
+                        cei_chat **chat, char *reason, ce_error *error) {
+    source found = {0};
+    *chat = NULL;
+    *reason = '\0';
+    ce_status status = find_source(folder, &found, error);
+    if (status == CE_OK && found.text) {
+        *chat = cei_alloc_zeroed(1, sizeof **chat);
+        status = *chat ? make_chat(&found, tokenizer, settings, *chat, reason, error)
+                       : cei_fail_memory(error, "a chat template", 0);
+    }
+    if (status != CE_OK || *reason) {
+        cei_chat_free(*chat);
+        *chat = NULL;
+    }
+    cei_free(found.path);
+    cei_free(found.text);
+    return status;
+}
+
+void cei_chat_free(cei_chat *chat) {
+    if (!chat) return;
+    cei_template_free(chat->tmpl);
+    cei_free(chat);
+}

@@ -1,0 +1,47 @@
+/* chat.h - pairs as prompts: the chat template of a model's folder makes one text of a query and a document.
+ *
+ * As in the reference a pair becomes messages with the roles "query" and "document", behind a message "system" if there
+ * is a prompt; the rendered text is tokenized without further special tokens. */
+#ifndef CEI_CHAT_H
+#define CEI_CHAT_H
+
+#include "text/template.h"
+#include "text/tokenizer.h"
+
+/* Immutable and shared by threads. */
+typedef struct cei_chat cei_chat;
+
+/* How a folder's settings want prompts made. Zeroed is the usual way. */
+typedef struct cei_chat_settings {
+    const char *format;     /* of a message's content: "flat", "structured", or NULL: as the template looks */
+    const json_t *settings; /* names for the template, and "restore_suffix"; NULL or an object */
+    const char *path;       /* of the file that has them, for messages */
+} cei_chat_settings;
+
+/* Reads the template of a folder: chat_template.jinja, else what tokenizer_config.json says. *chat is NULL if there is
+ * none, or if it cannot carry a pair: it fails for the roles, or one of them does not change what it renders, which
+ * *reason (CE_ERROR_MESSAGE_SIZE bytes) tells then. Errors: IO, FORMAT, UNSUPPORTED (by name), MEMORY. */
+ce_status cei_chat_load(const char *folder, const cei_tokenizer *tokenizer, const cei_chat_settings *settings,
+                        cei_chat **chat, char *reason, ce_error *error);
+void cei_chat_free(cei_chat *chat); /* NULL is fine */
+
+/* What one thread needs. Zeroed is empty; memory is kept. */
+typedef struct cei_chat_memory {
+    cei_template_memory render;
+    cei_bytes query, document; /* repaired */
+} cei_chat_memory;
+void cei_chat_memory_free(cei_chat_memory *memory);
+
+/* The ids of a pair's prompt. prompt is well-formed, or empty for none. Errors: TEXT and MODEL (what the template
+ * says), with *part "query", "document" or "prompt"; MEMORY. */
+ce_status cei_chat_encode(const cei_chat *chat, const cei_tokenizer *tokenizer, ce_text prompt, ce_pair pair,
+                          ce_utf8_policy utf8, cei_chat_memory *memory, cei_token_buffer *buffer, const char **part,
+                          ce_error *error);
+
+/* The tokens that every pair's prompt ends with, which truncation must not take: those that two pairs with nothing in
+ * common share. *suffix lies in first, and the buffers are the caller's. Errors: as encode. */
+ce_status cei_chat_suffix(const cei_chat *chat, const cei_tokenizer *tokenizer, ce_text prompt, cei_chat_memory *memory,
+                          cei_token_buffer *first, cei_token_buffer *second, const int32_t **suffix, size_t *count,
+                          ce_error *error);
+
+#endif
