@@ -42,7 +42,7 @@ static cli_status count_tokens(const ce_model *model, ce_text query, size_t *tok
     ce_error why = {0};
     ce_truncation cut;
     const ce_pair pair = {query, {NULL, 0}};
-    ce_status status = ce_tokenize(model, pair, CE_UTF8_STRICT, NULL, NULL, 0, whole, &cut, &why);
+    ce_status status = ce_tokenize(model, pair, NULL, NULL, NULL, 0, whole, &cut, &why);
     if (status != CE_OK) return cli_fail_call(error, status, &why);
     *tokens = cut.query_tokens;
     return CLI_OK;

@@ -97,12 +97,14 @@ static const option_row rows[] = {
      "measure the first N queries of the run only, for a quick look (default:\n"
      "0, all)"},
 
-    {"Embeddings", 0, "prompt", "TEXT", CLI_ENCODE | CLI_TOKENIZE, TYPE_STRING, FIELD(prompt), 0, NULL,
-     "put TEXT before each text, as it is (default: the model's default prompt, if\n"
-     "it has one; \"\" is none)"},
-    {NULL, 0, "prompt-name", "NAME", CLI_ENCODE | CLI_TOKENIZE, TYPE_STRING, FIELD(prompt_name), 0, NULL,
-     "put the model's prompt of that name before each text, as query or document"},
-    {NULL, 0, "truncate-dim", "N", CLI_ENCODE, TYPE_COUNT, FIELD(truncate_dim), 0, NULL,
+    {"Prompts", 0, "prompt", "TEXT", CLI_SCORING | CLI_ENCODE | CLI_TOKENIZE, TYPE_STRING, FIELD(prompt), 0, NULL,
+     "put TEXT before each text or query, as it is; a model with a chat template\n"
+     "gets it as the system's message (default: the model's default prompt, if it\n"
+     "has one; \"\" is none)"},
+    {NULL, 0, "prompt-name", "NAME", CLI_SCORING | CLI_ENCODE | CLI_TOKENIZE, TYPE_STRING, FIELD(prompt_name), 0, NULL,
+     "use the model's prompt of that name, as query or document"},
+
+    {"Embeddings", 0, "truncate-dim", "N", CLI_ENCODE, TYPE_COUNT, FIELD(truncate_dim), 0, NULL,
      "keep the first N values of each embedding (default: 0, what the model says)"},
     {NULL, 0, "normalize", NULL, CLI_ENCODE, TYPE_FLAG, FIELD(normalize), 0, NULL,
      "scale embeddings to length 1, after --truncate-dim"},

@@ -59,6 +59,28 @@ static cli_status end_open(cli_scorer *scorer, ce_status loaded, const ce_error 
     return CLI_OK;
 }
 
+/* The text of a named prompt of the model or the encoder; NULL if there is none. */
+static const char *find_prompt(const cli_scorer *scorer, const char *name) {
+    return scorer->encoder ? ce_encoder_prompt(scorer->encoder, name) : ce_model_prompt(scorer->model, name);
+}
+
+static bool prompt_at(const cli_scorer *scorer, size_t index, const char **name) {
+    return scorer->encoder ? ce_encoder_prompt_at(scorer->encoder, index, name, NULL)
+                           : ce_model_prompt_at(scorer->model, index, name, NULL);
+}
+
+/* The prompt that --prompt-name names must be there. */
+static cli_status check_prompt(const cli_scorer *scorer, cli_error *error) {
+    const char *name = scorer->settings->prompt_name, *known = NULL;
+    if (!name || find_prompt(scorer, name)) return CLI_OK;
+    char names[512] = "";
+    for (size_t i = 0; prompt_at(scorer, i, &known); i++) {
+        size_t used = strlen(names);
+        snprintf(names + used, sizeof names - used, "%s%s", i ? ", " : "", known);
+    }
+    return cli_fail(error, CLI_USAGE, "the model has no prompt \"%.80s\"; it has %s", name, *names ? names : "none");
+}
+
 cli_status cli_scorer_open(cli_scorer *scorer, const cli_settings *settings, ce_place_mode mode, cli_error *error) {
     char path[PATH_MAX];
     ce_error why = {0};
@@ -68,19 +90,8 @@ cli_status cli_scorer_open(cli_scorer *scorer, const cli_settings *settings, ce_
     ce_status loaded = ce_model_load(path, &options, &scorer->model, &why);
     scorer->info.size = sizeof scorer->info;
     if (loaded == CE_OK) loaded = ce_model_describe(scorer->model, &scorer->info, &why);
-    return end_open(scorer, loaded, &why, "scoring", error);
-}
-
-/* The prompt that --prompt-name names must be there. */
-static cli_status check_prompt(const cli_scorer *scorer, cli_error *error) {
-    const char *name = scorer->settings->prompt_name, *known = NULL;
-    if (!name || ce_encoder_prompt(scorer->encoder, name)) return CLI_OK;
-    char names[512] = "";
-    for (size_t i = 0; ce_encoder_prompt_at(scorer->encoder, i, &known, NULL); i++) {
-        size_t used = strlen(names);
-        snprintf(names + used, sizeof names - used, "%s%s", i ? ", " : "", known);
-    }
-    return cli_fail(error, CLI_USAGE, "the model has no prompt \"%.80s\"; it has %s", name, *names ? names : "none");
+    status = end_open(scorer, loaded, &why, "scoring", error);
+    return status == CLI_OK ? check_prompt(scorer, error) : status;
 }
 
 cli_status cli_scorer_open_encoder(cli_scorer *scorer, const cli_settings *settings, ce_place_mode mode,
@@ -135,6 +146,8 @@ cli_status cli_scorer_score(cli_scorer *scorer, const ce_pair *pairs, size_t cou
     ce_score_options options = {.size = sizeof options, .report = &report, .progress = on_progress};
     options.apply_softmax = scorer->settings->softmax;
     options.utf8 = (ce_utf8_policy)scorer->settings->utf8;
+    ce_text prompt;
+    options.prompt = cli_scorer_prompt(scorer, &prompt);
     options.progress_user = scorer;
     double begun = cli_now();
     ce_status status = ce_predict(scorer->model, pairs, count, &options, scores, &why);
@@ -143,8 +156,7 @@ cli_status cli_scorer_score(cli_scorer *scorer, const ce_pair *pairs, size_t cou
 
 const ce_text *cli_scorer_prompt(const cli_scorer *scorer, ce_text *prompt) {
     const cli_settings *settings = scorer->settings;
-    *prompt = ce_text_of(settings->prompt_name ? ce_encoder_prompt(scorer->encoder, settings->prompt_name)
-                                               : settings->prompt);
+    *prompt = ce_text_of(settings->prompt_name ? find_prompt(scorer, settings->prompt_name) : settings->prompt);
     return settings->prompt_name || settings->prompt ? prompt : NULL;
 }
 

@@ -19,11 +19,13 @@ typedef struct tokens {
 
 static ce_status ask(const cli_scorer *scorer, tokens *found, ce_error *why) {
     /* The texts were checked: what is not UTF-8 has been replaced already. */
+    ce_text text;
+    const ce_text *prompt = cli_scorer_prompt(scorer, &text);
+    const ce_score_options of_pair = {.size = sizeof of_pair, .prompt = prompt};
     if (!scorer->encoder)
-        return ce_tokenize(scorer->model, found->pair, CE_UTF8_STRICT, found->ids, found->types, found->capacity,
+        return ce_tokenize(scorer->model, found->pair, &of_pair, found->ids, found->types, found->capacity,
                            &found->count, &found->truncation, why);
-    ce_text prompt;
-    const ce_encode_options options = {.size = sizeof options, .prompt = cli_scorer_prompt(scorer, &prompt)};
+    const ce_encode_options options = {.size = sizeof options, .prompt = prompt};
     ce_status status = ce_encoder_tokenize(scorer->encoder, found->text, &options, found->ids, found->types,
                                            found->capacity, &found->of_text, why);
     found->count = found->of_text.count;
@@ -133,10 +135,6 @@ static cli_status check(const cli_settings *settings, cli_error *error) {
         return cli_fail(error, CLI_USAGE,
                         "tokenize takes a query and a document, or, with --model and a bi-encoder, one text; see "
                         "'crossenc tokenize --help'");
-    }
-    if (count == 2 && (settings->prompt || settings->prompt_name)) {
-        return cli_fail(error, CLI_USAGE,
-                        "a prompt comes before the text of a bi-encoder; give one text, or no prompt");
     }
     return CLI_OK;
 }

@@ -218,13 +218,23 @@ typedef struct ce_model_info {
     size_t vocab_size;
     size_t hidden_size, layers, heads, intermediate_size;
     uint64_t parameters;
-    ce_activation activation;  /* never CE_ACTIVATION_DEFAULT */
-    const char *weight_dtype;  /* as in the files: "F32", "F16", "BF16", "I8", or several: "I8, F32" */
-    const char *weight_format; /* of those files: "safetensors", "PyTorch" or "GGUF" */
+    ce_activation activation;   /* never CE_ACTIVATION_DEFAULT */
+    const char *weight_dtype;   /* as in the files: "F32", "F16", "BF16", "I8", or several: "I8, F32" */
+    const char *weight_format;  /* of those files: "safetensors", "PyTorch" or "GGUF" */
+    size_t prompts;             /* named prompts: see ce_model_prompt_at */
+    const char *default_prompt; /* the name of the prompt that pairs get unless a call says otherwise; NULL is none */
+    bool chat_template;         /* pairs become prompts by the model's chat template; else they are joined */
 } ce_model_info;
 
 /* Fills info. Thread-safe. Errors: CE_ERR_ARGUMENT. */
 CE_API ce_status ce_model_describe(const ce_model *model, ce_model_info *info, ce_error *error);
+
+/* The name and the text of prompt index, in the order of the folder's file; false if index is not below the number of
+ * prompts. Either pointer may be NULL. The model's own strings. Thread-safe. */
+CE_API bool ce_model_prompt_at(const ce_model *model, size_t index, const char **name, const char **text);
+
+/* The text of a named prompt; NULL if there is none of that name. The model's own string. Thread-safe. */
+CE_API const char *ce_model_prompt(const ce_model *model, const char *name);
 
 /* The name of label index (id2label), or NULL if index is not below num_labels. The model's own string. */
 CE_API const char *ce_model_label(const ce_model *model, size_t index);

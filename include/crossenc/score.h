@@ -34,11 +34,16 @@ typedef struct ce_score_options {
     ce_score_report *report;    /* filled if not NULL */
     ce_progress_fn progress;    /* pairs done; NULL is none */
     void *progress_user;
-    size_t max_length; /* tokens of a pair, special ones included, in this call: from the special ones alone to the
-                          max_length that the model was loaded with, which 0 stands for */
+    size_t max_length;     /* tokens of a pair, special ones included, in this call: from the special ones alone to the
+                              max_length that the model was loaded with, which 0 stands for */
+    const ce_text *prompt; /* put before each query as it is, or, where a chat template makes prompts, given to it as
+                              the message "system"; NULL is the model's default prompt, an empty text none */
 } ce_score_options;
 
 /* Scores pairs.
+ *
+ * Where a chat template makes prompts of pairs, a prompt is cut at its end, and the tokens that the template puts
+ * behind everything are put back there, as the reference does.
  *
  * pairs   [count]; may be NULL if count is 0
  * scores  [count, num_labels], row-major, in input order. On failure its content is unspecified
@@ -68,15 +73,17 @@ typedef struct ce_ranked {
 CE_API ce_status ce_rank(ce_model *model, ce_text query, const ce_text *documents, size_t count, size_t top_k,
                          const ce_score_options *options, ce_ranked *ranked, size_t *ranked_count, ce_error *error);
 
-/* The token ids of one pair as the model reads them, with special tokens and after truncation.
+/* The token ids of one pair as the model reads them, with its prompt, special tokens and after truncation.
  *
+ * options        its prompt, max_length and utf8 are read; NULL is all defaults
  * ids, type_ids  [capacity] each; type_ids may be NULL; both may be NULL if capacity is 0
  * count          receives how many there are, which may exceed capacity
  * truncation     filled if not NULL
  *
  * Errors: CE_ERR_ARGUMENT, CE_ERR_TEXT, CE_ERR_MEMORY. Thread-safe. */
-CE_API ce_status ce_tokenize(const ce_model *model, ce_pair pair, ce_utf8_policy utf8, int32_t *ids, int32_t *type_ids,
-                             size_t capacity, size_t *count, ce_truncation *truncation, ce_error *error);
+CE_API ce_status ce_tokenize(const ce_model *model, ce_pair pair, const ce_score_options *options, int32_t *ids,
+                             int32_t *type_ids, size_t capacity, size_t *count, ce_truncation *truncation,
+                             ce_error *error);
 
 #ifdef __cplusplus
 }

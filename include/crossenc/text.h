@@ -35,7 +35,8 @@ typedef enum ce_utf8_policy {
     CE_UTF8_REPLACE = 1 /* each ill-formed sequence becomes U+FFFD, as Python's errors="replace" does */
 } ce_utf8_policy;
 
-/* What truncation did to one pair, in tokens without the special ones. Nothing was cut if both removed are 0. */
+/* What truncation did to one pair, in tokens without the special ones. Nothing was cut if both removed are 0. Where a
+ * chat template makes one prompt of both, its tokens, all of them, are counted as the document's. */
 typedef struct ce_truncation {
     size_t query_tokens;     /* before truncation */
     size_t document_tokens;  /* before truncation */

@@ -2,6 +2,8 @@
 #include "base/error.h"
 #include "model/model.h"
 
+#include <string.h>
+
 ce_status ce_model_describe(const ce_model *model, ce_model_info *info, ce_error *error) {
     if (!model || !info)
         return cei_fail(error, CE_ERR_ARGUMENT, "ce_model_describe: %s is NULL", model ? "info" : "model");
@@ -27,8 +29,26 @@ ce_status ce_model_describe(const ce_model *model, ce_model_info *info, ce_error
         .activation = model->activation,
         .weight_dtype = model->weight_dtype,
         .weight_format = model->weight_format,
+        .prompts = model->modules.prompt_count,
+        .default_prompt = model->modules.default_prompt,
+        .chat_template = model->chat != NULL,
     };
     return CE_OK;
+}
+
+bool ce_model_prompt_at(const ce_model *model, size_t index, const char **name, const char **text) {
+    if (!model || index >= model->modules.prompt_count) return false;
+    const cei_prompt *prompt = &model->modules.prompts[index];
+    if (name) *name = prompt->name;
+    if (text) *text = prompt->text;
+    return true;
+}
+
+const char *ce_model_prompt(const ce_model *model, const char *name) {
+    const char *found, *text;
+    for (size_t i = 0; name && ce_model_prompt_at(model, i, &found, &text); i++)
+        if (strcmp(found, name) == 0) return text;
+    return NULL;
 }
 
 const char *ce_model_label(const ce_model *model, size_t index) {

@@ -134,16 +134,9 @@ ce_status ce_encoder_describe(const ce_encoder *encoder, ce_encoder_info *info, 
 }
 
 bool ce_encoder_prompt_at(const ce_encoder *encoder, size_t index, const char **name, const char **text) {
-    if (!encoder || index >= encoder->model->modules.prompt_count) return false;
-    const cei_prompt *prompt = &encoder->model->modules.prompts[index];
-    if (name) *name = prompt->name;
-    if (text) *text = prompt->text;
-    return true;
+    return encoder && ce_model_prompt_at(encoder->model, index, name, text);
 }
 
 const char *ce_encoder_prompt(const ce_encoder *encoder, const char *name) {
-    const char *found, *text;
-    for (size_t i = 0; name && ce_encoder_prompt_at(encoder, i, &found, &text); i++)
-        if (strcmp(found, name) == 0) return text;
-    return NULL;
+    return encoder ? ce_model_prompt(encoder->model, name) : NULL;
 }

@@ -45,6 +45,7 @@ static ce_status check_options(const ce_load_options *options, ce_error *error) 
 /* ---- limits -------------------------------------------------------------------------------------------------- */
 
 size_t cei_model_specials(const ce_model *model) {
+    if (model->chat) return 1;
     return model->bi_encoder ? cei_tokenizer_single_specials(model->tokenizer)
                              : cei_tokenizer_pair_specials(model->tokenizer);
 }
@@ -244,10 +245,19 @@ static ce_status set_labels(ce_model *model, size_t asked, ce_error *error) {
     return cei_config_set_labels(&model->config, given, error);
 }
 
+/* Such a folder, without modules, is one of a re-ranker that answers "yes" or "no". */
+static bool is_causal(const cei_config *config) {
+    static const char causal[] = "ForCausalLM";
+    const size_t length = strlen(config->architecture), end = sizeof causal - 1;
+    return length >= end && strcmp(config->architecture + length - end, causal) == 0;
+}
+
 /* The config of the transformer, and what the folder that it may be in says of the whole. */
 static ce_status read_config(ce_model *model, const char *folder, size_t labels, ce_error *error) {
     const cei_log *log = &model->blueprint.log;
     ce_status status = cei_config_load(folder, log, &model->config, error);
+    if (status == CE_OK && !model->bi_encoder && !model->modules.is_listed && is_causal(&model->config))
+        model->modules.logits.is_read = true;
     if (status == CE_OK && strcmp(folder, model->path) != 0)
         status = cei_config_take_activation(model->path, log, &model->config, error);
     return status == CE_OK ? set_labels(model, labels, error) : status;
@@ -261,6 +271,7 @@ static ce_status read_folder(ce_model *model, const ce_load_options *options, ce
     if (status == CE_OK && !(folder = transformer_folder(model))) status = cei_fail_memory(error, "a model", 0);
     if (status == CE_OK) status = read_config(model, folder, options->num_labels, error);
     if (status == CE_OK) status = cei_tokenizer_load(folder, &model->tokenizer, error);
+    if (status == CE_OK && !model->bi_encoder) status = cei_model_load_chat(model, folder, error);
     cei_free(folder);
     return status;
 }
@@ -361,6 +372,7 @@ void ce_model_free(ce_model *model) {
     for (size_t i = 0; i <= CE_MOST_DEVICES; i++) cei_pool_free(model->crews[i]);
     cei_scratch_free_all(model);
     cei_pool_free(model->blueprint.pool);
+    cei_chat_free(model->chat);
     cei_tokenizer_free(model->tokenizer);
     cei_config_free(&model->config);
     cei_modules_free(&model->modules);

@@ -7,7 +7,7 @@
 
 #include "model/modules.h"
 #include "model/placement.h"
-#include "text/tokenizer.h"
+#include "text/chat.h"
 
 #include <crossenc/model.h>
 
@@ -21,6 +21,7 @@ struct ce_model {
     cei_modules modules; /* of a bi-encoder, or of a cross-encoder that was saved in modules */
     cei_config config;
     cei_tokenizer *tokenizer;
+    cei_chat *chat; /* makes pairs to prompts; NULL: pairs are joined */
     cei_blueprint blueprint;
     cei_checkpoint_identity *identity; /* of the files at load */
     ce_activation activation;
@@ -54,8 +55,12 @@ struct ce_model {
 ce_status cei_model_load(const char *path, const ce_load_options *options, bool bi_encoder, ce_model **model,
                          ce_error *error);
 
-/* load.c: special tokens of what the model reads: a pair, or one text. */
+/* load.c: special tokens of what the model reads: a pair, or one text; of a prompt one, which it cannot do without. */
 size_t cei_model_specials(const ce_model *model);
+
+/* chat_load.c: the words whose logits a causal model's score is made of, and the chat template in folder, that of the
+ * transformer. Errors: those of cei_chat_load; MODEL (no such words, or a template that cannot carry a pair). */
+ce_status cei_model_load_chat(ce_model *model, const char *folder, ce_error *error);
 
 /* load.c: opens the files of the weights. Errors: those of cei_checkpoint_open. */
 ce_status cei_model_open_weights(const ce_model *model, cei_checkpoint **checkpoint, ce_error *error);

@@ -2,7 +2,7 @@
  *
  * Every module is checked as it is read: of a kind that is known, in a folder of its own inside the model's, working on
  * the sentence's embedding. Must not look at weights. */
-#include "model/modules.h"
+#include "model/modules_parts.h"
 
 #include "base/error.h"
 #include "base/file.h"
@@ -12,54 +12,40 @@
 #include <stdio.h>
 #include <string.h>
 
-static const size_t max_file_bytes = (size_t)1 << 20;
+enum { MOST_MODULES = 32, MAX_SIZE = CEI_MODULES_MAX_SIZE };
 
-enum { MOST_MODULES = 32, MOST_PROMPTS = 1024, MAX_SIZE = 1 << 24 };
-
-/* One folder being read. */
-typedef struct reader {
-    const char *folder;
-    const cei_log *log;
-    cei_modules *to;
-    size_t count; /* modules of a cross-encoder, of which the last gives scores; 0: a bi-encoder's are read */
-    ce_error *error;
-} reader;
-
-/* A JSON file, if it is there. */
-typedef struct json_file {
-    char *path;
-    json_t *root; /* NULL if it is not there */
-} json_file;
-
-static ce_status open_file(const reader *in, const char *folder, const char *name, json_file *file) {
+ce_status cei_modules_file_open(const cei_modules_reader *in, const char *folder, const char *name,
+                                cei_modules_file *file) {
     char *inner = cei_join_path(in->folder, folder);
-    *file = (json_file){0};
+    *file = (cei_modules_file){0};
     file->path = inner ? cei_join_path(*folder ? inner : in->folder, name) : NULL;
     cei_free(inner);
     if (!file->path) return cei_fail_memory(in->error, name, 0);
     if (!cei_file_exists(file->path)) return CE_OK;
-    return cei_json_load(file->path, max_file_bytes, &file->root, in->error);
+    return cei_json_load(file->path, CEI_MODULES_MAX_FILE, &file->root, in->error);
 }
 
-static void close_file(json_file *file) {
+void cei_modules_file_close(cei_modules_file *file) {
     json_decref(file->root);
     cei_free(file->path);
 }
 
-static ce_status copy_text(const reader *in, const char *text, char **copy) {
+ce_status cei_modules_copy(const cei_modules_reader *in, const char *text, char **copy) {
     *copy = cei_copy_string(text, strlen(text));
     return *copy ? CE_OK : cei_fail_memory(in->error, "a model's settings", 0);
 }
 
-static ce_status unsupported(const reader *in, const json_file *file, const char *what, const char *found) {
+ce_status cei_modules_unsupported(const cei_modules_reader *in, const cei_modules_file *file, const char *what,
+                                  const char *found) {
     return cei_fail(in->error, CE_ERR_UNSUPPORTED, "%s: %s \"%.96s\" is not supported", file->path, what, found);
 }
 
 /* object[key] must be absent, null or wanted. */
-static ce_status expect_string(const reader *in, const json_file *file, const char *key, const char *wanted) {
+ce_status cei_modules_expect(const cei_modules_reader *in, const cei_modules_file *file, const char *key,
+                             const char *wanted) {
     const char *found = wanted;
     ce_status status = cei_json_string(file->root, key, file->path, &found, in->error);
-    return status != CE_OK || strcmp(found, wanted) == 0 ? status : unsupported(in, file, key, found);
+    return status != CE_OK || strcmp(found, wanted) == 0 ? status : cei_modules_unsupported(in, file, key, found);
 }
 
 /* ---- pooling ------------------------------------------------------------------------------------------------- */
@@ -84,7 +70,7 @@ static void add_pooling(cei_modules *to, const struct pooling_name *pooling) {
     to->poolings[to->pooling_count++] = pooling->pooling;
 }
 
-static ce_status add_named_pooling(const reader *in, const json_file *file, const json_t *value) {
+static ce_status add_named_pooling(const cei_modules_reader *in, const cei_modules_file *file, const json_t *value) {
     const char *name = json_string_value(value);
     if (!name)
         return cei_fail(in->error, CE_ERR_FORMAT,
@@ -97,10 +83,10 @@ static ce_status add_named_pooling(const reader *in, const json_file *file, cons
         add_pooling(in->to, &poolings[i]);
         return CE_OK;
     }
-    return unsupported(in, file, "pooling_mode", name);
+    return cei_modules_unsupported(in, file, "pooling_mode", name);
 }
 
-static ce_status read_pooling_names(const reader *in, const json_file *file, const json_t *mode) {
+static ce_status read_pooling_names(const cei_modules_reader *in, const cei_modules_file *file, const json_t *mode) {
     if (!json_is_array(mode)) return add_named_pooling(in, file, mode);
     if (json_array_size(mode) == 0)
         return cei_fail(in->error, CE_ERR_FORMAT, "%s: \"pooling_mode\" names no mode", file->path);
@@ -113,7 +99,7 @@ static ce_status read_pooling_names(const reader *in, const json_file *file, con
     return CE_OK;
 }
 
-static ce_status read_pooling_flags(const reader *in, const json_file *file) {
+static ce_status read_pooling_flags(const cei_modules_reader *in, const cei_modules_file *file) {
     for (size_t i = 0; i < POOLINGS; i++) {
         bool on = false;
         ce_status status = cei_json_bool(file->root, poolings[i].old, file->path, &on, in->error);
@@ -123,9 +109,9 @@ static ce_status read_pooling_flags(const reader *in, const json_file *file) {
     return CE_OK;
 }
 
-static ce_status read_pooling(const reader *in, const char *folder) {
-    json_file file;
-    ce_status status = open_file(in, folder, "config.json", &file);
+static ce_status read_pooling(const cei_modules_reader *in, const char *folder) {
+    cei_modules_file file;
+    ce_status status = cei_modules_file_open(in, folder, "config.json", &file);
     const json_t *mode = json_object_get(file.root, "pooling_mode");
     if (status == CE_OK && !file.root)
         status = cei_fail(in->error, CE_ERR_NOT_FOUND, "%s is not there, and modules.json names it", file.path);
@@ -134,7 +120,7 @@ static ce_status read_pooling(const reader *in, const char *folder) {
     if (status == CE_OK)
         status = cei_json_bool(file.root, "include_prompt", file.path, &in->to->includes_prompt, in->error);
     if (status == CE_OK && in->to->pooling_count == 0) add_pooling(in->to, &poolings[MEAN]);
-    close_file(&file);
+    cei_modules_file_close(&file);
     return status;
 }
 
@@ -147,7 +133,7 @@ static const struct function_class {
 } functions[] = {{"Identity", CEI_FN_IDENTITY}, {"Tanh", CEI_FN_TANH}, {"ReLU", CEI_FN_RELU},
                  {"GELU", CEI_FN_GELU},         {"SiLU", CEI_FN_SILU}, {"Sigmoid", CEI_FN_SIGMOID}};
 
-static ce_status read_function(const reader *in, const json_file *file, cei_function *function) {
+static ce_status read_function(const cei_modules_reader *in, const cei_modules_file *file, cei_function *function) {
     const char *path = "torch.nn.modules.activation.Tanh";
     ce_status status = cei_json_string(file->root, "activation_function", file->path, &path, in->error);
     if (status != CE_OK) return status;
@@ -157,10 +143,10 @@ static ce_status read_function(const reader *in, const json_file *file, cei_func
         *function = functions[i].function;
         return CE_OK;
     }
-    return unsupported(in, file, "activation_function", path);
+    return cei_modules_unsupported(in, file, "activation_function", path);
 }
 
-static ce_status read_dense(const reader *in, const json_file *file, cei_module *layer) {
+static ce_status read_dense(const cei_modules_reader *in, const cei_modules_file *file, cei_module *layer) {
     bool residual = false;
     layer->bias = true;
     ce_status status = cei_json_size(file->root, "in_features", 1, MAX_SIZE, file->path, &layer->in, in->error);
@@ -169,13 +155,13 @@ static ce_status read_dense(const reader *in, const json_file *file, cei_module 
     if (status == CE_OK) status = cei_json_bool(file->root, "bias", file->path, &layer->bias, in->error);
     if (status == CE_OK) status = cei_json_bool(file->root, "use_residual", file->path, &residual, in->error);
     if (status == CE_OK) status = read_function(in, file, &layer->function);
-    if (status == CE_OK && residual) status = unsupported(in, file, "use_residual", "true");
+    if (status == CE_OK && residual) status = cei_modules_unsupported(in, file, "use_residual", "true");
     if (status == CE_OK && (!layer->in || !layer->out))
         status = cei_fail(in->error, CE_ERR_FORMAT, "%s: \"in_features\" or \"out_features\" is missing", file->path);
     return status;
 }
 
-static ce_status read_norm(const reader *in, const json_file *file, cei_module *layer) {
+static ce_status read_norm(const cei_modules_reader *in, const cei_modules_file *file, cei_module *layer) {
     ce_status status = cei_json_size(file->root, "dimension", 1, MAX_SIZE, file->path, &layer->in, in->error);
     if (status == CE_OK && !layer->in)
         status = cei_fail(in->error, CE_ERR_FORMAT, "%s: \"dimension\" is missing", file->path);
@@ -183,80 +169,53 @@ static ce_status read_norm(const reader *in, const json_file *file, cei_module *
 }
 
 /* The result of a cross-encoder's last module is named, for what is not said is "sentence_embedding". */
-static ce_status expect_output(const reader *in, const json_file *file, bool gives_scores) {
+static ce_status expect_output(const cei_modules_reader *in, const cei_modules_file *file, bool gives_scores) {
     const char *found = "sentence_embedding";
-    if (!gives_scores) return expect_string(in, file, "module_output_name", found);
+    if (!gives_scores) return cei_modules_expect(in, file, "module_output_name", found);
     ce_status status = cei_json_string(file->root, "module_output_name", file->path, &found, in->error);
     if (status != CE_OK || strcmp(found, "scores") == 0) return status;
     return cei_fail(in->error, CE_ERR_UNSUPPORTED, "%s: the last module of a cross-encoder gives \"%.64s\", not scores",
                     file->path, found);
 }
 
-static ce_status read_layer(const reader *in, cei_head_kind kind, const char *folder, bool gives_scores) {
-    json_file file;
+static ce_status read_layer(const cei_modules_reader *in, cei_head_kind kind, const char *folder, bool gives_scores) {
+    cei_modules_file file;
     cei_module layer = {.kind = kind};
     void *layers = in->to->layers;
-    ce_status status = open_file(in, folder, "config.json", &file);
-    if (status == CE_OK && file.root) status = expect_string(in, &file, "module_input_name", "sentence_embedding");
+    ce_status status = cei_modules_file_open(in, folder, "config.json", &file);
+    if (status == CE_OK && file.root) status = cei_modules_expect(in, &file, "module_input_name", "sentence_embedding");
     if (status == CE_OK && file.root) status = expect_output(in, &file, gives_scores);
     if (status == CE_OK && !file.root && kind != CEI_HEAD_NORMALIZE)
         status = cei_fail(in->error, CE_ERR_NOT_FOUND, "%s is not there, and modules.json names it", file.path);
     if (status == CE_OK && kind == CEI_HEAD_DENSE) status = read_dense(in, &file, &layer);
     if (status == CE_OK && kind == CEI_HEAD_NORM) status = read_norm(in, &file, &layer);
-    if (status == CE_OK) status = copy_text(in, folder, &layer.folder);
+    if (status == CE_OK) status = cei_modules_copy(in, folder, &layer.folder);
     if (status == CE_OK && !cei_grow(&layers, &in->to->layer_capacity, in->to->layer_count + 1, sizeof layer)) {
         cei_free(layer.folder);
         status = cei_fail_memory(in->error, "a model's settings", 0);
     }
     in->to->layers = layers;
     if (status == CE_OK) in->to->layers[in->to->layer_count++] = layer;
-    close_file(&file);
-    return status;
-}
-
-/* ---- the transformer ----------------------------------------------------------------------------------------- */
-
-/* The first of these that is there is read: older versions named the file after the architecture. */
-static const char *const transformer_files[] = {"sentence_bert_config.json",       "sentence_roberta_config.json",
-                                                "sentence_distilbert_config.json", "sentence_camembert_config.json",
-                                                "sentence_albert_config.json",     "sentence_xlm-roberta_config.json",
-                                                "sentence_xlnet_config.json"};
-
-static ce_status read_transformer(const reader *in, const char *folder) {
-    json_file file = {0};
-    ce_status status = CE_OK;
-    for (size_t i = 0; i < sizeof transformer_files / sizeof *transformer_files && status == CE_OK && !file.root; i++) {
-        close_file(&file);
-        status = open_file(in, folder, transformer_files[i], &file);
-    }
-    if (status == CE_OK)
-        status = cei_json_size(file.root, "max_seq_length", 1, MAX_SIZE, file.path, &in->to->max_length, in->error);
-    if (status == CE_OK) status = cei_json_bool(file.root, "do_lower_case", file.path, &in->to->lowercase, in->error);
-    /* A cross-encoder's only module is transformers' own classifier. */
-    const bool classifies = in->count == 1;
-    if (status == CE_OK)
-        status =
-            expect_string(in, &file, "transformer_task", classifies ? "sequence-classification" : "feature-extraction");
-    if (status == CE_OK && !classifies) status = expect_string(in, &file, "module_output_name", "token_embeddings");
-    close_file(&file);
+    cei_modules_file_close(&file);
     return status;
 }
 
 /* ---- modules.json -------------------------------------------------------------------------------------------- */
 
-typedef enum module_class { TRANSFORMER, POOLING, DENSE, NORM, NORMALIZE, DROPOUT, CLASSES } module_class;
-static const char *const class_names[CLASSES] = {"Transformer", "Pooling",   "Dense",
+typedef enum module_class { TRANSFORMER, POOLING, LOGIT_SCORE, DENSE, NORM, NORMALIZE, DROPOUT, CLASSES } module_class;
+static const char *const class_names[CLASSES] = {"Transformer", "Pooling",   "LogitScore", "Dense",
                                                  "LayerNorm",   "Normalize", "Dropout"};
 
 /* "sentence_transformers.models.Pooling", or longer in newer files: the last part counts. */
-static ce_status find_class(const reader *in, const json_file *file, const char *type, module_class *class) {
+static ce_status find_class(const cei_modules_reader *in, const cei_modules_file *file, const char *type,
+                            module_class *class) {
     static const char package[] = "sentence_transformers.";
     const char *dot = strrchr(type, '.');
     for (int i = 0; i < CLASSES; i++) {
         *class = (module_class)i;
         if (dot && strncmp(type, package, strlen(package)) == 0 && strcmp(dot + 1, class_names[i]) == 0) return CE_OK;
     }
-    return unsupported(in, file, "the module", type);
+    return cei_modules_unsupported(in, file, "the module", type);
 }
 
 /* A folder's own name, or "" for the model's folder itself. */
@@ -264,18 +223,19 @@ static bool stays_inside(const char *path) {
     return !strchr(path, '/') && strcmp(path, ".") != 0 && strcmp(path, "..") != 0;
 }
 
-static ce_status add_folder(const reader *in, const char *path) {
+static ce_status add_folder(const cei_modules_reader *in, const char *path) {
     cei_modules *to = in->to;
     void *folders = to->folders;
     const bool grown = cei_grow(&folders, &to->folder_capacity, to->folder_count + 1, sizeof *to->folders);
     to->folders = folders;
     if (!grown) return cei_fail_memory(in->error, "a model's settings", 0);
-    ce_status status = copy_text(in, path, &to->folders[to->folder_count]);
+    ce_status status = cei_modules_copy(in, path, &to->folders[to->folder_count]);
     if (status == CE_OK) to->folder_count++;
     return status;
 }
 
-static ce_status read_module(const reader *in, const json_file *file, size_t index, const json_t *module) {
+static ce_status read_module(const cei_modules_reader *in, const cei_modules_file *file, size_t index,
+                             const json_t *module) {
     const char *type = NULL, *path = NULL;
     module_class class = TRANSFORMER;
     ce_status status = cei_json_string(module, "type", file->path, &type, in->error);
@@ -291,21 +251,23 @@ static ce_status read_module(const reader *in, const json_file *file, size_t ind
                         file->path, index, path);
     status = find_class(in, file, type, &class);
     if (status != CE_OK) return status;
-    const char *wanted = index == 0 ? "Transformer" : index == 1 ? "Pooling" : NULL;
-    if ((wanted && strcmp(class_names[class], wanted) != 0) || (!wanted && class <= POOLING))
+    const module_class second = in->to->logits.is_read ? LOGIT_SCORE : POOLING;
+    if (index == 0 ? class != TRANSFORMER : index == 1 ? class != second : class < DENSE)
         return cei_fail(in->error, CE_ERR_UNSUPPORTED,
-                        "%s: module %zu is a %s; supported is a Transformer, a Pooling, then layers", file->path, index,
-                        class_names[class]);
+                        "%s: module %zu is a %s; supported is a Transformer, a Pooling, then layers, or a Transformer "
+                        "for text-generation and a LogitScore",
+                        file->path, index, class_names[class]);
     const bool gives_scores = in->count > 0 && index + 1 == in->count;
-    if (gives_scores && index > 0 && class != DENSE)
+    if (gives_scores && index > 0 && class != DENSE && class != LOGIT_SCORE)
         return cei_fail(in->error, CE_ERR_UNSUPPORTED,
                         "%s: the last module is a %s; a cross-encoder's is a Dense that gives scores", file->path,
                         class_names[class]);
-    status = index == 0 ? copy_text(in, path, &in->to->transformer) : add_folder(in, path);
+    status = index == 0 ? cei_modules_copy(in, path, &in->to->transformer) : add_folder(in, path);
     if (status != CE_OK) return status;
     switch (class) {
-    case TRANSFORMER: return read_transformer(in, path);
+    case TRANSFORMER: return cei_modules_read_transformer(in, path);
     case POOLING: return read_pooling(in, path);
+    case LOGIT_SCORE: return cei_modules_read_logit_score(in, path);
     case DENSE: return read_layer(in, CEI_HEAD_DENSE, path, gives_scores);
     case NORM: return read_layer(in, CEI_HEAD_NORM, path, false);
     case NORMALIZE: return read_layer(in, CEI_HEAD_NORMALIZE, path, false);
@@ -314,19 +276,19 @@ static ce_status read_module(const reader *in, const json_file *file, size_t ind
 }
 
 /* modules.json holds an array, which cei_json_load does not take. */
-static ce_status load_list(const reader *in, json_file *file) {
+static ce_status load_list(const cei_modules_reader *in, cei_modules_file *file) {
     char *data = NULL;
     size_t size = 0;
-    *file = (json_file){cei_join_path(in->folder, "modules.json"), NULL};
+    *file = (cei_modules_file){cei_join_path(in->folder, "modules.json"), NULL};
     if (!file->path) return cei_fail_memory(in->error, in->folder, 0);
     if (!cei_file_exists(file->path)) return CE_OK;
-    ce_status status = cei_read_file(file->path, max_file_bytes, &data, &size, in->error);
+    ce_status status = cei_read_file(file->path, CEI_MODULES_MAX_FILE, &data, &size, in->error);
     if (status == CE_OK) status = cei_json_parse(data, size, file->path, &file->root, in->error);
     cei_free(data);
     return status;
 }
 
-static ce_status read_modules(const reader *in, const json_file *file) {
+static ce_status read_modules(const cei_modules_reader *in, const cei_modules_file *file) {
     const size_t count = json_array_size(file->root), fewest = in->count > 0 ? 1 : 2;
     const json_t *module;
     size_t i;
@@ -346,68 +308,9 @@ static ce_status read_modules(const reader *in, const json_file *file) {
 
 /* A transformer alone. Its sentence_bert_config.json is another kind's, if it has one, and is not read: as in the
  * reference. */
-static ce_status read_plain(const reader *in) {
+static ce_status read_plain(const cei_modules_reader *in) {
     add_pooling(in->to, &poolings[MEAN]);
-    return copy_text(in, "", &in->to->transformer);
-}
-
-/* ---- config_sentence_transformers.json ----------------------------------------------------------------------- */
-
-static ce_status read_prompts(const reader *in, const json_file *file) {
-    const json_t *prompts = json_object_get(file->root, "prompts");
-    if (!prompts || json_is_null(prompts)) return CE_OK;
-    if (!json_is_object(prompts) || json_object_size(prompts) > MOST_PROMPTS)
-        return cei_fail(in->error, CE_ERR_FORMAT, "%s: \"prompts\" must be an object of at most %d texts, and is %s",
-                        file->path, MOST_PROMPTS, json_is_object(prompts) ? "larger" : cei_json_type(prompts));
-    in->to->prompts = cei_alloc_zeroed(json_object_size(prompts), sizeof *in->to->prompts);
-    if (!in->to->prompts) return cei_fail_memory(in->error, "prompts", 0);
-    const char *name;
-    size_t length;
-    const json_t *value;
-    json_object_keylen_foreach((json_t *)(uintptr_t)prompts, name, length, value) {
-        const char *text = ""; /* of null too */
-        if (strlen(name) != length)
-            return cei_fail(in->error, CE_ERR_FORMAT, "%s: the name of a prompt has a NUL in it", file->path);
-        ce_status status = cei_json_string(prompts, name, file->path, &text, in->error);
-        if (status != CE_OK) return status;
-        cei_prompt *prompt = &in->to->prompts[in->to->prompt_count++];
-        status = copy_text(in, name, &prompt->name);
-        if (status == CE_OK) status = copy_text(in, text, &prompt->text);
-        if (status != CE_OK) return status;
-    }
-    return CE_OK;
-}
-
-/* The reference gives these names to the empty text where a folder doesn't say more. */
-static bool is_given(const char *name) { return strcmp(name, "query") == 0 || strcmp(name, "document") == 0; }
-
-static ce_status read_default_prompt(const reader *in, const json_file *file) {
-    const char *name = NULL;
-    ce_status status = cei_json_string(file->root, "default_prompt_name", file->path, &name, in->error);
-    if (status != CE_OK || !name) return status;
-    for (size_t i = 0; i < in->to->prompt_count; i++)
-        if (strcmp(in->to->prompts[i].name, name) == 0) return copy_text(in, name, &in->to->default_prompt);
-    if (is_given(name)) return CE_OK;
-    return cei_fail(in->error, CE_ERR_MODEL, "%s: the default prompt \"%.96s\" is not among its prompts", file->path,
-                    name);
-}
-
-/* Names that are for other kinds of models are passed over, as in the reference. */
-static ce_status read_similarity(const reader *in, const json_file *file) {
-    const char *name = NULL;
-    ce_status status = cei_json_string(file->root, "similarity_fn_name", file->path, &name, in->error);
-    for (int i = CE_SIMILARITY_COSINE; name && i <= CE_SIMILARITY_MANHATTAN; i++)
-        if (strcmp(name, ce_similarity_name((ce_similarity)i)) == 0) in->to->similarity = (ce_similarity)i;
-    return status;
-}
-
-static ce_status read_settings(const reader *in, const json_file *file) {
-    ce_status status = read_prompts(in, file);
-    if (status == CE_OK) status = read_default_prompt(in, file);
-    if (status == CE_OK) status = read_similarity(in, file);
-    if (status == CE_OK)
-        status = cei_json_size(file->root, "truncate_dim", 1, MAX_SIZE, file->path, &in->to->truncate_dim, in->error);
-    return status;
+    return cei_modules_copy(in, "", &in->to->transformer);
 }
 
 /* ---- all of it ----------------------------------------------------------------------------------------------- */
@@ -415,19 +318,19 @@ static ce_status read_settings(const reader *in, const json_file *file) {
 static const char own_type[] = "SentenceTransformer";
 
 /* What kind of model the folder was saved as. */
-static ce_status read_type(const reader *in, const json_file *settings, const char **type) {
+static ce_status read_type(const cei_modules_reader *in, const cei_modules_file *settings, const char **type) {
     *type = own_type;
     return cei_json_string(settings->root, "model_type", settings->path, type, in->error);
 }
 
-static ce_status load(const reader *in, const json_file *list, const json_file *settings) {
+static ce_status load(const cei_modules_reader *in, const cei_modules_file *list, const cei_modules_file *settings) {
     const char *type;
     ce_status status = read_type(in, settings, &type);
     if (status != CE_OK) return status;
     in->to->is_listed = list->root && strcmp(type, own_type) == 0;
     if (in->to->is_listed) {
         status = read_modules(in, list);
-        return status == CE_OK ? read_settings(in, settings) : status;
+        return status == CE_OK ? cei_modules_read_settings(in, settings) : status;
     }
     if (list->root)
         cei_log_line(in->log, CE_LOG_WARNING, "%s was saved as a %.64s: its transformer is taken, with mean pooling",
@@ -439,49 +342,46 @@ static ce_status load(const reader *in, const json_file *list, const json_file *
 }
 
 /* The two files that say what the folder is. */
-static ce_status open_both(const reader *in, json_file *list, json_file *settings) {
+static ce_status open_both(const cei_modules_reader *in, cei_modules_file *list, cei_modules_file *settings) {
     ce_status status = cei_check_folder(in->folder, in->error);
     if (status == CE_OK) status = load_list(in, list);
-    if (status == CE_OK) status = open_file(in, "", "config_sentence_transformers.json", settings);
+    if (status == CE_OK) status = cei_modules_file_open(in, "", "config_sentence_transformers.json", settings);
     return status;
 }
 
 ce_status cei_modules_find(const char *folder, bool *is_bi_encoder, ce_error *error) {
-    const reader in = {.folder = folder, .error = error};
-    json_file list = {0}, settings = {0};
+    const cei_modules_reader in = {.folder = folder, .error = error};
+    cei_modules_file list = {0}, settings = {0};
     const char *type = own_type;
     ce_status status = open_both(&in, &list, &settings);
     if (status == CE_OK) status = read_type(&in, &settings, &type);
     *is_bi_encoder = list.root && strcmp(type, own_type) == 0;
-    close_file(&settings);
-    close_file(&list);
+    cei_modules_file_close(&settings);
+    cei_modules_file_close(&list);
     return status;
 }
 
-/* A cross-encoder's, where it was saved as one: else the folder is transformers' classifier. Its prompts are left to
- * the caller, who has the queries. */
-static ce_status load_scorer(reader *in, const json_file *list, const json_file *settings) {
-    const char *type = "SentenceTransformer", *prompt = NULL;
-    ce_status status = cei_json_string(settings->root, "model_type", settings->path, &type, in->error);
+/* A cross-encoder's, where it was saved as one: else the folder is transformers' classifier, or a causal model. */
+static ce_status load_scorer(cei_modules_reader *in, const cei_modules_file *list, const cei_modules_file *settings) {
+    const char *type;
+    ce_status status = read_type(in, settings, &type);
+    in->to->reads_messages = true;
     if (status != CE_OK || !list->root || strcmp(type, "CrossEncoder") != 0) return status;
-    status = cei_json_string(settings->root, "default_prompt_name", settings->path, &prompt, in->error);
-    if (status == CE_OK && prompt)
-        cei_log_line(in->log, CE_LOG_WARNING,
-                     "%s: its default prompt \"%.64s\" is for the caller to put before queries", settings->path,
-                     prompt);
     in->count = cei_max_size(json_array_size(list->root), 1);
-    return status == CE_OK ? read_modules(in, list) : status;
+    in->to->is_listed = true;
+    status = read_modules(in, list);
+    return status == CE_OK ? cei_modules_read_prompts(in, settings) : status;
 }
 
 static ce_status load_either(const char *folder, const cei_log *log, bool scores, cei_modules *modules,
                              ce_error *error) {
     *modules = (cei_modules){.includes_prompt = true};
-    reader in = {.folder = folder, .log = log, .to = modules, .error = error};
-    json_file list = {0}, settings = {0};
+    cei_modules_reader in = {.folder = folder, .log = log, .to = modules, .error = error};
+    cei_modules_file list = {0}, settings = {0};
     ce_status status = open_both(&in, &list, &settings);
     if (status == CE_OK) status = scores ? load_scorer(&in, &list, &settings) : load(&in, &list, &settings);
-    close_file(&settings);
-    close_file(&list);
+    cei_modules_file_close(&settings);
+    cei_modules_file_close(&list);
     if (status != CE_OK) cei_modules_free(modules);
     return status;
 }
@@ -496,10 +396,10 @@ ce_status cei_modules_load_scorer(const char *folder, const cei_log *log, cei_mo
 
 ce_status cei_modules_set(const char *pooling, size_t max_length, cei_modules *modules, ce_error *error) {
     *modules = (cei_modules){.is_listed = true, .includes_prompt = true, .max_length = max_length};
-    const reader in = {.to = modules, .error = error};
+    const cei_modules_reader in = {.to = modules, .error = error};
     for (size_t i = 0; i < POOLINGS; i++)
         if (strcmp(pooling, poolings[i].name) == 0) add_pooling(modules, &poolings[i]);
-    ce_status status = copy_text(&in, "", &modules->transformer);
+    ce_status status = cei_modules_copy(&in, "", &modules->transformer);
     if (status == CE_OK) status = add_folder(&in, "1_Pooling");
     if (status != CE_OK) cei_modules_free(modules);
     return status;
@@ -517,6 +417,8 @@ void cei_modules_free(cei_modules *modules) {
     cei_free(modules->prompts);
     cei_free(modules->default_prompt);
     cei_free(modules->transformer);
+    cei_free(modules->message_format);
+    json_decref(modules->chat_settings);
     *modules = (cei_modules){0};
 }
 

@@ -5,6 +5,7 @@
 #ifndef CEI_MODULES_H
 #define CEI_MODULES_H
 
+#include "base/json.h"
 #include "model/head.h"
 
 #include <crossenc/encoder.h>
@@ -38,7 +39,10 @@ typedef struct cei_modules {
     bool lowercase;          /* do_lower_case */
     cei_prompt *prompts;     /* in the order of the file */
     size_t prompt_count;
-    char *default_prompt; /* NULL is none */
+    char *default_prompt;  /* NULL is none */
+    bool reads_messages;   /* of a cross-encoder: pairs become messages, if there is a chat template */
+    char *message_format;  /* "flat", "structured", or another; NULL: as the template looks */
+    json_t *chat_settings; /* an object of names for the chat template; NULL for none */
     ce_similarity similarity;
     size_t truncate_dim; /* 0 if it is not written */
 } cei_modules;
@@ -51,9 +55,8 @@ typedef struct cei_modules {
 ce_status cei_modules_load(const char *folder, const cei_log *log, cei_modules *modules, ce_error *error);
 
 /* Reads the folder of a cross-encoder that was saved in modules by version 6 or later: a transformer, a pooling, and
- * layers of which the last gives the scores. One that is transformers' classifier, alone or as the only module, has no
- * pooling then: cei_modules_are_head is false. Prompts are not read; a default one is warned of.
- * Errors: as above. */
+ * layers of which the last gives the scores; or a causal transformer and a LogitScore. One that is transformers'
+ * classifier, alone or as the only module, has no pooling then: cei_modules_are_head is false. Errors: as above. */
 ce_status cei_modules_load_scorer(const char *folder, const cei_log *log, cei_modules *modules, ce_error *error);
 
 /* The modules of a bi-encoder whose file names no more than a pooling, by the reference's name, and how many tokens a

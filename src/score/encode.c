@@ -23,28 +23,13 @@ static size_t room_of(const ce_model *model, const encoding *call) {
     return call->options->max_length - cei_tokenizer_single_specials(model->tokenizer);
 }
 
-/* The prompt and the text as one, in the lane's memory. */
-static ce_status join(const encoding *call, ce_text *text, cei_lane_text *lane, ce_error *error) {
-    const ce_text prompt = call->prompt;
-    size_t size;
-    if (prompt.size == 0) return CE_OK;
-    void *block = lane->joined;
-    const bool fits = cei_add_size(prompt.size, text->size, &size) && cei_grow(&block, &lane->joined_capacity, size, 1);
-    lane->joined = block;
-    if (!fits) return cei_fail_memory(error, "a text with its prompt", text->size);
-    memcpy(lane->joined, prompt.data, prompt.size);
-    if (text->size) memcpy(lane->joined + prompt.size, text->data, text->size);
-    *text = (ce_text){lane->joined, size};
-    return CE_OK;
-}
-
 static ce_status tokenize_text(const cei_job *job, size_t index, cei_lane_text *lane, cei_tokens *tokens,
                                ce_error *error) {
     const encoding *call = job->call;
     const cei_tokenizer *tokenizer = job->model->tokenizer;
     ce_text text = call->texts[index];
     ce_error found = {0};
-    ce_status status = join(call, &text, lane, &found);
+    ce_status status = cei_lane_prompt(lane, call->prompt, &text, &found);
     if (status == CE_OK) status = cei_tokenizer_encode(tokenizer, text, call->options->utf8, &lane->document, &found);
     if (status != CE_OK)
         return cei_fail(error, status, "text %zu%s: %s", index, call->prompt.size ? " behind its prompt" : "",
@@ -175,8 +160,7 @@ static ce_status tokenize_one(ce_model *model, const encoding *call, cei_tokens 
     cei_lane_text lane = {0};
     ce_status status = count_prompt(model, call, &lane.document, &tokens->prompt, error);
     if (status == CE_OK) status = tokenize_text(&job, 0, &lane, made, error);
-    cei_token_buffer_free(&lane.document);
-    cei_free(lane.joined);
+    cei_lane_free(&lane);
     tokens->count = made->count;
     tokens->removed = made->removed;
     return status;

@@ -2,7 +2,7 @@
 #include "score/predict.h"
 
 #include "base/error.h"
-#include "score/job.h"
+#include "score/pair.h"
 
 #include <string.h>
 
@@ -10,6 +10,7 @@
 typedef struct scoring {
     const cei_pairs *pairs;
     const ce_score_options *options;
+    cei_pair_reading reading;
     float *scores;
 } scoring;
 
@@ -19,43 +20,13 @@ static ce_pair pair_at(const cei_pairs *pairs, size_t index) {
 
 /* ---- tokens -------------------------------------------------------------------------------------------------- */
 
-static bool same_text(ce_text a, ce_text b) {
-    return a.size == b.size && (a.data == b.data || a.size == 0 || memcmp(a.data, b.data, a.size) == 0);
-}
-
-static ce_status tokenize_query(const cei_job *job, cei_lane_text *lane, ce_text query, ce_error *error) {
-    const scoring *call = job->call;
-    if (lane->has_cached && same_text(lane->cached, query)) return CE_OK;
-    lane->has_cached = false;
-    ce_status status = cei_tokenizer_encode(job->model->tokenizer, query, call->options->utf8, &lane->query, error);
-    lane->cached = query;
-    lane->has_cached = status == CE_OK;
-    return status;
-}
-
-/* Tokenizes, truncates and joins a pair. */
 static ce_status tokenize_pair(const cei_job *job, size_t index, cei_lane_text *lane, cei_tokens *tokens,
                                ce_error *error) {
     const scoring *call = job->call;
-    const cei_tokenizer *tokenizer = job->model->tokenizer;
-    const size_t specials = cei_tokenizer_pair_specials(tokenizer);
-    const ce_pair pair = pair_at(call->pairs, index);
-    const char *which = "query";
-    ce_error found = {0};
-    ce_status status = tokenize_query(job, lane, pair.query, &found);
-    if (status == CE_OK) {
-        which = "document";
-        status = cei_tokenizer_encode(tokenizer, pair.document, call->options->utf8, &lane->document, &found);
-    }
-    if (status != CE_OK) return cei_fail(error, status, "pair %zu, its %s: %s", index, which, found.message);
-    size_t query_kept, document_kept;
-    cei_truncate_pair(lane->query.count, lane->document.count, job->max_length - specials, &query_kept, &document_kept);
-    cei_tokenizer_join(tokenizer, lane->query.ids, query_kept, lane->document.ids, document_kept, tokens->ids,
-                       tokens->types);
-    const ce_truncation cut = {lane->query.count, lane->document.count, lane->query.count - query_kept,
-                               lane->document.count - document_kept};
-    tokens->count = query_kept + document_kept + specials;
-    tokens->removed = cut.query_removed + cut.document_removed;
+    ce_truncation cut;
+    ce_error why = {0};
+    ce_status status = cei_pair_read(&call->reading, pair_at(call->pairs, index), lane, tokens, &cut, &why);
+    if (status != CE_OK) return cei_fail(error, status, "pair %zu, %s", index, why.message);
     if (call->options->truncations) call->options->truncations[index] = cut;
     return CE_OK;
 }
@@ -74,7 +45,7 @@ static ce_status deliver_scores(const cei_job *job, const cei_result *result, ce
 
 ce_status cei_score_pairs(ce_model *model, const cei_pairs *pairs, const ce_score_options *options,
                           cei_scratch *scratch, float *scores, ce_error *error) {
-    const scoring call = {pairs, options, scores};
+    scoring call = {.pairs = pairs, .options = options, .scores = scores};
     cei_job job = {.model = model,
                    .unit = "pair",
                    .count = pairs->count,
@@ -84,7 +55,8 @@ ce_status cei_score_pairs(ce_model *model, const cei_pairs *pairs, const ce_scor
                    .max_length = options->max_length,
                    .progress = options->progress,
                    .progress_user = options->progress_user};
-    ce_status status = cei_job_run(&job, scratch, error);
+    ce_status status = cei_pair_reading_start(model, options, &scratch->prompt, &call.reading, error);
+    if (status == CE_OK) status = cei_job_run(&job, scratch, error);
     ce_score_report *report = options->report;
     if (report)
         *report = (ce_score_report){report->size, status == CE_OK ? job.count : 0, job.tokens, job.truncated,

@@ -4,6 +4,8 @@
 #include "base/error.h"
 #include "base/memory.h"
 
+#include <string.h>
+
 enum {
     WINDOW_TOKENS = 1 << 19, /* 4 MiB of ids and types */
     WINDOW_MOST = 1024,      /* inputs: enough to fill batches evenly */
@@ -24,13 +26,31 @@ static void free_room(cei_room *room) {
     cei_free(room->states);
 }
 
+ce_status cei_lane_prompt(cei_lane_text *lane, ce_text prompt, ce_text *text, ce_error *error) {
+    size_t size;
+    if (prompt.size == 0) return CE_OK;
+    void *block = lane->joined;
+    const bool fits = cei_add_size(prompt.size, text->size, &size) && cei_grow(&block, &lane->joined_capacity, size, 1);
+    lane->joined = block;
+    if (!fits) return cei_fail_memory(error, "a text with its prompt", text->size);
+    memcpy(lane->joined, prompt.data, prompt.size);
+    if (text->size) memcpy(lane->joined + prompt.size, text->data, text->size);
+    *text = (ce_text){lane->joined, size};
+    return CE_OK;
+}
+
+void cei_lane_free(cei_lane_text *lane) {
+    cei_token_buffer_free(&lane->query);
+    cei_token_buffer_free(&lane->document);
+    cei_chat_memory_free(&lane->chat);
+    cei_free(lane->joined);
+    cei_free(lane->prompt.data);
+}
+
 static void scratch_free(cei_scratch *scratch) {
     if (!scratch) return;
-    for (size_t i = 0; scratch->texts && i < scratch->lanes; i++) {
-        cei_token_buffer_free(&scratch->texts[i].query);
-        cei_token_buffer_free(&scratch->texts[i].document);
-        cei_free(scratch->texts[i].joined);
-    }
+    for (size_t i = 0; scratch->texts && i < scratch->lanes; i++) cei_lane_free(&scratch->texts[i]);
+    cei_lane_free(&scratch->prompt);
     cei_free(scratch->texts);
     cei_free(scratch->ids);
     cei_free(scratch->types);

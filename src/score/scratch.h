@@ -11,6 +11,8 @@ typedef struct cei_lane_text {
     bool has_cached;
     char *joined; /* a text behind its prompt */
     size_t joined_capacity;
+    cei_chat_memory chat;
+    cei_bytes prompt; /* repaired */
 } cei_lane_text;
 
 /* Room for one batch on its way through a device. */
@@ -26,6 +28,7 @@ typedef struct cei_scratch {
     struct cei_scratch *next; /* in the model's list */
     size_t lanes;         /* parts of a window that are tokenized at the same time: one for each thread of the pool */
     cei_lane_text *texts; /* [lanes] */
+    cei_lane_text prompt; /* what is made of a call's prompt once */
 
     size_t window;     /* inputs that there is room for */
     int32_t *ids;      /* [window, max_length] */
@@ -45,6 +48,11 @@ typedef struct cei_scratch {
 /* Lends scratch memory with room for count inputs (at most a window of them). Errors: MEMORY. */
 ce_status cei_scratch_take(ce_model *model, size_t count, cei_scratch **scratch, ce_error *error);
 void cei_scratch_give(ce_model *model, cei_scratch *scratch); /* NULL is fine */
+
+/* Puts a text behind a prompt, if that is not empty, in the lane's memory. Errors: MEMORY. */
+ce_status cei_lane_prompt(cei_lane_text *lane, ce_text prompt, ce_text *text, ce_error *error);
+
+void cei_lane_free(cei_lane_text *lane); /* what it holds */
 
 /* Makes room for ranking count documents. Errors: MEMORY. */
 ce_status cei_scratch_reserve_ranked(cei_scratch *scratch, size_t count, ce_error *error);

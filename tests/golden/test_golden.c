@@ -68,7 +68,7 @@ static void check_tokens(const ce_model *model, const json_t *pairs, size_t spec
     json_array_foreach(pairs, index, entry) {
         ce_truncation cut;
         ce_error error;
-        expect_ok(ce_tokenize(model, pair_of(entry), CE_UTF8_STRICT, ids, types, TOKENS, &count, &cut, &error), &error);
+        expect_ok(ce_tokenize(model, pair_of(entry), NULL, ids, types, TOKENS, &count, &cut, &error), &error);
         check_numbers(ids, count, json_object_get(entry, "ids"), "ids", index);
         check_numbers(types, count, json_object_get(entry, "type_ids"), "type ids", index);
         assert_int_equal(cut.query_tokens, integer(entry, "query_tokens"));

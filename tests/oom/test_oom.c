@@ -116,7 +116,7 @@ static ce_status use_tokenize(scene_any any, ce_error *error) {
     size_t count;
     ce_truncation cut;
     ce_pair pair = {ce_text_of("word1 something else"), ce_text_of("W\xC3\xB6rd 2, \xE4\xB8\xAD\xE6\x96\x87")};
-    return ce_tokenize(any.model, pair, CE_UTF8_STRICT, ids, types, 64, &count, &cut, error);
+    return ce_tokenize(any.model, pair, NULL, ids, types, 64, &count, &cut, error);
 }
 
 static ce_status use_devices(scene_any any, ce_error *error) {

@@ -383,7 +383,7 @@ static void test_rank_puts_nan_last(void **state) {
     int32_t ids[8];
     size_t count;
     ce_pair pair = {ce_text_of(""), ce_text_of("word9")};
-    expect_ok(ce_tokenize(model, pair, CE_UTF8_STRICT, ids, NULL, 8, &count, NULL, NULL), NULL);
+    expect_ok(ce_tokenize(model, pair, NULL, ids, NULL, 8, &count, NULL, NULL), NULL);
     ce_model_free(model);
     spoil_token(spoiled, ids[2]); /* [CLS] [SEP] word9 [SEP] */
 
@@ -443,12 +443,12 @@ static void test_tokenize(void **state) {
     ce_truncation cut;
     ce_pair pair = {ce_text_of("word1 word2"), ce_text_of("word3")};
     ce_error error;
-    expect_ok(ce_tokenize(model, pair, CE_UTF8_STRICT, ids, types, 8, &count, &cut, &error), &error);
+    expect_ok(ce_tokenize(model, pair, NULL, ids, types, 8, &count, &cut, &error), &error);
     assert_int_equal(count, 6);
     assert_int_equal(ids[3], ids[5]); /* [SEP] */
     static const int32_t wanted[] = {0, 0, 0, 0, 1, 1};
     assert_memory_equal(types, wanted, sizeof wanted);
-    expect_ok(ce_tokenize(model, pair, CE_UTF8_STRICT, NULL, NULL, 0, &count, NULL, &error), &error);
+    expect_ok(ce_tokenize(model, pair, NULL, NULL, NULL, 0, &count, NULL, &error), &error);
     assert_int_equal(count, 6);
     ce_model_free(model);
 }

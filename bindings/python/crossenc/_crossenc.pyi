@@ -58,7 +58,14 @@ class _Placed:
 @final
 class Model(_Placed):
     def predict(
-        self, pairs: list[Any], activation: Optional[str], apply_softmax: bool, max_length: int, progress: _Progress, /
+        self,
+        pairs: list[Any],
+        prompt: bytes,
+        activation: Optional[str],
+        apply_softmax: bool,
+        max_length: int,
+        progress: _Progress,
+        /,
     ) -> bytearray: ...
 
 @final

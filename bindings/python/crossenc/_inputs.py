@@ -89,15 +89,6 @@ def text_bytes(text: Any, number: int) -> bytes:
         raise InputError(f"text {number} has a surrogate, which is half a character and no text: {error}") from None
 
 
-def with_prompt(pairs: list[Any], prompt: str) -> list[Any]:
-    """The prompt before each query. Pairs that are none are left for the extension to complain of."""
-    check_prompt(prompt)
-    return [
-        (prompt + pair[0], *pair[1:]) if isinstance(pair, (list, tuple)) and pair and isinstance(pair[0], str) else pair
-        for pair in pairs
-    ]
-
-
 def as_documents(documents: Any) -> Any:
     """A sequence of documents, the caller's own if it is one."""
     if isinstance(documents, _NOT_SEQUENCES):

@@ -165,7 +165,7 @@ class CrossEncoder(Prompted, PlacedModel):
         """Scores of pairs, in their order: float32 [pairs], or [pairs, labels] for several labels; of one pair, its own.
 
         inputs               a list of (query, document), an array of them, or one pair
-        prompt, prompt_name  goes before each query
+        prompt, prompt_name  goes before each query, or is the message "system" of a model with a chat template
         batch_size           must be positive, and changes nothing: the library batches by tokens
         show_progress_bar    None shows it if the logger "crossenc" is at INFO or DEBUG
         activation_fn        for this call; one that the library has not is called with all logits [pairs, labels]
@@ -180,10 +180,8 @@ class CrossEncoder(Prompted, PlacedModel):
             self._before_call(device, pool, chunk_size)
         limit = call_max_length(processing_kwargs) if processing_kwargs else self._limit or 0
         pairs, is_single = _inputs.as_pairs(inputs)
-        text = self._resolve_prompt(prompt, prompt_name)
-        if text:
-            pairs = _inputs.with_prompt(pairs, text)
-        scores = self._score(pairs, activation_fn, bool(apply_softmax), show_progress_bar, limit)
+        text = _inputs.prompt_bytes(self._resolve_prompt(prompt, prompt_name))
+        scores = self._score(pairs, text, activation_fn, bool(apply_softmax), show_progress_bar, limit)
         result = _tensors.convert(scores, convert_to_numpy, convert_to_tensor)
         return result[0] if is_single else result
 
@@ -223,11 +221,12 @@ class CrossEncoder(Prompted, PlacedModel):
         return results
 
     def _score(
-        self, pairs: list[Any], activation_fn: Callable[..., Any] | None, softmax: bool, show: bool | None, limit: int
+        self, pairs: list[Any], prompt: bytes, activation_fn: Callable[..., Any] | None, softmax: bool,
+        show: bool | None, limit: int,
     ) -> np.ndarray:
         function = self._activation if activation_fn is None else _activations.check(activation_fn)
         native = _activations.native_name(function)
-        arguments = (pairs, native or "Identity", softmax and native is not None, limit)
+        arguments = (pairs, prompt, native or "Identity", softmax and native is not None, limit)
         scores = np.frombuffer(watched(self._handle.predict, arguments, len(pairs), show, "pair"), np.float32)
         labels = self.num_labels
         if native is not None or not pairs:
