@@ -6,10 +6,12 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Those with a position_type stand before others of their model_type. */
 static const cei_architecture *const architectures[] = {
-    &cei_bert,  &cei_electra,    &cei_roberta,    &cei_xlm_roberta, &cei_camembert,  &cei_distilbert, &cei_albert,
-    &cei_mpnet, &cei_deberta_v2, &cei_modernbert, &cei_gte,         &cei_nomic_bert, &cei_jina_v3,    &cei_qwen2,
-    &cei_qwen3, &cei_llama,      &cei_mistral,    &cei_gemma,       &cei_gemma2,     &cei_gemma3};
+    &cei_jina_bert,  &cei_bert,       &cei_electra, &cei_roberta,    &cei_xlm_roberta, &cei_camembert,
+    &cei_distilbert, &cei_albert,     &cei_mpnet,   &cei_deberta_v2, &cei_modernbert,  &cei_gte,
+    &cei_new,        &cei_nomic_bert, &cei_jina_v3, &cei_qwen2,      &cei_qwen3,       &cei_llama,
+    &cei_mistral,    &cei_gemma,      &cei_gemma2,  &cei_gemma3};
 enum { ARCHITECTURES = sizeof architectures / sizeof architectures[0] };
 
 cei_classifier cei_architecture_head(const cei_architecture *architecture, const cei_config *config) {
@@ -18,12 +20,20 @@ cei_classifier cei_architecture_head(const cei_architecture *architecture, const
     return head;
 }
 
+/* Whether a config that names one of its names means it. */
+static bool is_meant(const cei_config *config, const cei_architecture *candidate) {
+    return !candidate->position_type || strcmp(config->position_embedding, candidate->position_type) == 0;
+}
+
 static bool is_classifier(const cei_config *config, const cei_architecture *candidate) {
+    if (!is_meant(config, candidate)) return false;
+    if (candidate->saved_as_encoder && strcmp(config->architecture, candidate->encoder) == 0) return true;
     return *config->architecture ? strcmp(config->architecture, candidate->classifier) == 0
                                  : strcmp(config->model_type, candidate->model_type) == 0;
 }
 
 static bool is_encoder(const cei_config *config, const cei_architecture *candidate) {
+    if (!is_meant(config, candidate)) return false;
     return *config->model_type ? strcmp(config->model_type, candidate->model_type) == 0
                                : strcmp(config->architecture, candidate->encoder) == 0 ||
                                      strcmp(config->architecture, candidate->classifier) == 0;

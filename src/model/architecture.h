@@ -13,10 +13,13 @@ typedef struct cei_architecture {
     const char *model_type; /* as in config.json's model_type: "bert" */
     const char *encoder;    /* as in its architectures: the encoder alone, "BertModel" */
     const char *classifier; /* with its classification head: "BertForSequenceClassification" */
-    unsigned ops;           /* bit 1 << cei_op for each operation that encode calls, but for GATHER of first tokens */
-    cei_classifier head;    /* its classification head */
-    const char *logits;     /* of a causal model: the matrix that gives each word a logit, "lm_head"; else NULL */
-    const void *form;       /* what its create has to know beside the config */
+    bool saved_as_encoder;  /* cross-encoders are published under the encoder's class too */
+    const char
+        *position_type;  /* the position_embedding_type of its configs, where others have its model_type; or NULL */
+    unsigned ops;        /* bit 1 << cei_op for each operation that encode calls, but for GATHER of first tokens */
+    cei_classifier head; /* its classification head */
+    const char *logits;  /* of a causal model: the matrix that gives each word a logit, "lm_head"; else NULL */
+    const void *form;    /* what its create has to know beside the config */
 
     /* What a config says of the head, over what stands above. NULL: nothing. */
     void (*set_head)(const cei_config *config, cei_classifier *head);
@@ -53,7 +56,7 @@ ce_status cei_architecture_find_encoder(const cei_config *config, const cei_arch
                                         ce_error *error);
 
 extern const cei_architecture cei_bert, cei_electra, cei_roberta, cei_xlm_roberta, cei_camembert, cei_distilbert,
-    cei_albert, cei_mpnet, cei_deberta_v2, cei_modernbert, cei_gte, cei_nomic_bert, cei_jina_v3, cei_qwen2, cei_qwen3,
-    cei_llama, cei_mistral, cei_gemma, cei_gemma2, cei_gemma3;
+    cei_albert, cei_mpnet, cei_jina_bert, cei_deberta_v2, cei_modernbert, cei_gte, cei_new, cei_nomic_bert, cei_jina_v3,
+    cei_qwen2, cei_qwen3, cei_llama, cei_mistral, cei_gemma, cei_gemma2, cei_gemma3;
 
 #endif

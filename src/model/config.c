@@ -72,6 +72,32 @@ static ce_status read_hidden_act(const cei_config_reader *in, cei_config *config
     return cei_config_read_function(in, key, absent, &config->hidden_act);
 }
 
+/* JinaBERT's feed-forward, whose function is that of its name, whatever hidden_act says. */
+static ce_status read_glu(const cei_config_reader *in, cei_config *config) {
+    const char *type = "original";
+    ce_status status = cei_json_string(in->root, "feed_forward_type", in->path, &type, in->error);
+    if (status != CE_OK) return status;
+    config->hidden_act = strcmp(type, "reglu") == 0 ? CEI_FN_RELU : CEI_FN_GELU;
+    if (config->hidden_act == CEI_FN_RELU || strcmp(type, "geglu") == 0) return CE_OK;
+    return cei_fail(in->error, CE_ERR_UNSUPPORTED, "%s: feed_forward_type \"%.64s\"; supported: geglu, reglu", in->path,
+                    type);
+}
+
+/* Switches of NewModel that no published model sets. */
+static ce_status refuse_switches(const cei_config_reader *in) {
+    bool logn = false;
+    const char *norm = "layer_norm";
+    ce_status status = cei_json_bool(in->root, "logn_attention_scale", in->path, &logn, in->error);
+    if (status == CE_OK) status = cei_json_string(in->root, "layer_norm_type", in->path, &norm, in->error);
+    if (status == CE_OK && logn)
+        return cei_fail(in->error, CE_ERR_UNSUPPORTED, "%s: logn_attention_scale is true, which is not supported",
+                        in->path);
+    if (status == CE_OK && strcmp(norm, "layer_norm") != 0)
+        return cei_fail(in->error, CE_ERR_UNSUPPORTED, "%s: layer_norm_type \"%.64s\"; supported: layer_norm", in->path,
+                        norm);
+    return status;
+}
+
 /* ---- activation --------------------------------------------------------------------------------------------- */
 
 /* Classes of torch.nn, and the modules that define them. torch.nn and torch.nn.modules export them all. */
@@ -340,7 +366,8 @@ static ce_status read_layers(const cei_config_reader *in, cei_config *config) {
 static ce_status read_config(const cei_config_reader *in, cei_config *config) {
     ce_status status = read_architecture(in, config);
     if (status == CE_OK) status = copy_field(in, "model_type", "", &config->model_type);
-    if (status == CE_OK) status = copy_field(in, "position_embedding_type", "absolute", &config->position_embedding);
+    const char *const positions = status == CE_OK && has_type(config, "new") ? "rope" : "absolute";
+    if (status == CE_OK) status = copy_field(in, "position_embedding_type", positions, &config->position_embedding);
     if (status == CE_OK) status = cei_json_bool(in->root, "is_decoder", in->path, &config->is_decoder, in->error);
     if (status == CE_OK) status = read_sizes(in, config);
     if (status == CE_OK) status = read_layer_norm_eps(in, config);
@@ -349,6 +376,8 @@ static ce_status read_config(const cei_config_reader *in, cei_config *config) {
     if (status == CE_OK && has_type(config, "modernbert")) status = read_layers(in, config);
     if (status == CE_OK) status = cei_config_read_decoder(in, config);
     config->adds_positions = true;
+    if (status == CE_OK && strcmp(config->position_embedding, "alibi") == 0) status = read_glu(in, config);
+    if (status == CE_OK && has_type(config, "new")) status = refuse_switches(in);
     if (status == CE_OK && is_deberta(config)) status = cei_config_read_deberta(in, config);
     if (status == CE_OK) status = read_labels(in, config);
     if (status == CE_OK && config->activation == CE_ACTIVATION_DEFAULT)
@@ -441,5 +470,6 @@ void cei_config_free(cei_config *config) {
     cei_free(config->model_type);
     cei_free(config->position_embedding);
     cei_free(config->local_layers);
+    for (size_t i = 0; i < 2; i++) cei_free(config->rope_scaling[i].short_factors);
     *config = (cei_config){0};
 }

@@ -6,6 +6,7 @@
 #define CEI_CONFIG_H
 
 #include "device/device.h"
+#include "model/rotary.h"
 
 #include <crossenc/model.h>
 
@@ -53,11 +54,12 @@ typedef struct cei_config {
     char **labels;            /* [num_labels] id2label if it has as many, else LABEL_0 ... */
     ce_activation activation; /* by the reference's order of precedence; never DEFAULT */
     bool activation_given;    /* the files name it: it does not follow from num_labels */
-    char *position_embedding; /* "absolute" if absent */
+    char *position_embedding; /* "absolute" if absent; NewModel's "rope" */
     bool is_decoder;
 
     /* Rotary positions: by rope_parameters or the older names. */
     double rope_theta, local_rope_theta; /* of layers that see all tokens, and of those with a window; 0 if absent */
+    cei_rope_scaling rope_scaling[2];    /* the same */
     size_t local_attention; /* tokens that a layer with a window sees, half on either side; 128 if absent */
     size_t global_every;    /* every so many layers, from the first on, one has no window; 3 if absent */
     bool *local_layers;     /* [layers] which have a window; NULL: global_every says */

@@ -13,8 +13,8 @@ typedef struct cei_config_reader {
     ce_error *error;
 } cei_config_reader;
 
-/* Fills the fields of rotary positions; the number of layers has been read. Errors: FORMAT, UNSUPPORTED (positions that
- * are scaled), MEMORY. */
+/* Fills the fields of rotary positions; the sizes and the model_type have been read. Errors: FORMAT, UNSUPPORTED (a
+ * kind of scaling), MEMORY. */
 ce_status cei_config_read_rotary(const cei_config_reader *in, cei_config *config);
 
 /* Fills what DeBERTa's configs alone have; in others these fields may mean something else. Errors: FORMAT, UNSUPPORTED.

@@ -1,15 +1,27 @@
 /* roberta.c - RoBERTa (Liu et al. 2019), and those with its arithmetic and other vocabularies: XLM-RoBERTa,
- * CamemBERT.
+ * CamemBERT; also as Jina AI's implementation of XLM-RoBERTa names tensors (jina-reranker-v2).
  *
  * BERT whose positions begin behind the padding token's id. Head: a dense layer with tanh over <s>, and another. */
 #include "model/transformer.h"
+
+static const cei_transformer_form jina = {.prefix = "roberta.",
+                                          .names = {.word = "embeddings.word_embeddings",
+                                                    .embedding_norm = "emb_ln",
+                                                    .layer = "encoder.layers",
+                                                    .query = "mixer.Wqkv",
+                                                    .attention = "mixer.out_proj",
+                                                    .attention_norm = "norm1",
+                                                    .up = "mlp.fc1",
+                                                    .down = "mlp.fc2",
+                                                    .output_norm = "norm2"}};
 
 static const cei_transformer_form form = {.prefix = "roberta.",
                                           .names = CEI_BERT_NAMES,
                                           .biases = CEI_ALL_BIASES,
                                           .has_types = true,
                                           .skips_padding = true,
-                                          .padding_id = 1};
+                                          .padding_id = 1,
+                                          .other = &jina};
 
 #define CEI_ROBERTA(type, class)                                                                         \
     {                                                                                                    \

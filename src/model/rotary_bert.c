@@ -2,7 +2,7 @@
  * NomicBERT (Nussbaum et al. 2024), jina-embeddings-v3 (Sturua et al. 2024).
  *
  * The first two have a gated feed-forward, and their heads are BERT's; the third is XLM-RoBERTa but for its positions.
- * Tensors have the names of transformers' own classes. */
+ * Tensors have the names of transformers' own classes, those of gte also the names of its authors' NewModel. */
 #include "model/transformer.h"
 
 #define NAMES                                                                                          \
@@ -18,6 +18,27 @@ static const cei_transformer_form gte = {
     .types_are_optional = true,
     .gated = true,
     .theta = 160000,
+};
+
+/* gte as its authors' code names it; up stands above the gate. */
+static const cei_transformer_form new = {
+    .prefix = "new.",
+    .names = {.word = "embeddings.word_embeddings",
+              .embedding_norm = "embeddings.LayerNorm",
+              .layer = "encoder.layer",
+              .query = "attention.qkv_proj",
+              .attention = "attention.o_proj",
+              .attention_norm = "attn_ln",
+              .up = "mlp.up_gate_proj",
+              .down = "mlp.down_proj",
+              .output_norm = "mlp_ln"},
+    .biases = {.query = true, .attention = true, .down = true, .norm = true},
+    .has_types = true,
+    .types_are_optional = true,
+    .gated = true,
+    .gate_is_second = true,
+    .position_type = "rope",
+    .theta = 10000,
 };
 
 static const cei_transformer_form nomic = {
@@ -44,6 +65,16 @@ const cei_architecture cei_gte = {
     .ops = CEI_TRANSFORMER_OPS | CEI_ROTARY_OPS | CEI_GATED_OPS,
     .head = {.first = "gte.pooler.dense", .function = CEI_FN_TANH, .second = "classifier"},
     .form = &gte,
+    CEI_TRANSFORMER_FUNCTIONS,
+};
+
+const cei_architecture cei_new = {
+    .model_type = "new",
+    .encoder = "NewModel",
+    .classifier = "NewForSequenceClassification",
+    .ops = CEI_TRANSFORMER_OPS | CEI_ROTARY_OPS | CEI_GATED_OPS,
+    .head = {.first = "new.pooler.dense", .function = CEI_FN_TANH, .second = "classifier"},
+    .form = &new,
     CEI_TRANSFORMER_FUNCTIONS,
 };
 

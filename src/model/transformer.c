@@ -320,6 +320,7 @@ static ce_status mix(const encoder_run *run, const cei_layer_weights *layer, boo
                      size_t columns) {
     const cei_transformer *net = run->net;
     const cei_batch *batch = run->run->batch;
+    const float factor = net->rotary[layer->is_local].factor;
     const cei_attention_args args = {.tokens = batch->tokens,
                                      .sequences = batch->sequences,
                                      .longest = batch->longest,
@@ -334,7 +335,7 @@ static ce_status mix(const encoder_run *run, const cei_layer_weights *layer, boo
                                      .key_heads = net->key_heads,
                                      .window = net->rotary[layer->is_local].window,
                                      .causal = net->causal,
-                                     .scale = net->scale,
+                                     .scale = factor * factor * net->scale,
                                      .cap = net->cap,
                                      .out = slice(run, run->at.context),
                                      .precision = net->base.precision};
@@ -399,8 +400,9 @@ static ce_status feed_forward(const encoder_run *run, const cei_layer_weights *l
     const size_t inner = net->intermediate, wide = run->at.wide, out = net->gated ? run->at.gated : wide;
     ce_status status = linear(run, run->input, layer->up, net->gated ? CEI_FN_IDENTITY : net->function, wide);
     if (status == CE_OK && net->gated) {
+        const cei_strided first = strided(run, wide, 0, 2 * inner), second = strided(run, wide, inner, 2 * inner);
         const cei_gate_args args = {
-            run->rows,     inner,          strided(run, wide, 0, 2 * inner), strided(run, wide, inner, 2 * inner),
+            run->rows,     inner,          net->gate_is_second ? second : first, net->gate_is_second ? first : second,
             net->function, slice(run, out)};
         status = cei_gate(run->run->stream, &args, run->error);
     }

@@ -50,15 +50,20 @@ typedef struct cei_transformer_form {
     bool skips_padding;      /* positions begin behind the padding token's id, which is its own position */
     size_t padding_id;       /* of a config that does not say */
     bool padding_is_fixed;   /* what a config says of it is not read */
-    cei_bias_kind bias;      /* of scores by distance; with slopes there are no other positions */
-    bool pre_norm;           /* norms come before, and the first layer's is the embeddings' */
-    bool gated;              /* feed-forward: function(a) b */
-    bool is_decoder;         /* all norms are RMS norms; heads, windows and direction as cei_decoder_config says */
-    bool adds_one;           /* norms' gains are written less 1 */
-    bool scales_words;       /* embeddings are multiplied by the root of their columns */
-    bool is_local;           /* some layers have a window: cei_config_is_local */
-    double theta;            /* of rotary positions, for a config that does not say; 0: positions are embedded */
-    double local_theta;      /* the same of layers with a window */
+    const char *position_type; /* the position_embedding_type that it is for; NULL is "absolute", or any where positions
+                                  are rotary */
+    cei_bias_kind bias;        /* of scores by distance; with slopes there are no other positions */
+    bool pre_norm;             /* norms come before, and the first layer's is the embeddings' */
+    bool gated;                /* feed-forward: function(a) b */
+    bool gate_is_second;       /* a is below b, in a matrix of both */
+    bool is_decoder;           /* all norms are RMS norms; heads, windows and direction as cei_decoder_config says */
+    bool adds_one;             /* norms' gains are written less 1 */
+    bool scales_words;         /* embeddings are multiplied by the root of their columns */
+    bool is_local;             /* some layers have a window: cei_config_is_local */
+    double theta;              /* of rotary positions, for a config that does not say; 0: positions are embedded */
+    double local_theta;        /* the same of layers with a window */
+    const struct cei_transformer_form *other; /* another writer's, whose prefix, names and order of the gate count where
+                                                 the checkpoint has its names */
 } cei_transformer_form;
 
 /* BERT's names, which most of its kin have. */

@@ -26,6 +26,7 @@ typedef struct cei_layer_weights {
 typedef struct cei_rotary {
     float *frequencies; /* [head_size / 2] in the network's own memory; NULL: there are no such layers */
     size_t window;      /* 0 is none */
+    float factor;       /* of cosines and sines, which is the square of it in scores; 1 where nothing turns */
 } cei_rotary;
 
 typedef struct cei_transformer {
@@ -38,7 +39,7 @@ typedef struct cei_transformer {
     float word_scale; /* 0 is none */
     cei_function function;
     bool fused; /* queries, keys and values are one product in every layer */
-    bool pre_norm, gated;
+    bool pre_norm, gated, gate_is_second;
     size_t position, type; /* tables, as base.word is */
     cei_weight_pair embedding_norm;
     bool projects;

@@ -15,6 +15,7 @@
 typedef struct declaration {
     cei_plan *plan;
     const cei_transformer_form *form;
+    const cei_transformer_names *names; /* the form's, or those of another writer */
     cei_transformer_biases biases;
     const char *prefix; /* of all names: the form's, or "" where the encoder was saved alone */
     size_t in_group;    /* layers of a group, where layers are in groups */
@@ -30,7 +31,7 @@ static void make_name(const declaration *to, const char *stem, const char *kind,
 }
 
 static void make_stem(const declaration *to, size_t layer, const char *part, char stem[STEM_SIZE]) {
-    const cei_transformer_names *names = &to->form->names;
+    const cei_transformer_names *names = to->names;
     if (names->inner)
         snprintf(stem, STEM_SIZE, "%.48s.%zu.%.24s.%zu.%.40s", names->layer, layer / to->in_group, names->inner,
                  layer % to->in_group, part);
@@ -117,7 +118,7 @@ static void declare_distances(declaration *to, const cei_config *config, cei_tra
 
 /* Queries, keys and values in one product; or queries apart from the rest, of a last layer. */
 static void declare_qkv(declaration *to, const cei_transformer *net, size_t i, cei_layer_weights *layer) {
-    const cei_transformer_names *names = &to->form->names;
+    const cei_transformer_names *names = to->names;
     const char *const parts[] = {names->query, names->key, names->value};
     const size_t hidden = net->base.hidden, heights[] = {net->queries, net->keys, net->keys};
     if (!names->key) {
@@ -132,7 +133,7 @@ static void declare_qkv(declaration *to, const cei_transformer *net, size_t i, c
 }
 
 static void declare_up(declaration *to, const cei_transformer *net, size_t i, cei_layer_weights *layer) {
-    const cei_transformer_names *names = &to->form->names;
+    const cei_transformer_names *names = to->names;
     const char *const both[] = {names->gate, names->up};
     const size_t hidden = net->base.hidden, inner = net->intermediate;
     if (names->gate)
@@ -142,7 +143,7 @@ static void declare_up(declaration *to, const cei_transformer *net, size_t i, ce
 }
 
 static void declare_layer(declaration *to, const cei_transformer *net, size_t i, cei_layer_weights *layer) {
-    const cei_transformer_names *names = &to->form->names;
+    const cei_transformer_names *names = to->names;
     const size_t hidden = net->base.hidden, inner = net->intermediate;
     declare_qkv(to, net, i, layer);
     layer->attention = declare_parts(to, i, net->queries, hidden, 1, &names->attention, to->biases.attention);
@@ -157,6 +158,17 @@ static void declare_layer(declaration *to, const cei_transformer *net, size_t i,
         layer->output_norm = declare_layer_norm(to, hidden, i + 1, names->output_norm);
     else
         layer->output_norm = declare_norm(to, hidden, names->final_norm);
+}
+
+/* Whose names the checkpoint has: the form's, or another writer's, by the norm in the first layer. */
+static const cei_transformer_form *writer_of(const cei_checkpoint *checkpoint, const cei_transformer_form *form) {
+    const cei_transformer_form *other = form->other;
+    char name[NAME_SIZE];
+    if (!other) return form;
+    snprintf(name, sizeof name, "%.32s%.48s.0.%.80s.weight", other->prefix, other->names.layer,
+             other->names.attention_norm);
+    const char *const alone = name + strlen(other->prefix);
+    return cei_checkpoint_find(checkpoint, name) || cei_checkpoint_find(checkpoint, alone) ? other : form;
 }
 
 /* Writers leave the prefix out where they save the encoder alone. */
@@ -178,24 +190,24 @@ static cei_transformer_biases biases_of(const cei_transformer_form *form, const 
 static void declare_embeddings(declaration *to, const cei_config *config, cei_transformer *net) {
     const cei_transformer_form *form = to->form;
     const size_t columns = net->embedding, hidden = net->base.hidden;
-    net->base.word = declare_table(to, columns, config->vocab_size, form->names.word);
+    net->base.word = declare_table(to, columns, config->vocab_size, to->names->word);
     if (net->adds_positions)
         net->position = declare_table(to, columns, config->max_positions, "embeddings.position_embeddings");
     if (net->base.types)
         net->type = declare_table(to, columns, config->type_vocab_size, "embeddings.token_type_embeddings");
     if (net->bias.kind == CEI_BIAS_BUCKETS) {
-        net->bias.table = declare_table(to, net->heads, config->bias_buckets, form->names.bias);
+        net->bias.table = declare_table(to, net->heads, config->bias_buckets, to->names->bias);
         if (to->status == CE_OK) to->plan->weights[net->bias.table].exact = true;
     }
-    if (form->names.embedding_norm)
-        net->embedding_norm = declare_norm(to, form->is_deberta ? hidden : columns, form->names.embedding_norm);
+    if (to->names->embedding_norm)
+        net->embedding_norm = declare_norm(to, form->is_deberta ? hidden : columns, to->names->embedding_norm);
     else
-        net->embedding_norm = declare_layer_norm(to, hidden, 0, form->names.output_norm);
+        net->embedding_norm = declare_layer_norm(to, hidden, 0, to->names->output_norm);
     if (!net->projects) return;
     net->project.has_bias = !form->is_deberta;
-    net->project.weight = declare_stacked(to, CEI_ROLE_MATRIX, columns, &hidden, 1, &form->names.project, "weight");
+    net->project.weight = declare_stacked(to, CEI_ROLE_MATRIX, columns, &hidden, 1, &to->names->project, "weight");
     if (net->project.has_bias)
-        net->project.bias = declare_stacked(to, CEI_ROLE_VECTOR, 1, &hidden, 1, &form->names.project, "bias");
+        net->project.bias = declare_stacked(to, CEI_ROLE_VECTOR, 1, &hidden, 1, &to->names->project, "bias");
 }
 
 /* What DeBERTa's layers share. */
@@ -233,8 +245,12 @@ static void declare_groups(declaration *to, const cei_config *config, cei_transf
 
 static ce_status declare_all(const cei_config *config, const cei_checkpoint *checkpoint,
                              const cei_transformer_form *form, cei_plan *plan, cei_transformer *net, ce_error *error) {
-    declaration to = {plan,  form, biases_of(form, config), prefix_in(checkpoint, form), config->group_layers,
-                      CE_OK, error};
+    const cei_transformer_form *writer = writer_of(checkpoint, form);
+    declaration to = {
+        plan,  form, &writer->names, biases_of(form, config), prefix_in(checkpoint, writer), config->group_layers,
+        CE_OK, error};
+    if (!writer->names.key) net->fused = true;
+    net->gate_is_second = writer->gate_is_second;
     declare_embeddings(&to, config, net);
     declare_shared(&to, net);
     if (form->shares_layers) declare_groups(&to, config, net);
@@ -296,6 +312,21 @@ static ce_status check_decoder(const cei_config *config, const cei_transformer_f
                     config->path, config->heads, decoder->key_heads);
 }
 
+/* What a config says of scaling must be for heads of this width, and logarithms of a base must be there. */
+static ce_status check_scaling(const cei_config *config, const cei_transformer_form *form, ce_error *error) {
+    const size_t half = head_size_of(config) / 2;
+    for (size_t i = 0; i <= form->is_local; i++) {
+        const cei_rope_scaling *scaling = &config->rope_scaling[i];
+        if (scaling->kind == CEI_ROPE_LONG && scaling->short_count != half)
+            return cei_fail(error, CE_ERR_MODEL, "%s: short_factor has %zu numbers, and heads %zu pairs of columns",
+                            config->path, scaling->short_count, half);
+        if (scaling->kind == CEI_ROPE_YARN && (i == 0 ? config->rope_theta : config->local_rope_theta) == 1)
+            return cei_fail(error, CE_ERR_MODEL, "%s: rope_theta is 1, which cannot be scaled by \"yarn\"",
+                            config->path);
+    }
+    return CE_OK;
+}
+
 static ce_status check_config(const cei_config *config, const cei_transformer_form *form, ce_error *error) {
     ce_status status = require(config, "vocab_size", config->vocab_size, error);
     if (status == CE_OK) status = require(config, "hidden_size", config->hidden_size, error);
@@ -312,12 +343,14 @@ static ce_status check_config(const cei_config *config, const cei_transformer_fo
     if (form->theta > 0 && head_size_of(config) % 2 != 0)
         return cei_fail(error, CE_ERR_MODEL, "%s: heads of %zu columns cannot be turned in pairs", config->path,
                         head_size_of(config));
-    if (form->theta == 0 && strcmp(config->position_embedding, "absolute") != 0)
-        return cei_fail(error, CE_ERR_UNSUPPORTED, "%s: position_embedding_type \"%.64s\"; supported: absolute",
-                        config->path, config->position_embedding);
+    const char *const type = form->position_type ? form->position_type : "absolute";
+    if ((form->theta == 0 || form->position_type) && strcmp(config->position_embedding, type) != 0)
+        return cei_fail(error, CE_ERR_UNSUPPORTED, "%s: position_embedding_type \"%.64s\"; supported: %s", config->path,
+                        config->position_embedding, type);
     status = check_decoder(config, form, error);
     if (status != CE_OK) return status;
     if (form->shares_layers) return check_groups(config, error);
+    if (form->theta > 0) return check_scaling(config, form, error);
     if (form->bias) return cei_distance_bias_check(form->bias, config, error);
     return form->is_deberta ? check_deberta(config, error) : CE_OK;
 }
@@ -342,20 +375,16 @@ static ce_status set_positions(const cei_config *config, const cei_transformer_f
     const size_t padding = says ? config->pad_token_id : form->padding_id;
     network->padding_id = form->skips_padding ? (int32_t)padding : -1;
     network->positions = config->max_positions;
+    /* Longer texts would turn all their tokens by other factors. */
+    for (size_t i = 0; form->theta > 0 && i <= form->is_local; i++)
+        if (config->rope_scaling[i].kind == CEI_ROPE_LONG)
+            network->positions = cei_min_size(network->positions, config->rope_scaling[i].original);
     if (!form->skips_padding) return CE_OK;
     if (padding + 1 >= config->max_positions)
         return cei_fail(error, CE_ERR_MODEL, "%s: pad_token_id %zu leaves none of the %zu positions", config->path,
                         padding, config->max_positions);
     network->positions -= padding + 1;
     return CE_OK;
-}
-
-/* The reference's frequencies: theta^(2 i / size) and its inverse, each rounded to float32. */
-static void find_frequencies(double theta, size_t size, float *frequencies) {
-    for (size_t i = 0; i < size / 2; i++) {
-        const float exponent = (float)(2 * i) / (float)size;
-        frequencies[i] = 1.0f / (float)pow(theta, (double)exponent);
-    }
 }
 
 /* How far a token sees in a layer with a window, on either side: of a decoder's window it is itself the last token, or,
@@ -369,15 +398,18 @@ static size_t window_of(const cei_config *config) {
 static void set_rotary(const cei_config *config, const cei_transformer_form *form, cei_transformer *net) {
     const size_t size = net->base.head_size;
     float *frequencies = net->rotary[0].frequencies;
+    net->rotary[0].factor = net->rotary[1].factor = 1;
     if (form->theta == 0) return;
-    find_frequencies(config->rope_theta > 0 ? config->rope_theta : form->theta, size, frequencies);
+    cei_rotary_frequencies(&config->rope_scaling[0], config->rope_theta > 0 ? config->rope_theta : form->theta, size,
+                           config->max_positions, frequencies, &net->rotary[0].factor);
     if (!form->is_local || (form->is_decoder && !config->decoder.window)) return;
-    net->rotary[1] = (cei_rotary){frequencies + size / 2, window_of(config)};
+    net->rotary[1] = (cei_rotary){frequencies + size / 2, window_of(config), net->rotary[0].factor};
     if (form->local_theta == 0) /* one for all layers */
         memcpy(net->rotary[1].frequencies, frequencies, size / 2 * sizeof *frequencies);
     else
-        find_frequencies(config->local_rope_theta > 0 ? config->local_rope_theta : form->local_theta, size,
-                         net->rotary[1].frequencies);
+        cei_rotary_frequencies(&config->rope_scaling[1],
+                               config->local_rope_theta > 0 ? config->local_rope_theta : form->local_theta, size,
+                               config->max_positions, net->rotary[1].frequencies, &net->rotary[1].factor);
     bool all = true;
     for (size_t i = 0; i < net->layer_count; i++) {
         net->layers[i].is_local = cei_config_is_local(config, i);

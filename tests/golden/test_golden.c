@@ -318,6 +318,15 @@ int main(void) {
         MODEL("gemma"),
         MODEL("gemma2"),
         MODEL("gemma3"),
+        MODEL("jina-bert"),
+        MODEL("jina-bert-reglu"),
+        MODEL("jina-xlm-roberta"),
+        MODEL("new"),
+        MODEL("new-mixed"),
+        MODEL("gte-yarn"),
+        MODEL("modernbert-scaled"),
+        MODEL("nomic-longrope"),
+        MODEL("gte-dynamic"),
         LOW("three-labels", BFLOAT16, 0.2),
         LOW("sigmoid-gelu-new", BFLOAT16, 0.2),
         LOW("relu-f16", BFLOAT16, 0.2),
@@ -389,6 +398,12 @@ int main(void) {
         LOW("gemma", INT8, 0.2),
         LOW("gemma2", INT8, 0.4),
         LOW("gemma3", INT8, 0.6),
+        LOW("jina-bert", BFLOAT16, 0.2),
+        LOW("jina-bert", INT8, 0.4),
+        LOW("jina-bert-reglu", BFLOAT16, 0.2),
+        LOW("jina-xlm-roberta", BFLOAT16, 0.2),
+        LOW("new", BFLOAT16, 0.2),
+        LOW("new", INT8, 0.4),
     };
     golden_filter();
 #ifdef CE_ON_OPENCL

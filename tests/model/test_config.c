@@ -429,9 +429,29 @@ static void rotary_positions_in_all_spellings(void **state) {
 static void rotary_positions_that_are_refused(void **state) {
     (void)state;
     expect_refusal_of("'rope_scaling': {'type': 'ntk', 'factor': 2}", CE_ERR_UNSUPPORTED, "\"ntk\"");
-    expect_refusal_of("'rope_parameters': {'rope_type': 'yarn'}", CE_ERR_UNSUPPORTED, "\"yarn\"");
-    expect_refusal_of("'rope_parameters': {'sliding_attention': {'rope_type': 'linear'}}", CE_ERR_UNSUPPORTED,
-                      "linear");
+    expect_refusal_of("'model_type': 'new', 'rope_scaling': {'type': 'linear', 'factor': 2}", CE_ERR_UNSUPPORTED,
+                      "\"linear\"; supported: default, ntk");
+    expect_refusal_of("'rope_parameters': {'rope_type': 'yarn'}", CE_ERR_FORMAT, "\"factor\"");
+    expect_refusal_of("'rope_parameters': {'sliding_attention': {'rope_type': 'linear'}}", CE_ERR_FORMAT,
+                      "\"factor\" of the rotary positions is missing");
+    expect_refusal_of("'rope_scaling': {'type': 'linear', 'factor': 0}", CE_ERR_FORMAT, "\"factor\"");
+    expect_refusal_of("'rope_scaling': {'type': 'linear', 'factor': '2'}", CE_ERR_FORMAT, "factor");
+    expect_refusal_of("'rope_scaling': {'type': 'yarn', 'factor': 2, 'original_max_position_embeddings': 1}",
+                      CE_ERR_FORMAT, "original_max_position_embeddings");
+    expect_refusal_of("'rope_scaling': {'type': 'yarn', 'factor': 2, 'original_max_position_embeddings': 9,"
+                      "'beta_slow': -1}",
+                      CE_ERR_FORMAT, "beta_slow");
+    expect_refusal_of("'rope_scaling': {'type': 'llama3', 'factor': 2, 'original_max_position_embeddings': 9,"
+                      "'low_freq_factor': 4, 'high_freq_factor': 4}",
+                      CE_ERR_FORMAT, "high_freq_factor 4");
+    expect_refusal_of("'rope_scaling': {'type': 'longrope', 'original_max_position_embeddings': 9}", CE_ERR_FORMAT,
+                      "short_factor");
+    expect_refusal_of("'rope_scaling': {'type': 'longrope', 'original_max_position_embeddings': 9,"
+                      "'short_factor': [1, 0]}",
+                      CE_ERR_FORMAT, "short_factor");
+    expect_refusal_of("'rope_scaling': {'type': 'linear', 'factor': 2, 'partial_rotary_factor': 0.5}",
+                      CE_ERR_UNSUPPORTED, "partial_rotary_factor is 0.5");
+    expect_refusal_of("'rope_scaling': 2", CE_ERR_FORMAT, "an integer");
     expect_refusal_of("'rope_parameters': []", CE_ERR_FORMAT, "an array");
     expect_refusal_of("'rope_theta': 0.5", CE_ERR_FORMAT, "rope_theta");
     expect_refusal_of("'local_rope_theta': -1", CE_ERR_FORMAT, "local_rope_theta");

@@ -99,9 +99,46 @@ static void test_layers_that_are_refused(void **state) {
     expect_refused("albert", "\"inner_group_num\": 1", "\"inner_group_num\": 2", CE_ERR_MODEL, "albert_layers.1");
 }
 
+/* ---- JinaBERT, NewModel ------------------------------------------------------------------------------------- */
+
+/* jina-reranker-v1 is published so. */
+static void test_a_class_without_a_head(void **state) {
+    (void)state;
+    assert_int_equal(parameters_of("jina-bert", "JinaBertForSequenceClassification", "JinaBertModel"),
+                     parameters_of("jina-bert", NULL, ""));
+    expect_refused("albert", "AlbertForSequenceClassification", "AlbertModel", CE_ERR_UNSUPPORTED, "AlbertModel");
+}
+
+static void test_switches_that_are_refused(void **state) {
+    (void)state;
+    expect_refused("jina-bert", "\"alibi\"", "\"relative_key\"", CE_ERR_UNSUPPORTED,
+                   "JinaBertForSequenceClassification");
+    expect_refused("jina-bert", "\"geglu\"", "\"original\"", CE_ERR_UNSUPPORTED, "feed_forward_type \"original\"");
+    expect_refused("jina-bert", "\"max_position_embeddings\": 128", "\"max_position_embeddings\": 65537",
+                   CE_ERR_UNSUPPORTED, "65536");
+    expect_refused("jina-xlm-roberta", "\"absolute\"", "\"rotary\"", CE_ERR_UNSUPPORTED, "\"rotary\"");
+    expect_refused("new", "\"rope\"", "\"absolute\"", CE_ERR_UNSUPPORTED, "\"absolute\"; supported: rope");
+    expect_refused("new", "\"logn_attention_scale\": false", "\"logn_attention_scale\": true", CE_ERR_UNSUPPORTED,
+                   "logn_attention_scale");
+    expect_refused("new", "\"layer_norm\"", "\"rms_norm\"", CE_ERR_UNSUPPORTED, "layer_norm_type \"rms_norm\"");
+    expect_refused("mpnet", "\"relative_attention_num_buckets\": 32", "\"relative_attention_num_buckets\": 16",
+                   CE_ERR_MODEL, "relative_attention_num_buckets is 16");
+}
+
+static void test_scaling_that_is_refused(void **state) {
+    (void)state;
+    expect_refused("gte", "\"hidden_act\": \"gelu\"",
+                   "\"rope_scaling\": {\"type\": \"longrope\", \"short_factor\": [1, 2]}", CE_ERR_MODEL,
+                   "short_factor has 2 numbers");
+    expect_refused("gte", "\"hidden_act\": \"gelu\"",
+                   "\"rope_theta\": 1, \"rope_scaling\": {\"type\": \"yarn\", \"factor\": 2}", CE_ERR_MODEL,
+                   "rope_theta is 1");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_layers_that_are_shared),
+        cmocka_unit_test(test_a_class_without_a_head),  cmocka_unit_test(test_switches_that_are_refused),
+        cmocka_unit_test(test_scaling_that_is_refused), cmocka_unit_test(test_layers_that_are_shared),
         cmocka_unit_test(test_layers_that_are_refused),
     };
     return cmocka_run_group_tests_name("forms of the transformer", tests, NULL, NULL);

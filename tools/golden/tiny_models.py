@@ -12,6 +12,7 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification, BertTokenizer
 
+import authors
 import checkpoint
 import tiny_encoders
 import tiny_modules
@@ -537,6 +538,9 @@ def make(folder, name, seed):
         written["id2label"] = {str(i): label for i, label in enumerate(labels)}
         written["label2id"] = {label: i for i, label in enumerate(labels)}
     (folder / "config.json").write_text(json.dumps(written, indent=2) + "\n")
-    arrays = weights({**written, "num_labels": count}, spec.get("embedding", 1.0), seed, spec.get("gain", 1.6))
+    shapes = authors.settings_of(spec["twin"], written) if "twin" in spec else written
+    arrays = weights({**shapes, "num_labels": count}, spec.get("embedding", 1.0), seed, spec.get("gain", 1.6))
+    if "twin" in spec:
+        arrays = authors.to_authors(spec["twin"], arrays, np.random.Generator(np.random.PCG64(seed)))
     store(folder, arrays, spec.get("store", "F32"))
     write_tokenizer(folder, spec, vocabulary)
