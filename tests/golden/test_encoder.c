@@ -240,7 +240,8 @@ static void test_int8(void **state) { test_low(*state, CE_PRECISION_INT8, 0.02);
 int main(void) {
     const struct CMUnitTest tests[] = {
         ENCODER("mean"),          ENCODER("cls-dense"),  ENCODER("all-poolings"), ENCODER("plain-classifier"),
-        ENCODER("old-max-cased"), ENCODER("modernbert"), ENCODER("mpnet"),
+        ENCODER("old-max-cased"), ENCODER("modernbert"), ENCODER("mpnet"),        ENCODER("qwen3"),
+        ENCODER("gemma3"),
     };
     golden_filter();
     return cmocka_run_group_tests_name("encoder", tests, NULL, NULL);

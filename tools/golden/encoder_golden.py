@@ -36,8 +36,9 @@ TEXTS = [
 ]  # fmt: skip
 CALLS = [{}, {"normalize_embeddings": True}, {"truncate_dim": 7}, {"truncate_dim": 5, "normalize_embeddings": True}]
 
-CLASSES = {"bert": "Bert", "modernbert": "ModernBert", "mpnet": "MPNet"}
+CLASSES = {"bert": "Bert", "modernbert": "ModernBert", "mpnet": "MPNet", "qwen3": "Qwen3", "gemma3_text": "Gemma3Text"}
 ENCODER = re.compile(r"bert\.(encoder|embeddings)|model\.|mpnet\.")
+NO_TYPES = ("qwen3", "gemma3_text")
 
 # kind: model_type; config: what differs from tiny_models.BASE; prefix: names begin with "bert."; modules: (class, config) behind the
 # transformer; settings: config_sentence_transformers.json; calls: more arguments of encode.
@@ -99,20 +100,44 @@ ENCODERS = {
         "modules": [("Pooling", {"embedding_dimension": 20, "pooling_mode": "mean"}), ("Normalize", {})],
         "settings": {"model_type": "SentenceTransformer", "prompts": {}, "similarity_fn_name": "cosine"},
     },
+    "qwen3": {
+        "kind": "qwen3", "limit": 40, "store": "BF16", "keys": tiny_models.DECODER, "gain": 0.9,
+        "config": {"hidden_size": 20, "num_attention_heads": 4, "intermediate_size": 26, "hidden_act": "silu",
+                   "layer_norm_eps": 1e-6, "num_key_value_heads": 2, "head_dim": 8, "rope_theta": 1000000},
+        "modules": [("Pooling", {"embedding_dimension": 20, "pooling_mode": "lasttoken", "include_prompt": True}),
+                    ("Normalize", {})],
+        "settings": {"model_type": "SentenceTransformer", "prompts": {"query": "question: ", "document": ""},
+                     "similarity_fn_name": "cosine"},
+        "calls": [{"prompt_name": "query"}],
+    },
+    # As embeddinggemma is: every token sees all others, or those in a window around it.
+    "gemma3": {
+        "kind": "gemma3_text", "limit": 60, "store": "BF16", "keys": tiny_models.GEMMA, "gain": 0.9,
+        "config": {"hidden_size": 16, "num_attention_heads": 4, "intermediate_size": 22, "num_hidden_layers": 3,
+                   "hidden_act": "gelu_pytorch_tanh", "layer_norm_eps": 1e-6, "num_key_value_heads": 1, "head_dim": 6,
+                   "query_pre_attn_scalar": 6, "sliding_window": 8, "use_bidirectional_attention": True,
+                   "layer_types": ["sliding_attention", "full_attention", "sliding_attention"]},
+        "modules": [("Pooling", {"embedding_dimension": 16, "pooling_mode": "mean", "include_prompt": True}),
+                    ("Dense", {"in_features": 16, "out_features": 24, "bias": False,
+                               "activation_function": "torch.nn.modules.linear.Identity"}), ("Normalize", {})],
+        "settings": {"model_type": "SentenceTransformer", "prompts": {}, "similarity_fn_name": "cosine"},
+    },
 }  # fmt: skip
 
 
 def write_transformer(folder, spec, seed):
     folder.mkdir(parents=True, exist_ok=True)
-    tokenizer = {"tokenizer": spec.get("tokenizer", "json"), "limit": spec.get("limit"), "cased": spec.get("cased")}
+    kind = spec.get("kind", "bert")
+    tokenizer = {"tokenizer": spec.get("tokenizer", "json"), "limit": spec.get("limit"), "cased": spec.get("cased"),
+                 "no_types": kind in NO_TYPES}
     vocabulary = tiny_models.vocabulary_of(tokenizer)
     config = {**tiny_models.BASE, **spec["config"], "vocab_size": len(vocabulary)}
-    kind = spec.get("kind", "bert")
+    config = {spec.get("keys", {}).get(key, key): value for key, value in config.items()}
     name = "BertForSequenceClassification" if spec.get("classifier") else f"{CLASSES[kind]}Model"
     written = {"architectures": [name], "model_type": kind, **config, "pad_token_id": tiny_models.padding_of(vocabulary)}
     write_json(folder / "config.json", written)
     whole = {**written, "architectures": [f"{CLASSES[kind]}ForSequenceClassification"], "num_labels": 2}
-    arrays = tiny_models.weights(whole, 1.0, seed)
+    arrays = tiny_models.weights(whole, 1.0, seed, spec.get("gain", 1.6))
     kept = {k: v for k, v in arrays.items() if spec.get("classifier") or ENCODER.match(k)}
     prefix = spec.get("prefix", "")
     named = {k if k.startswith("classifier") else prefix + re.sub(r"^(bert|model|mpnet)\.", "", k): v
