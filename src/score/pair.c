@@ -65,6 +65,7 @@ static ce_status read_chat(const cei_pair_reading *reading, ce_pair pair, cei_la
     memset(tokens->types, 0, kept * sizeof *tokens->types);
     tokens->count = kept;
     *truncation = (ce_truncation){.document_tokens = found, .document_removed = found - kept};
+    if (kept == 0) return cei_fail(error, CE_ERR_MODEL, "its prompt is empty: the chat template makes no tokens of it");
     if (kept < reading->max_length) return CE_OK;
     const size_t restored = cei_min_size(reading->suffix_count, kept);
     if (restored)
@@ -95,7 +96,6 @@ ce_status cei_pair_read(const cei_pair_reading *reading, ce_pair pair, cei_lane_
                         ce_truncation *truncation, ce_error *error) {
     ce_status status = reading->model->chat ? read_chat(reading, pair, lane, tokens, truncation, error)
                                             : read_joined(reading, pair, lane, tokens, truncation, error);
-    if (status != CE_OK) return status;
-    tokens->removed = truncation->query_removed + truncation->document_removed;
-    return tokens->count > 0 ? CE_OK : cei_fail(error, CE_ERR_TEXT, "it has no tokens, and a model reads at least one");
+    if (status == CE_OK) tokens->removed = truncation->query_removed + truncation->document_removed;
+    return status;
 }

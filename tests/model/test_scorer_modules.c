@@ -75,13 +75,19 @@ static void test_folders_that_are_classifiers(void **state) {
     assert_false(cei_modules_are_head(&modules));
     cei_modules_free(&modules);
     write_text("config_sentence_transformers.json",
-               "{\"model_type\": \"CrossEncoder\", \"default_prompt_name\": \"q\"}");
+               "{\"model_type\": \"CrossEncoder\", \"default_prompt_name\": \"q\", \"prompts\": {\"q\": \"Q: \"}}");
     write_text("modules.json", "[" FIRST "]");
     write_text("sentence_bert_config.json", "{\"transformer_task\": \"sequence-classification\"}");
     modules = load();
     assert_false(cei_modules_are_head(&modules));
+    assert_false(modules.reads_messages);
     assert_string_equal(modules.transformer, "");
+    assert_string_equal(modules.default_prompt, "q");
+    assert_string_equal(modules.prompts[0].text, "Q: ");
     cei_modules_free(&modules);
+    write_text("config_sentence_transformers.json",
+               "{\"model_type\": \"CrossEncoder\", \"default_prompt_name\": \"query\"}");
+    expect_refused(CE_ERR_MODEL, "the default prompt \"query\" is not among its prompts");
     write_text("modules.json", "");
     expect_refused(CE_ERR_FORMAT, "modules.json");
 }
