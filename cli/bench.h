@@ -58,11 +58,6 @@ typedef struct cli_bench_job {
     uint64_t resident_at_start, resident_loaded, resident_peak; /* bytes; 0 if not measured */
 } cli_bench_job;
 
-/* What a thousand million operations a second are called: products in int8 have no floating point. */
-static inline const char *cli_bench_rate_unit(const cli_bench_job *bench) {
-    return bench->placement.precision == CE_PRECISION_INT8 ? "GOP/s" : "GFLOP/s";
-}
-
 /* Is the part wanted, by itself or with all? */
 static inline bool cli_bench_wants(const cli_bench_job *bench, cli_bench_part part) {
     return bench->settings->only == CLI_BENCH_ALL || bench->settings->only == (int)part;

@@ -86,15 +86,17 @@ static size_t limited(const workshop *shop, size_t tokens) {
 
 /* ---- the device --------------------------------------------------------------------------------------------- */
 
-/* Measures the device, and keeps the best of all measurements. Where it cannot be measured all stays 0. */
+/* Measures the device, and keeps the best of all measurements. Where it cannot be measured, or there are several, all
+ * stays 0. */
 static cli_status measure_device(cli_bench_job *bench, bool with_bandwidth, cli_error *error) {
     ce_error why = {0};
     ce_device_speed speed = {.size = sizeof speed};
     ce_measure_options options = {.size = sizeof options, .skip_bandwidth = !with_bandwidth};
     options.precision = bench->placement.precision;
     options.threads = (unsigned)bench->settings->threads;
-    const ce_status status = ce_device_measure(bench->placement.device, &options, &speed, &why);
     bench->last_peak = 0;
+    if (bench->placement.devices > 1) return CLI_OK; /* there is no figure for several together */
+    const ce_status status = ce_device_measure(bench->placement.device, &options, &speed, &why);
     /* 256 MiB for the bandwidth are more than some machines have left: then it is not known. */
     if (status == CE_ERR_UNSUPPORTED || (with_bandwidth && status == CE_ERR_DEVICE_MEMORY)) return CLI_OK;
     if (status != CE_OK) return cli_fail_call(error, status, &why);

@@ -284,7 +284,7 @@ static void draw_page_foot(cli_output *output, const cli_bench_job *bench, size_
     about[0] = '\0';
     if (bench->speed.flops > 0)
         used += (size_t)snprintf(about, sizeof about, "peak %.1f %s", bench->speed.flops * 1e-9,
-                                 cli_bench_rate_unit(bench));
+                                 cli_rate_unit(bench->placement.precision));
     if (bench->speed.bandwidth > 0)
         used += (size_t)snprintf(about + used, sizeof about - used, ", %.1f GB/s read from memory",
                                  bench->speed.bandwidth * 1e-9);

@@ -91,9 +91,10 @@ static void show_device(cli_output *output, const cli_bench_job *bench) {
     write_name(output, "peak");
     if (speed->flops > 0)
         cli_print(output, "%.1f %s in products, measured in this run\n", speed->flops * 1e-9,
-                  cli_bench_rate_unit(bench));
+                  cli_rate_unit(bench->placement.precision));
     else
-        cli_write_string(output, "not known: this device cannot be measured\n");
+        cli_write_string(output, bench->placement.devices > 1 ? "not known for several devices\n"
+                                                              : "not known: this device cannot be measured\n");
     if (speed->bandwidth > 0) {
         write_name(output, "memory");
         cli_print(output, "%.1f GB/s read: the weights once in %.2f ms\n", speed->bandwidth * 1e-9,
@@ -104,7 +105,7 @@ static void show_device(cli_output *output, const cli_bench_job *bench) {
 
 static void show_throughput(cli_output *output, const cli_bench_job *bench) {
     const column columns[] = {{"tokens a pair", 17}, {"pairs/s", 11},
-                              {"tokens/s", 11},      {cli_bench_rate_unit(bench), 10},
+                              {"tokens/s", 11},      {cli_rate_unit(bench->placement.precision), 10},
                               {"of peak", 9},        {"rounds", 8}};
     write_head(output, "Throughput");
     write_columns(output, columns, sizeof columns / sizeof *columns);

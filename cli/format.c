@@ -156,3 +156,5 @@ void cli_make_plain(char *message) {
     }
     message[out] = '\0';
 }
+
+const char *cli_rate_unit(ce_precision precision) { return precision == CE_PRECISION_INT8 ? "GOP/s" : "GFLOP/s"; }

@@ -4,6 +4,8 @@
 
 #include "output.h"
 
+#include <crossenc/device.h>
+
 #define CLI_NUMBER_SIZE 32
 
 /* Arguments for "%.*s" that show a text in a message: at most 200 bytes of it. */
@@ -20,6 +22,9 @@ const char *cli_format_count(uint64_t count, char buffer[static CLI_NUMBER_SIZE]
 
 /* "21.9 MiB" */
 const char *cli_format_bytes(uint64_t bytes, char buffer[static CLI_NUMBER_SIZE]);
+
+/* What a thousand million operations a second are called: products in int8 have no floating point. */
+const char *cli_rate_unit(ce_precision precision);
 
 /* text as a JSON string with its quotes; bytes that are not UTF-8 become U+FFFD. */
 void cli_write_json(cli_output *output, ce_text text);

@@ -111,7 +111,9 @@ static const help_text texts[] = {
     {CLI_DEVICES, "crossenc devices [OPTION]...",
      "Lists every kind of device that crossenc knows: what is there, what is usable, and why not.", "",
      "  crossenc devices\n"
-     "  crossenc devices --json\n"},
+     "  crossenc devices --json\n"
+     "  # How fast they are: the most that a model could use\n"
+     "  crossenc devices --measure\n"},
     {CLI_INSPECT, "crossenc inspect [OPTION]...",
      "Shows a model: architecture, tokenizer, labels, files, and where it would be placed with how many bytes.\n"
      "With --place it is placed, and the verified placement is shown.",

@@ -56,8 +56,8 @@ static const option_row rows[] = {
      "in a folder of CROSSENC_MODELS or in the hub's cache, where 'crossenc pull' puts\n"
      "them; must be given, for none comes with crossenc"},
     {NULL, 'd', "device", "DEVICE", CLI_WITH_MODEL, TYPE_STRING, FIELD(device), 0, NULL,
-     "where to run: auto, cpu, cuda, cuda:N, opencl, opencl:N (default: auto);\n"
-     "'crossenc devices' says what is there"},
+     "where to run: auto, cpu, cuda, cuda:N, opencl, opencl:N (default: auto), or\n"
+     "several of one kind, as in cuda:0,cuda:1; 'crossenc devices' says what is there"},
     {NULL, 't', "threads", "N", CLI_WITH_MODEL | CLI_CONVERT, TYPE_COUNT, FIELD(threads), 0, NULL,
      "CPU threads (default: 0, all that this process may use)"},
     {NULL, 0, "cpus", "LIST", CLI_WITH_MODEL, TYPE_STRING, FIELD(cpus), 0, NULL,
@@ -132,6 +132,9 @@ static const option_row rows[] = {
     {NULL, 0, "seconds", "N", CLI_BENCH, TYPE_COUNT, FIELD(seconds), 0, NULL,
      "measure for about so long, all parts together (default: 0, which is 40);\n"
      "slow models take longer, since each figure needs one repetition"},
+    {NULL, 0, "measure", NULL, CLI_DEVICES, TYPE_FLAG, FIELD(measure), 0, NULL,
+     "also measure each usable device, about half a second for each: operations a\n"
+     "second in each precision, and bytes a second from its memory; opens the devices"},
     {NULL, 0, "quick", NULL, CLI_BENCH, TYPE_FLAG, FIELD(quick), 0, NULL, "--seconds 5: rough figures"},
 
     {"Output", 0, "json", NULL, CLI_ALL, TYPE_FLAG, FIELD(json), 0, NULL, "JSON, for programs"},

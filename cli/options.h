@@ -40,7 +40,7 @@ typedef struct cli_settings {
     int to;   /* cli_embedding_format */
     const char *plot;
     int only; /* cli_bench_part */
-    bool quick, json, quiet, verbose, help;
+    bool measure, quick, json, quiet, verbose, help;
     int argument_count; /* what is no option, in order */
     char **arguments;
 } cli_settings;

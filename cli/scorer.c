@@ -199,8 +199,8 @@ void cli_scorer_note_speed(cli_scorer *scorer, const char *what) {
     cli_progress_clear(&scorer->progress);
     fprintf(stderr, "%s%s %s%s in %.2f s (%.0f/s) on %s%s\n", progress->is_color ? CLI_DIM : "",
             cli_format_count(scorer->pairs, pairs), what, scorer->pairs == 1 ? "" : "s", scorer->seconds,
-            scorer->seconds > 0 ? (double)scorer->pairs / scorer->seconds : 0, report.device,
-            progress->is_color ? CLI_RESET : "");
+            scorer->seconds > 0 ? (double)scorer->pairs / scorer->seconds : 0,
+            report.devices > 1 ? report.requested : report.device, progress->is_color ? CLI_RESET : "");
 }
 
 cli_status cli_scorer_need_one_label(const cli_scorer *scorer, const char *command, cli_error *error) {

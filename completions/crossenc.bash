@@ -15,7 +15,7 @@ _crossenc_options() {
     encode) echo "$model $format -o:FILE --deferred --utf8:strict,replace --prompt:TEXT --prompt-name:TEXT
         --truncate-dim:TEXT --normalize --type:float32,int8,uint8,binary,ubinary --to:auto,jsonl,npy" ;;
     eval) echo "$model $scores $run -j:FILE --qrels:FILE -k:TEXT --k:TEXT --max-queries:TEXT --save-run:FILE" ;;
-    devices) echo "--json --color:auto,always,never -h --help" ;;
+    devices) echo "--measure --json --color:auto,always,never -h --help" ;;
     bench) echo "$model --only:all,throughput,latency,cold-start,memory --seconds:TEXT --quick -p:FILE --plot:FILE" ;;
     inspect) echo "$model --place" ;;
     tokenize) echo "$model --utf8:strict,replace --prompt:TEXT --prompt-name:TEXT" ;;

@@ -64,6 +64,7 @@ complete -c crossenc -n $texts -l utf8 -xa 'strict replace' -d 'Bytes that are n
 
 complete -c crossenc -n $bench -l only -xa 'all throughput latency cold-start memory' -d 'What to measure'
 complete -c crossenc -n $bench -l seconds -x -d 'How long to measure'
+complete -c crossenc -n '__fish_seen_subcommand_from devices' -l measure -d 'Measure each usable device'
 complete -c crossenc -n $bench -l quick -d 'Rough figures'
 complete -c crossenc -n $bench -s p -l plot -rF -d 'Draw into an SVG'
 

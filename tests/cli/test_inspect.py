@@ -21,6 +21,21 @@ def test_devices_as_json(run):
     assert cpu["usable"] and cpu["memory_total"] >= cpu["memory_free"] > 0 and cpu["precisions"] == ["float32", "bfloat16", "int8"]
 
 
+SPEED_KEYS = ["operations_per_second", "memory_bytes_per_second", "measure_milliseconds", "not_measured"]
+
+
+def test_devices_measured(run):
+    no_opencl = {"CROSSENC_OPENCL_LIBRARY": ""}  # whose first kernels take longer than a test should
+    found = {device["id"]: device for device in run("devices", "--json", "--measure", env=no_opencl).json()}
+    assert list(found["cpu"]) == DEVICE_KEYS + SPEED_KEYS and list(found["opencl"]) == DEVICE_KEYS
+    speeds = found["cpu"]["operations_per_second"]
+    assert list(speeds) == found["cpu"]["precisions"] and all(speed > 1e8 for speed in speeds.values())
+    assert 0 < found["cpu"]["measure_milliseconds"] < 60000
+    assert found["cpu"]["memory_bytes_per_second"] > 1e8 or "memory" in found["cpu"]["not_measured"]
+    text = " ".join(run("devices", "--measure", env=no_opencl).out.split())
+    assert "GFLOP/s, bfloat16" in text and "GB/s" in text and "CROSSENC_OPENCL_LIBRARY is set" in text
+
+
 def test_devices_for_people(run):
     found = run("devices", "--json").json()
     text = run("devices").out
@@ -29,6 +44,7 @@ def test_devices_for_people(run):
         assert line.split(None, 1)[1] == ("usable" if device["usable"] else "not usable")
     assert "memory" in text and "\033" not in text
     assert "\033[32musable" in run("devices", "--color", "always").out
+    assert "--measure shows" in run("devices", "--color", "always").out and "--measure" not in text
     assert "no arguments" in run("devices", "cpu", expect=2).error
 
 
