@@ -487,8 +487,14 @@ ce_status cei_checkpoint_values(const cei_checkpoint *checkpoint, const char *na
     return find_scales(checkpoint, name, rows, &values->scales, error);
 }
 
-void cei_checkpoint_release(const cei_checkpoint *checkpoint, const cei_values *values) {
+void cei_checkpoint_release_rows(const cei_checkpoint *checkpoint, const cei_values *values, size_t first,
+                                 size_t count) {
     const shard *file = shard_of(checkpoint, values->data);
     if (!file) return;
-    cei_map_release(&file->map, (size_t)(values->data - file->map.data), cei_values_bytes(values, values->rows));
+    cei_map_release(&file->map, (size_t)(values->data - file->map.data) + cei_values_bytes(values, first),
+                    cei_values_bytes(values, count));
+}
+
+void cei_checkpoint_release(const cei_checkpoint *checkpoint, const cei_values *values) {
+    cei_checkpoint_release_rows(checkpoint, values, 0, values->rows);
 }

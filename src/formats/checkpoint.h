@@ -72,4 +72,8 @@ ce_status cei_checkpoint_values(const cei_checkpoint *checkpoint, const char *na
 /* The mapped pages of these values were read and are not needed soon. */
 void cei_checkpoint_release(const cei_checkpoint *checkpoint, const cei_values *values);
 
+/* The same of rows [first, first + count), but for the pages that they share with their neighbours. */
+void cei_checkpoint_release_rows(const cei_checkpoint *checkpoint, const cei_values *values, size_t first,
+                                 size_t count);
+
 #endif

@@ -83,6 +83,11 @@ static ce_status bind_weights(cei_device *device, const cei_plan *plan, const ce
     return status;
 }
 
+/* Pages of the file leave this process as soon as they were read: of a large model never more than some are here. */
+static void release_read(void *user, const cei_values *source, size_t first, size_t count) {
+    cei_checkpoint_release_rows(user, source, first, count);
+}
+
 static void release_pages(const cei_plan *plan, const cei_checkpoint *checkpoint) {
     for (size_t i = 0; i < plan->part_count; i++) {
         cei_values values;
@@ -142,6 +147,7 @@ ce_status cei_probe_reference(const cei_blueprint *blueprint, const cei_checkpoi
     cei_buffer *workspace = NULL;
     size_t bytes = cei_network_workspace(network, CEI_PROBE_TOKENS, CEI_PROBE_SEQUENCES);
     ce_status status = cei_ref_open(blueprint->pool, &device, error);
+    if (status == CE_OK) cei_ref_watch(device, release_read, (void *)(uintptr_t)checkpoint);
     if (status == CE_OK) status = bind_weights(device, &blueprint->plan, checkpoint, error);
     if (status == CE_OK) status = cei_stream_create(device, &limits, &stream, error);
     if (status == CE_OK) status = cei_buffer_create(device, bytes, &workspace, error);
@@ -156,7 +162,7 @@ ce_status cei_probe_reference(const cei_blueprint *blueprint, const cei_checkpoi
     cei_buffer_free(workspace);
     cei_stream_free(stream);
     cei_device_close(device);
-    /* The file's pages leave this process before the weights arrive on their device: one copy at a time. */
+    /* Those that are left, before the weights arrive on their device: one copy at a time. */
     release_pages(&blueprint->plan, checkpoint);
     return status;
 }

@@ -2,7 +2,7 @@
  *
  * Each part is cut into blocks of rows; a block is converted to float32 and rounded to the weight's format in a
  * thread's staging memory (or taken as it lies in the file), summed for the checksum and sent. Host memory stays
- * bounded by one block a thread: pages of the file that were read are given back as the parts are finished. */
+ * bounded by two blocks a thread, one in staging memory and one of the file, whose pages are given back at once. */
 #include "base/error.h"
 #include "base/memory.h"
 #include "device/checksum.h"
@@ -32,7 +32,8 @@ typedef struct upload {
     shipment *shipments; /* [plan.part_count] */
     size_t tasks;        /* one for each block of each part */
     pthread_mutex_t lock;
-    ce_status status; /* the first failure; guarded by lock */
+    size_t mapped, most_mapped; /* bytes of the file that are being read, now and at most; guarded by lock, as status */
+    ce_status status;           /* the first failure */
     ce_error *error;
 } upload;
 
@@ -119,15 +120,25 @@ static size_t find_part(const upload *up, size_t task) {
     return low;
 }
 
-static bool has_failed(upload *up) {
+/* Begins to read so many bytes of the file, unless the upload has failed. */
+static bool begin_block(upload *up, size_t bytes) {
     pthread_mutex_lock(&up->lock);
-    const bool failed = up->status != CE_OK;
+    const bool goes_on = up->status == CE_OK;
+    if (goes_on) up->mapped += bytes;
+    if (up->mapped > up->most_mapped) up->most_mapped = up->mapped;
     pthread_mutex_unlock(&up->lock);
-    return failed;
+    return goes_on;
+}
+
+static void end_block(upload *up, const cei_values *values, size_t row, size_t count, size_t bytes) {
+    if (bytes) cei_checkpoint_release_rows(up->source->checkpoint, values, row, count);
+    pthread_mutex_lock(&up->lock);
+    up->mapped -= bytes;
+    pthread_mutex_unlock(&up->lock);
 }
 
 /* A block has been sent. A value's factor in the checksum is its place in the part, not in the block: greater by the
- * values before the block. After its last block a part's pages of the file are given back. */
+ * values before the block. After its last block the pages that its blocks shared are given back too. */
 static void finish_block(upload *up, size_t index, const cei_checksum *sum, size_t before) {
     shipment *ship = &up->shipments[index];
     pthread_mutex_lock(&up->lock);
@@ -142,7 +153,6 @@ static void finish_block(upload *up, size_t index, const cei_checksum *sum, size
 
 static void send_block(void *argument, size_t task, size_t worker) {
     upload *up = argument;
-    if (has_failed(up)) return;
     const cei_plan *plan = &up->placement->blueprint->plan;
     const size_t index = find_part(up, task);
     const shipment *ship = &up->shipments[index];
@@ -153,6 +163,8 @@ static void send_block(void *argument, size_t task, size_t worker) {
     ce_error error = {0};
     const float *values;
     cei_checksum sum = {0};
+    const size_t bytes = up->source->checkpoint ? count * columns * cei_dtype_size(ship->values.dtype) : 0;
+    if (!begin_block(up, bytes)) return;
     ce_status status = fetch(up, index, row, count, up->staging[worker], &values, &error);
     if (status == CE_OK) {
         cei_checksum_add(&sum, values, count * columns);
@@ -160,6 +172,7 @@ static void send_block(void *argument, size_t task, size_t worker) {
         status = cei_weight_write(up->placement->device, &view, first + row, count, values,
                                   up->staging[worker] + up->scales, &error);
     }
+    end_block(up, &ship->values, row, count, bytes);
     if (status == CE_OK)
         finish_block(up, index, &sum, row * columns);
     else
@@ -205,7 +218,8 @@ static float **make_staging(size_t workers, size_t values) {
 
 ce_status cei_upload(cei_placement *placement, const cei_source *source, ce_error *error) {
     const cei_blueprint *blueprint = placement->blueprint;
-    size_t workers = cei_pool_size(blueprint->pool), rows, values = staging_values(&blueprint->plan, &rows), all;
+    size_t workers = cei_pool_size(blueprint->pool), rows, values = staging_values(&blueprint->plan, &rows);
+    size_t all = 0;
     upload up = {.placement = placement, .source = source, .scales = values, .error = error};
     ce_status status = plan_shipments(&up, error);
     if (status == CE_OK) {
@@ -218,6 +232,7 @@ ce_status cei_upload(cei_placement *placement, const cei_source *source, ce_erro
         pthread_mutex_destroy(&up.lock);
         status = up.status;
     }
+    placement->report.staging_bytes = up.most_mapped + (up.staging ? workers * all * sizeof(float) : 0);
     free_staging(up.staging, workers);
     cei_free(up.shipments);
     return status;

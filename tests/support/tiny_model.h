@@ -14,6 +14,7 @@ typedef struct tiny_model {
     const char *hidden_act; /* as in config.json */
     const char *dtype;      /* of the weights in the file: "F32", "BF16" or "I8" */
     uint32_t seed;
+    bool hollow; /* all weights are zeros, in a hole of the file that takes no room: F32 alone, of any size */
 } tiny_model;
 
 /* 200 words, hidden size 32, 2 layers of 4 heads, 64 positions, 1 label, gelu, F32. */

@@ -31,6 +31,7 @@ class Placement(NamedTuple):
     verify_ms: float
     self_test_ms: float
     total_ms: float
+    staging_bytes: int
     devices: int
 
 

@@ -8,7 +8,7 @@ static const char *state_name(ce_model_state state) {
 
 PyObject *placement_report(const ce_placement_report *r) {
     return Py_BuildValue(
-        "{s:s,s:s,s:s,s:s,s:s,s:K,s:K,s:K,s:K,s:K,s:I,s:I,s:I,s:N,s:d,s:d,s:N,s:s,s:d,s:d,s:d,s:d,s:d,s:d,s:I}",
+        "{s:s,s:s,s:s,s:s,s:s,s:K,s:K,s:K,s:K,s:K,s:I,s:I,s:I,s:N,s:d,s:d,s:N,s:s,s:d,s:d,s:d,s:d,s:d,s:d,s:K,s:I}",
         "state", state_name(r->state), "requested", r->requested, "device", r->device, "device_name", r->device_name,
         "precision", ce_precision_name(r->precision), "generation", (unsigned long long)r->generation, "file_bytes",
         (unsigned long long)r->file_bytes, "weight_bytes", (unsigned long long)r->weight_bytes, "workspace_bytes",
@@ -17,8 +17,8 @@ PyObject *placement_report(const ce_placement_report *r) {
         (unsigned)r->tensors_unused, "self_tested", PyBool_FromLong(r->self_tested), "self_test_error",
         r->self_test_error, "self_test_bound", r->self_test_bound, "fell_back", PyBool_FromLong(r->fell_back),
         "fallback_reason", r->fallback_reason, "resolve_ms", r->resolve_ms, "open_ms", r->open_ms, "upload_ms",
-        r->upload_ms, "verify_ms", r->verify_ms, "self_test_ms", r->self_test_ms, "total_ms", r->total_ms, "devices",
-        (unsigned)r->devices);
+        r->upload_ms, "verify_ms", r->verify_ms, "self_test_ms", r->self_test_ms, "total_ms", r->total_ms,
+        "staging_bytes", (unsigned long long)r->staging_bytes, "devices", (unsigned)r->devices);
 }
 
 PyObject *health_report(const ce_health *h) {

@@ -25,6 +25,8 @@ typedef struct ref_device {
     cei_pool *pool; /* not owned; NULL is the caller's thread alone */
     binding *bindings;
     size_t count, capacity;
+    cei_ref_read_fn read; /* NULL is not wanted */
+    void *read_user;
 } ref_device;
 
 typedef struct ref_buffer {
@@ -59,6 +61,12 @@ ce_status cei_ref_bind(cei_device *base, const cei_weight *weight, size_t first,
     device->bindings = bindings;
     device->bindings[device->count++] = (binding){weight, first, count, *source};
     return CE_OK;
+}
+
+void cei_ref_watch(cei_device *base, cei_ref_read_fn read, void *user) {
+    ref_device *device = (ref_device *)base;
+    device->read = read;
+    device->read_user = user;
 }
 
 /* The weights of one operation, a row at a time. */
@@ -104,6 +112,15 @@ static const float *read_vector(reader *from) {
         if (b->weight == from->weight) cei_values_read(&b->source, 0, 1, from->scratch + b->first);
     }
     return from->scratch;
+}
+
+/* Rows [first, end) were read. Of rows in two parts, which are few, those in the part before the last are not told of.
+ */
+static void tell_read(const reader *from, size_t first, size_t end) {
+    const binding *last = from->last;
+    if (!last || !from->device->read) return;
+    if (first < last->first) first = last->first;
+    from->device->read(from->device->read_user, &last->source, first - last->first, end - first);
 }
 
 static reader open_reader(const cei_stream *stream, const cei_weight *weight, float *scratch) {
@@ -290,16 +307,18 @@ enum { OUTPUTS = 64 /* of a task */ };
 static void run_outputs(void *argument, size_t task, size_t worker) {
     const linear_job *job = argument;
     const cei_linear_args *args = job->args;
-    const size_t in = args->weight->columns, columns = args->weight->rows, end = (task + 1) * OUTPUTS;
+    const size_t in = args->weight->columns, columns = args->weight->rows, first = task * OUTPUTS;
+    const size_t end = cei_min_size(first + OUTPUTS, columns);
     reader weights =
         open_reader(&job->stream->base, args->weight, job->stream->weights + worker * job->stream->base.limits.columns);
-    for (size_t c = task * OUTPUTS; c < end && c < columns; c++) {
+    for (size_t c = first; c < end; c++) {
         const float *weight = read_row(&weights, c);
         for (size_t r = 0; r < args->rows; r++) {
             const float sum = cei_ref_dot(job->x + r * in, weight, in);
             job->out[r * columns + c] = cei_ref_function(args->function, job->bias ? sum + job->bias[c] : sum);
         }
     }
+    tell_read(&weights, first, end);
 }
 
 static ce_status linear(cei_stream *base, const cei_linear_args *args, ce_error *error) {

@@ -18,4 +18,9 @@ ce_status cei_ref_open(cei_pool *pool, cei_device **device, ce_error *error);
 ce_status cei_ref_bind(cei_device *device, const cei_weight *weight, size_t first, const cei_values *source,
                        ce_error *error);
 
+/* Told of rows [first, first + count) of a source when an operation has read them, so that whoever owns the memory may
+ * let it go until it is read again. Called by several threads at once. */
+typedef void (*cei_ref_read_fn)(void *user, const cei_values *source, size_t first, size_t count);
+void cei_ref_watch(cei_device *device, cei_ref_read_fn read, void *user);
+
 #endif
