@@ -115,7 +115,8 @@ static const help_text texts[] = {
      "  # How fast they are: the most that a model could use\n"
      "  crossenc devices --measure\n"},
     {CLI_INSPECT, "crossenc inspect [OPTION]...",
-     "Shows a model: architecture, tokenizer, labels, files, and where it would be placed with how many bytes.\n"
+     "Shows a model, cross-encoder or bi-encoder: architecture, tokenizer, labels or pooling, files, and where it\n"
+     "would be placed with how many bytes.\n"
      "With --place it is placed, and the verified placement is shown.",
      "",
      "  # The default model\n"

@@ -10,6 +10,8 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
@@ -20,8 +22,10 @@ typedef struct model_file {
 } model_file;
 
 typedef struct inspection {
-    ce_model_info info;
-    ce_placement_report report;
+    ce_model_info info;             /* of a bi-encoder those fields that it has too: its own are encoder's */
+    const ce_encoder_info *encoder; /* NULL for a cross-encoder */
+    ce_placement_report reports[CE_MOST_DEVICES];
+    size_t report_count; /* at least 1 */
     model_file *files;
     size_t file_count, file_capacity;
 } inspection;
@@ -37,12 +41,15 @@ static const char *state_name(ce_model_state state) {
     return "unknown";
 }
 
-static bool add_file(inspection *found, int folder, const char *name) {
+/* inner is the folder of a module in the model's, or "". */
+static bool add_file(inspection *found, int folder, const char *inner, const char *name) {
     struct stat status;
+    char path[PATH_MAX];
     if (fstatat(folder, name, &status, 0) != 0 || !S_ISREG(status.st_mode)) return true;
     if (!cli_grow(&found->files, &found->file_capacity, found->file_count + 1, sizeof *found->files)) return false;
     const char *slash = strrchr(name, '/');
-    model_file file = {strdup(slash ? slash + 1 : name), (uint64_t)status.st_size};
+    snprintf(path, sizeof path, "%s%s%s", inner, *inner ? "/" : "", slash ? slash + 1 : name);
+    model_file file = {strdup(path), (uint64_t)status.st_size};
     if (!file.name) return false;
     found->files[found->file_count++] = file;
     return true;
@@ -52,15 +59,26 @@ static int by_name(const void *left, const void *right) {
     return strcmp(((const model_file *)left)->name, ((const model_file *)right)->name);
 }
 
-/* The files of the folder, or the one file, whatever they are for: what is there explains what was read. */
-static cli_status list_files(inspection *found, cli_error *error) {
-    DIR *folder = opendir(found->info.path);
+/* Modules of Sentence Transformers are in folders such as 1_Pooling. */
+static bool is_module(const char *name) { return *name >= '0' && *name <= '9' && strchr(name, '_'); }
+
+static cli_status list_folder(inspection *found, const char *inner, cli_error *error) {
+    char path[PATH_MAX];
+    snprintf(path, sizeof path, "%s/%s", found->info.path, inner);
+    DIR *folder = opendir(path);
     cli_status status = CLI_OK;
-    if (!folder) return add_file(found, AT_FDCWD, found->info.path) ? CLI_OK : cli_fail_memory(error); /* GGUF */
+    if (!folder) return add_file(found, AT_FDCWD, "", found->info.path) ? CLI_OK : cli_fail_memory(error); /* GGUF */
     for (struct dirent *entry; status == CLI_OK && (entry = readdir(folder));) {
-        if (!add_file(found, dirfd(folder), entry->d_name)) status = cli_fail_memory(error);
+        if (!*inner && is_module(entry->d_name)) status = list_folder(found, entry->d_name, error);
+        if (status == CLI_OK && !add_file(found, dirfd(folder), inner, entry->d_name)) status = cli_fail_memory(error);
     }
     closedir(folder);
+    return status;
+}
+
+/* The files of the folder, or the one file, whatever they are for: what is there explains what was read. */
+static cli_status list_files(inspection *found, cli_error *error) {
+    const cli_status status = list_folder(found, "", error);
     if (found->file_count > 1) qsort(found->files, found->file_count, sizeof *found->files, by_name);
     return status;
 }
@@ -95,12 +113,41 @@ static void write_files(cli_output *output, const inspection *found) {
     cli_write_string(output, "],");
 }
 
-static void write_model(cli_output *output, const ce_model *model, const ce_model_info *info) {
+static void write_prompts(cli_output *output, const ce_encoder *encoder) {
+    const char *name, *text;
+    cli_write_string(output, "\"prompts\":{");
+    for (size_t i = 0; ce_encoder_prompt_at(encoder, i, &name, &text); i++) {
+        if (i) cli_write_string(output, ",");
+        cli_write_json(output, ce_text_of(name));
+        cli_write_string(output, ":");
+        cli_write_json(output, ce_text_of(text));
+    }
+    cli_write_string(output, "},");
+}
+
+static void write_encoder(cli_output *output, const ce_encoder *encoder, const ce_encoder_info *info) {
+    write_pair(output, "pooling", info->pooling);
+    write_number(output, "dimension", info->dimension);
+    write_number(output, "truncate_dim", info->truncate_dim);
+    cli_print(output, "\"normalized\":%s,\"include_prompt\":%s,", info->normalized ? "true" : "false",
+              info->include_prompt ? "true" : "false");
+    write_pair(output, "similarity", ce_similarity_name(info->similarity));
+    write_prompts(output, encoder);
+    write_pair(output, "default_prompt", info->default_prompt);
+}
+
+static void write_model(cli_output *output, const cli_scorer *scorer, const inspection *found) {
+    const ce_model_info *info = &found->info;
     write_pair(output, "path", info->path);
+    write_pair(output, "kind", ce_kind_name(found->encoder ? CE_KIND_BI_ENCODER : CE_KIND_CROSS_ENCODER));
     write_pair(output, "architecture", info->architecture);
     write_pair(output, "tokenizer", info->tokenizer);
-    write_labels(output, model, info->num_labels);
-    write_pair(output, "activation", ce_activation_name(info->activation));
+    if (found->encoder) {
+        write_encoder(output, scorer->encoder, found->encoder);
+    } else {
+        write_labels(output, scorer->model, info->num_labels);
+        write_pair(output, "activation", ce_activation_name(info->activation));
+    }
     write_number(output, "max_length", info->max_length);
     write_number(output, "max_positions", info->max_positions);
     write_number(output, "vocab_size", info->vocab_size);
@@ -120,7 +167,7 @@ static void write_times(cli_output *output, const ce_placement_report *report) {
 }
 
 static void write_placement(cli_output *output, const ce_placement_report *report) {
-    cli_write_string(output, "\"placement\":{");
+    cli_write_string(output, "{");
     write_pair(output, "state", state_name(report->state));
     write_pair(output, "requested", report->requested);
     write_pair(output, "device", report->device);
@@ -131,6 +178,7 @@ static void write_placement(cli_output *output, const ce_placement_report *repor
     write_number(output, "weight_bytes", report->weight_bytes);
     write_number(output, "workspace_bytes", report->workspace_bytes);
     write_number(output, "host_bytes", report->host_bytes);
+    write_number(output, "staging_bytes", report->staging_bytes);
     write_number(output, "tensors", report->tensors);
     write_number(output, "tensors_verified", report->tensors_verified);
     write_number(output, "tensors_unused", report->tensors_unused);
@@ -143,12 +191,18 @@ static void write_placement(cli_output *output, const ce_placement_report *repor
     cli_write_string(output, "}");
 }
 
-static void write_json(cli_output *output, const ce_model *model, const inspection *found) {
+static void write_json(cli_output *output, const cli_scorer *scorer, const inspection *found) {
     cli_write_string(output, "{");
-    write_model(output, model, &found->info);
+    write_model(output, scorer, found);
     write_files(output, found);
-    write_placement(output, &found->report);
-    cli_write_string(output, "}\n");
+    cli_write_string(output, "\"placement\":");
+    write_placement(output, &found->reports[0]);
+    cli_write_string(output, ",\"placements\":[");
+    for (size_t i = 0; i < found->report_count; i++) {
+        if (i) cli_write_string(output, ",");
+        write_placement(output, &found->reports[i]);
+    }
+    cli_write_string(output, "]}\n");
 }
 
 static void write_head(cli_output *output, const char *title) {
@@ -177,10 +231,30 @@ static void show_labels(cli_output *output, const ce_model *model, size_t count)
     cli_write_string(output, count > 12 ? ", …\n" : "\n");
 }
 
-static void show_model(cli_output *output, const ce_model *model, const ce_model_info *info) {
+static void show_encoder(cli_output *output, const ce_encoder *encoder, const ce_encoder_info *info) {
+    const char *name;
+    write_name(output, "embeddings");
+    cli_print(output, "%zu values", info->truncate_dim);
+    if (info->truncate_dim < info->dimension) cli_print(output, " of %zu", info->dimension);
+    cli_print(output, ", pooled by %s%s\n", info->pooling, info->normalized ? ", of length 1" : "");
+    show(output, "similarity", info->similarity ? ce_similarity_name(info->similarity) : "cosine (none is named)");
+    write_name(output, "prompts");
+    for (size_t i = 0; ce_encoder_prompt_at(encoder, i, &name, NULL) && i < 12; i++) {
+        cli_write_string(output, i ? ", " : "");
+        cli_write_plain(output, ce_text_of(name), 0);
+    }
+    cli_write_string(output, info->prompts > 12 ? ", …" : info->prompts ? "" : "none");
+    if (info->default_prompt) cli_write_string(output, "; the default is ");
+    cli_write_plain(output, ce_text_of(info->default_prompt), 0);
+    cli_write_string(output, "\n");
+}
+
+static void show_model(cli_output *output, const cli_scorer *scorer, const inspection *found) {
+    const ce_model_info *info = &found->info;
     char count[CLI_NUMBER_SIZE];
     write_head(output, "Model");
     show(output, "folder", info->path);
+    show(output, "kind", ce_kind_name(found->encoder ? CE_KIND_BI_ENCODER : CE_KIND_CROSS_ENCODER));
     show(output, "architecture", info->architecture);
     write_name(output, "size");
     cli_print(output, "%zu layers, hidden %zu, %zu heads, feed-forward %zu\n", info->layers, info->hidden_size,
@@ -188,8 +262,12 @@ static void show_model(cli_output *output, const ce_model *model, const ce_model
     write_name(output, "parameters");
     cli_print(output, "%s, stored as %s in %s\n", cli_format_count(info->parameters, count), info->weight_dtype,
               info->weight_format);
-    show_labels(output, model, info->num_labels);
-    show(output, "activation", ce_activation_name(info->activation));
+    if (found->encoder) {
+        show_encoder(output, scorer->encoder, found->encoder);
+    } else {
+        show_labels(output, scorer->model, info->num_labels);
+        show(output, "activation", ce_activation_name(info->activation));
+    }
     write_name(output, "tokenizer");
     cli_print(output, "%s, %s tokens\n", info->tokenizer, cli_format_count(info->vocab_size, count));
     write_name(output, "max length");
@@ -221,8 +299,11 @@ static void show_bytes(cli_output *output, const ce_placement_report *report) {
               cli_format_bytes(report->weight_bytes, weights), cli_format_bytes(report->workspace_bytes, workspace),
               report->state == CE_STATE_DEFERRED ? ", once placed" : "");
     write_name(output, "");
-    cli_print(output, "%s in files, %s of copies in host memory\n", cli_format_bytes(report->file_bytes, files),
+    cli_print(output, "%s in files, %s of copies in host memory", cli_format_bytes(report->file_bytes, files),
               cli_format_bytes(report->host_bytes, host));
+    if (report->staging_bytes)
+        cli_print(output, ", at most %s on the way", cli_format_bytes(report->staging_bytes, host));
+    cli_write_string(output, "\n");
 }
 
 static void show_checks(cli_output *output, const ce_placement_report *report) {
@@ -260,14 +341,48 @@ static void show_placement(cli_output *output, const ce_placement_report *report
     }
 }
 
-static cli_status look(inspection *found, const ce_model *model, cli_error *error) {
+/* What is the same of both kinds, as a cross-encoder says it. */
+static ce_model_info shared_info(const ce_encoder_info *encoder) {
+    return (ce_model_info){.size = sizeof(ce_model_info),
+                           .path = encoder->path,
+                           .architecture = encoder->architecture,
+                           .tokenizer = encoder->tokenizer,
+                           .max_length = encoder->max_length,
+                           .special_tokens = encoder->special_tokens,
+                           .max_positions = encoder->max_positions,
+                           .vocab_size = encoder->vocab_size,
+                           .hidden_size = encoder->hidden_size,
+                           .layers = encoder->layers,
+                           .heads = encoder->heads,
+                           .intermediate_size = encoder->intermediate_size,
+                           .parameters = encoder->parameters,
+                           .weight_dtype = encoder->weight_dtype,
+                           .weight_format = encoder->weight_format};
+}
+
+static cli_status look(inspection *found, const cli_scorer *scorer, cli_error *error) {
     ce_error why = {0};
-    found->info.size = sizeof found->info;
-    found->report.size = sizeof found->report;
-    ce_status status = ce_model_describe(model, &found->info, &why);
-    if (status == CE_OK) status = ce_model_placement(model, &found->report, &why);
+    ce_status status = CE_OK;
+    found->encoder = scorer->encoder ? &scorer->encoder_info : NULL;
+    found->info = found->encoder ? shared_info(found->encoder) : scorer->info;
+    do {
+        ce_placement_report *report = &found->reports[found->report_count];
+        report->size = sizeof *report;
+        status = scorer->encoder ? ce_encoder_placement_at(scorer->encoder, found->report_count, report, &why)
+                                 : ce_model_placement_at(scorer->model, found->report_count, report, &why);
+        found->report_count++;
+    } while (status == CE_OK && found->report_count < found->reports[0].devices);
     if (status != CE_OK) return cli_fail_call(error, status, &why);
     return list_files(found, error);
+}
+
+static void write_text(cli_output *output, const cli_scorer *scorer, const inspection *found) {
+    show_model(output, scorer, found);
+    show_files(output, found);
+    for (size_t i = 0; i < found->report_count; i++) {
+        if (i) cli_write_string(output, "\n");
+        show_placement(output, &found->reports[i]);
+    }
 }
 
 static cli_status run(const cli_settings *settings, cli_output *output, cli_error *error) {
@@ -275,17 +390,14 @@ static cli_status run(const cli_settings *settings, cli_output *output, cli_erro
     inspection found = {0};
     cli_status status = cli_output_open(output, NULL, (cli_color)settings->color, error);
     if (status == CLI_OK) {
-        status = cli_scorer_open(&scorer, settings, settings->place ? CE_PLACE_EAGER : CE_PLACE_DEFERRED, error);
+        status = cli_scorer_open_any(&scorer, settings, settings->place ? CE_PLACE_EAGER : CE_PLACE_DEFERRED, error);
     }
-    if (status == CLI_OK) status = look(&found, scorer.model, error);
+    if (status == CLI_OK) status = look(&found, &scorer, error);
     if (status == CLI_OK) {
-        if (settings->json) {
-            write_json(output, scorer.model, &found);
-        } else {
-            show_model(output, scorer.model, &found.info);
-            show_files(output, &found);
-            show_placement(output, &found.report);
-        }
+        if (settings->json)
+            write_json(output, &scorer, &found);
+        else
+            write_text(output, &scorer, &found);
         status = cli_output_commit(output, error);
     }
     for (size_t i = 0; i < found.file_count; i++) free(found.files[i].name);

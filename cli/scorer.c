@@ -114,6 +114,21 @@ cli_status cli_scorer_open_encoder(cli_scorer *scorer, const cli_settings *setti
     return status == CLI_OK ? check_prompt(scorer, error) : status;
 }
 
+cli_status cli_scorer_open_any(cli_scorer *scorer, const cli_settings *settings, ce_place_mode mode, cli_error *error) {
+    char path[PATH_MAX];
+    ce_kind kind = CE_KIND_CROSS_ENCODER;
+    ce_error why = {0};
+    cli_error unused;
+    if (settings->model && (cli_find_model(settings->model, CLI_CROSS_ENCODERS, path, sizeof path, &unused) == CLI_OK ||
+                            cli_find_model(settings->model, CLI_ENCODERS, path, sizeof path, &unused) == CLI_OK)) {
+        *scorer = (cli_scorer){0};
+        const ce_status status = ce_kind_find(path, &kind, &why);
+        if (status != CE_OK) return cli_fail_load(error, status, &why);
+    }
+    return kind == CE_KIND_BI_ENCODER ? cli_scorer_open_encoder(scorer, settings, mode, error)
+                                      : cli_scorer_open(scorer, settings, mode, error);
+}
+
 static bool on_progress(void *user, uint64_t done, uint64_t total) {
     cli_scorer *scorer = user;
     double fraction = -1;

@@ -43,6 +43,9 @@ cli_status cli_scorer_open(cli_scorer *scorer, const cli_settings *settings, ce_
 cli_status cli_scorer_open_encoder(cli_scorer *scorer, const cli_settings *settings, ce_place_mode mode,
                                    cli_error *error);
 
+/* As what the folder says that its model is: one of the two above. A name alone is first a cross-encoder's. */
+cli_status cli_scorer_open_any(cli_scorer *scorer, const cli_settings *settings, ce_place_mode mode, cli_error *error);
+
 /* The prompt of the settings, if they have one: *prompt is what the library is told. */
 const ce_text *cli_scorer_prompt(const cli_scorer *scorer, ce_text *prompt);
 

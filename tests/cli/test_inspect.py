@@ -6,6 +6,8 @@ import pytest
 
 from conftest import DATA, MODELS
 
+ENCODERS = MODELS.parent / "encoders"
+
 
 DEVICE_KEYS = ["id", "name", "usable", "reason", "features", "memory_total", "memory_free", "precisions"]
 
@@ -102,6 +104,24 @@ def test_inspect_for_people(run, three):
     assert "64 tokens of 64 positions" in plan
     assert "32 tokens of 64" in run("inspect", "-m", three, "--max-length", "32").out
     assert "--model x" in run("inspect", "x", expect=2).error
+
+
+def test_a_bi_encoder(run):
+    folder = ENCODERS / "cls-dense"
+    found = run("inspect", "-m", folder, "--place", "--device", "cpu", "--json").json()
+    assert (found["kind"], found["pooling"]) == ("bi-encoder", "cls")
+    assert found["dimension"] == found["truncate_dim"] > 0 and "labels" not in found
+    assert set(found["prompts"]) == set(json.loads((folder / "config_sentence_transformers.json").read_text())["prompts"])
+    assert "1_Pooling/config.json" in {file["name"] for file in found["files"]}
+    assert found["placement"]["state"] == "ready" and found["placements"] == [found["placement"]]
+    assert 0 < found["placement"]["staging_bytes"] < 64_000_000
+    text = run("inspect", "-m", folder, "--place").out
+    assert "bi-encoder" in text and "pooled by cls" in text and "on the way" in text and "labels" not in text
+
+
+def test_the_kind_of_a_cross_encoder(run, one):
+    assert run("inspect", "-m", one, "--json").json()["kind"] == "cross-encoder"
+    assert run("inspect", "-m", MODELS / "bert-modules", "--json").json()["kind"] == "cross-encoder"
 
 
 def test_default_model(run, real):
