@@ -65,6 +65,7 @@ static void list_usable(char *list, size_t size) {
 
 static ce_status fail_absent(const char *name, const char *reason, ce_error *error) {
     char usable[128];
+    if (!error) return CE_ERR_DEVICE_ABSENT; /* the list starts drivers, and nobody reads it */
     list_usable(usable, sizeof usable);
     return cei_fail(error, CE_ERR_DEVICE_ABSENT, "device %s cannot be used: %s; usable here: %s", name, reason, usable);
 }
@@ -95,6 +96,7 @@ static int local_rank(void) {
 static ce_status resolve_auto(size_t skip, cei_device_id *id, ce_error *error) {
     for (const cei_known_kind *known = cei_known_kinds; known->kind; known++) {
         int index = strcmp(known->kind, "cpu") == 0 ? 0 : local_rank();
+        if (known->driver && known->driver->may_suit_auto && !known->driver->may_suit_auto()) continue;
         if (check_device(known, index, "auto", NULL) != CE_OK) continue;
         if (known->driver->suits_auto && !known->driver->suits_auto(index)) continue;
         if (skip-- > 0) continue;

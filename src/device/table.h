@@ -74,6 +74,8 @@ typedef struct cei_driver {
     ce_status (*open)(int index, const cei_device_options *options, cei_device **device, ce_error *error);
     /* May auto take device index? NULL: any that is usable. */
     bool (*suits_auto)(int index);
+    /* Could auto take any? Asked before count, which may start drivers. NULL: yes. */
+    bool (*may_suit_auto)(void);
 } cei_driver;
 
 extern const cei_driver cei_cpu_driver;

@@ -1,11 +1,14 @@
 /* test_finding.c - which OpenCL devices there are, why there are none, and what auto makes of them. Nothing is opened:
  * these cases need the shim alone, but for those that say so. */
+#define _GNU_SOURCE /* RTLD_NOLOAD */
 #include "opencl/stage.h"
 
 #include "device/device.h"
+#include "device/opencl/api.h"
 
 #include <crossenc/device.h>
 
+#include <dlfcn.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -57,6 +60,54 @@ static void test_no_library(void **state) {
     expect_absent("opencl:0", "libm.so.6 has no clGetPlatformIDs");
     setenv("CROSSENC_OPENCL_LIBRARY", "", 1);
     expect_reason("switched off");
+}
+
+/* Whether files of such names and contents, which name drivers, are worth starting these for auto. */
+static bool is_worth_starting(const char *const files[][2], size_t count) {
+    char *folder = test_make_folder();
+    for (size_t i = 0; i < count; i++) test_write_file(folder, files[i][0], files[i][1], strlen(files[i][1]));
+    const bool found = cei_opencl_folder_suits_auto(folder);
+    test_remove_folder(folder);
+    return found;
+}
+
+static void test_drivers_of_processors_are_not_started_for_auto(void **state) {
+    (void)state;
+    static const char *const files[][2] = {{"pocl.icd", "libpocl.so.2.10.0"},
+                                           {"intel64.icd", "/opt/intel/lib/libintelocl.so\n"},
+                                           {"README", "libnvidia-opencl.so.1"},
+                                           {"intel.icd", "/usr/lib/x86_64-linux-gnu/intel-opencl/libigdrcl.so\n"}};
+    static const char *const nvidia[][2] = {{"nvidia.icd", "libnvidia-opencl.so.1\n"}};
+    unsetenv("POCL_DEVICES");
+    assert_false(is_worth_starting(files, 0));
+    assert_false(is_worth_starting(files, 1));
+    assert_false(is_worth_starting(files, 3)); /* only names that end so count */
+    assert_true(is_worth_starting(files, 4));
+    assert_true(is_worth_starting(nvidia, 1));
+    assert_true(cei_opencl_folder_suits_auto("/nowhere")); /* the loader may know better */
+    setenv("POCL_DEVICES", "cuda", 1);
+    assert_true(is_worth_starting(files, 1));
+    unsetenv("POCL_DEVICES");
+}
+
+static void test_auto_starts_what_is_named(void **state) {
+    (void)state;
+    cei_device_id id = {0};
+    ce_error error = {0};
+    assert_true(cei_opencl_may_suit_auto()); /* the shim is named as the library, whatever the files say */
+    void *before = dlopen("libOpenCL.so.1", RTLD_NOW | RTLD_NOLOAD); /* the shim's, if it was asked already */
+    const bool had_library = before != NULL;
+    if (before) dlclose(before);
+    unsetenv("CROSSENC_OPENCL_LIBRARY");
+    setenv("OCL_ICD_VENDORS", "/nowhere", 1);
+    assert_true(cei_opencl_may_suit_auto());
+    unsetenv("OCL_ICD_VENDORS");
+    const bool may = cei_opencl_may_suit_auto();
+    expect_ok(cei_device_resolve("auto", 0, &id, &error), &error);
+    if (!may) assert_string_not_equal(id.kind, "opencl");
+    void *started = dlopen("libOpenCL.so.1", RTLD_NOW | RTLD_NOLOAD);
+    if (!may && started && !had_library) fail_msg("auto has loaded OpenCL's library");
+    if (started) dlclose(started);
 }
 
 static void test_no_driver(void **state) {
@@ -132,6 +183,8 @@ static void test_auto_takes_accelerators_alone(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         finding_test(test_no_library),
+        finding_test(test_drivers_of_processors_are_not_started_for_auto),
+        finding_test(test_auto_starts_what_is_named),
         finding_test(test_no_driver),
         finding_test(test_no_device),
         finding_test(test_a_device_that_cannot_be_used),

@@ -105,4 +105,4 @@ static ce_status open_device(int index, const cei_device_options *options, cei_d
     return CE_OK;
 }
 
-const cei_driver cei_cpu_driver = {"cpu", count_devices, probe, open_device, NULL};
+const cei_driver cei_cpu_driver = {"cpu", count_devices, probe, open_device, NULL, NULL};

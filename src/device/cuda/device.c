@@ -297,4 +297,4 @@ static ce_status open_device(int index, const cei_device_options *options, cei_d
     return CE_OK;
 }
 
-const cei_driver cei_cuda_driver = {"cuda", count_devices, probe, open_device, NULL};
+const cei_driver cei_cuda_driver = {"cuda", count_devices, probe, open_device, NULL, NULL};

@@ -33,4 +33,9 @@ bool cei_opencl_load(cei_opencl_api *api, char *reason, size_t size);
 /* An environment variable, but NULL in a program that runs with the rights of another user than the caller's. */
 const char *cei_opencl_setting(const char *name);
 
+/* vendors.c: could any driver have a device that auto takes? Asked of the files that name drivers, so that none is
+ * started for nothing. The second looks at the files of one folder alone. */
+bool cei_opencl_may_suit_auto(void);
+bool cei_opencl_folder_suits_auto(const char *folder);
+
 #endif

@@ -155,4 +155,5 @@ static ce_status open_device(int index, const cei_device_options *options, cei_d
     return CE_OK;
 }
 
-const cei_driver cei_opencl_driver = {"opencl", count_devices, probe, open_device, suits_auto};
+const cei_driver cei_opencl_driver = {"opencl",    count_devices, probe,
+                                      open_device, suits_auto,    cei_opencl_may_suit_auto};

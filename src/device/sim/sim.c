@@ -314,4 +314,4 @@ static ce_status driver_open(int index, const cei_device_options *options, cei_d
     return CE_OK;
 }
 
-const cei_driver cei_sim_driver = {"sim", driver_count, cei_sim_describe, driver_open, NULL};
+const cei_driver cei_sim_driver = {"sim", driver_count, cei_sim_describe, driver_open, NULL, NULL};
