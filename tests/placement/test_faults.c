@@ -11,6 +11,14 @@
 
 static unsigned used; /* 1 << cei_op for each operation that what is in the folder calls */
 
+/* Takes what is left at the nth request for memory from now, as another process might. */
+static uint64_t requests_left;
+
+static void take_the_rest(void *user, int index, cei_sim_call call, cei_op op) {
+    (void)user, (void)op;
+    if (call == CEI_SIM_ALLOCATE && --requests_left == 0) cei_sim_set_memory(index, cei_sim_count(index).bytes);
+}
+
 /* One layer: a sweep takes time with the square of a placing's calls. */
 static int setup(void **state) {
     scene_setup(state);
@@ -303,6 +311,61 @@ static void test_memory_that_others_hold_is_not_free(void **state) {
     ce_model_free(first);
 }
 
+static void test_memory_that_another_process_takes_after_it_was_checked(void **state) {
+    (void)state;
+    ce_error error = {0};
+    ce_model *model = scene_load("sim:0");
+    const uint64_t requests = cei_sim_count(0).calls[CEI_SIM_ALLOCATE];
+    ce_model_free(model);
+    const ce_load_options options = scene_options("sim:0");
+    assert_true(requests >= 3); /* weights, a stream, a workspace */
+    for (uint64_t nth = 1; nth <= requests; nth++) {
+        requests_left = nth;
+        cei_sim_set_hook(take_the_rest, NULL);
+        expect_status(ce_model_load(scene_folder, &options, &model, &error), CE_ERR_DEVICE_MEMORY, &error, "needed");
+        if (!strstr(error.message, " 0 free of")) fail_msg("%s", error.message);
+        cei_sim_set_hook(NULL, NULL);
+        scene_expect_idle(0);
+        cei_sim_set_memory(0, 256 << 20);
+    }
+    ce_model_free(scene_load("sim:0"));
+}
+
+typedef struct race {
+    ce_model *model;
+    ce_status status;
+    ce_error error;
+} race;
+
+static void *load_in_a_race(void *argument) {
+    race *own = argument;
+    const ce_load_options options = scene_options("sim:0");
+    own->status = ce_model_load(scene_folder, &options, &own->model, &own->error);
+    return NULL;
+}
+
+/* Where there is room for one and a half, one of two that load at once has it, and the other one says what is missing.
+ */
+static void test_two_that_race_for_the_memory_of_one(void **state) {
+    (void)state;
+    ce_model *model = scene_load("sim:0");
+    const uint64_t bytes = cei_sim_count(0).bytes;
+    ce_model_free(model);
+    cei_sim_set_memory(0, bytes + bytes / 2);
+    for (size_t round = 0; round < 10; round++) {
+        race racers[2] = {{0}};
+        const pthread_t thread = scene_start(load_in_a_race, &racers[0]);
+        load_in_a_race(&racers[1]);
+        pthread_join(thread, NULL);
+        const size_t loser = racers[0].status == CE_OK;
+        assert_int_equal(racers[1 - loser].status, CE_OK);
+        expect_status(racers[loser].status, CE_ERR_DEVICE_MEMORY, &racers[loser].error, "needed");
+        assert_int_equal(cei_sim_count(0).bytes, bytes);
+        ce_model_free(racers[1 - loser].model);
+    }
+    cei_sim_set_memory(0, 256 << 20);
+}
+
 /* ---- faults of a placed model -------------------------------------------------------------------------------- */
 
 static void test_each_call_of_scoring_fails_in_turn_and_the_model_works_on(void **state) {
@@ -365,6 +428,8 @@ int main(void) {
         fault_test_bfloat16(test_too_little_memory_says_needed_free_and_total),
         fault_test_int8(test_too_little_memory_says_needed_free_and_total),
         fault_test(test_memory_that_others_hold_is_not_free),
+        fault_test(test_memory_that_another_process_takes_after_it_was_checked),
+        fault_test(test_two_that_race_for_the_memory_of_one),
         fault_test(test_each_call_of_scoring_fails_in_turn_and_the_model_works_on),
         fault_test_encoder(test_each_call_of_scoring_fails_in_turn_and_the_model_works_on),
     };
