@@ -43,6 +43,7 @@ typedef struct ce_convert_options {
     void *log_user;
     ce_progress_fn progress; /* NULL is none; in bytes of weights that were read */
     void *progress_user;
+    const char *adapter; /* as in ce_load_options: what is written is the model with it */
 } ce_convert_options;
 
 /* How far a conversion came. */

@@ -83,6 +83,8 @@ typedef struct ce_load_options {
     ce_log_fn log;            /* NULL is silence */
     void *log_user;
     ce_include_prompt include_prompt; /* of a bi-encoder: do a prompt's tokens count in pooling? */
+    const char *adapter;              /* folder of a LoRA adapter (PEFT) to lay over the model; NULL is none, or the
+                                         one that path itself has */
 } ce_load_options;
 
 /* Instruction-set tiers of the cpu device, for ce_load_options.cpu_disable. Those of x86-64: the others stand on the
@@ -126,7 +128,8 @@ CE_API ce_status ce_kind_find(const char *path, ce_kind *kind, ce_error *error);
  * which nothing is run), tokenizer.json, or vocab.txt, or vocab.json and
  * merges.txt, or a SentencePiece model (sentencepiece.bpe.model, spm.model, spiece.model, tokenizer.model), and, if
  * there, tokenizer_config.json and special_tokens_map.json. Or from a GGUF file, or a folder that has one and no
- * config.json: docs/models.md says which models such files hold.
+ * config.json: docs/models.md says which models such files hold. Or from the folder of a LoRA adapter
+ * (adapter_config.json and adapter_model.safetensors or .bin), which names the model that it changes.
  *
  * path     UTF-8 or any bytes that the file system takes; not NULL
  * options  NULL is all defaults

@@ -4,14 +4,13 @@
  * base/file.h for mapping. Must not copy tensor data, and must not open a file outside the model's folder. As in the
  * reference, a shard may hold tensors that the index does not name; unlike there, a tensor that the index names must be
  * where it says, and none may come twice. */
-#include "formats/checkpoint.h"
+#include "formats/checkpoint_parts.h"
 
 #include "base/error.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "base/memory.h"
 #include "formats/gguf_parts.h"
-#include "formats/header.h"
 #include "formats/torch_file.h"
 
 #include <stdio.h>
@@ -21,36 +20,15 @@
 /* An index names each tensor of a model once; the largest known ones have a few megabytes. */
 static const size_t max_index_bytes = (size_t)64 << 20;
 
-/* The formats, the better first: how its files are called, and what reads one. */
-typedef struct weights_format {
-    const char *name, *single, *index;
-    ce_status (*parse)(const uint8_t *data, size_t size, const char *path, cei_header *header, ce_error *error);
-} weights_format;
-
-static const weights_format formats[] = {
+/* The better first. */
+static const cei_weights_format formats[] = {
     {"safetensors", "model.safetensors", "model.safetensors.index.json", cei_header_parse},
     {"PyTorch", "pytorch_model.bin", "pytorch_model.bin.index.json", cei_torch_parse},
 };
 enum { FORMATS = sizeof formats / sizeof formats[0] };
 
 /* This one has a file of any name, which is the whole model. */
-static const weights_format gguf_format = {"GGUF", NULL, NULL, cei_gguf_header};
-
-typedef struct shard {
-    char *path;
-    cei_map map;
-    cei_header header;
-} shard;
-
-struct cei_checkpoint {
-    const weights_format *format;
-    char *path;
-    shard *shards; /* sorted by name */
-    size_t shard_count;
-    cei_tensor *tensors; /* of all shards, sorted by name */
-    size_t count;
-    uint64_t bytes;
-};
+static const cei_weights_format gguf_format = {"GGUF", NULL, NULL, cei_gguf_header};
 
 struct cei_checkpoint_identity {
     size_t count;
@@ -60,7 +38,7 @@ struct cei_checkpoint_identity {
 /* ---- opening ------------------------------------------------------------------------------------------------ */
 
 /* folder is NULL if name is a path. */
-static ce_status open_shard(const weights_format *format, const char *folder, const char *name, shard *file,
+static ce_status open_shard(const cei_weights_format *format, const char *folder, const char *name, cei_shard *file,
                             ce_error *error) {
     file->path = folder ? cei_join_path(folder, name) : cei_copy_string(name, strlen(name));
     if (!file->path) return cei_fail_memory(error, name, 0);
@@ -89,7 +67,7 @@ static int compare_names(const void *left, const void *right) {
 
 /* The file that a tensor's data lies in. A header comes first in every format, so no data begins where a mapping does;
  * empty data may lie at its very end. */
-static const shard *shard_of(const cei_checkpoint *checkpoint, const uint8_t *data) {
+static const cei_shard *shard_of(const cei_checkpoint *checkpoint, const uint8_t *data) {
     for (size_t i = 0; i < checkpoint->shard_count; i++) {
         const cei_map *map = &checkpoint->shards[i].map;
         if (map->data && data > map->data && (size_t)(data - map->data) <= map->size) return &checkpoint->shards[i];
@@ -183,7 +161,7 @@ static ce_status check_index(const cei_checkpoint *checkpoint, const json_t *map
     json_object_foreach((json_t *)(uintptr_t)map, tensor, value) {
         const char *file = json_string_value(value);
         const cei_tensor *found = cei_checkpoint_find(checkpoint, tensor);
-        const shard *holder = found ? shard_of(checkpoint, found->data) : NULL;
+        const cei_shard *holder = found ? shard_of(checkpoint, found->data) : NULL;
         if (!holder || strcmp(files[holder - checkpoint->shards], file) != 0)
             return cei_fail(error, CE_ERR_FORMAT, "%s: tensor \"%.128s\" is not in %.128s, where the index says it is",
                             checkpoint->path, tensor, file);
@@ -240,7 +218,7 @@ static ce_status fail_absent(const char *folder, ce_error *error) {
 
 /* Which of the formats is there, and whether as one file: sets *path to it, or to the index, unless there is no memory.
  * NULL if none is. */
-static const weights_format *find_format(const char *folder, char **path, bool *single) {
+static const cei_weights_format *find_format(const char *folder, char **path, bool *single) {
     for (size_t i = 0; i < FORMATS; i++) {
         *single = find_file(folder, formats[i].single, path);
         if (*single || find_file(folder, formats[i].index, path)) return &formats[i];
@@ -270,16 +248,15 @@ ce_status cei_checkpoint_open(const char *folder, cei_checkpoint **out, ce_error
     return CE_OK;
 }
 
-ce_status cei_checkpoint_open_gguf(const char *path, cei_naming_fn name, const void *user, cei_checkpoint **out,
-                                   ce_error *error) {
+ce_status cei_checkpoint_open_file(const cei_weights_format *format, const char *folder, const char *name,
+                                   cei_checkpoint **out, ce_error *error) {
     *out = NULL;
     cei_checkpoint *checkpoint = cei_alloc_zeroed(1, sizeof *checkpoint);
-    if (!checkpoint) return cei_fail_memory(error, path, sizeof *checkpoint);
-    checkpoint->format = &gguf_format;
-    checkpoint->path = cei_copy_string(path, strlen(path));
+    if (!checkpoint) return cei_fail_memory(error, name, sizeof *checkpoint);
+    checkpoint->format = format;
+    checkpoint->path = folder ? cei_join_path(folder, name) : cei_copy_string(name, strlen(name));
     ce_status status =
-        checkpoint->path ? open_shards(checkpoint, NULL, &path, 1, error) : cei_fail_memory(error, path, 0);
-    if (status == CE_OK) status = cei_header_rename(&checkpoint->shards[0].header, name, user, error);
+        checkpoint->path ? open_shards(checkpoint, folder, &name, 1, error) : cei_fail_memory(error, name, 0);
     if (status == CE_OK) status = merge_tensors(checkpoint, error);
     if (status != CE_OK) {
         cei_checkpoint_close(checkpoint);
@@ -287,6 +264,19 @@ ce_status cei_checkpoint_open_gguf(const char *path, cei_naming_fn name, const v
     }
     *out = checkpoint;
     return CE_OK;
+}
+
+ce_status cei_checkpoint_open_gguf(const char *path, cei_naming_fn name, const void *user, cei_checkpoint **out,
+                                   ce_error *error) {
+    cei_checkpoint none = {.shard_count = 0};
+    ce_status status = cei_checkpoint_open_file(&gguf_format, NULL, path, out, error);
+    if (status != CE_OK) return status;
+    status = cei_header_rename(&(*out)->shards[0].header, name, user, error);
+    if (status == CE_OK) status = cei_checkpoint_take(*out, &none, error); /* which makes the table anew */
+    if (status == CE_OK) return CE_OK;
+    cei_checkpoint_close(*out);
+    *out = NULL;
+    return status;
 }
 
 void cei_checkpoint_close(cei_checkpoint *checkpoint) {
@@ -298,6 +288,7 @@ void cei_checkpoint_close(cei_checkpoint *checkpoint) {
     }
     cei_free(checkpoint->shards);
     cei_free(checkpoint->tensors);
+    cei_free(checkpoint->changes);
     cei_free(checkpoint->path);
     cei_free(checkpoint);
 }
@@ -321,15 +312,16 @@ static ce_status rename_tensors(cei_header *header, const char *folder, ce_error
     return CE_OK;
 }
 
-/* Takes the shards of another checkpoint, which is left empty. Its tables of tensors are made anew. */
-static ce_status take_shards(cei_checkpoint *checkpoint, cei_checkpoint *other, ce_error *error) {
+ce_status cei_checkpoint_take(cei_checkpoint *checkpoint, cei_checkpoint *other, ce_error *error) {
     const size_t own = checkpoint->shard_count, total = own + other->shard_count;
-    shard *shards = cei_resize(checkpoint->shards, total, sizeof *shards);
-    if (!shards) return cei_fail_memory(error, other->path, total * sizeof *shards);
+    cei_shard *shards = cei_resize(checkpoint->shards, total, sizeof *shards);
+    if (!shards) return cei_fail_memory(error, checkpoint->path, total * sizeof *shards);
     checkpoint->shards = shards;
-    memcpy(shards + own, other->shards, other->shard_count * sizeof *shards);
-    cei_checkpoint merged = {
-        .format = checkpoint->format, .path = checkpoint->path, .shards = shards, .shard_count = total};
+    if (other->shard_count) memcpy(shards + own, other->shards, other->shard_count * sizeof *shards);
+    cei_checkpoint merged = *checkpoint;
+    merged.shard_count = total;
+    merged.tensors = NULL;
+    merged.count = merged.bytes = 0;
     ce_status status = merge_tensors(&merged, error);
     if (status != CE_OK) {
         cei_free(merged.tensors);
@@ -347,7 +339,7 @@ ce_status cei_checkpoint_add(cei_checkpoint *checkpoint, const char *root, const
     ce_status status = path ? cei_checkpoint_open(path, &other, error) : cei_fail_memory(error, folder, 0);
     for (size_t i = 0; status == CE_OK && i < other->shard_count; i++)
         status = rename_tensors(&other->shards[i].header, folder, error);
-    if (status == CE_OK) status = take_shards(checkpoint, other, error);
+    if (status == CE_OK) status = cei_checkpoint_take(checkpoint, other, error);
     cei_checkpoint_close(other);
     cei_free(path);
     return status;
@@ -357,7 +349,7 @@ ce_status cei_checkpoint_add(cei_checkpoint *checkpoint, const char *root, const
 
 ce_status cei_checkpoint_verify(const cei_checkpoint *checkpoint, ce_error *error) {
     for (size_t i = 0; i < checkpoint->shard_count; i++) {
-        const shard *file = &checkpoint->shards[i];
+        const cei_shard *file = &checkpoint->shards[i];
         cei_file_identity now;
         ce_status status = cei_file_identify(file->path, &now, error);
         if (status != CE_OK && error) return cei_fail(error, CE_ERR_IO, "it was there before: %s", error->message);
@@ -417,7 +409,7 @@ const char *cei_checkpoint_format(const cei_checkpoint *checkpoint) { return che
 
 uint64_t cei_checkpoint_bytes(const cei_checkpoint *checkpoint) { return checkpoint->bytes; }
 
-static bool find_dtype(const char *name, cei_dtype *dtype) {
+bool cei_dtype_find(const char *name, cei_dtype *dtype) {
     for (int i = 0; i < CEI_DTYPE_COUNT; i++) {
         *dtype = (cei_dtype)i;
         if (strcmp(name, cei_dtype_name(*dtype)) == 0) return true;
@@ -477,19 +469,25 @@ ce_status cei_checkpoint_values(const cei_checkpoint *checkpoint, const char *na
     const cei_tensor *tensor = cei_checkpoint_find(checkpoint, name);
     if (!tensor) return fail_missing(checkpoint, name, "", error);
     cei_dtype dtype;
-    if (!find_dtype(tensor->dtype, &dtype))
+    if (!cei_dtype_find(tensor->dtype, &dtype))
         return cei_fail(error, CE_ERR_UNSUPPORTED,
                         "%s: tensor \"%.128s\" has the dtype %s, and crossenc reads F32, F16, BF16, and I8 with scales",
                         checkpoint->path, name, tensor->dtype);
     if (!has_shape(tensor, rows, columns)) return fail_shape(checkpoint, tensor, rows, columns, error);
     *values = (cei_values){.dtype = dtype, .rows = rows, .columns = columns, .data = tensor->data};
+    values->delta = cei_checkpoint_delta(checkpoint, tensor->name);
     if (dtype != CEI_DTYPE_I8) return CE_OK;
+    if (values->delta)
+        return cei_fail(error, CE_ERR_UNSUPPORTED,
+                        "%s: tensor \"%.128s\" is I8, and an adapter would change it: take the model's weights in "
+                        "another form",
+                        checkpoint->path, name);
     return find_scales(checkpoint, name, rows, &values->scales, error);
 }
 
 void cei_checkpoint_release_rows(const cei_checkpoint *checkpoint, const cei_values *values, size_t first,
                                  size_t count) {
-    const shard *file = shard_of(checkpoint, values->data);
+    const cei_shard *file = shard_of(checkpoint, values->data);
     if (!file) return;
     cei_map_release(&file->map, (size_t)(values->data - file->map.data) + cei_values_bytes(values, first),
                     cei_values_bytes(values, count));

@@ -36,6 +36,7 @@ cei_values cei_values_rows(const cei_values *values, size_t first, size_t count)
     rows.rows = count;
     rows.data += cei_values_bytes(values, first);
     if (rows.scales) rows.scales += first * sizeof(float);
+    rows.delta_row += first;
     return rows;
 }
 
@@ -96,7 +97,7 @@ static void read_i8_rows(const cei_values *values, size_t first, size_t count, f
     }
 }
 
-void cei_values_read(const cei_values *values, size_t first, size_t count, float *out) {
+static void read_plain(const cei_values *values, size_t first, size_t count, float *out) {
     size_t total = count * values->columns;
     if (total == 0) return;
     const uint8_t *from = values->data + cei_values_bytes(values, first);
@@ -119,6 +120,7 @@ static bool has_sound_scales(const cei_values *values) {
 }
 
 cei_format cei_values_own_format(const cei_values *values) {
+    if (values->delta) return CEI_FORMAT_FLOAT32;
     switch (values->dtype) {
     case CEI_DTYPE_BF16: return CEI_FORMAT_BFLOAT16;
     case CEI_DTYPE_I8: return has_sound_scales(values) ? CEI_FORMAT_INT8 : CEI_FORMAT_FLOAT32;
@@ -126,9 +128,49 @@ cei_format cei_values_own_format(const cei_values *values) {
     }
 }
 
+/* ---- deltas -------------------------------------------------------------------------------------------------- */
+
+enum { TILE_ROWS = 8, TILE_COLUMNS = 128 };
+
+/* Values [first, first + count) of row row. */
+static void read_part(const cei_values *values, size_t row, size_t first, size_t count, float *out) {
+    const size_t at = (row * values->columns + first) * cei_dtype_size(values->dtype);
+    const cei_values part = {.dtype = values->dtype, .rows = 1, .columns = count, .data = values->data + at};
+    read_plain(&part, 0, 1, out);
+}
+
+/* Adds what is due to a tile; out is its first value, and values has the whole matrix. */
+static void add_tile(const cei_values *values, size_t row, size_t rows, size_t column, size_t columns, float *out) {
+    const cei_delta *delta = values->delta;
+    float sums[TILE_ROWS][TILE_COLUMNS] = {{0}}, a[TILE_COLUMNS], b;
+    for (size_t k = 0; k < delta->a.rows; k++) {
+        read_part(&delta->a, k, column, columns, a);
+        for (size_t r = 0; r < rows; r++) {
+            read_part(&delta->b, row + r, k, 1, &b);
+            for (size_t c = 0; c < columns; c++) sums[r][c] += b * a[c];
+        }
+    }
+    for (size_t r = 0; r < rows; r++)
+        for (size_t c = 0; c < columns; c++) out[r * values->columns + c] += delta->scale * sums[r][c];
+}
+
+static size_t least(size_t a, size_t b) { return a < b ? a : b; }
+
+static void add_delta(const cei_values *values, size_t first, size_t count, float *out) {
+    for (size_t r = 0; r < count; r += TILE_ROWS)
+        for (size_t c = 0; c < values->columns; c += TILE_COLUMNS)
+            add_tile(values, values->delta_row + first + r, least(count - r, TILE_ROWS), c,
+                     least(values->columns - c, TILE_COLUMNS), out + r * values->columns + c);
+}
+
+void cei_values_read(const cei_values *values, size_t first, size_t count, float *out) {
+    read_plain(values, first, count, out);
+    if (values->delta) add_delta(values, first, count, out);
+}
+
 const float *cei_values_direct(const cei_values *values, size_t first) {
     const uint8_t *at = values->data + first * values->columns * sizeof(float);
-    if (values->dtype != CEI_DTYPE_F32 || (uintptr_t)at % _Alignof(float) != 0) return NULL;
+    if (values->delta || values->dtype != CEI_DTYPE_F32 || (uintptr_t)at % _Alignof(float) != 0) return NULL;
     return (const float *)(const void *)at;
 }
 

@@ -32,8 +32,16 @@ typedef struct cei_values {
     cei_dtype dtype;
     size_t rows, columns;
     const uint8_t *data;
-    const uint8_t *scales; /* I8: float32 [rows], possibly unaligned; else NULL */
+    const uint8_t *scales;         /* I8: float32 [rows], possibly unaligned; else NULL */
+    const struct cei_delta *delta; /* what is added to the values; NULL: nothing. Not of I8 */
+    size_t delta_row;              /* the delta's row for the first of these */
 } cei_values;
+
+/* A change of low rank (LoRA, Hu et al. 2021): scale B A, with b [rows, rank] and a [rank, columns] of plain types. */
+typedef struct cei_delta {
+    cei_values a, b;
+    float scale;
+} cei_delta;
 
 /* Some rows of a matrix. */
 cei_values cei_values_rows(const cei_values *values, size_t first, size_t count);
@@ -42,7 +50,7 @@ cei_values cei_values_rows(const cei_values *values, size_t first, size_t count)
 size_t cei_values_bytes(const cei_values *values, size_t rows);
 
 /* Converts rows [first, first + count) to float32: exact for F32, F16 and BF16, one rounding for I8; blocks as blocks.h
- * says. */
+ * says. A delta's sums run over the rank in order, then are scaled and added: a row has the same bits alone. */
 void cei_values_read(const cei_values *values, size_t first, size_t count, float *out);
 
 /* The same, rounded to a format (rounding.h). scales [count] receives the rows' scales if it is INT8, and may be NULL

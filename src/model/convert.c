@@ -6,36 +6,31 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/json.h"
 #include "base/memory.h"
 #include "base/new_file.h"
+#include "model/architecture.h"
 #include "model/gguf.h"
 
 #include <math.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 /* Files beside the weights that are copied if they are there: what crossenc or the reference reads, and what people
  * must be able to. Nothing is copied that is not known to belong to a model. */
-static const char *const known_files[] = {
-    "config.json",
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "vocab.txt",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.json",
-    "merges.txt",
-    "sentencepiece.bpe.model",
-    "spm.model",
-    "spiece.model",
+static const char *const tokenizer_files[] = {
+    "tokenizer.json",    "tokenizer_config.json",
+    "vocab.txt",         "special_tokens_map.json",
+    "added_tokens.json", "vocab.json",
+    "merges.txt",        "sentencepiece.bpe.model",
+    "spm.model",         "spiece.model",
     "tokenizer.model",
-    "README.md",
-    "LICENSE",
-    "LICENSE.md",
-    "LICENSE.txt",
-    "NOTICE",
-    "NOTICE.txt",
 };
+static const char *const people_files[] = {
+    "README.md", "LICENSE", "LICENSE.md", "LICENSE.txt", "NOTICE", "NOTICE.txt",
+};
+static const char *const config_files[] = {"config.json"};
 
 /* What says that a folder is a bi-encoder's, or a cross-encoder's in another layout. */
 static const char *const layout_files[] = {
@@ -47,6 +42,9 @@ static const char *const layout_files[] = {
     "sentence_camembert_config.json",
     "sentence_xlm-roberta_config.json",
 };
+
+/* As config.c has it. */
+static const size_t max_config_bytes = (size_t)16 << 20;
 
 /* ---- options ------------------------------------------------------------------------------------------------- */
 
@@ -80,7 +78,8 @@ static ce_status load(const char *path, const ce_convert_options *options, ce_mo
                                  .precision = options->precision,
                                  .threads = options->threads,
                                  .log = options->log,
-                                 .log_user = options->log_user};
+                                 .log_user = options->log_user,
+                                 .adapter = options->adapter};
     ce_status status = cei_model_load(path, &how, options->kind == CE_KIND_BI_ENCODER, model, error);
     if (status == CE_OK) status = cei_model_open_weights(*model, checkpoint, error);
     if (status != CE_OK || cei_checkpoint_is(*checkpoint, (*model)->identity)) return status;
@@ -107,11 +106,24 @@ char *cei_convert_name(const char *folder, const char *name) {
     return *folder ? cei_join_path(folder, name) : cei_copy_string(name, strlen(name));
 }
 
+/* The path of inner/name in the model: to be freed; NULL if there is no memory. Under an adapter the files of the
+ * tokenizer are where the tokenizer was read. */
+static char *path_of(const ce_model *model, const char *inner, const char *name) {
+    char *own = *inner ? cei_join_path(model->path, inner) : cei_copy_string(model->path, strlen(model->path));
+    const char *folder = own;
+    const bool is_transformer = own && strcmp(inner, cei_modules_transformer(&model->modules)) == 0;
+    for (size_t i = 0; is_transformer && i < sizeof tokenizer_files / sizeof *tokenizer_files; i++)
+        if (strcmp(name, tokenizer_files[i]) == 0) folder = cei_model_tokenizer_folder(model, own);
+    char *path = folder ? cei_join_path(folder, name) : NULL;
+    cei_free(own);
+    return path;
+}
+
 /* Copies folder/name of the model, if it is there. */
 static ce_status copy_file(const cei_convert_source *source, const char *inner, const char *name,
                            cei_new_folder *folder, ce_convert_report *report, ce_error *error) {
     cei_map map = {0};
-    char *to = cei_convert_name(inner, name), *from = to ? cei_join_path(source->model->path, to) : NULL;
+    char *to = cei_convert_name(inner, name), *from = to ? path_of(source->model, inner, name) : NULL;
     ce_status status = from ? CE_OK : cei_fail_memory(error, source->model->path, 0);
     if (status == CE_OK && cei_file_exists(from)) {
         status = cei_map_open(&map, from, error);
@@ -131,22 +143,82 @@ static ce_status copy_files(const cei_convert_source *source, const char *inner,
     return status;
 }
 
-/* Of a bi-encoder that is no more than a transformer, files that say something else are left out. */
-static ce_status copy_folder(const cei_convert_source *source, const char *inner, cei_new_folder *folder,
-                             ce_convert_report *report, ce_error *error) {
-    const ce_model *model = source->model;
-    const bool has_layout = !model->bi_encoder || model->modules.is_listed;
-    ce_status status =
-        copy_files(source, inner, known_files, sizeof known_files / sizeof *known_files, folder, report, error);
-    if (status != CE_OK || !has_layout) return status;
-    return copy_files(source, inner, layout_files, sizeof layout_files / sizeof *layout_files, folder, report, error);
-}
-
 /* A file of the new folder that the source says in another form. */
 static ce_status write_text(const cei_json_out *text, cei_new_folder *folder, const char *name,
                             ce_convert_report *report, ce_error *error) {
     const cei_map map = {.data = (const uint8_t *)text->data, .size = text->size};
     return text->is_short ? cei_fail_memory(error, name, 0) : write_copy(&map, folder, name, report, error);
+}
+
+/* ---- the config of a model with an adapter ---------------------------------------------------------------------- */
+
+static int append_json(const char *data, size_t size, void *user) {
+    cei_json_put_bytes(user, data, size);
+    return 0;
+}
+
+/* Sets object[key] to value, which is taken; false if there is no memory. */
+static bool set_json(json_t *object, const char *key, json_t *value) {
+    return value && json_object_set_new(object, key, value) == 0;
+}
+
+/* The classifier that the adapter may have brought, and its labels. */
+static bool set_classifier(const ce_model *model, json_t *config) {
+    json_t *names = json_object(), *numbers = json_object();
+    bool good = names && numbers;
+    for (size_t i = 0; i < model->config.num_labels && good; i++) {
+        char key[24];
+        snprintf(key, sizeof key, "%zu", i);
+        good = set_json(names, key, json_string(model->config.labels[i])) &&
+               set_json(numbers, model->config.labels[i], json_integer((json_int_t)i));
+    }
+    good =
+        good && set_json(config, "architectures", json_pack("[s]", model->blueprint.network->architecture->classifier));
+    good = good && json_object_set(config, "id2label", names) == 0 && json_object_set(config, "label2id", numbers) == 0;
+    json_object_del(config, "num_labels");
+    json_decref(names);
+    json_decref(numbers);
+    return good;
+}
+
+/* The config of the model that the adapter changes, with what the adapter decides. */
+static ce_status write_adapted_config(const cei_convert_source *source, const char *inner, cei_new_folder *folder,
+                                      ce_convert_report *report, ce_error *error) {
+    const ce_model *model = source->model;
+    const bool classifies = !model->bi_encoder && !cei_modules_are_head(&model->modules);
+    json_t *config = NULL;
+    cei_json_out text = {0};
+    char *name = cei_convert_name(inner, "config.json");
+    ce_status status = name ? cei_json_load(model->config.path, max_config_bytes, &config, error)
+                            : cei_fail_memory(error, "a config", 0);
+    if (status == CE_OK && classifies && !set_classifier(model, config)) status = cei_fail_memory(error, "a config", 0);
+    if (status == CE_OK && json_dump_callback(config, append_json, &text, JSON_INDENT(2)) != 0)
+        status = cei_fail_memory(error, "a config", 0);
+    if (status == CE_OK) status = write_text(&text, folder, name, report, error);
+    cei_free(text.data);
+    cei_free(name);
+    json_decref(config);
+    return status;
+}
+
+/* ---- folders ---------------------------------------------------------------------------------------------------- */
+
+/* Of a bi-encoder that is no more than a transformer, files that say something else are left out. */
+static ce_status copy_folder(const cei_convert_source *source, const char *inner, cei_new_folder *folder,
+                             ce_convert_report *report, ce_error *error) {
+    const ce_model *model = source->model;
+    const bool has_layout = !model->bi_encoder || model->modules.is_listed;
+    ce_status status = source->model->adapter.folder && strcmp(inner, cei_modules_transformer(&model->modules)) == 0
+                           ? write_adapted_config(source, inner, folder, report, error)
+                           : copy_files(source, inner, config_files, 1, folder, report, error);
+    if (status == CE_OK)
+        status = copy_files(source, inner, tokenizer_files, sizeof tokenizer_files / sizeof *tokenizer_files, folder,
+                            report, error);
+    if (status == CE_OK)
+        status =
+            copy_files(source, inner, people_files, sizeof people_files / sizeof *people_files, folder, report, error);
+    if (status != CE_OK || !has_layout) return status;
+    return copy_files(source, inner, layout_files, sizeof layout_files / sizeof *layout_files, folder, report, error);
 }
 
 /* What a bi-encoder's folder says beside its transformer. */
@@ -225,6 +297,7 @@ static ce_status check_result(const char *path, const char *from, const ce_conve
     ce_model *model = NULL;
     cei_checkpoint *checkpoint = NULL;
     quiet.log = NULL;
+    quiet.adapter = NULL;
     ce_status status = load(path, &quiet, &model, &checkpoint, error);
     if (status == CE_OK) status = run_probe(model, checkpoint, from, error);
     cei_checkpoint_close(checkpoint);

@@ -118,24 +118,30 @@ static void list_dtypes(const cei_plan *plan, const cei_checkpoint *checkpoint, 
     }
 }
 
-/* The folder of config.json and the tokenizer: to be freed; NULL if there is no memory. */
-static char *transformer_folder(const ce_model *model) {
+char *cei_model_transformer_folder(const ce_model *model) {
     const char *inner = cei_modules_transformer(&model->modules);
     return *inner ? cei_join_path(model->path, inner) : cei_copy_string(model->path, strlen(model->path));
 }
 
-ce_status cei_model_open_weights(const ce_model *model, cei_checkpoint **checkpoint, ce_error *error) {
-    *checkpoint = NULL;
+static ce_status open_model(const ce_model *model, cei_checkpoint **checkpoint, ce_error *error) {
     if (model->gguf)
         return cei_gguf_open_weights(model->gguf, model->config.model_type, model->bi_encoder, checkpoint, error);
-    char *folder = transformer_folder(model);
-    ce_status status = folder ? cei_checkpoint_open(folder, checkpoint, error) : cei_fail_memory(error, "a model", 0);
+    char *own = cei_model_transformer_folder(model);
+    ce_status status = own ? cei_checkpoint_open(model->base ? model->base : own, checkpoint, error)
+                           : cei_fail_memory(error, "a model", 0);
+    cei_free(own);
+    return status;
+}
+
+ce_status cei_model_open_weights(const ce_model *model, cei_checkpoint **checkpoint, ce_error *error) {
+    *checkpoint = NULL;
+    ce_status status = open_model(model, checkpoint, error);
+    if (status == CE_OK && model->adapter.folder) status = cei_adapter_apply(&model->adapter, *checkpoint, error);
     if (status == CE_OK) status = cei_modules_open(&model->modules, model->path, *checkpoint, error);
     if (status != CE_OK) {
         cei_checkpoint_close(*checkpoint);
         *checkpoint = NULL;
     }
-    cei_free(folder);
     return status;
 }
 
@@ -256,23 +262,26 @@ static bool is_causal(const cei_config *config) {
 static ce_status read_config(ce_model *model, const char *folder, size_t labels, ce_error *error) {
     const cei_log *log = &model->blueprint.log;
     ce_status status = cei_config_load(folder, log, &model->config, error);
-    if (status == CE_OK && !model->bi_encoder && !model->modules.is_listed && is_causal(&model->config))
-        model->modules.logits.is_read = true;
     if (status == CE_OK && strcmp(folder, model->path) != 0)
         status = cei_config_take_activation(model->path, log, &model->config, error);
+    if (status == CE_OK) status = cei_model_adapt_config(model, labels, error);
+    if (status == CE_OK && !model->bi_encoder && !model->modules.is_listed && is_causal(&model->config))
+        model->modules.logits.is_read = true;
     return status == CE_OK ? set_labels(model, labels, error) : status;
 }
 
 /* What the files of a folder say. */
 static ce_status read_folder(ce_model *model, const ce_load_options *options, ce_error *error) {
-    char *folder = NULL;
+    char *own = NULL;
     ce_status status = cei_check_folder(model->path, error);
     if (status == CE_OK) status = read_modules(model, options, error);
-    if (status == CE_OK && !(folder = transformer_folder(model))) status = cei_fail_memory(error, "a model", 0);
-    if (status == CE_OK) status = read_config(model, folder, options->num_labels, error);
-    if (status == CE_OK) status = cei_tokenizer_load(folder, &model->tokenizer, error);
-    if (status == CE_OK && !model->bi_encoder) status = cei_model_load_chat(model, folder, error);
-    cei_free(folder);
+    if (status == CE_OK && !(own = cei_model_transformer_folder(model))) status = cei_fail_memory(error, "a model", 0);
+    if (status == CE_OK) status = cei_model_find_adapter(model, own, options->adapter, error);
+    if (status == CE_OK) status = read_config(model, model->base ? model->base : own, options->num_labels, error);
+    if (status == CE_OK) status = cei_tokenizer_load(cei_model_tokenizer_folder(model, own), &model->tokenizer, error);
+    if (status == CE_OK && !model->bi_encoder)
+        status = cei_model_load_chat(model, cei_model_tokenizer_folder(model, own), error);
+    cei_free(own);
     return status;
 }
 
@@ -287,6 +296,8 @@ static ce_status read_gguf(ce_model *model, const ce_load_options *options, ce_e
     if (status == CE_OK)
         status = cei_config_parse(file.config.data, file.config.size, model->gguf, &model->blueprint.log,
                                   &model->config, error);
+    if (status == CE_OK && options->adapter) status = cei_adapter_load(options->adapter, &model->adapter, error);
+    if (status == CE_OK) status = cei_model_adapt_config(model, options->num_labels, error);
     if (status == CE_OK) status = set_labels(model, options->num_labels, error);
     const cei_tokenizer_files files = {
         .tokenizer_json = {model->gguf, file.tokenizer_json.data, file.tokenizer_json.size},
@@ -382,6 +393,8 @@ void ce_model_free(ce_model *model) {
     cei_free(model->checksums);
     cei_free(model->path);
     cei_free(model->gguf);
+    cei_free(model->base);
+    cei_adapter_free(&model->adapter);
     pthread_mutex_destroy(&model->scratch_lock);
     pthread_mutex_destroy(&model->lock);
     pthread_mutex_destroy(&model->mover);

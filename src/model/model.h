@@ -5,6 +5,7 @@
 #ifndef CEI_MODEL_H
 #define CEI_MODEL_H
 
+#include "model/adapter.h"
 #include "model/modules.h"
 #include "model/placement.h"
 #include "text/chat.h"
@@ -17,6 +18,8 @@ struct ce_model {
     /* Set at load, then constant. */
     char *path;
     char *gguf;          /* the file that is the whole model; NULL: path is a folder of files */
+    cei_adapter adapter; /* laid over the weights; zeroed: there is none */
+    char *base;          /* the folder of the model that path's adapter changes; NULL: path has its own model */
     bool bi_encoder;     /* gives embeddings: it was loaded as a ce_encoder */
     cei_modules modules; /* of a bi-encoder, or of a cross-encoder that was saved in modules */
     cei_config config;
@@ -61,6 +64,20 @@ size_t cei_model_specials(const ce_model *model);
 /* chat_load.c: the words whose logits a causal model's score is made of, and the chat template in folder, that of the
  * transformer. Errors: those of cei_chat_load; MODEL (no such words, or a template that cannot carry a pair). */
 ce_status cei_model_load_chat(ce_model *model, const char *folder, ce_error *error);
+
+/* adapted.c: finds the adapter that is asked for, or that own, the folder of the transformer, is; and the model that it
+ * changes. Errors: those of cei_adapter_load and ce_model_find; MODEL. */
+ce_status cei_model_find_adapter(ce_model *model, const char *own, const char *asked, ce_error *error);
+
+/* adapted.c: what the adapter says of the config: that the model has a classifier, and with how many labels unless they
+ * are asked for. */
+ce_status cei_model_adapt_config(ce_model *model, size_t asked, ce_error *error);
+
+/* adapted.c: the folder that has the tokenizer: own, or the model's that its adapter changes. */
+const char *cei_model_tokenizer_folder(const ce_model *model, const char *own);
+
+/* load.c: the folder of config.json and the tokenizer, in path: to be freed; NULL if there is no memory. */
+char *cei_model_transformer_folder(const ce_model *model);
 
 /* load.c: opens the files of the weights. Errors: those of cei_checkpoint_open. */
 ce_status cei_model_open_weights(const ce_model *model, cei_checkpoint **checkpoint, ce_error *error);

@@ -248,7 +248,11 @@ static void files_are_read_in_every_format(void **state) {
     }
     for (int dtype = 0; dtype < CEI_DTYPE_COUNT; dtype++)
         for (int format = 0; format < CEI_FORMAT_COUNT; format++) {
-            const cei_values values = {(cei_dtype)dtype, HEIGHT, WIDTH, room + 1, scale_room + 1};
+            const cei_values values = {.dtype = (cei_dtype)dtype,
+                                       .rows = HEIGHT,
+                                       .columns = WIDTH,
+                                       .data = room + 1,
+                                       .scales = scale_room + 1};
             float wanted[SIZE], found[SIZE], wanted_scales[HEIGHT] = {0}, scales[HEIGHT] = {0};
             cei_values_read(&values, 0, HEIGHT, wanted);
             const bool keeps = dtype == CEI_DTYPE_I8 && format == CEI_FORMAT_INT8;
@@ -270,7 +274,11 @@ static void a_scale_of_zero_makes_plain_zeros(void **state) {
     (void)state;
     static const int8_t integers[] = {5, -5, 0, 127, -128, 1};
     static const float file_scales[] = {0, -0.0f};
-    const cei_values values = {CEI_DTYPE_I8, 2, 3, (const uint8_t *)integers, (const uint8_t *)file_scales};
+    const cei_values values = {.dtype = CEI_DTYPE_I8,
+                               .rows = 2,
+                               .columns = 3,
+                               .data = (const uint8_t *)integers,
+                               .scales = (const uint8_t *)file_scales};
     const float zeros[6] = {0};
     float found[6], scales[2];
     cei_values_read_as(&values, 0, 2, CEI_FORMAT_INT8, found, scales);

@@ -69,7 +69,8 @@ static void int8_rows_have_their_scales(void **state) {
     float out[ROWS * COLUMNS];
     for (int i = 0; i < ROWS * COLUMNS; i++) data[i] = (uint8_t)i;
     memcpy(unaligned + 1, scales, sizeof scales);
-    cei_values values = {CEI_DTYPE_I8, ROWS, COLUMNS, data, unaligned + 1};
+    cei_values values = {
+        .dtype = CEI_DTYPE_I8, .rows = ROWS, .columns = COLUMNS, .data = data, .scales = unaligned + 1};
     cei_values_read(&values, 0, ROWS, out);
     for (int row = 0; row < ROWS; row++)
         for (int i = 0; i < COLUMNS; i++) {
@@ -88,7 +89,11 @@ static void ranges_of_rows(void **state) {
     for (int i = 0; i < ROWS; i++) scales[i] = (float)i + 0.5f;
     for (int dtype = CEI_DTYPE_F32; dtype <= CEI_DTYPE_I8; dtype++)
         for (size_t shift = 0; shift < 4; shift++) {
-            cei_values values = {(cei_dtype)dtype, ROWS, COLUMNS, data + shift, (const uint8_t *)scales};
+            cei_values values = {.dtype = (cei_dtype)dtype,
+                                 .rows = ROWS,
+                                 .columns = COLUMNS,
+                                 .data = data + shift,
+                                 .scales = (const uint8_t *)scales};
             cei_values_read(&values, 0, ROWS, whole);
             for (size_t first = 0; first <= ROWS; first++)
                 for (size_t count = 0; first + count <= ROWS; count++) {
@@ -105,12 +110,12 @@ static void aligned_floats_are_used_in_place(void **state) {
     (void)state;
     float numbers[6] = {1, 2, 3, 4, 5, 6};
     uint8_t shifted[sizeof numbers + 1];
-    cei_values values = {CEI_DTYPE_F32, 2, 3, (const uint8_t *)numbers, NULL};
+    cei_values values = {.dtype = CEI_DTYPE_F32, .rows = 2, .columns = 3, .data = (const uint8_t *)numbers};
     assert_ptr_equal(cei_values_direct(&values, 0), numbers);
     assert_ptr_equal(cei_values_direct(&values, 1), numbers + 3);
     values.data = (uintptr_t)shifted % 4 == 0 ? shifted + 1 : shifted;
     assert_null(cei_values_direct(&values, 0));
-    values = (cei_values){CEI_DTYPE_F16, 2, 3, (const uint8_t *)numbers, NULL};
+    values = (cei_values){.dtype = CEI_DTYPE_F16, .rows = 2, .columns = 3, .data = (const uint8_t *)numbers};
     assert_null(cei_values_direct(&values, 0));
 }
 
