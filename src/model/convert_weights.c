@@ -1,5 +1,6 @@
 /* convert_weights.c - the tensors of a model, streamed into files of another precision.
  *
+ * A tensor of which the model reads some rows alone, as of words' logits, is written whole, and once.
  * A tensor is read in waves of rows: the pool's threads convert them, then the calling thread adds up their errors, in
  * the order of the rows, and writes. So memory is bounded, and the bytes and the report don't depend on threads. Pages
  * of the source are given back with each wave. */
@@ -34,6 +35,7 @@ typedef struct row_result {
 /* A part of the plan, and the tensors that it becomes. */
 typedef struct target {
     size_t values, scales; /* indices into tensors; scales only if I8 */
+    bool is_written;       /* else another part's tensor has its rows; values is then where the next part's are */
 } target;
 
 typedef struct conversion {
@@ -58,21 +60,25 @@ typedef struct conversion {
 
 /* ---- what is written ----------------------------------------------------------------------------------------- */
 
-static bool is_classifier(const cei_part *part) { return strncmp(part->name, "classifier", strlen("classifier")) == 0; }
+/* As encoders call it, and decoders. */
+static bool is_classifier(const cei_part *part) {
+    return strncmp(part->name, "classifier", strlen("classifier")) == 0 || strcmp(part->name, "score.weight") == 0;
+}
 
 /* Where the folder of a module ends in the name of its tensor ("2_Dense/linear.weight"); NULL for the transformer's. */
 static const char *module_end(const cei_part *part) { return strchr(part->name, '/'); }
 
-static cei_dtype choose_dtype(const cei_plan *plan, const cei_part *part, ce_precision precision, cei_dtype from) {
+static cei_dtype choose_dtype(const cei_plan *plan, const cei_part *part, ce_precision precision,
+                              const cei_values *values) {
     const cei_weight *weight = &plan->weights[part->weight];
     if (weight->role == CEI_ROLE_VECTOR || is_classifier(part) || module_end(part)) return CEI_DTYPE_F32;
     if (precision == CE_PRECISION_BFLOAT16) return CEI_DTYPE_BF16;
     if (precision != CE_PRECISION_INT8) return CEI_DTYPE_F32;
-    const bool is_large = part->rows >= 2 && part->rows * weight->columns >= FEWEST_INT8;
-    return is_large || from == CEI_DTYPE_I8 ? CEI_DTYPE_I8 : CEI_DTYPE_F32;
+    const bool is_large = values->rows >= 2 && values->rows * values->columns >= FEWEST_INT8;
+    return is_large || values->dtype == CEI_DTYPE_I8 ? CEI_DTYPE_I8 : CEI_DTYPE_F32;
 }
 
-static ce_status add_scales(conversion *work, size_t index, ce_error *error) {
+static ce_status add_scales(conversion *work, size_t index, size_t rows, ce_error *error) {
     const cei_part *part = &work->source->model->blueprint.plan.parts[index];
     const size_t length = strlen(part->name);
     char *name = cei_alloc(length + sizeof scale_suffix, 1);
@@ -82,7 +88,7 @@ static ce_status add_scales(conversion *work, size_t index, ce_error *error) {
     memcpy(name + length, scale_suffix, sizeof scale_suffix);
     work->targets[index].scales = work->tensor_count;
     work->tensors[work->tensor_count++] =
-        (cei_new_tensor){.name = name, .dtype = CEI_DTYPE_F32, .rank = 1, .shape = {part->rows}};
+        (cei_new_tensor){.name = name, .dtype = CEI_DTYPE_F32, .rank = 1, .shape = {rows}};
     return CE_OK;
 }
 
@@ -90,19 +96,21 @@ static ce_status add_scales(conversion *work, size_t index, ce_error *error) {
 static ce_status add_part(conversion *work, size_t index, ce_error *error) {
     const cei_plan *plan = &work->source->model->blueprint.plan;
     const cei_part *part = &plan->parts[index];
+    target *to = &work->targets[index];
     cei_values values;
-    ce_status status = cei_plan_values(plan, index, work->source->checkpoint, &values, error);
+    *to = (target){.values = work->tensor_count, .is_written = !cei_plan_reads_before(plan, index)};
+    if (!to->is_written) return CE_OK;
+    ce_status status = cei_plan_whole_values(plan, index, work->source->checkpoint, &values, error);
     if (status != CE_OK) return status;
     const bool is_vector = plan->weights[part->weight].role == CEI_ROLE_VECTOR;
     const char *slash = module_end(part);
     cei_new_tensor tensor = {
         .name = slash ? slash + 1 : part->name, .rank = is_vector ? 1 : 2, .shape = {values.rows, values.columns}};
     if (is_vector) tensor.shape[0] = values.columns;
-    tensor.dtype = choose_dtype(plan, part, work->report->precision, values.dtype);
+    tensor.dtype = choose_dtype(plan, part, work->report->precision, &values);
     work->total += cei_values_bytes(&values, values.rows);
-    work->targets[index].values = work->tensor_count;
     work->tensors[work->tensor_count++] = tensor;
-    return tensor.dtype == CEI_DTYPE_I8 ? add_scales(work, index, error) : CE_OK;
+    return tensor.dtype == CEI_DTYPE_I8 ? add_scales(work, index, values.rows, error) : CE_OK;
 }
 
 static ce_status list_tensors(conversion *work, ce_error *error) {
@@ -127,7 +135,8 @@ static ce_status make_room(conversion *work, ce_error *error) {
     size_t most_values = 0, most_rows = 0;
     for (size_t i = 0; i < plan->part_count; i++) {
         const size_t columns = cei_part_stream_columns(plan, &plan->parts[i]);
-        const size_t rows = wave_rows(cei_part_stream_rows(plan, &plan->parts[i]), columns);
+        const size_t whole = plan->parts[i].of ? plan->parts[i].of : cei_part_stream_rows(plan, &plan->parts[i]);
+        const size_t rows = wave_rows(whole, columns);
         if (rows * columns > most_values) most_values = rows * columns;
         if (rows > most_rows) most_rows = rows;
     }
@@ -269,9 +278,10 @@ static void note_error(conversion *work, const row_result *sum) {
 static ce_status convert_part(conversion *work, size_t index, ce_error *error) {
     const cei_blueprint *blueprint = &work->source->model->blueprint;
     row_result sum = {0};
+    if (!work->targets[index].is_written) return CE_OK;
     work->part = index;
     work->to = work->tensors[work->targets[index].values].dtype;
-    ce_status status = cei_plan_values(&blueprint->plan, index, work->source->checkpoint, &work->values, error);
+    ce_status status = cei_plan_whole_values(&blueprint->plan, index, work->source->checkpoint, &work->values, error);
     if (status != CE_OK) return status;
     const size_t rows = work->values.rows, columns = work->values.columns, most = wave_rows(rows, columns);
     const bool is_search = work->to == CEI_DTYPE_I8;
@@ -346,7 +356,7 @@ static ce_status finish_file(conversion *work, const part_range *range, ce_error
     const ce_status status = cei_checkpoint_verify(work->source->checkpoint, error);
     if (status != CE_OK) return status;
     work->report->stage = CE_CONVERT_WRITING;
-    work->report->tensors += (uint32_t)(range->end - range->first);
+    for (size_t i = range->first; i < range->end; i++) work->report->tensors += work->targets[i].is_written;
     for (size_t i = 0; i < range->count; i++) work->report->bytes_after += range->tensors[i].bytes;
     return cei_new_file_finish(&work->file, error);
 }

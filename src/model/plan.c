@@ -110,15 +110,20 @@ static const char *name_in(const cei_part *part, const cei_checkpoint *checkpoin
     return cei_checkpoint_find(checkpoint, old) ? old : part->name;
 }
 
-ce_status cei_plan_values(const cei_plan *plan, size_t part, const cei_checkpoint *checkpoint, cei_values *values,
-                          ce_error *error) {
+ce_status cei_plan_whole_values(const cei_plan *plan, size_t part, const cei_checkpoint *checkpoint, cei_values *values,
+                                ce_error *error) {
     char old[256];
     const cei_part *p = &plan->parts[part];
-    const size_t rows = cei_part_stream_rows(plan, p);
-    const ce_status status =
-        cei_checkpoint_values(checkpoint, name_in(p, checkpoint, old, sizeof old), p->of ? p->of : rows,
-                              cei_part_stream_columns(plan, p), values, error);
-    if (status == CE_OK && p->of) *values = cei_values_rows(values, p->from, rows);
+    return cei_checkpoint_values(checkpoint, name_in(p, checkpoint, old, sizeof old),
+                                 p->of ? p->of : cei_part_stream_rows(plan, p), cei_part_stream_columns(plan, p),
+                                 values, error);
+}
+
+ce_status cei_plan_values(const cei_plan *plan, size_t part, const cei_checkpoint *checkpoint, cei_values *values,
+                          ce_error *error) {
+    const cei_part *p = &plan->parts[part];
+    const ce_status status = cei_plan_whole_values(plan, part, checkpoint, values, error);
+    if (status == CE_OK && p->of) *values = cei_values_rows(values, p->from, p->rows);
     return status;
 }
 

@@ -50,10 +50,12 @@ ce_status cei_plan_narrow(cei_plan *plan, const cei_checkpoint *checkpoint, ce_e
 /* Is each part in the checkpoint, with the right shape and a dtype that can be read? Errors: MODEL, UNSUPPORTED. */
 ce_status cei_plan_check(const cei_plan *plan, const cei_checkpoint *checkpoint, ce_error *error);
 
-/* The values of a part in the checkpoint, which may be a few rows of a tensor. Old spellings are found too:
+/* The values of a part in the checkpoint, which may be a few rows of a tensor; whole: all rows of the tensor. Old spellings are found too:
  * LayerNorm.gamma and .beta. */
 ce_status cei_plan_values(const cei_plan *plan, size_t part, const cei_checkpoint *checkpoint, cei_values *values,
                           ce_error *error);
+ce_status cei_plan_whole_values(const cei_plan *plan, size_t part, const cei_checkpoint *checkpoint, cei_values *values,
+                                ce_error *error);
 
 /* Rows of a part as they are streamed: a vector is one row. */
 size_t cei_part_stream_rows(const cei_plan *plan, const cei_part *part);

@@ -263,7 +263,7 @@ static void test_the_reference_rounds_what_is_bound(void **state) {
         expect_same_bits(on_sim, in_buffer, ROWS * OUT, "linear on sim:0");
         bench b = bench_open(&targets[REFERENCE], 1, (cei_stream_limits){ROWS, 1, 1, IN});
         const cei_weight weight = {CEI_ROLE_MATRIX, OUT, IN, {NULL, 0}, c.format, false};
-        const cei_values source = {CEI_DTYPE_F32, OUT, IN, (const uint8_t *)file, NULL};
+        const cei_values source = {.dtype = CEI_DTYPE_F32, .rows = OUT, .columns = IN, .data = (const uint8_t *)file};
         expect_ok(cei_ref_bind(b.device, &weight, 0, &source, &b.error), &b.error);
         const cei_slice x = put(&b, c.x, ROWS * IN * sizeof *c.x), out = reserve(&b, sizeof bound);
         const cei_linear_args args = {ROWS, x, &weight, NULL, c.function, out};

@@ -40,7 +40,7 @@ static cei_slice put(bench *b, const void *from, size_t bytes) {
 }
 
 static cei_values of_floats(const float *values, size_t rows, size_t columns) {
-    return (cei_values){CEI_DTYPE_F32, rows, columns, (const uint8_t *)values, NULL};
+    return (cei_values){.dtype = CEI_DTYPE_F32, .rows = rows, .columns = columns, .data = (const uint8_t *)values};
 }
 
 /* ---- binding ------------------------------------------------------------------------------------------------ */
@@ -96,7 +96,11 @@ static void test_bind_dtypes(void **state) {
     static const cei_dtype dtypes[] = {CEI_DTYPE_F32, CEI_DTYPE_F16, CEI_DTYPE_BF16, CEI_DTYPE_I8};
     for (size_t part = 0; part < 4; part++) {
         const size_t from = 3 - part; /* in any order */
-        const cei_values source = {dtypes[from], 3, IN, bytes[from] + 1, from == 3 ? scales + 1 : NULL};
+        const cei_values source = {.dtype = dtypes[from],
+                                   .rows = 3,
+                                   .columns = IN,
+                                   .data = bytes[from] + 1,
+                                   .scales = from == 3 ? scales + 1 : NULL};
         expect_ok(cei_ref_bind(b.device, &weight, from * 3, &source, &b.error), &b.error);
     }
     const cei_values low = of_floats(bias, 1, 5), high = of_floats(bias + 5, 1, OUT - 5);

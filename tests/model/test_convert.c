@@ -342,6 +342,34 @@ static void no_room(void **state) {
     signal(SIGXFSZ, handler);
 }
 
+/* ---- other heads --------------------------------------------------------------------------------------------- */
+
+static float score_of(const char *folder) {
+    ce_load_options options = {.size = sizeof options, .device = "cpu", .threads = 1};
+    ce_score_options raw = {.size = sizeof raw, .activation = CE_ACTIVATION_IDENTITY};
+    const ce_pair pair = {ce_text_of("how many people"), ce_text_of("the city of berlin")};
+    ce_model *model = NULL;
+    float score = NAN;
+    ce_error error = {0};
+    expect_ok(ce_model_load(folder, &options, &model, &error), &error);
+    expect_ok(ce_predict(model, &pair, 1, &raw, &score, &error), &error);
+    ce_model_free(model);
+    return score;
+}
+
+/* A decoder's classifier stays float32 under its own name, and its words become int8. */
+static void a_decoder(void **state) {
+    (void)state;
+    char *from = strdup(test_data("golden/models/mistral"));
+    convert(from, at("new"), CE_PRECISION_INT8);
+    cei_checkpoint *checkpoint = open_result(at("new"));
+    assert_string_equal(cei_checkpoint_find(checkpoint, "score.weight")->dtype, "F32");
+    assert_string_equal(cei_checkpoint_find(checkpoint, "model.embed_tokens.weight")->dtype, "I8");
+    cei_checkpoint_close(checkpoint);
+    assert_true(fabsf(score_of(at("new")) - score_of(from)) < 0.2f);
+    free(from);
+}
+
 /* ---- what is refused ----------------------------------------------------------------------------------------- */
 
 static void broken_models(void **state) {
@@ -475,6 +503,7 @@ int main(void) {
         case_of(no_room),
         case_of(broken_models),
         case_of(weights_that_are_no_numbers),
+        case_of(a_decoder),
         case_of(wrong_calls),
         case_of(progress_and_cancelling),
         case_of(want_of_memory_leaves_nothing),
