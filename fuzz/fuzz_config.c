@@ -17,6 +17,7 @@ static void check_config(const cei_config *config) {
     fuzz_require(config->hidden_act < CEI_FN_COUNT);
     fuzz_require(config->activation > CE_ACTIVATION_DEFAULT && config->activation <= CE_ACTIVATION_SOFTMAX);
     fuzz_require(config->layer_norm_eps >= 0 && config->layer_norm_eps <= 1);
+    fuzz_require(!config->decoder.is_on || (config->decoder.window != 1 && config->decoder.score_cap >= 0));
     fuzz_require(config->hidden_size <= (size_t)1 << 28 && config->vocab_size <= (size_t)1 << 28);
 }
 
