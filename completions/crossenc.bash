@@ -6,7 +6,8 @@ _crossenc_options() {
     local model='-m:DIR --model:DIR -d:DEVICE --device:DEVICE -t:TEXT --threads:TEXT --cpus:TEXT --max-length:TEXT
         --precision:default,float32,bfloat16,int8 --batch-tokens:TEXT --json --color:auto,always,never -Q --quiet -v --verbose
         -h --help'
-    local scores='-a:ACTIVATION --activation:ACTIVATION -l --logits --deferred --utf8:strict,replace'
+    local scores='-a:ACTIVATION --activation:ACTIVATION -l --logits --deferred --utf8:strict,replace
+        --prompt:TEXT --prompt-name:TEXT'
     local run='-r:FILE --run:FILE -c:FILE --corpus:FILE -q:FILE --queries:FILE -n:TEXT --top:TEXT --tag:TEXT -o:FILE'
     local format='-f:FORMAT --format:FORMAT --output:FILE'
     case $1 in

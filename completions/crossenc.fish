@@ -77,9 +77,9 @@ complete -c crossenc -n $runs -l tag -x -d 'Last column of the run that is writt
 complete -c crossenc -n '__fish_seen_subcommand_from predict encode' -F
 
 set -l encode '__fish_seen_subcommand_from encode'
-set -l prompts '__fish_seen_subcommand_from encode tokenize'
-complete -c crossenc -n $prompts -l prompt -x -d 'Text to put before each text'
-complete -c crossenc -n $prompts -l prompt-name -x -d 'Prompt of the model to put before each text'
+set -l prompts '__fish_seen_subcommand_from rank predict eval encode tokenize'
+complete -c crossenc -n $prompts -l prompt -x -d 'Text to put before each text or query'
+complete -c crossenc -n $prompts -l prompt-name -x -d 'Prompt of the model to use'
 complete -c crossenc -n $encode -l truncate-dim -x -d 'Values to keep'
 complete -c crossenc -n $encode -l normalize -d 'Scale embeddings to length 1'
 complete -c crossenc -n $encode -l type -xa 'float32 int8 uint8 binary ubinary' -d 'How values are written'

@@ -21,6 +21,7 @@ static const char *const wanted_names[] = {
     "sentence_xlm-roberta_config.json",
     "sentence_xlnet_config.json",
     "tokenizer_config.json",
+    "chat_template.jinja",
     "tokenizer.json",
     "special_tokens_map.json",
     "added_tokens.json",

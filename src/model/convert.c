@@ -20,11 +20,17 @@
 /* Files beside the weights that are copied if they are there: what crossenc or the reference reads, and what people
  * must be able to. Nothing is copied that is not known to belong to a model. */
 static const char *const tokenizer_files[] = {
-    "tokenizer.json",    "tokenizer_config.json",
-    "vocab.txt",         "special_tokens_map.json",
-    "added_tokens.json", "vocab.json",
-    "merges.txt",        "sentencepiece.bpe.model",
-    "spm.model",         "spiece.model",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "chat_template.jinja",
+    "vocab.txt",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "merges.txt",
+    "sentencepiece.bpe.model",
+    "spm.model",
+    "spiece.model",
     "tokenizer.model",
 };
 static const char *const people_files[] = {

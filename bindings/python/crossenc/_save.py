@@ -18,8 +18,8 @@ from . import _crossenc
 # What a loader would take for a part of the new model if it stayed beside it.
 _MODEL_FILE = re.compile(
     r"config\.json|model(-\d+-of-\d+)?\.safetensors|model\.safetensors\.index\.json|tokenizer\.json|"
-    r"tokenizer_config\.json|vocab\.(txt|json)|special_tokens_map\.json|added_tokens\.json|merges\.txt|"
-    r"(sentencepiece\.bpe|spm|spiece|tokenizer)\.model|modules\.json|config_sentence_transformers\.json|"
+    r"tokenizer_config\.json|chat_template\.jinja|vocab\.(txt|json)|special_tokens_map\.json|added_tokens\.json|"
+    r"merges\.txt|(sentencepiece\.bpe|spm|spiece|tokenizer)\.model|modules\.json|config_sentence_transformers\.json|"
     r"sentence_[\w-]+_config\.json"
 )
 _MODULE_FOLDER = re.compile(r"\d+_\w+")  # of a bi-encoder: 1_Pooling
