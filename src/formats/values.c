@@ -97,6 +97,13 @@ static void read_i8_rows(const cei_values *values, size_t first, size_t count, f
     }
 }
 
+/* Where the file has a row. */
+static size_t row_in_file(const cei_values *values, size_t row) {
+    if (!values->heads) return row;
+    const size_t size = values->rows / (3 * values->heads), part = row / (values->heads * size);
+    return (row / size % values->heads * 3 + part) * size + row % size;
+}
+
 static void read_plain(const cei_values *values, size_t first, size_t count, float *out) {
     size_t total = count * values->columns;
     if (total == 0) return;
@@ -163,22 +170,32 @@ static void add_delta(const cei_values *values, size_t first, size_t count, floa
                      least(values->columns - c, TILE_COLUMNS), out + r * values->columns + c);
 }
 
-void cei_values_read(const cei_values *values, size_t first, size_t count, float *out) {
+static void read_rows(const cei_values *values, size_t first, size_t count, float *out) {
     read_plain(values, first, count, out);
     if (values->delta) add_delta(values, first, count, out);
 }
 
+void cei_values_read(const cei_values *values, size_t first, size_t count, float *out) {
+    if (!values->heads) {
+        read_rows(values, first, count, out);
+        return;
+    }
+    for (size_t row = 0; row < count; row++)
+        read_rows(values, row_in_file(values, first + row), 1, out + row * values->columns);
+}
+
 const float *cei_values_direct(const cei_values *values, size_t first) {
     const uint8_t *at = values->data + first * values->columns * sizeof(float);
-    if (values->delta || values->dtype != CEI_DTYPE_F32 || (uintptr_t)at % _Alignof(float) != 0) return NULL;
+    if (values->delta || values->heads || values->dtype != CEI_DTYPE_F32 || (uintptr_t)at % _Alignof(float) != 0)
+        return NULL;
     return (const float *)(const void *)at;
 }
 
 /* The rows' scales as they are in the file. Where one is 0 the row's zeros lose their signs, which came from integers
  * that nothing can be told about any more. */
 static void keep_scales(const cei_values *values, size_t first, size_t count, float *out, float *scales) {
-    memcpy(scales, values->scales + first * sizeof *scales, count * sizeof *scales);
     for (size_t row = 0; row < count; row++) {
+        memcpy(scales + row, values->scales + row_in_file(values, first + row) * sizeof *scales, sizeof *scales);
         if (scales[row] != 0) continue;
         memset(out + row * values->columns, 0, values->columns * sizeof *out);
         scales[row] = 0;

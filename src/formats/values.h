@@ -35,6 +35,7 @@ typedef struct cei_values {
     const uint8_t *scales;         /* I8: float32 [rows], possibly unaligned; else NULL */
     const struct cei_delta *delta; /* what is added to the values; NULL: nothing. Not of I8 */
     size_t delta_row;              /* the delta's row for the first of these */
+    size_t heads; /* not 0: rows are queries, keys, values, each of so many heads; the file has them head by head */
 } cei_values;
 
 /* A change of low rank (LoRA, Hu et al. 2021): scale B A, with b [rows, rank] and a [rank, columns] of plain types. */
@@ -62,7 +63,7 @@ void cei_values_read_as(const cei_values *values, size_t first, size_t count, ce
  * FLOAT32 if there is none. Reads the scales. */
 cei_format cei_values_own_format(const cei_values *values);
 
-/* The rows themselves if they are aligned float32 already, else NULL. */
+/* The rows themselves if they are aligned float32 already and in the file's order, else NULL. */
 const float *cei_values_direct(const cei_values *values, size_t first);
 
 #endif

@@ -59,8 +59,30 @@ static ce_status read_relative(const cei_config_reader *in, cei_relative_config 
     return status;
 }
 
+/* How many words pos_att_type has, known ones or not. */
+static size_t count_terms(const json_t *terms) {
+    const char *text = json_string_value(terms);
+    size_t count = text && *text ? 1 : json_array_size(terms);
+    for (; text && *text; text++) count += *text == '|';
+    return count;
+}
+
+/* What the first version alone has: heads that are mixed, and a scale that counts every word. */
+static ce_status check_first(const cei_config_reader *in, const cei_relative_config *relative) {
+    bool talks = false;
+    const size_t words = count_terms(json_object_get(in->root, "pos_att_type"));
+    ce_status status = cei_json_bool(in->root, "talking_head", in->path, &talks, in->error);
+    if (status != CE_OK) return status;
+    if (talks)
+        return cei_fail(in->error, CE_ERR_UNSUPPORTED, "%s: talking_head is true, which is not supported", in->path);
+    if (words == (size_t)relative->c2p + relative->p2c) return CE_OK;
+    return cei_fail(in->error, CE_ERR_UNSUPPORTED, "%s: pos_att_type has %zu words; supported: c2p and p2c, each once",
+                    in->path, words);
+}
+
 ce_status cei_config_read_deberta(const cei_config_reader *in, cei_config *config) {
     ce_status status = read_relative(in, &config->relative);
+    if (status == CE_OK && strcmp(config->model_type, "deberta") == 0) status = check_first(in, &config->relative);
     if (status == CE_OK)
         status = cei_json_bool(in->root, "position_biased_input", in->path, &config->adds_positions, in->error);
     if (status == CE_OK)

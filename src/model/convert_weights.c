@@ -92,13 +92,13 @@ static ce_status add_scales(conversion *work, size_t index, size_t rows, ce_erro
     return CE_OK;
 }
 
-/* Decides what a part becomes. */
+/* Decides what a part becomes; zeros that no tensor has become nothing. */
 static ce_status add_part(conversion *work, size_t index, ce_error *error) {
     const cei_plan *plan = &work->source->model->blueprint.plan;
     const cei_part *part = &plan->parts[index];
     target *to = &work->targets[index];
     cei_values values;
-    *to = (target){.values = work->tensor_count, .is_written = !cei_plan_reads_before(plan, index)};
+    *to = (target){.values = work->tensor_count, .is_written = *part->name && !cei_plan_reads_before(plan, index)};
     if (!to->is_written) return CE_OK;
     ce_status status = cei_plan_whole_values(plan, index, work->source->checkpoint, &values, error);
     if (status != CE_OK) return status;
@@ -283,6 +283,7 @@ static ce_status convert_part(conversion *work, size_t index, ce_error *error) {
     work->to = work->tensors[work->targets[index].values].dtype;
     ce_status status = cei_plan_whole_values(&blueprint->plan, index, work->source->checkpoint, &work->values, error);
     if (status != CE_OK) return status;
+    work->values.heads = 0; /* rows are written in the order in which they were found */
     const size_t rows = work->values.rows, columns = work->values.columns, most = wave_rows(rows, columns);
     const bool is_search = work->to == CEI_DTYPE_I8;
     work->task_rows = is_search || columns >= TASK_VALUES ? 1 : TASK_VALUES / (columns ? columns : 1);

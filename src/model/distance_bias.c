@@ -46,11 +46,11 @@ static size_t distances_of(const cei_config *config) { return 2 * config->max_po
 size_t cei_distance_bias_integers(const cei_config *config) { return 2 * distances_of(config); }
 
 void cei_distance_bias_init(cei_distance_bias *bias, cei_bias_kind kind, const cei_config *config, int32_t *memory) {
-    const size_t count = distances_of(config);
+    const size_t count = distances_of(config), head_size = config->hidden_size / config->heads;
     bias->kind = kind;
     bias->heads = config->heads;
     bias->length = config->max_positions;
-    bias->scale = 1.0f / sqrtf((float)(config->hidden_size / config->heads));
+    bias->scale = 1.0f / sqrtf((float)head_size);
     bias->places = memory;
     bias->sources = memory + count;
     for (size_t i = 0; i < count; i++) {

@@ -110,6 +110,7 @@ static void list_dtypes(const cei_plan *plan, const cei_checkpoint *checkpoint, 
     list[0] = '\0';
     for (size_t i = 0; i < plan->part_count; i++) {
         cei_values values;
+        if (!*plan->parts[i].name) continue;
         if (cei_plan_values(plan, i, checkpoint, &values, NULL) != CE_OK || seen[values.dtype]) continue;
         seen[values.dtype] = true;
         int written = snprintf(list + length, size - length, "%s%s", length ? ", " : "", cei_dtype_name(values.dtype));

@@ -6,11 +6,21 @@
 
 #include <string.h>
 
+/* Room for a part of so many zeros. */
+static bool grow_zeros(cei_plan *plan, size_t count) {
+    if (count <= plan->zero_count) return true;
+    cei_free(plan->zeros);
+    plan->zeros = cei_alloc_zeroed(count, sizeof *plan->zeros);
+    plan->zero_count = plan->zeros ? count : 0;
+    return plan->zeros;
+}
+
 static ce_status add_part(cei_plan *plan, const char *name, size_t weight, size_t first, size_t rows, ce_error *error) {
     void *parts = plan->parts;
     bool grown = cei_grow(&parts, &plan->part_capacity, plan->part_count + 1, sizeof *plan->parts);
     plan->parts = parts;
-    char *copy = grown ? cei_copy_string(name, strlen(name)) : NULL;
+    if (!name) grown = grown && grow_zeros(plan, rows);
+    char *copy = grown ? cei_copy_string(name ? name : "", name ? strlen(name) : 0) : NULL;
     if (!copy) return cei_fail_memory(error, "the model's plan", 0);
     plan->parts[plan->part_count++] = (cei_part){.name = copy, .weight = weight, .first = first, .rows = rows};
     return CE_OK;
@@ -27,7 +37,7 @@ ce_status cei_plan_add(cei_plan *plan, cei_role role, size_t columns, size_t cou
     for (size_t i = 0; i < count && status == CE_OK; i++) {
         status = add_part(plan, names[i], plan->weight_count, total, rows[i], error);
         if (status == CE_OK && !cei_add_size(total, rows[i], &total))
-            status = cei_fail(error, CE_ERR_MODEL, "%s: the config gives it too many rows", names[i]);
+            status = cei_fail(error, CE_ERR_MODEL, "%s: the config gives it too many rows", names[0]);
     }
     if (status == CE_OK && (!cei_mul_size(total, columns, &bytes) || !cei_mul_size(bytes, 8, &bytes)))
         status = cei_fail(error, CE_ERR_MODEL, "%s: the config gives it too many values", names[0]);
@@ -114,9 +124,16 @@ ce_status cei_plan_whole_values(const cei_plan *plan, size_t part, const cei_che
                                 ce_error *error) {
     char old[256];
     const cei_part *p = &plan->parts[part];
-    return cei_checkpoint_values(checkpoint, name_in(p, checkpoint, old, sizeof old),
-                                 p->of ? p->of : cei_part_stream_rows(plan, p), cei_part_stream_columns(plan, p),
-                                 values, error);
+    if (!*p->name) {
+        *values =
+            (cei_values){.dtype = CEI_DTYPE_F32, .rows = 1, .columns = p->rows, .data = (const uint8_t *)plan->zeros};
+        return CE_OK;
+    }
+    const ce_status status = cei_checkpoint_values(checkpoint, name_in(p, checkpoint, old, sizeof old),
+                                                   p->of ? p->of : cei_part_stream_rows(plan, p),
+                                                   cei_part_stream_columns(plan, p), values, error);
+    values->heads = p->heads;
+    return status;
 }
 
 ce_status cei_plan_values(const cei_plan *plan, size_t part, const cei_checkpoint *checkpoint, cei_values *values,
@@ -182,5 +199,6 @@ void cei_plan_free(cei_plan *plan) {
     for (size_t i = 0; i < plan->part_count; i++) cei_free(plan->parts[i].name);
     cei_free(plan->parts);
     cei_free(plan->weights);
+    cei_free(plan->zeros);
     *plan = (cei_plan){0};
 }

@@ -10,7 +10,8 @@
 
 /* A tensor of the checkpoint and the rows of a weight that it fills. */
 typedef struct cei_part {
-    char *name;         /* in the checkpoint */
+    char *name;         /* in the checkpoint; "" for zeros, which no tensor has */
+    size_t heads;       /* as in cei_values; 0 where rows are the file's */
     size_t weight;      /* index into the plan's weights */
     size_t first, rows; /* rows of the weight */
     size_t from, of; /* they are rows from .. of a tensor that has so many; of is 0 where they are the whole tensor */
@@ -21,11 +22,14 @@ typedef struct cei_plan {
     size_t weight_count, weight_capacity;
     cei_part *parts; /* [part_count] in the order of weights */
     size_t part_count, part_capacity;
+    float *zeros; /* [zero_count] for the longest part of zeros */
+    size_t zero_count;
 } cei_plan;
 
 /* Adds a weight made of count tensors of equal columns, stacked by rows: names[i] fills rows[i] of them. For a vector
- * the tensors are laid end to end and rows[i] is their length. *index receives the weight's index. The tensors'
- * presence and shapes are checked by cei_plan_check. Errors: MEMORY, MODEL (a size that overflows). */
+ * the tensors are laid end to end and rows[i] is their length; a name may be NULL there, for zeros. *index receives the
+ * weight's index. The tensors' presence and shapes are checked by cei_plan_check. Errors: MEMORY, MODEL (a size that
+ * overflows). */
 ce_status cei_plan_add(cei_plan *plan, cei_role role, size_t columns, size_t count, const char *const *names,
                        const size_t *rows, size_t *index, ce_error *error);
 
@@ -50,8 +54,8 @@ ce_status cei_plan_narrow(cei_plan *plan, const cei_checkpoint *checkpoint, ce_e
 /* Is each part in the checkpoint, with the right shape and a dtype that can be read? Errors: MODEL, UNSUPPORTED. */
 ce_status cei_plan_check(const cei_plan *plan, const cei_checkpoint *checkpoint, ce_error *error);
 
-/* The values of a part in the checkpoint, which may be a few rows of a tensor; whole: all rows of the tensor. Old spellings are found too:
- * LayerNorm.gamma and .beta. */
+/* The values of a part in the checkpoint, which may be a few rows of a tensor; whole: all rows of the tensor. Old
+ * spellings are found too: LayerNorm.gamma and .beta. */
 ce_status cei_plan_values(const cei_plan *plan, size_t part, const cei_checkpoint *checkpoint, cei_values *values,
                           ce_error *error);
 ce_status cei_plan_whole_values(const cei_plan *plan, size_t part, const cei_checkpoint *checkpoint, cei_values *values,

@@ -12,6 +12,7 @@
 /* Where a layer's projection of the table is: in the plan, and in which columns of its result. */
 typedef struct cei_relative_source {
     size_t weight, bias, column;
+    bool has_bias;
 } cei_relative_source;
 
 typedef struct cei_relative_layer {

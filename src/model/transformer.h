@@ -18,8 +18,9 @@ typedef struct cei_transformer_names {
     const char *project;        /* of embeddings that are narrower than the rest */
     const char *layer;          /* of all layers; the rest stands behind LAYER.index */
     const char *inner;          /* of layers in groups: behind LAYER.group.INNER.index */
-    const char *query, *key, *value;   /* key NULL: query names a matrix of all three, one above the other */
-    const char *query_norm, *key_norm; /* of heads, before they are turned; NULL is none */
+    const char *distance_key, *distance_query; /* of DeBERTa's distances */
+    const char *query, *key, *value;           /* key NULL: query names a matrix of all three, one above the other */
+    const char *query_norm, *key_norm;         /* of heads, before they are turned; NULL is none */
     const char *attention, *attention_norm;
     const char
         *gate; /* of a gated unit: what the function is of; NULL: up names a matrix of both, one above the other */
@@ -44,6 +45,7 @@ typedef struct cei_transformer_form {
     bool types_are_optional; /* type_vocab_size 0 is none */
     bool is_deberta;         /* distances, a convolution, no absolute positions, as the config says; a projection
                                 without bias before the norm */
+    bool by_heads;           /* queries, keys and values are one matrix, head by head; keys have no bias */
     bool projects;           /* embeddings may be narrower than the rest: embedding_size */
     bool always_projects;    /* they are projected whether narrower or not */
     bool shares_layers;      /* layers are those of num_hidden_groups groups of inner_group_num, run again and again */

@@ -81,9 +81,9 @@ static cei_weight_pair declare_parts(declaration *to, size_t layer, size_t colum
 }
 
 /* A dense layer [hidden, hidden] of layer i, for distances. */
-static cei_relative_source declare_source(declaration *to, size_t hidden, size_t i, const char *part) {
-    const cei_weight_pair pair = declare_parts(to, i, hidden, hidden, 1, &part, true);
-    return (cei_relative_source){pair.weight, pair.bias, 0};
+static cei_relative_source declare_source(declaration *to, size_t hidden, size_t i, const char *part, bool has_bias) {
+    const cei_weight_pair pair = declare_parts(to, i, hidden, hidden, 1, &part, has_bias);
+    return (cei_relative_source){pair.weight, pair.bias, 0, has_bias};
 }
 
 static cei_weight_pair declare_norm(declaration *to, size_t columns, const char *stem) {
@@ -101,19 +101,36 @@ static cei_weight_pair declare_layer_norm(declaration *to, size_t hidden, size_t
 
 /* What the layer's distances are projected by: weights of their own, or its queries' and keys'. */
 static void declare_distances(declaration *to, const cei_config *config, cei_transformer *net, size_t i) {
-    static const char *const key = "attention.self.pos_key_proj", *const query = "attention.self.pos_query_proj";
+    const cei_transformer_names *names = to->names;
     const cei_layer_weights *layer = &net->layers[i];
     cei_relative_layer *sources = &net->relative.layers[i];
     const size_t hidden = net->base.hidden;
     const bool alone = net->base.reads != CEI_READS_ALL && i + 1 == net->layer_count;
     if (config->relative.shares_keys) {
         const cei_weight_pair queries = alone ? layer->query : layer->qkv;
-        sources->query = (cei_relative_source){queries.weight, queries.bias, 0};
-        sources->key = (cei_relative_source){layer->qkv.weight, layer->qkv.bias, alone ? 0 : hidden};
+        sources->query = (cei_relative_source){queries.weight, queries.bias, 0, true};
+        sources->key = (cei_relative_source){layer->qkv.weight, layer->qkv.bias, alone ? 0 : hidden, true};
         return;
     }
-    if (net->relative.keys) sources->key = declare_source(to, hidden, i, key);
-    if (net->relative.queries) sources->query = declare_source(to, hidden, i, query);
+    if (net->relative.keys) sources->key = declare_source(to, hidden, i, names->distance_key, !to->form->by_heads);
+    if (net->relative.queries) sources->query = declare_source(to, hidden, i, names->distance_query, true);
+}
+
+/* Queries, keys and values that a file has head by head, with biases of queries and of values: DeBERTa's first version.
+ */
+static cei_weight_pair declare_by_heads(declaration *to, const cei_transformer *net, size_t i) {
+    const size_t hidden = net->base.hidden;
+    cei_weight_pair pair = declare_parts(to, i, hidden, 3 * hidden, 1, &to->names->query, false);
+    char text[2][STEM_SIZE];
+    const char *const names[] = {text[0], NULL, text[1]};
+    const size_t heights[] = {hidden, hidden, hidden};
+    snprintf(text[0], STEM_SIZE, "%.32s%.48s.%zu.attention.self.q_bias", to->prefix, to->names->layer, i);
+    snprintf(text[1], STEM_SIZE, "%.32s%.48s.%zu.attention.self.v_bias", to->prefix, to->names->layer, i);
+    if (to->status != CE_OK) return pair;
+    to->plan->parts[to->plan->part_count - 1].heads = net->heads;
+    pair.has_bias = true;
+    to->status = cei_plan_add(to->plan, CEI_ROLE_VECTOR, 1, 3, names, heights, &pair.bias, to->error);
+    return pair;
 }
 
 /* Queries, keys and values in one product; or queries apart from the rest, of a last layer. */
@@ -121,6 +138,10 @@ static void declare_qkv(declaration *to, const cei_transformer *net, size_t i, c
     const cei_transformer_names *names = to->names;
     const char *const parts[] = {names->query, names->key, names->value};
     const size_t hidden = net->base.hidden, heights[] = {net->queries, net->keys, net->keys};
+    if (to->form->by_heads) {
+        layer->qkv = declare_by_heads(to, net, i);
+        return;
+    }
     if (!names->key) {
         layer->qkv = declare_parts(to, i, hidden, 3 * hidden, 1, parts, to->biases.query);
         return;

@@ -202,10 +202,13 @@ static ce_status apply_deberta(cei_applying *work) {
     return status;
 }
 
+/* The byte-level classes that put special tokens around texts and between them. */
+static bool has_pairs(cei_token_class class) { return class == CEI_CLASS_ROBERTA || class == CEI_CLASS_DEBERTA; }
+
 /* Without a tokenizer.json, beginnings and ends would have to be put into a template that is not there. */
 static ce_status check_template(cei_applying *work, bool has_json) {
     const char *const keys[] = {"add_bos_token", "add_eos_token"};
-    for (size_t i = 0; i < 2 && !has_json && work->class != CEI_CLASS_ROBERTA; i++) {
+    for (size_t i = 0; i < 2 && !has_json && !has_pairs(work->class); i++) {
         bool add = false;
         ce_status status =
             cei_json_bool(work->settings->config, keys[i], work->settings->config_path, &add, work->error);
@@ -236,7 +239,7 @@ static ce_status apply_byte_level(cei_applying *work, bool has_json) {
     spec->splits = (cei_splits){.count = 1, .byte_level = true};
     spec->splits.steps[0] = qwen ? numbers : (cei_split){CEI_SPLIT_GPT2, 0, prefix_space};
     if (qwen && prefix_space) spec->splits.steps[spec->splits.count++] = whole;
-    if (work->class == CEI_CLASS_ROBERTA) {
+    if (has_pairs(work->class)) {
         spec->roberta_pairs = true;
         spec->cls = work->roles[CEI_ROLE_CLS].content;
         spec->sep = work->roles[CEI_ROLE_SEP].content;

@@ -17,6 +17,7 @@ typedef enum cei_token_class {
     CEI_CLASS_ALBERT,
     CEI_CLASS_DEBERTA_V2,
     CEI_CLASS_ROBERTA,
+    CEI_CLASS_DEBERTA,
     CEI_CLASS_GPT2,
     CEI_CLASS_QWEN2
 } cei_token_class;

@@ -31,6 +31,7 @@ static const struct known_class {
     {"AlbertTokenizer", CEI_CLASS_ALBERT, false},
     {"DebertaV2Tokenizer", CEI_CLASS_DEBERTA_V2, true},
     {"RobertaTokenizer", CEI_CLASS_ROBERTA, false},
+    {"DebertaTokenizer", CEI_CLASS_DEBERTA, false},
     {"GPT2Tokenizer", CEI_CLASS_GPT2, false},
     {"Qwen2Tokenizer", CEI_CLASS_QWEN2, false},
     {"TokenizersBackend", CEI_CLASS_FILE, false},
@@ -50,6 +51,7 @@ static const struct {
     {"modernbert", "TokenizersBackend", true},
     {"xlm-roberta", "XLMRobertaTokenizer", false},
     {"camembert", "CamembertTokenizer", false},
+    {"deberta", "DebertaTokenizer", false},
     {"deberta-v2", "DebertaV2Tokenizer", false},
     {"albert", "AlbertTokenizer", false},
     {"mpnet", "MPNetTokenizer", false},
@@ -57,9 +59,8 @@ static const struct {
 
 /* Classes with rules of their own, which this build does not know. */
 static const char *const other_classes[] = {
-    "BertJapaneseTokenizer", "ConvBertTokenizer",   "DebertaTokenizer",    "FunnelTokenizer",
-    "HerbertTokenizer",      "LayoutLMv2Tokenizer", "LayoutLMv3Tokenizer", "RoCBertTokenizer",
-    "SplinterTokenizer",     "T5Tokenizer",         "XLNetTokenizer",
+    "BertJapaneseTokenizer", "ConvBertTokenizer", "FunnelTokenizer",   "HerbertTokenizer", "LayoutLMv2Tokenizer",
+    "LayoutLMv3Tokenizer",   "RoCBertTokenizer",  "SplinterTokenizer", "T5Tokenizer",      "XLNetTokenizer",
 };
 
 #define END_OF_TEXT "<|endoftext|>"
@@ -76,6 +77,7 @@ static const char *const usual_roles[][CEI_ROLES] = {
     [CEI_CLASS_ALBERT] = {"[CLS]", "[SEP]", "<unk>", "[SEP]", "<pad>", "[CLS]", "[MASK]"},
     [CEI_CLASS_DEBERTA_V2] = {"[CLS]", "[SEP]", "[UNK]", "[SEP]", "[PAD]", "[CLS]", "[MASK]"},
     [CEI_CLASS_ROBERTA] = {"<s>", "</s>", "<unk>", "</s>", "<pad>", "<s>", "<mask>"},
+    [CEI_CLASS_DEBERTA] = {"[CLS]", "[SEP]", "[UNK]", "[SEP]", "[PAD]", "[CLS]", "[MASK]"},
     [CEI_CLASS_GPT2] = {END_OF_TEXT, END_OF_TEXT, END_OF_TEXT, NULL, NULL, NULL, NULL},
     [CEI_CLASS_QWEN2] = {NULL, END_OF_TEXT, END_OF_TEXT, NULL, END_OF_TEXT, NULL, NULL},
 };
@@ -308,7 +310,9 @@ static const char *usual_role(const cei_applying *work, size_t role) {
 }
 
 /* The classes whose mask takes the blank before it. */
-static bool mask_takes_blank(cei_token_class class) { return class == CEI_CLASS_CAMEMBERT || class == CEI_CLASS_MPNET; }
+static bool mask_takes_blank(cei_token_class class) {
+    return class == CEI_CLASS_CAMEMBERT || class == CEI_CLASS_MPNET;
+}
 
 static ce_status read_roles(cei_applying *work) {
     const cei_tokenizer_settings *settings = work->settings;

@@ -129,6 +129,37 @@ static void dtypes_have_names_and_sizes(void **state) {
     }
 }
 
+/* Two heads of two columns: the file has q0 q0 k0 k0 v0 v0 q1 q1 k1 k1 v1 v1, and rows are q0 q0 q1 q1 k0 k0 ... */
+static void rows_that_a_file_has_by_heads(void **state) {
+    (void)state;
+    static const int wanted[12] = {0, 1, 6, 7, 2, 3, 8, 9, 4, 5, 10, 11};
+    float rows[12][3], scales[12], found[12 * 3], found_scales[12];
+    int8_t integers[12][3];
+    for (int r = 0; r < 12; r++) {
+        scales[r] = (float)(r + 1);
+        for (int c = 0; c < 3; c++) rows[r][c] = (float)(10 * r + c), integers[r][c] = (int8_t)(10 * r + c);
+    }
+    const cei_values plain = {
+        .dtype = CEI_DTYPE_F32, .rows = 12, .columns = 3, .data = (const uint8_t *)rows, .heads = 2};
+    const cei_values scaled = {.dtype = CEI_DTYPE_I8,
+                               .rows = 12,
+                               .columns = 3,
+                               .data = (const uint8_t *)integers,
+                               .scales = (const uint8_t *)scales,
+                               .heads = 2};
+    assert_null(cei_values_direct(&plain, 0));
+    for (size_t first = 0; first < 12; first++) {
+        cei_values_read(&plain, first, 12 - first, found);
+        for (size_t r = first; r < 12; r++)
+            assert_memory_equal(found + (r - first) * 3, rows[wanted[r]], sizeof rows[0]);
+        cei_values_read_as(&scaled, first, 12 - first, CEI_FORMAT_INT8, found, found_scales);
+        for (size_t r = first; r < 12; r++) {
+            assert_true(found_scales[r - first] == scales[wanted[r]]);
+            assert_true(found[(r - first) * 3 + 1] == scales[wanted[r]] * (float)integers[wanted[r]][1]);
+        }
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_half_is_exact),
@@ -137,6 +168,7 @@ int main(void) {
         cmocka_unit_test(ranges_of_rows),
         cmocka_unit_test(aligned_floats_are_used_in_place),
         cmocka_unit_test(dtypes_have_names_and_sizes),
+        cmocka_unit_test(rows_that_a_file_has_by_heads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

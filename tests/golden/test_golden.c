@@ -326,6 +326,8 @@ static const struct CMUnitTest tests[] = {
     MODEL("modernbert-scaled"),
     MODEL("nomic-longrope"),
     MODEL("gte-dynamic"),
+    MODEL("deberta"),
+    MODEL("deberta-p2c"),
     LOW("three-labels", BFLOAT16, 0.2),
     LOW("sigmoid-gelu-new", BFLOAT16, 0.2),
     LOW("relu-f16", BFLOAT16, 0.2),
@@ -403,6 +405,9 @@ static const struct CMUnitTest tests[] = {
     LOW("jina-xlm-roberta", BFLOAT16, 0.2),
     LOW("new", BFLOAT16, 0.2),
     LOW("new", INT8, 0.4),
+    LOW("deberta", BFLOAT16, 0.2),
+    LOW("deberta", INT8, 0.8),
+    LOW("deberta-p2c", INT8, 0.4),
 };
 
 int main(void) {

@@ -135,11 +135,26 @@ static void test_scaling_that_is_refused(void **state) {
                    "rope_theta is 1");
 }
 
+/* ---- DeBERTa ------------------------------------------------------------------------------------------------ */
+
+static void test_the_first_deberta(void **state) {
+    (void)state;
+    made m;
+    ce_error error;
+    expect_ok(make("deberta", NULL, "", &m, &error), &error);
+    assert_int_equal(cei_plan_unused(&m.plan, m.checkpoint), 4); /* of the head */
+    made_free(&m);
+    expect_refused("deberta", "\"c2p|p2c\"", "\"c2p|p2c\", \"talking_head\": true", CE_ERR_UNSUPPORTED, "talking_head");
+    expect_refused("deberta", "\"c2p|p2c\"", "\"c2p|p2p\"", CE_ERR_UNSUPPORTED, "pos_att_type has 2 words");
+    expect_refused("deberta-p2c", "\"p2c\"", "\"p2c\", \"p2p\"", CE_ERR_UNSUPPORTED, "pos_att_type has 2 words");
+    expect_refused("deberta", "\"hidden_size\": 24", "\"hidden_size\": 30", CE_ERR_MODEL, "word_embeddings");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_layers_that_are_shared),  cmocka_unit_test(test_layers_that_are_refused),
         cmocka_unit_test(test_a_class_without_a_head),  cmocka_unit_test(test_switches_that_are_refused),
-        cmocka_unit_test(test_scaling_that_is_refused), cmocka_unit_test(test_layers_that_are_shared),
-        cmocka_unit_test(test_layers_that_are_refused),
+        cmocka_unit_test(test_scaling_that_is_refused), cmocka_unit_test(test_the_first_deberta),
     };
     return cmocka_run_group_tests_name("forms of the transformer", tests, NULL, NULL);
 }

@@ -125,10 +125,39 @@ static void test_rows_of_a_tensor(void **state) {
     test_remove_folder(folder);
 }
 
+/* What no tensor has is zeros, in a vector beside tensors. */
+static void test_zeros(void **state) {
+    (void)state;
+    char *folder = one_tensor("a.bias", 0, 3);
+    const char *const names[] = {"a.bias", NULL, "a.bias", NULL};
+    const size_t rows[] = {3, 2, 3, 5};
+    cei_checkpoint *checkpoint = NULL;
+    cei_plan plan = {0};
+    cei_values values;
+    ce_error error;
+    size_t index;
+    expect_ok(cei_plan_add(&plan, CEI_ROLE_VECTOR, 1, 4, names, rows, &index, &error), &error);
+    assert_int_equal(plan.weights[index].columns, 13);
+    expect_ok(cei_checkpoint_open(folder, &checkpoint, &error), &error);
+    expect_ok(cei_plan_check(&plan, checkpoint, &error), &error);
+    assert_int_equal(cei_plan_unused(&plan, checkpoint), 0);
+    for (size_t part = 1; part < 4; part += 2) {
+        float found[5] = {1, 1, 1, 1, 1};
+        expect_ok(cei_plan_values(&plan, part, checkpoint, &values, &error), &error);
+        assert_int_equal(values.columns, rows[part]);
+        cei_values_read(&values, 0, 1, found);
+        for (size_t i = 0; i < rows[part]; i++) assert_true(found[i] == 0);
+        cei_checkpoint_release(checkpoint, &values);
+    }
+    cei_plan_free(&plan);
+    cei_checkpoint_close(checkpoint);
+    test_remove_folder(folder);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_stacked_parts), cmocka_unit_test(test_sizes_that_overflow), cmocka_unit_test(test_check),
-        cmocka_unit_test(test_old_spellings), cmocka_unit_test(test_rows_of_a_tensor),
+        cmocka_unit_test(test_old_spellings), cmocka_unit_test(test_rows_of_a_tensor),    cmocka_unit_test(test_zeros),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

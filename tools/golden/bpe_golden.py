@@ -175,6 +175,11 @@ def byte_cases(vocab, merges):
                 {"mask_token": added("<mask>", lstrip=True), "cls_token": "</s>", "sep_token": "<pad>"})), [], True),
         "added_tokens.json": (
             files(roberta, "roberta", **pair, added_tokens__json='{"<zz>": 1001, "<mask>": 4}'), ["<zz>a <zz>"], True),
+        "DeBERTa's files": (files({"model_max_length": 512}, "deberta", **pair), ["a [MASK]b [CLS][UNK]"], True),
+        "the class for DeBERTa makes its own of tokenizer.json": (
+            files({"tokenizer_class": "DebertaTokenizerFast", "add_prefix_space": True, "mask_token": "<mask>"}, "deberta",
+                  tokenizer__json=plain(change=with_added(*FLAGGED), post=TEMPLATE, normalizer=nfc)),
+            FLAGGED_TEXTS + ["a [MASK]b <mask>"], True),
         "GPT-2's files": (files({"tokenizer_class": "GPT2Tokenizer", "model_max_length": 1024}, "gpt2", **pair), [], True),
         "Qwen 2's files": (files(qwen, "qwen2", **pair), [], True),
         "the class for RoBERTa makes its own of tokenizer.json": (

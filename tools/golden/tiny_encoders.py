@@ -97,4 +97,21 @@ MODELS = {
         "extra": {"rope_theta": 1000.0, "rope_scaling": {"type": "dynamic", "factor": 2.0}, **IDENTITY},
         "labels": ["LABEL_0"], "store": "F16", "tokenizer": "json", "limit": 64, "no_types": True,
     },
+    # As deberta-base is published: both terms, no token types; absolute positions besides.
+    "deberta": {
+        "seed": 231, "kind": ("deberta", "DebertaForSequenceClassification"),
+        "config": {"hidden_size": 24, "num_attention_heads": 3, "intermediate_size": 40, "type_vocab_size": 0,
+                   "layer_norm_eps": 1e-7},
+        "extra": {"relative_attention": True, "max_relative_positions": -1, "pos_att_type": "c2p|p2c",
+                  "position_biased_input": True, "pooler_hidden_act": "gelu", **IDENTITY},
+        "labels": ["LABEL_0"], "tokenizer": "deberta-byte-level", "limit": 64,
+    },
+    # Fewer distances than positions, one term, token types, int8, no absolute positions.
+    "deberta-p2c": {
+        "seed": 232, "kind": ("deberta", "DebertaForSequenceClassification"), "brief": True,
+        "config": {"hidden_size": 20, "num_attention_heads": 2, "num_hidden_layers": 1, "layer_norm_eps": 1e-7},
+        "extra": {"relative_attention": True, "max_relative_positions": 20, "pos_att_type": ["p2c"],
+                  "position_biased_input": False, "pooler_hidden_act": "tanh"},
+        "labels": ["no", "yes"], "store": "I8", "tokenizer": "json", "limit": 64,
+    },
 }  # fmt: skip

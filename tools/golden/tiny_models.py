@@ -65,9 +65,17 @@ def byte_level_merges():
     return list(dict.fromkeys(merges))
 
 
-def byte_level_vocabulary():
+# Byte-level tokenizers: class, the first pieces, the last.
+BYTE_LEVELS = {
+    "byte-level": ("RobertaTokenizer", ROBERTA_SPECIALS, "<mask>"),
+    "deberta-byte-level": ("DebertaTokenizer", DEBERTA_SPECIALS, "[MASK]"),
+}
+
+
+def byte_level_vocabulary(kind):
+    _, specials, mask = BYTE_LEVELS[kind]
     made = [left + right for left, right in byte_level_merges()]
-    pieces = ROBERTA_SPECIALS + sorted(pre_tokenizers.ByteLevel.alphabet()) + made + ["<mask>"]
+    pieces = specials + sorted(pre_tokenizers.ByteLevel.alphabet()) + made + [mask]
     return list(dict.fromkeys(pieces))
 
 
@@ -429,7 +437,8 @@ def write_byte_level(folder, spec, vocabulary):
     (folder / "vocab.json").write_text(json.dumps(ids, ensure_ascii=False) + "\n", encoding="utf-8")
     lines = ["#version: 0.2"] + [f"{left} {right}" for left, right in byte_level_merges()]
     (folder / "merges.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    config = {"tokenizer_class": "RobertaTokenizer", "model_max_length": spec["limit"]}
+    name = spec["tokenizer"]
+    config = {"tokenizer_class": BYTE_LEVELS[name][0] if name in BYTE_LEVELS else None, "model_max_length": spec["limit"]}
     if spec["tokenizer"] == "qwen":
         config.update({"tokenizer_class": "Qwen2Tokenizer", "eos_token": END, "pad_token": END, "unk_token": END})
     (folder / "tokenizer_config.json").write_text(json.dumps(config, indent=2) + "\n")
@@ -457,9 +466,7 @@ def write_tokenizer(folder, spec, vocabulary):
     if spec["tokenizer"] == "mpnet":
         write_mpnet(folder, spec, vocabulary)
         return
-    if spec["tokenizer"] in ("byte-level", *UNIGRAMS):
-        write = write_byte_level if spec["tokenizer"] == "byte-level" else write_unigram
-    if spec["tokenizer"] in ("byte-level", "qwen", *UNIGRAMS):
+    if spec["tokenizer"] in (*BYTE_LEVELS, "qwen", *UNIGRAMS):
         write = write_unigram if spec["tokenizer"] in UNIGRAMS else write_byte_level
         write(folder, spec, vocabulary)
         return
@@ -482,8 +489,8 @@ def write_tokenizer(folder, spec, vocabulary):
 def vocabulary_of(spec):
     if spec["tokenizer"] == "qwen":  # which has no special tokens but this one, behind all others
         return byte_level_vocabulary()[len(ROBERTA_SPECIALS) : -1] + [END]
-    if spec["tokenizer"] == "byte-level":
-        return byte_level_vocabulary()
+    if spec["tokenizer"] in BYTE_LEVELS:
+        return byte_level_vocabulary(spec["tokenizer"])
     if spec["tokenizer"] == "mpnet":
         return MPNET_SPECIALS + uncased_vocabulary()[len(SPECIALS):] + ["<mask>"]
     if spec["tokenizer"] in UNIGRAMS:
