@@ -384,6 +384,11 @@ static size_t layers_of(const cei_config *config, const cei_transformer_form *fo
 /* A config that asks for an absurd number of layers must not make us allocate for them: each layer needs a tensor. */
 static ce_status check_layers(const cei_config *config, const cei_transformer_form *form,
                               const cei_checkpoint *checkpoint, ce_error *error) {
+    /* Zeros in the place of a bias of keys are as many. */
+    if (form->by_heads && config->hidden_size > cei_checkpoint_bytes(checkpoint))
+        return cei_fail(error, CE_ERR_MODEL, "%s: hidden_size is %zu, and %s has only %llu bytes", config->path,
+                        config->hidden_size, cei_checkpoint_path(checkpoint),
+                        (unsigned long long)cei_checkpoint_bytes(checkpoint));
     if (form->shares_layers || config->layers <= cei_checkpoint_count(checkpoint)) return CE_OK;
     return cei_fail(error, CE_ERR_MODEL, "%s: num_hidden_layers is %zu, and %s has only %zu tensors", config->path,
                     config->layers, cei_checkpoint_path(checkpoint), cei_checkpoint_count(checkpoint));

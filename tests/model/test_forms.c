@@ -3,7 +3,10 @@
 #include "base/memory.h"
 #include "formats/checkpoint.h"
 #include "model/architecture.h"
+#include "support/failing_malloc.h"
 #include "support/support.h"
+
+#include <crossenc/crossenc.h>
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -148,13 +151,44 @@ static void test_the_first_deberta(void **state) {
     expect_refused("deberta", "\"c2p|p2c\"", "\"c2p|p2p\"", CE_ERR_UNSUPPORTED, "pos_att_type has 2 words");
     expect_refused("deberta-p2c", "\"p2c\"", "\"p2c\", \"p2p\"", CE_ERR_UNSUPPORTED, "pos_att_type has 2 words");
     expect_refused("deberta", "\"hidden_size\": 24", "\"hidden_size\": 30", CE_ERR_MODEL, "word_embeddings");
+    expect_refused("deberta", "\"hidden_size\": 24", "\"hidden_size\": 268435455", CE_ERR_MODEL,
+                   "hidden_size is 268435455");
+}
+
+/* ---- memory ------------------------------------------------------------------------------------------------- */
+
+static ce_status load_and_free(void *user, ce_error *error) {
+    const ce_load_options options = {.size = sizeof options, .device = "cpu", .threads = 1};
+    ce_model *model = NULL;
+    const ce_status status = ce_model_load(user, &options, &model, error);
+    ce_model_free(model);
+    return status;
+}
+
+/* What these models have of their own, from the config's arrays to derived weights and zeros. */
+static void test_no_memory(void **state) {
+    (void)state;
+    failing_malloc_or_skip();
+    static const char *const models[] = {"albert", "mpnet", "jina-bert", "deberta", "nomic-longrope"};
+    for (size_t i = 0; i < sizeof models / sizeof *models; i++) {
+        char name[128];
+        snprintf(name, sizeof name, "golden/models/%s", models[i]);
+        char *folder = strdup(test_data(name));
+        assert_non_null(folder);
+        test_some_allocations(load_and_free, folder, 80);
+        free(folder);
+    }
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_layers_that_are_shared),  cmocka_unit_test(test_layers_that_are_refused),
-        cmocka_unit_test(test_a_class_without_a_head),  cmocka_unit_test(test_switches_that_are_refused),
-        cmocka_unit_test(test_scaling_that_is_refused), cmocka_unit_test(test_the_first_deberta),
+        cmocka_unit_test(test_layers_that_are_shared),
+        cmocka_unit_test(test_layers_that_are_refused),
+        cmocka_unit_test(test_a_class_without_a_head),
+        cmocka_unit_test(test_switches_that_are_refused),
+        cmocka_unit_test(test_scaling_that_is_refused),
+        cmocka_unit_test(test_the_first_deberta),
+        cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests_name("forms of the transformer", tests, NULL, NULL);
 }
