@@ -1,5 +1,5 @@
-/* test_formula.c - a model with the dimensions of a published one, whose weights follow from a formula
- * (tools/golden/formula_golden.py, which has the reference's logits of it): long sequences, all buckets of distances,
+/* test_formula.c - models with the dimensions of published ones, whose weights follow from a formula
+ * (tools/golden/formula_golden.py, which has the reference's logits): long sequences, all buckets of distances,
  * the same bits alone and in a batch, on any number of threads. */
 #include "golden.h"
 
@@ -33,7 +33,8 @@ static bool ends_with(const char *name, const char *tail) {
 }
 
 static float scale_of(const char *name, int rank) {
-    if (strstr(name, "embeddings") || strncmp(name, "classifier", strlen("classifier")) == 0) return ldexpf(1, -7);
+    const bool is_last = strncmp(name, "classifier", strlen("classifier")) == 0 && !strstr(name, "dense");
+    if (is_last || strstr(name, "embeddings") || strstr(name, "attention_bias")) return ldexpf(1, -7);
     return ldexpf(1, rank > 1 ? -11 : -9);
 }
 
@@ -166,9 +167,11 @@ static void check_precision(const json_t *golden, const char *folder, ce_precisi
     ce_model_free(model);
 }
 
-static void test_deberta_v3(void **state) {
-    (void)state;
-    json_t *golden = golden_read_json(test_data("golden/formula-deberta-v3.json"));
+/* state is the model's name. */
+static void test_model(void **state) {
+    char path[128];
+    snprintf(path, sizeof path, "golden/formula-%s.json", (const char *)*state);
+    json_t *golden = golden_read_json(test_data(path));
     char *folder = make_folder(golden);
     check_precision(golden, folder, CE_PRECISION_FLOAT32, GOLDEN_BOUND);
     check_precision(golden, folder, CE_PRECISION_BFLOAT16, 0.2);
@@ -178,6 +181,9 @@ static void test_deberta_v3(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_deberta_v3)};
+    static char names[][16] = {"deberta-v3", "deberta-base", "mpnet-base"};
+    enum { MODELS = sizeof names / sizeof *names };
+    struct CMUnitTest tests[MODELS];
+    for (size_t i = 0; i < MODELS; i++) tests[i] = (struct CMUnitTest){names[i], test_model, NULL, NULL, names[i]};
     return cmocka_run_group_tests_name("formula", tests, NULL, NULL);
 }

@@ -104,6 +104,35 @@ static void test_layers_that_are_refused(void **state) {
 
 /* ---- JinaBERT, NewModel ------------------------------------------------------------------------------------- */
 
+/* jina-embeddings-v2 is published as a model for pre-training. */
+static void test_a_type_that_is_shared(void **state) {
+    (void)state;
+    static const struct {
+        const char *text;
+        const cei_architecture *encoder, *classifier; /* NULL: none */
+    } cases[] = {
+        {"{\"model_type\": \"bert\"}", &cei_bert, &cei_bert},
+        {"{\"model_type\": \"bert\", \"position_embedding_type\": \"alibi\", \"feed_forward_type\": \"geglu\"}",
+         &cei_jina_bert, &cei_jina_bert},
+        {"{\"model_type\": \"bert\", \"position_embedding_type\": \"alibi\", \"feed_forward_type\": \"geglu\","
+         "\"architectures\": [\"JinaBertForMaskedLM\"]}",
+         &cei_jina_bert, NULL},
+        {"{\"model_type\": \"bert\", \"architectures\": [\"JinaBertModel\"]}", &cei_bert, NULL},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const cei_architecture *found = NULL;
+        ce_error error;
+        cei_config config;
+        expect_ok(cei_config_parse(cases[i].text, strlen(cases[i].text), "config.json", NULL, &config, &error), &error);
+        expect_ok(cei_architecture_find_encoder(&config, &found, &error), &error);
+        assert_ptr_equal(found, cases[i].encoder);
+        const ce_status status = cei_architecture_find(&config, &found, &error);
+        assert_int_equal(status, cases[i].classifier ? CE_OK : CE_ERR_UNSUPPORTED);
+        if (cases[i].classifier) assert_ptr_equal(found, cases[i].classifier);
+        cei_config_free(&config);
+    }
+}
+
 /* jina-reranker-v1 is published so. */
 static void test_a_class_without_a_head(void **state) {
     (void)state;
@@ -182,13 +211,10 @@ static void test_no_memory(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_layers_that_are_shared),
-        cmocka_unit_test(test_layers_that_are_refused),
-        cmocka_unit_test(test_a_class_without_a_head),
-        cmocka_unit_test(test_switches_that_are_refused),
-        cmocka_unit_test(test_scaling_that_is_refused),
-        cmocka_unit_test(test_the_first_deberta),
-        cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_layers_that_are_shared),    cmocka_unit_test(test_layers_that_are_refused),
+        cmocka_unit_test(test_a_type_that_is_shared),     cmocka_unit_test(test_a_class_without_a_head),
+        cmocka_unit_test(test_switches_that_are_refused), cmocka_unit_test(test_scaling_that_is_refused),
+        cmocka_unit_test(test_the_first_deberta),         cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests_name("forms of the transformer", tests, NULL, NULL);
 }

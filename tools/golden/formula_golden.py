@@ -1,11 +1,14 @@
 #!/usr/bin/env python3
-"""Writes tests/data/golden/formula-deberta-v3.json: logits of a model with the dimensions of deberta-v3-base, one layer
-of it, whose weights follow from a formula, so that nobody has to keep them.
+"""Writes tests/data/golden/formula-NAME.json: logits of models with the dimensions of published ones, one layer of each,
+whose weights follow from a formula, so that nobody has to keep them.
+
+    formula_golden.py [NAME ...]
 
 tests/golden/test_formula.c makes the same model by the same formula, and texts of the same made-up words.
 """
 
 import json
+import sys
 import tempfile
 from pathlib import Path
 
@@ -13,18 +16,27 @@ import common
 import numpy as np
 import tiny_models
 import torch
-from transformers import DebertaV2Config, DebertaV2ForSequenceClassification
+from transformers import AutoConfig, AutoModelForSequenceClassification
 
-OUT = common.ROOT / "tests" / "data" / "golden" / "formula-deberta-v3.json"
+OUT = common.ROOT / "tests" / "data" / "golden"
 WORDS = 97
-CONFIG = {
-    "architectures": ["DebertaV2ForSequenceClassification"], "model_type": "deberta-v2",
+SIZES = {
     "vocab_size": len(tiny_models.SPECIALS) + WORDS, "hidden_size": 768, "num_hidden_layers": 1,
     "num_attention_heads": 12, "intermediate_size": 3072, "hidden_act": "gelu", "max_position_embeddings": 512,
-    "type_vocab_size": 0, "layer_norm_eps": 1e-7, "relative_attention": True, "position_buckets": 256,
-    "norm_rel_ebd": "layer_norm", "share_att_key": True, "pos_att_type": "p2c|c2p", "max_relative_positions": -1,
-    "position_biased_input": False, "pad_token_id": 0, "id2label": {"0": "LABEL_0"},
-    "sentence_transformers": {"activation_fn": tiny_models.IDENTITY},
+}  # fmt: skip
+REST = {"pad_token_id": 0, "id2label": {"0": "LABEL_0"}, "sentence_transformers": {"activation_fn": tiny_models.IDENTITY}}
+DISTANCES = {"type_vocab_size": 0, "layer_norm_eps": 1e-7, "relative_attention": True}
+MODELS = {
+    "deberta-v3": {
+        "architectures": ["DebertaV2ForSequenceClassification"], "model_type": "deberta-v2", **SIZES, **DISTANCES,
+        "position_buckets": 256, "norm_rel_ebd": "layer_norm", "share_att_key": True, "pos_att_type": "p2c|c2p",
+        "max_relative_positions": -1, "position_biased_input": False, **REST},
+    "deberta-base": {
+        "architectures": ["DebertaForSequenceClassification"], "model_type": "deberta", **SIZES, **DISTANCES,
+        "pos_att_type": "c2p|p2c", "max_relative_positions": -1, "position_biased_input": False, **REST},
+    "mpnet-base": {
+        "architectures": ["MPNetForSequenceClassification"], "model_type": "mpnet", **SIZES,
+        "layer_norm_eps": 1e-5, "relative_attention_num_buckets": 32, **REST, "max_position_embeddings": 514},
 }  # fmt: skip
 PAIRS = [(3, 4), (20, 100), (9, 380), (60, 449), (0, 7)]
 
@@ -46,7 +58,8 @@ def values(name, shape):
     steps = (hashes(name, int(np.prod(shape))) >> np.uint32(24)).astype(np.float32) - 128
     if name.endswith("LayerNorm.weight"):
         return (1 + np.floor(steps / 8) / 32).astype(np.float32).reshape(shape)
-    wide = "embeddings" in name or name.startswith("classifier")
+    last = name.startswith("classifier") and "dense" not in name
+    wide = last or "embeddings" in name or "attention_bias" in name
     scale = 2.0**-7 if wide else 2.0**-11 if len(shape) > 1 else 2.0**-9
     return (steps * np.float32(scale)).astype(np.float32).reshape(shape)
 
@@ -59,14 +72,15 @@ def vocabulary():
     return tiny_models.SPECIALS + [f"w{i}" for i in range(WORDS)]
 
 
-def main():
-    model = DebertaV2ForSequenceClassification(DebertaV2Config(**CONFIG, num_labels=1)).eval()
+def make(name):
+    config = MODELS[name]
+    model = AutoModelForSequenceClassification.from_config(AutoConfig.for_model(**config, num_labels=1)).eval()
     shapes = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     model.load_state_dict({name: torch.from_numpy(values(name, shape)) for name, shape in shapes.items()})
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
         model.save_pretrained(folder)
-        (folder / "config.json").write_text(json.dumps(CONFIG))
+        (folder / "config.json").write_text(json.dumps(config))
         spec = {"tokenizer": "vocab", "limit": 512}
         tiny_models.write_tokenizer(folder, spec, vocabulary())
         reference = common.reference(folder)
@@ -77,11 +91,16 @@ def main():
             pairs.append({"words": list(words), "tokens": tokens,
                           "logit": float(f"{common.logits(reference, pair)[0]:.9g}")})  # fmt: skip
     tokenizer = {"tokenizer_class": "BertTokenizer", "do_lower_case": True, "model_max_length": 512}
-    out = {"made_by": "tools/golden/formula_golden.py", "versions": common.versions(), "config": CONFIG,
+    out = {"made_by": "tools/golden/formula_golden.py", "versions": common.versions(), "config": config,
            "tokenizer_config": tokenizer, "words": WORDS, "specials": tiny_models.SPECIALS,
            "tensors": {name: list(shapes[name]) for name in sorted(shapes)}, "pairs": pairs}  # fmt: skip
-    OUT.write_text(json.dumps(out, indent=1) + "\n")
-    print([pair["logit"] for pair in pairs])
+    (OUT / f"formula-{name}.json").write_text(json.dumps(out, indent=1) + "\n")
+    print(name, [pair["logit"] for pair in pairs])
+
+
+def main():
+    for name in sys.argv[1:] or MODELS:
+        make(name)
 
 
 if __name__ == "__main__":
