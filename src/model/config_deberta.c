@@ -67,22 +67,31 @@ static size_t count_terms(const json_t *terms) {
     return count;
 }
 
-/* What the first version alone has: heads that are mixed, and a scale that counts every word. */
-static ce_status check_first(const cei_config_reader *in, const cei_relative_config *relative) {
+static bool is_first(const cei_config *config) {
+    return *config->model_type ? strcmp(config->model_type, "deberta") == 0
+                               : strncmp(config->architecture, "DebertaV2", strlen("DebertaV2")) != 0;
+}
+
+/* What the first version alone has, heads that are mixed and a scale that counts every word, is refused; what came
+ * later it does not read. */
+static ce_status take_first(const cei_config_reader *in, cei_config *config) {
+    cei_relative_config *relative = &config->relative;
     bool talks = false;
     const size_t words = count_terms(json_object_get(in->root, "pos_att_type"));
     ce_status status = cei_json_bool(in->root, "talking_head", in->path, &talks, in->error);
     if (status != CE_OK) return status;
     if (talks)
         return cei_fail(in->error, CE_ERR_UNSUPPORTED, "%s: talking_head is true, which is not supported", in->path);
-    if (words == (size_t)relative->c2p + relative->p2c) return CE_OK;
-    return cei_fail(in->error, CE_ERR_UNSUPPORTED, "%s: pos_att_type has %zu words; supported: c2p and p2c, each once",
-                    in->path, words);
+    if (words != (size_t)relative->c2p + relative->p2c)
+        return cei_fail(in->error, CE_ERR_UNSUPPORTED,
+                        "%s: pos_att_type has %zu words; supported: c2p and p2c, each once", in->path, words);
+    relative->shares_keys = relative->has_norm = false;
+    relative->buckets = config->conv_kernel_size = 0;
+    return CE_OK;
 }
 
 ce_status cei_config_read_deberta(const cei_config_reader *in, cei_config *config) {
     ce_status status = read_relative(in, &config->relative);
-    if (status == CE_OK && strcmp(config->model_type, "deberta") == 0) status = check_first(in, &config->relative);
     if (status == CE_OK)
         status = cei_json_bool(in->root, "position_biased_input", in->path, &config->adds_positions, in->error);
     if (status == CE_OK)
@@ -92,5 +101,6 @@ ce_status cei_config_read_deberta(const cei_config_reader *in, cei_config *confi
     if (status == CE_OK)
         status = cei_json_size(in->root, "conv_groups", 1, CEI_CONFIG_MOST, in->path, &config->conv_groups, in->error);
     if (status == CE_OK) status = cei_config_read_function(in, "conv_act", "tanh", &config->conv_act);
+    if (status == CE_OK && is_first(config)) status = take_first(in, config);
     return status == CE_OK ? cei_config_read_function(in, "pooler_hidden_act", "gelu", &config->pooler_act) : status;
 }

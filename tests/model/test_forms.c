@@ -176,6 +176,11 @@ static void test_the_first_deberta(void **state) {
     expect_ok(make("deberta", NULL, "", &m, &error), &error);
     assert_int_equal(cei_plan_unused(&m.plan, m.checkpoint), 4); /* of the head */
     made_free(&m);
+    /* Settings of later versions, which it does not read. */
+    assert_int_equal(parameters_of("deberta", "\"pooler_hidden_act\"",
+                                   "\"share_att_key\": true, \"position_buckets\": 32, \"conv_kernel_size\": 3, "
+                                   "\"norm_rel_ebd\": \"layer_norm\", \"pooler_hidden_act\""),
+                     parameters_of("deberta", NULL, ""));
     expect_refused("deberta", "\"c2p|p2c\"", "\"c2p|p2c\", \"talking_head\": true", CE_ERR_UNSUPPORTED, "talking_head");
     expect_refused("deberta", "\"c2p|p2c\"", "\"c2p|p2p\"", CE_ERR_UNSUPPORTED, "pos_att_type has 2 words");
     expect_refused("deberta-p2c", "\"p2c\"", "\"p2c\", \"p2p\"", CE_ERR_UNSUPPORTED, "pos_att_type has 2 words");
