@@ -80,11 +80,13 @@ static cli_status load(cli_bench_job *bench, cli_error *error) {
     ce_error why = {0};
     uint64_t peak;
     cli_bench_read_memory(&bench->resident_at_start, &peak);
-    cli_status status = cli_scorer_open(&bench->scorer, bench->settings, CE_PLACE_EAGER, error);
+    cli_status status = cli_scorer_open_any(&bench->scorer, bench->settings, CE_PLACE_EAGER, error);
     if (status != CLI_OK) return status;
     if (cli_bench_wants(bench, CLI_BENCH_MEMORY)) cli_bench_read_memory(&bench->resident_loaded, &peak);
     bench->placement.size = sizeof bench->placement;
-    ce_status found = ce_model_placement(bench->scorer.model, &bench->placement, &why);
+    const cli_scorer *scorer = &bench->scorer;
+    ce_status found = scorer->encoder ? ce_encoder_placement(scorer->encoder, &bench->placement, &why)
+                                      : ce_model_placement(scorer->model, &bench->placement, &why);
     if (found != CE_OK) return cli_fail_call(error, found, &why);
     find_device(bench);
     return CLI_OK;

@@ -58,6 +58,9 @@ typedef struct cli_bench_job {
     uint64_t resident_at_start, resident_loaded, resident_peak; /* bytes; 0 if not measured */
 } cli_bench_job;
 
+/* What is measured: pairs of a cross-encoder, or texts of a bi-encoder, which the fields below call pairs as well. */
+static inline const char *cli_bench_unit(const cli_bench_job *bench) { return bench->scorer.encoder ? "text" : "pair"; }
+
 /* Is the part wanted, by itself or with all? */
 static inline bool cli_bench_wants(const cli_bench_job *bench, cli_bench_part part) {
     return bench->settings->only == CLI_BENCH_ALL || bench->settings->only == (int)part;
@@ -70,16 +73,20 @@ typedef struct cli_bench_words {
     ce_text *words;
     size_t *tokens;
     size_t count;
-    size_t specials; /* tokens of a pair beside those of its texts */
+    size_t specials; /* tokens of a pair beside those of its texts; of a bi-encoder's text beside its own */
 } cli_bench_words;
 
-cli_status cli_bench_words_open(cli_bench_words *words, const ce_model *model, cli_error *error);
+cli_status cli_bench_words_open(cli_bench_words *words, const cli_scorer *scorer, cli_error *error);
 void cli_bench_words_close(cli_bench_words *words);
 
 /* A pair of as many tokens as wanted, special ones included, exactly so for a WordPiece model; other texts for another
  * number. With query, that is the pair's. The texts live in the arena. Errors: FAILED (no memory). */
 cli_status cli_bench_make_pair(const cli_bench_words *words, size_t tokens, size_t number, const ce_text *query,
                                cli_arena *arena, ce_pair *pair, cli_error *error);
+
+/* The same for a bi-encoder: a text of so many tokens. */
+cli_status cli_bench_make_text(const cli_bench_words *words, size_t tokens, size_t number, cli_arena *arena,
+                               ce_text *made, cli_error *error);
 
 /* ---- bench_measure.c, bench_start.c ------------------------------------------------------------------------- */
 
@@ -89,7 +96,8 @@ cli_status cli_bench_measure(cli_bench_job *bench, cli_error *error);
 /* Draws the bar. what says what is being measured; lives as long as the bench. */
 void cli_bench_show(cli_bench_job *bench, const char *what);
 
-/* Starts this program with one pair, for about as many seconds, and fills the bench. */
+/* Starts this program with one pair (of a bi-encoder its document alone), for about as many seconds, and fills the
+ * bench. */
 cli_status cli_bench_measure_start(cli_bench_job *bench, const ce_pair *pair, double seconds, cli_error *error);
 
 /* Memory of this process in bytes, now and at its most; 0 if the system does not tell. */

@@ -27,9 +27,10 @@ typedef struct workshop {
     cli_bench_job *bench;
     cli_bench_words words;
     cli_arena arena;
-    ce_pair *pairs;
-    float *scores;
-    size_t capacity; /* of pairs, and of scores in rows */
+    ce_pair *pairs;  /* of a bi-encoder documents alone */
+    ce_text *texts;  /* the documents, for a bi-encoder */
+    float *scores;   /* or embeddings */
+    size_t capacity; /* of pairs, of texts, and of scores in rows */
     double samples[MOST_REPETITIONS];
 } workshop;
 
@@ -39,28 +40,58 @@ typedef struct workshop {
 static cli_status make_room(workshop *shop, size_t count, cli_error *error) {
     cli_arena_reset(&shop->arena);
     if (count <= shop->capacity) return CLI_OK;
+    const cli_scorer *scorer = &shop->bench->scorer;
+    const size_t columns = scorer->encoder ? scorer->encoder_info.truncate_dim : scorer->info.num_labels;
     free(shop->pairs);
+    free(shop->texts);
     free(shop->scores);
     shop->capacity = 0;
     shop->pairs = calloc(count, sizeof *shop->pairs);
-    shop->scores = reallocarray(NULL, count, shop->bench->scorer.info.num_labels * sizeof *shop->scores);
-    if (!shop->pairs || !shop->scores) return cli_fail_memory(error);
+    shop->texts = calloc(count, sizeof *shop->texts);
+    shop->scores = reallocarray(NULL, count, columns * sizeof *shop->scores);
+    if (!shop->pairs || !shop->texts || !shop->scores) return cli_fail_memory(error);
     shop->capacity = count;
     return CLI_OK;
 }
 
-static cli_status score(workshop *shop, size_t count, double *seconds, uint64_t *tokens, cli_error *error) {
-    ce_error why = {0};
+static ce_status predict(workshop *shop, size_t count, uint64_t *tokens, ce_error *why) {
     ce_score_report report = {.size = sizeof report};
     const ce_score_options options = {.size = sizeof options, .report = &report};
+    ce_status status = ce_predict(shop->bench->scorer.model, shop->pairs, count, &options, shop->scores, why);
+    *tokens = report.tokens;
+    return status;
+}
+
+/* Behind no prompt, so that texts are as long as they are said to be. */
+static ce_status encode(workshop *shop, size_t count, uint64_t *tokens, ce_error *why) {
+    const ce_text none = {NULL, 0};
+    ce_encode_report report = {.size = sizeof report};
+    const ce_encode_options options = {.size = sizeof options, .prompt = &none, .report = &report};
+    ce_status status = ce_encode(shop->bench->scorer.encoder, shop->texts, count, &options, shop->scores, why);
+    *tokens = report.tokens;
+    return status;
+}
+
+static cli_status score(workshop *shop, size_t count, double *seconds, uint64_t *tokens, cli_error *error) {
+    ce_error why = {0};
+    cli_scorer *scorer = &shop->bench->scorer;
+    for (size_t i = 0; i < count; i++) shop->texts[i] = shop->pairs[i].document;
     const double begun = cli_now();
-    const ce_status status = ce_predict(shop->bench->scorer.model, shop->pairs, count, &options, shop->scores, &why);
+    const ce_status status = scorer->encoder ? encode(shop, count, tokens, &why) : predict(shop, count, tokens, &why);
     *seconds = cli_now() - begun;
     if (status != CE_OK) return cli_fail_call(error, status, &why);
-    *tokens = report.tokens;
-    shop->bench->scorer.pairs += count;
-    shop->bench->scorer.tokens += report.tokens;
+    scorer->pairs += count;
+    scorer->tokens += *tokens;
     return CLI_OK;
+}
+
+/* Pair number i, or text, of so many tokens; with query, that is the pair's. */
+static cli_status make_one(workshop *shop, size_t tokens, size_t i, const ce_text *query, cli_error *error) {
+    ce_pair *made = &shop->pairs[i];
+    *made = (ce_pair){{NULL, 0}, {NULL, 0}};
+    if (shop->bench->scorer.encoder)
+        return cli_bench_make_text(&shop->words, tokens, i, &shop->arena, &made->document, error);
+    return cli_bench_make_pair(&shop->words, tokens, i, query, &shop->arena, made, error);
 }
 
 /* Scores the first count pairs until the seconds are spent; samples are sorted. */
@@ -107,14 +138,17 @@ static cli_status measure_device(cli_bench_job *bench, bool with_bandwidth, cli_
     return CLI_OK;
 }
 
-/* Operations that the score of a pair needs, a multiply-add as two: matrix products and attention. The last layer needs
- * keys and values of all tokens, and everything else of the first one alone. Embeddings, norms, functions, the pooler
- * and the classifier are left out. */
-static double operations_of_pair(const ce_model_info *info, double tokens) {
+/* Operations that the score of a pair needs, or the embedding of a text, a multiply-add as two: matrix products and
+ * attention. Where only the first token is read, the last layer needs keys and values of all tokens, and everything
+ * else of that one alone. Embeddings, norms, functions, and what comes behind the encoder are left out. */
+static double operations_of(const cli_scorer *scorer, double tokens) {
+    const ce_model_info *info = &scorer->info;
+    const bool reads_first = !scorer->encoder || strcmp(scorer->encoder_info.pooling, "cls") == 0;
     const double hidden = (double)info->hidden_size, wide = (double)info->intermediate_size;
     const double token = 2 * (4 * hidden * hidden + 2 * hidden * wide); /* queries, keys, values, output; up, down */
     const double layer = tokens * token + 4 * tokens * tokens * hidden; /* scores, and the sum of the values */
-    const double last = tokens * 4 * hidden * hidden + token - 4 * hidden * hidden + 4 * tokens * hidden;
+    const double first_only = tokens * 4 * hidden * hidden + token - 4 * hidden * hidden + 4 * tokens * hidden;
+    const double last = reads_first ? first_only : layer;
     return (double)(info->layers - 1) * layer + last;
 }
 
@@ -145,8 +179,8 @@ static cli_status make_pairs(workshop *shop, cli_bench_throughput *row, size_t c
     row->operations = 0;
     for (size_t i = 0; i < count && status == CLI_OK; i++) {
         const size_t tokens = length_of(row, i, count);
-        status = cli_bench_make_pair(&shop->words, tokens, i, NULL, &shop->arena, &shop->pairs[i], error);
-        row->operations += operations_of_pair(&shop->bench->scorer.info, (double)tokens);
+        status = make_one(shop, tokens, i, NULL, error);
+        row->operations += operations_of(&shop->bench->scorer, (double)tokens);
     }
     if (status == CLI_OK && row->shortest != row->longest) shuffle(shop->pairs, count);
     return status;
@@ -213,8 +247,7 @@ static cli_status make_query(workshop *shop, size_t documents, cli_error *error)
     const size_t tokens = limited(shop, LATENCY_TOKENS);
     cli_status status = make_room(shop, documents, error);
     for (size_t i = 0; i < documents && status == CLI_OK; i++)
-        status = cli_bench_make_pair(&shop->words, tokens, i, i ? &shop->pairs[0].query : NULL, &shop->arena,
-                                     &shop->pairs[i], error);
+        status = make_one(shop, tokens, i, i ? &shop->pairs[0].query : NULL, error);
     return status;
 }
 
@@ -300,12 +333,13 @@ cli_status cli_bench_measure(cli_bench_job *bench, cli_error *error) {
     workshop *shop = calloc(1, sizeof *shop);
     if (!shop) return cli_fail_memory(error);
     shop->bench = bench;
-    cli_status status = cli_bench_words_open(&shop->words, bench->scorer.model, error);
+    cli_status status = cli_bench_words_open(&shop->words, &bench->scorer, error);
     if (status == CLI_OK) status = measure_parts(shop, error);
     cli_progress_clear(&bench->scorer.progress);
     cli_bench_words_close(&shop->words);
     cli_arena_free(&shop->arena);
     free(shop->pairs);
+    free(shop->texts);
     free(shop->scores);
     free(shop);
     return status;

@@ -168,8 +168,11 @@ static void draw_throughput(cli_output *output, const panel *at, const cli_bench
     for (size_t i = 0; i < bench->throughput_count; i++)
         most = fmax(most, per_second((double)bench->throughput[i].tokens, &bench->throughput[i]));
     if (most <= 0) return;
-    draw_head(output, at, "Throughput", "tokens a second; above the bars pairs a second, in them the share of the peak",
-              "tokens a pair");
+    char about[96], axis[32];
+    snprintf(about, sizeof about, "tokens a second; above the bars %ss a second, in them the share of the peak",
+             cli_bench_unit(bench));
+    snprintf(axis, sizeof axis, "tokens a %s", cli_bench_unit(bench));
+    draw_head(output, at, "Throughput", about, axis);
     const double step = step_for(most);
     const size_t steps = (size_t)ceil(most * 1.02 / step);
     const double scale = (BOTTOM - TOP) / ((double)steps * step);
@@ -234,7 +237,9 @@ static decades decades_of(const cli_bench_job *bench) {
 static void draw_latency(cli_output *output, const panel *at, const cli_bench_job *bench) {
     char axis[96], text[CLI_NUMBER_SIZE];
     const decades scale = decades_of(bench);
-    snprintf(axis, sizeof axis, "documents of a query, %.4g tokens a pair", (double)bench->latency[0].tokens);
+    snprintf(axis, sizeof axis, "%s, %.4g tokens a %s",
+             bench->scorer.encoder ? "texts in a call" : "documents of a query", (double)bench->latency[0].tokens,
+             cli_bench_unit(bench));
     draw_head(output, at, "Latency", "logarithmic; in the bars the median, at the marks p95", axis);
     for (int power = scale.first; power <= scale.last; power++) {
         const double seconds = pow(10, power);
@@ -289,8 +294,9 @@ static void draw_page_foot(cli_output *output, const cli_bench_job *bench, size_
         used += (size_t)snprintf(about + used, sizeof about - used, ", %.1f GB/s read from memory",
                                  bench->speed.bandwidth * 1e-9);
     if (bench->starts > 0)
-        used += (size_t)snprintf(about + used, sizeof about - used, "%sfirst score %s after the start of a process",
-                                 used ? "; " : "", time_label(bench->start_median, text));
+        used += (size_t)snprintf(about + used, sizeof about - used, "%sfirst %s %s after the start of a process",
+                                 used ? "; " : "", bench->scorer.encoder ? "embedding" : "score",
+                                 time_label(bench->start_median, text));
     if (bench->resident_peak > 0)
         snprintf(about + used, sizeof about - used, "%s%s resident at the most", used ? "; " : "",
                  cli_format_bytes(bench->resident_peak, bytes));

@@ -104,9 +104,13 @@ static void show_device(cli_output *output, const cli_bench_job *bench) {
 }
 
 static void show_throughput(cli_output *output, const cli_bench_job *bench) {
-    const column columns[] = {{"tokens a pair", 17}, {"pairs/s", 11},
-                              {"tokens/s", 11},      {cli_rate_unit(bench->placement.precision), 10},
-                              {"of peak", 9},        {"rounds", 8}};
+    const bool is_texts = bench->scorer.encoder != NULL;
+    const column columns[] = {{is_texts ? "tokens a text" : "tokens a pair", 17},
+                              {is_texts ? "texts/s" : "pairs/s", 11},
+                              {"tokens/s", 11},
+                              {cli_rate_unit(bench->placement.precision), 10},
+                              {"of peak", 9},
+                              {"rounds", 8}};
     write_head(output, "Throughput");
     write_columns(output, columns, sizeof columns / sizeof *columns);
     for (size_t i = 0; i < bench->throughput_count; i++) {
@@ -128,11 +132,16 @@ static void show_throughput(cli_output *output, const cli_bench_job *bench) {
 }
 
 static void show_latency(cli_output *output, const cli_bench_job *bench) {
-    static const column columns[] = {{"documents", 17}, {"p50 ms", 11}, {"p95 ms", 11},
-                                     {"p99 ms", 10},    {"best ms", 9}, {"times", 8}};
+    const column columns[] = {{bench->scorer.encoder ? "texts" : "documents", 17},
+                              {"p50 ms", 11},
+                              {"p95 ms", 11},
+                              {"p99 ms", 10},
+                              {"best ms", 9},
+                              {"times", 8}};
     const double tokens = tokens_of_a_pair(bench->latency[0].tokens, 1);
-    cli_print(output, "%sLatency%s of a query with documents, %.4g tokens a pair\n", cli_style(output, CLI_BOLD),
-              cli_style(output, CLI_RESET), tokens);
+    cli_print(output, "%sLatency%s of %s, %.4g tokens a %s\n", cli_style(output, CLI_BOLD),
+              cli_style(output, CLI_RESET), bench->scorer.encoder ? "texts in one call" : "a query with documents",
+              tokens, cli_bench_unit(bench));
     write_columns(output, columns, sizeof columns / sizeof *columns);
     for (size_t i = 0; i < bench->latency_count; i++) {
         const cli_bench_latency *row = &bench->latency[i];
@@ -153,7 +162,7 @@ static void show_latency(cli_output *output, const cli_bench_job *bench) {
 
 static void show_start(cli_output *output, const cli_bench_job *bench) {
     write_head(output, "Cold start");
-    write_name(output, "first score");
+    write_name(output, bench->scorer.encoder ? "embedding" : "first score");
     cli_print(output, "%.1f ms after the start of a process; %.1f to %.1f in %zu starts\n\n", bench->start_median * 1e3,
               bench->start_least * 1e3, bench->start_most * 1e3, bench->starts);
 }
@@ -250,6 +259,7 @@ static void write_model(cli_output *output, const cli_bench_job *bench) {
     const ce_model_info *info = &bench->scorer.info;
     cli_write_string(output, "\"model\":{");
     write_text(output, "path", info->path);
+    write_text(output, "kind", ce_kind_name(bench->scorer.encoder ? CE_KIND_BI_ENCODER : CE_KIND_CROSS_ENCODER));
     write_text(output, "architecture", info->architecture);
     write_text(output, "weight_dtype", info->weight_dtype);
     write_count(output, "parameters", info->parameters);
@@ -262,18 +272,21 @@ static void write_model(cli_output *output, const cli_bench_job *bench) {
 }
 
 static void write_throughput(cli_output *output, const cli_bench_job *bench) {
+    const bool is_texts = bench->scorer.encoder != NULL;
     cli_write_string(output, "\"throughput\":[");
     for (size_t i = 0; i < bench->throughput_count; i++) {
         const cli_bench_throughput *row = &bench->throughput[i];
         cli_write_string(output, i ? ",{" : "{");
         write_count(output, "shortest", row->shortest);
         write_count(output, "longest", row->longest);
-        write_number(output, "tokens_per_pair", tokens_of_a_pair(row->tokens, row->pairs));
-        write_count(output, "pairs", row->pairs);
+        write_number(output, is_texts ? "tokens_per_text" : "tokens_per_pair",
+                     tokens_of_a_pair(row->tokens, row->pairs));
+        write_count(output, is_texts ? "texts" : "pairs", row->pairs);
         write_count(output, "rounds", row->rounds);
         write_number(output, "seconds", row->seconds);
         write_number(output, "best_seconds", row->least_seconds);
-        write_number(output, "pairs_per_second", rate((double)row->pairs, row->seconds));
+        write_number(output, is_texts ? "texts_per_second" : "pairs_per_second",
+                     rate((double)row->pairs, row->seconds));
         write_number(output, "tokens_per_second", rate((double)row->tokens, row->seconds));
         write_number(output, "operations_per_second", rate(row->operations, row->seconds));
         write_number(output, "peak_operations_per_second", row->peak);
@@ -283,12 +296,14 @@ static void write_throughput(cli_output *output, const cli_bench_job *bench) {
 }
 
 static void write_latency(cli_output *output, const cli_bench_job *bench) {
+    const bool is_texts = bench->scorer.encoder != NULL;
     cli_write_string(output, "\"latency\":[");
     for (size_t i = 0; i < bench->latency_count; i++) {
         const cli_bench_latency *row = &bench->latency[i];
         cli_write_string(output, i ? ",{" : "{");
-        write_count(output, "documents", row->documents);
-        write_number(output, "tokens_per_pair", tokens_of_a_pair(row->tokens, row->documents));
+        write_count(output, is_texts ? "texts" : "documents", row->documents);
+        write_number(output, is_texts ? "tokens_per_text" : "tokens_per_pair",
+                     tokens_of_a_pair(row->tokens, row->documents));
         write_number(output, "p50_ms", row->p50 * 1e3);
         write_number(output, "p95_ms", row->p95 * 1e3);
         write_number(output, "p99_ms", row->p99 * 1e3);

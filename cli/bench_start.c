@@ -17,7 +17,7 @@ enum { LEAST_STARTS = 3, MOST_STARTS = 25, WORDS = 9, WORD_SIZE = PATH_MAX + 32 
 
 extern char **environ;
 
-/* crossenc predict with the settings of this run. */
+/* crossenc predict, or encode, with the settings of this run. */
 typedef struct command_line {
     char held[WORDS][WORD_SIZE];
     char *words[WORDS + 1];
@@ -27,10 +27,11 @@ static void write_words(command_line *line, const cli_bench_job *bench) {
     const cli_settings *settings = bench->settings;
     size_t count = 0;
     snprintf(line->held[count++], WORD_SIZE, "crossenc");
-    snprintf(line->held[count++], WORD_SIZE, "predict");
+    snprintf(line->held[count++], WORD_SIZE, bench->scorer.encoder ? "encode" : "predict");
     snprintf(line->held[count++], WORD_SIZE, "--quiet");
     snprintf(line->held[count++], WORD_SIZE, "--model=%s", bench->scorer.info.path);
-    snprintf(line->held[count++], WORD_SIZE, "--device=%s", bench->placement.device);
+    snprintf(line->held[count++], WORD_SIZE, "--device=%s",
+             bench->placement.devices > 1 ? bench->placement.requested : bench->placement.device);
     snprintf(line->held[count++], WORD_SIZE, "--threads=%zu", settings->threads);
     snprintf(line->held[count++], WORD_SIZE, "--max-length=%zu", settings->max_length);
     snprintf(line->held[count++], WORD_SIZE, "--precision=%s", ce_precision_name(bench->placement.precision));
@@ -91,16 +92,18 @@ static cli_status run_process(const command_line *line, int in, int out[2], doub
     const int code = wait_for(child);
     if (code != 0 || *seconds < 0) {
         return cli_fail(error, code > 0 && code <= CLI_OUTPUT ? (cli_status)code : CLI_FAILED,
-                        "cold start: 'crossenc predict' ended with status %d", code);
+                        "cold start: '%s %s' ended with status %d", line->words[0], line->words[1], code);
     }
     *seconds -= begun;
     return CLI_OK;
 }
 
+/* The pair, or the text that is its document, as a line. */
 static bool fill_pipe(int to, const ce_pair *pair) {
     char text[PIPE_BUF];
-    const int size = snprintf(text, sizeof text, "%.*s\t%.*s\n", (int)pair->query.size, pair->query.data,
-                              (int)pair->document.size, pair->document.data);
+    const ce_text query = pair->query, document = pair->document;
+    const int size = snprintf(text, sizeof text, "%.*s%s%.*s\n", (int)query.size, query.size ? query.data : "",
+                              query.size ? "\t" : "", (int)document.size, document.data);
     /* No larger than what a pipe takes at once. */
     return size > 0 && (size_t)size < sizeof text && write(to, text, (size_t)size) == (ssize_t)size;
 }

@@ -37,29 +37,46 @@ static size_t count_words(void) {
     return count;
 }
 
-/* Tokens of the texts of a pair without the special ones, and with them. */
-static cli_status count_tokens(const ce_model *model, ce_text query, size_t *tokens, size_t *whole, cli_error *error) {
-    ce_error why = {0};
-    ce_truncation cut;
-    const ce_pair pair = {query, {NULL, 0}};
-    ce_status status = ce_tokenize(model, pair, NULL, NULL, NULL, 0, whole, &cut, &why);
-    if (status != CE_OK) return cli_fail_call(error, status, &why);
-    *tokens = cut.query_tokens;
-    return CLI_OK;
+/* Tokens of a bi-encoder's text behind no prompt, without the special ones, and with them. */
+static ce_status count_of_text(const cli_scorer *scorer, ce_text one, size_t *tokens, size_t *whole, ce_error *why) {
+    const ce_text none = {NULL, 0};
+    const ce_encode_options options = {.size = sizeof options, .prompt = &none};
+    ce_text_tokens found = {0};
+    ce_status status = ce_encoder_tokenize(scorer->encoder, one, &options, NULL, NULL, 0, &found, why);
+    *whole = found.count;
+    *tokens = found.count + found.removed - scorer->info.special_tokens;
+    return status;
 }
 
-cli_status cli_bench_words_open(cli_bench_words *words, const ce_model *model, cli_error *error) {
+/* Tokens of the texts of a pair without the special ones, and with them. */
+static ce_status count_of_pair(const cli_scorer *scorer, ce_text query, size_t *tokens, size_t *whole, ce_error *why) {
+    ce_truncation cut = {0};
+    const ce_pair pair = {query, {NULL, 0}};
+    ce_status status = ce_tokenize(scorer->model, pair, NULL, NULL, NULL, 0, whole, &cut, why);
+    *tokens = cut.query_tokens;
+    return status;
+}
+
+static cli_status count_tokens(const cli_scorer *scorer, ce_text word, size_t *tokens, size_t *whole,
+                               cli_error *error) {
+    ce_error why = {0};
+    const ce_status status = scorer->encoder ? count_of_text(scorer, word, tokens, whole, &why)
+                                             : count_of_pair(scorer, word, tokens, whole, &why);
+    return status == CE_OK ? CLI_OK : cli_fail_call(error, status, &why);
+}
+
+cli_status cli_bench_words_open(cli_bench_words *words, const cli_scorer *scorer, cli_error *error) {
     size_t none, whole;
     *words = (cli_bench_words){.count = count_words()};
     words->words = calloc(words->count, sizeof *words->words);
     words->tokens = calloc(words->count, sizeof *words->tokens);
     if (!words->words || !words->tokens) return cli_fail_memory(error);
-    cli_status status = count_tokens(model, (ce_text){NULL, 0}, &none, &words->specials, error);
+    cli_status status = count_tokens(scorer, (ce_text){NULL, 0}, &none, &words->specials, error);
     const char *at = text;
     for (size_t i = 0; i < words->count && status == CLI_OK; i++, at++) {
         words->words[i] = (ce_text){at, strcspn(at, " ")};
         at += words->words[i].size;
-        status = count_tokens(model, words->words[i], &words->tokens[i], &whole, error);
+        status = count_tokens(scorer, words->words[i], &words->tokens[i], &whole, error);
         if (words->tokens[i] == 0) words->tokens[i] = 1; /* or a text of them would have no end */
     }
     return status;
@@ -96,6 +113,12 @@ static cli_status make_text(const cli_bench_words *words, size_t tokens, size_t 
     join_words(words, tokens, first, data);
     *made = (ce_text){data, size};
     return CLI_OK;
+}
+
+cli_status cli_bench_make_text(const cli_bench_words *words, size_t tokens, size_t number, cli_arena *arena,
+                               ce_text *made, cli_error *error) {
+    const size_t body = tokens > words->specials ? tokens - words->specials : 0;
+    return make_text(words, body, number * DOCUMENT_STEP, arena, made, error);
 }
 
 cli_status cli_bench_make_pair(const cli_bench_words *words, size_t tokens, size_t number, const ce_text *query,

@@ -90,7 +90,7 @@ static const help_text texts[] = {
      "  crossenc eval -c corpus.jsonl -q queries.jsonl -j qrels.tsv -r bm25.trec --max-queries 20 -o new.trec\n"},
     {CLI_BENCH, "crossenc bench [OPTION]...",
      "Measures how fast the model is on this machine, and how near that is to what the machine could do:\n"
-     "throughput by length, latency, cold start and memory.",
+     "throughput by length, latency, cold start and memory. Of a bi-encoder texts are measured in place of pairs.",
      "What is measured\n"
      "  throughput  pairs and tokens a second, tokenizing included, of pairs of 16 to 512 tokens and of a\n"
      "              mixture of them, many pairs in a call; medians\n"

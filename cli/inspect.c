@@ -22,7 +22,7 @@ typedef struct model_file {
 } model_file;
 
 typedef struct inspection {
-    ce_model_info info;             /* of a bi-encoder those fields that it has too: its own are encoder's */
+    ce_model_info info;
     const ce_encoder_info *encoder; /* NULL for a cross-encoder */
     ce_placement_report reports[CE_MOST_DEVICES];
     size_t report_count; /* at least 1 */
@@ -341,30 +341,11 @@ static void show_placement(cli_output *output, const ce_placement_report *report
     }
 }
 
-/* What is the same of both kinds, as a cross-encoder says it. */
-static ce_model_info shared_info(const ce_encoder_info *encoder) {
-    return (ce_model_info){.size = sizeof(ce_model_info),
-                           .path = encoder->path,
-                           .architecture = encoder->architecture,
-                           .tokenizer = encoder->tokenizer,
-                           .max_length = encoder->max_length,
-                           .special_tokens = encoder->special_tokens,
-                           .max_positions = encoder->max_positions,
-                           .vocab_size = encoder->vocab_size,
-                           .hidden_size = encoder->hidden_size,
-                           .layers = encoder->layers,
-                           .heads = encoder->heads,
-                           .intermediate_size = encoder->intermediate_size,
-                           .parameters = encoder->parameters,
-                           .weight_dtype = encoder->weight_dtype,
-                           .weight_format = encoder->weight_format};
-}
-
 static cli_status look(inspection *found, const cli_scorer *scorer, cli_error *error) {
     ce_error why = {0};
     ce_status status = CE_OK;
     found->encoder = scorer->encoder ? &scorer->encoder_info : NULL;
-    found->info = found->encoder ? shared_info(found->encoder) : scorer->info;
+    found->info = scorer->info;
     do {
         ce_placement_report *report = &found->reports[found->report_count];
         report->size = sizeof *report;

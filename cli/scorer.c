@@ -94,6 +94,25 @@ cli_status cli_scorer_open(cli_scorer *scorer, const cli_settings *settings, ce_
     return status == CLI_OK ? check_prompt(scorer, error) : status;
 }
 
+/* What is the same of both kinds, as a cross-encoder says it. */
+static ce_model_info shared_info(const ce_encoder_info *encoder) {
+    return (ce_model_info){.size = sizeof(ce_model_info),
+                           .path = encoder->path,
+                           .architecture = encoder->architecture,
+                           .tokenizer = encoder->tokenizer,
+                           .max_length = encoder->max_length,
+                           .special_tokens = encoder->special_tokens,
+                           .max_positions = encoder->max_positions,
+                           .vocab_size = encoder->vocab_size,
+                           .hidden_size = encoder->hidden_size,
+                           .layers = encoder->layers,
+                           .heads = encoder->heads,
+                           .intermediate_size = encoder->intermediate_size,
+                           .parameters = encoder->parameters,
+                           .weight_dtype = encoder->weight_dtype,
+                           .weight_format = encoder->weight_format};
+}
+
 cli_status cli_scorer_open_encoder(cli_scorer *scorer, const cli_settings *settings, ce_place_mode mode,
                                    cli_error *error) {
     char path[PATH_MAX];
@@ -109,6 +128,7 @@ cli_status cli_scorer_open_encoder(cli_scorer *scorer, const cli_settings *setti
     ce_status loaded = ce_encoder_load(path, &options, &scorer->encoder, &why);
     scorer->encoder_info.size = sizeof scorer->encoder_info;
     if (loaded == CE_OK) loaded = ce_encoder_describe(scorer->encoder, &scorer->encoder_info, &why);
+    scorer->info = shared_info(&scorer->encoder_info);
     status = end_open(scorer, loaded, &why, "encoding", error);
     scorer->progress.unit = "texts";
     return status == CLI_OK ? check_prompt(scorer, error) : status;
@@ -200,8 +220,7 @@ void cli_scorer_note_truncation(cli_scorer *scorer, const char *first) {
     fprintf(stderr, "%scrossenc: note:%s %s of %s %s %s truncated to %zu tokens; first: %s\n",
             is_color ? CLI_YELLOW : "", is_color ? CLI_RESET : "", cli_format_count(scorer->truncated, truncated),
             cli_format_count(scorer->pairs, pairs), scorer->encoder ? "texts" : "pairs",
-            scorer->truncated == 1 ? "was" : "were",
-            scorer->encoder ? scorer->encoder_info.max_length : scorer->info.max_length, first);
+            scorer->truncated == 1 ? "was" : "were", scorer->info.max_length, first);
 }
 
 void cli_scorer_note_speed(cli_scorer *scorer, const char *what) {

@@ -17,8 +17,8 @@ enum { CLI_CHUNK_PAIRS = 4096 };
 typedef struct cli_scorer {
     const cli_settings *settings;
     ce_model *model;
-    ce_model_info info;
-    ce_encoder *encoder; /* in place of model: of crossenc encode */
+    ce_model_info info;  /* of an encoder those fields that it has too */
+    ce_encoder *encoder; /* in place of model */
     ce_encoder_info encoder_info;
     cli_progress progress;
     uint64_t pairs, tokens;              /* with an encoder: texts, and their tokens */

@@ -50,6 +50,23 @@ def test_json_is_whole(whole):
     assert model["layers"] == 2 and model["weight_bytes"] > 0 and model["path"].endswith("long-1024")
 
 
+def test_texts_of_a_bi_encoder(run, tmp_path):
+    from conftest import MODELS
+    folder, plot = MODELS.parent / "encoders" / "mean", tmp_path / "speed.svg"
+    found = bench(run, folder, "--threads", "1", "--json", "--plot", plot).json()
+    assert list(found) == KEYS and found["model"]["kind"] == "bi-encoder"
+    row, model = found["throughput"][0], found["model"]
+    assert row["tokens_per_text"] == 16 and row["texts_per_second"] == pytest.approx(row["texts"] / row["seconds"])
+    # Mean pooling reads all tokens: every layer is computed whole.
+    hidden, wide = model["hidden_size"], model["intermediate_size"]
+    layer = 16 * 2 * (4 * hidden * hidden + 2 * hidden * wide) + 4 * 16 * 16 * hidden
+    assert row["operations_per_second"] == pytest.approx(row["texts_per_second"] * model["layers"] * layer, rel=1e-6)
+    assert [row["texts"] for row in found["latency"]] == [1, 10, 100, 1000] and found["cold_start"]["starts"] >= 3
+    assert "tokens a text" in texts_of(plot.read_text()) and "pair" not in plot.read_text()
+    table = bench(run, folder, "--only", "latency").out
+    assert "of texts in one call" in table and "documents" not in table
+
+
 def test_throughput(whole):
     found, rows = whole[0], whole[0]["throughput"]
     lengths = [(row["shortest"], row["longest"]) for row in rows]
