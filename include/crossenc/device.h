@@ -12,7 +12,8 @@
  *
  * A model may be on several devices at once: "cuda:0,cuda:1", without blanks, at most CE_MOST_DEVICES, each once, all
  * of one kind (CE_ERR_UNSUPPORTED: a pair's bits would depend on where it was scored), and no "auto". Each holds a
- * whole replica; a call's batches go to whichever is free, and its results have the bits that one of them would give. */
+ * whole replica; a call's batches go to whichever is free, and its results have the bits that one of them would
+ * give. */
 #ifndef CROSSENC_DEVICE_H
 #define CROSSENC_DEVICE_H
 

@@ -169,8 +169,9 @@ typedef struct ce_health {
 } ce_health;
 
 /* Runs the known input again, on each device, and compares the bits with those at placement; cheap enough for a health
- * route. health may be NULL. One device of several that was lost is CE_ERR_DEVICE_LOST, in state READY. A deferred model is probed, not placed. Errors: CE_ERR_DEVICE_LOST, CE_ERR_DEVICE_FAULT,
- * CE_ERR_VERIFY, CE_ERR_MEMORY. Thread-safe. */
+ * route. health may be NULL. A deferred model is probed, not placed. One device of several that was lost is
+ * CE_ERR_DEVICE_LOST, in state READY. Errors: CE_ERR_DEVICE_LOST, CE_ERR_DEVICE_FAULT, CE_ERR_VERIFY, CE_ERR_MEMORY.
+ * Thread-safe. */
 CE_API ce_status ce_model_check(ce_model *model, ce_health *health, ce_error *error);
 
 /* Where the model is, how it came there and what was checked. Times are wall-clock milliseconds. */

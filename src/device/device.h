@@ -48,8 +48,8 @@ typedef struct cei_device_list {
     cei_device_id ids[CE_MOST_DEVICES];
 } cei_device_list;
 
-/* list.c: resolves one name, as cei_device_resolve with skip 0, or several with commas between. Errors: DEVICE_NAME (also
- * auto in a list, a device that comes twice, too many), DEVICE_ABSENT, UNSUPPORTED (several kinds). */
+/* list.c: resolves one name, as cei_device_resolve with skip 0, or several with commas between. Errors: DEVICE_NAME
+ * (also auto in a list, a device that comes twice, too many), DEVICE_ABSENT, UNSUPPORTED (several kinds). */
 ce_status cei_device_list_resolve(const char *names, cei_device_list *list, ce_error *error);
 
 /* "cuda:0,cuda:1": canonical names. */

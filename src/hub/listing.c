@@ -4,44 +4,10 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "base/memory.h"
+#include "base/model_files.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-/* What crossenc reads, what other programs need for the same models, and what says who may use them. */
-static const char *const wanted_names[] = {
-    "config.json",
-    "modules.json",
-    "config_sentence_transformers.json",
-    "sentence_bert_config.json",
-    "sentence_roberta_config.json",
-    "sentence_distilbert_config.json",
-    "sentence_camembert_config.json",
-    "sentence_albert_config.json",
-    "sentence_xlm-roberta_config.json",
-    "sentence_xlnet_config.json",
-    "tokenizer_config.json",
-    "chat_template.jinja",
-    "tokenizer.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.txt",
-    "vocab.json",
-    "merges.txt",
-    "sentencepiece.bpe.model",
-    "spiece.model",
-    "spm.model",
-    "tokenizer.model",
-    "README.md",
-    "LICENSE",
-    "LICENSE.txt",
-    "LICENSE.md",
-    "NOTICE",
-};
-
-const char *cei_wanted_name(size_t i) {
-    return i < sizeof wanted_names / sizeof *wanted_names ? wanted_names[i] : NULL;
-}
 
 /* ---- lists --------------------------------------------------------------------------------------------------- */
 
@@ -218,8 +184,9 @@ size_t cei_listing_gguf(const cei_listing *listing, const char **first) {
 /* ---- what is wanted ------------------------------------------------------------------------------------------ */
 
 bool cei_listing_want(const cei_listing *listing, const char *folder, cei_file_list *wanted) {
-    for (size_t i = 0; i < sizeof wanted_names / sizeof *wanted_names; i++) {
-        char *name = cei_format_string("%s%s", folder, wanted_names[i]);
+    const char *file;
+    for (size_t i = 0; (file = cei_model_file(CEI_FILE_ANY, i)); i++) {
+        char *name = cei_format_string("%s%s", folder, file);
         bool done = name && (!cei_listing_has(listing, name) || cei_file_list_add(wanted, name));
         cei_free(name);
         if (!done) return false;

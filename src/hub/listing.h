@@ -52,7 +52,4 @@ bool cei_listing_want(const cei_listing *listing, const char *folder, cei_file_l
 const char *cei_listing_weights(bool (*is_there)(const void *where, const char *folder, const char *name),
                                 const void *where, const char *folder, bool *is_index);
 
-/* The i-th of the names that may be in a model's folder and in a module's; NULL behind the last. */
-const char *cei_wanted_name(size_t i);
-
 #endif

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/memory.h"
+#include "base/model_files.h"
 #include "hub/cache.h"
 #include "hub/fetch.h"
 #include "hub/listing.h"
@@ -198,7 +199,7 @@ static ce_status fetch_all(pull *self, ce_error *error) {
 /* Programs that share the cache need not ask for what is not there. */
 static void note_absent(const pull *self) {
     const char *name;
-    for (size_t i = 0; (name = cei_wanted_name(i)); i++)
+    for (size_t i = 0; (name = cei_model_file(CEI_FILE_ANY, i)); i++)
         if (!cei_listing_has(&self->listing, name)) cei_cache_note_absent(self->folder, self->listing.commit, name);
 }
 

@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/memory.h"
+#include "base/model_files.h"
 #include "base/new_file.h"
 #include "model/architecture.h"
 #include "model/gguf.h"
@@ -16,38 +17,6 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
-
-/* Files beside the weights that are copied if they are there: what crossenc or the reference reads, and what people
- * must be able to. Nothing is copied that is not known to belong to a model. */
-static const char *const tokenizer_files[] = {
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "chat_template.jinja",
-    "vocab.txt",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.json",
-    "merges.txt",
-    "sentencepiece.bpe.model",
-    "spm.model",
-    "spiece.model",
-    "tokenizer.model",
-};
-static const char *const people_files[] = {
-    "README.md", "LICENSE", "LICENSE.md", "LICENSE.txt", "NOTICE", "NOTICE.txt",
-};
-static const char *const config_files[] = {"config.json"};
-
-/* What says that a folder is a bi-encoder's, or a cross-encoder's in another layout. */
-static const char *const layout_files[] = {
-    "modules.json",
-    "config_sentence_transformers.json",
-    "sentence_bert_config.json",
-    "sentence_roberta_config.json",
-    "sentence_distilbert_config.json",
-    "sentence_camembert_config.json",
-    "sentence_xlm-roberta_config.json",
-};
 
 /* As config.c has it. */
 static const size_t max_config_bytes = (size_t)16 << 20;
@@ -118,8 +87,9 @@ static char *path_of(const ce_model *model, const char *inner, const char *name)
     char *own = *inner ? cei_join_path(model->path, inner) : cei_copy_string(model->path, strlen(model->path));
     const char *folder = own;
     const bool is_transformer = own && strcmp(inner, cei_modules_transformer(&model->modules)) == 0;
-    for (size_t i = 0; is_transformer && i < sizeof tokenizer_files / sizeof *tokenizer_files; i++)
-        if (strcmp(name, tokenizer_files[i]) == 0) folder = cei_model_tokenizer_folder(model, own);
+    const char *part;
+    for (size_t i = 0; is_transformer && (part = cei_model_file(CEI_FILE_PART, i)); i++)
+        if (strcmp(name, part) == 0) folder = cei_model_tokenizer_folder(model, own);
     char *path = folder ? cei_join_path(folder, name) : NULL;
     cei_free(own);
     return path;
@@ -138,14 +108,6 @@ static ce_status copy_file(const cei_convert_source *source, const char *inner, 
     cei_map_close(&map);
     cei_free(from);
     cei_free(to);
-    return status;
-}
-
-static ce_status copy_files(const cei_convert_source *source, const char *inner, const char *const *names, size_t count,
-                            cei_new_folder *folder, ce_convert_report *report, ce_error *error) {
-    ce_status status = CE_OK;
-    for (size_t i = 0; i < count && status == CE_OK; i++)
-        status = copy_file(source, inner, names[i], folder, report, error);
     return status;
 }
 
@@ -209,22 +171,21 @@ static ce_status write_adapted_config(const cei_convert_source *source, const ch
 
 /* ---- folders ---------------------------------------------------------------------------------------------------- */
 
-/* Of a bi-encoder that is no more than a transformer, files that say something else are left out. */
+/* Files beside the weights are copied if they are there; nothing is that is not known to belong to a model. Of a
+ * bi-encoder that is no more than a transformer, files that say something else are left out. */
 static ce_status copy_folder(const cei_convert_source *source, const char *inner, cei_new_folder *folder,
                              ce_convert_report *report, ce_error *error) {
     const ce_model *model = source->model;
     const bool has_layout = !model->bi_encoder || model->modules.is_listed;
-    ce_status status = source->model->adapter.folder && strcmp(inner, cei_modules_transformer(&model->modules)) == 0
-                           ? write_adapted_config(source, inner, folder, report, error)
-                           : copy_files(source, inner, config_files, 1, folder, report, error);
-    if (status == CE_OK)
-        status = copy_files(source, inner, tokenizer_files, sizeof tokenizer_files / sizeof *tokenizer_files, folder,
-                            report, error);
-    if (status == CE_OK)
-        status =
-            copy_files(source, inner, people_files, sizeof people_files / sizeof *people_files, folder, report, error);
-    if (status != CE_OK || !has_layout) return status;
-    return copy_files(source, inner, layout_files, sizeof layout_files / sizeof *layout_files, folder, report, error);
+    const bool is_adapted = model->adapter.folder && strcmp(inner, cei_modules_transformer(&model->modules)) == 0;
+    const unsigned uses = has_layout ? CEI_FILE_ANY : CEI_FILE_PART | CEI_FILE_PEOPLE;
+    const char *name;
+    ce_status status = CE_OK;
+    for (size_t i = 0; status == CE_OK && (name = cei_model_file(uses, i)); i++)
+        status = is_adapted && strcmp(name, "config.json") == 0
+                     ? write_adapted_config(source, inner, folder, report, error)
+                     : copy_file(source, inner, name, folder, report, error);
+    return status;
 }
 
 /* What a bi-encoder's folder says beside its transformer. */
@@ -270,14 +231,13 @@ static ce_status write_files(const ce_model *model, cei_new_folder *folder, ce_c
 static ce_status write_folder(const cei_convert_source *source, cei_new_folder *folder, ce_convert_report *report,
                               ce_error *error) {
     const cei_modules *modules = &source->model->modules;
-    static const char *const module_files[] = {"config.json"};
     ce_status status = cei_convert_weights(source, folder, report, error);
     if (status == CE_OK && source->model->gguf) return write_files(source->model, folder, report, error);
     if (status == CE_OK) status = copy_folder(source, "", folder, report, error);
     if (status == CE_OK && *cei_modules_transformer(modules))
         status = copy_folder(source, modules->transformer, folder, report, error);
     for (size_t i = 0; i < modules->folder_count && status == CE_OK; i++)
-        status = copy_files(source, modules->folders[i], module_files, 1, folder, report, error);
+        status = copy_file(source, modules->folders[i], "config.json", folder, report, error);
     return status;
 }
 

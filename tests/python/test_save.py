@@ -3,6 +3,7 @@ import copy
 import json
 import os
 import pathlib
+import re
 import resource
 import shutil
 import signal
@@ -10,7 +11,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import MODELS, PACKAGE
+from conftest import MODELS, PACKAGE, SOURCE
 
 NAMES = sorted(folder.name for folder in MODELS.iterdir())
 
@@ -28,6 +29,16 @@ def copied(one, tmp_path):
     """A folder of one's own with the model."""
     shutil.copytree(one, tmp_path / "model")
     return tmp_path / "model"
+
+
+def test_the_library_s_list_of_files_fits_the_pattern(package):
+    from crossenc import _save
+    listed = re.findall(r'\{"([^"]+)", CEI_FILE_(\w+)\}', (SOURCE / "src/base/model_files.c").read_text())
+    assert len(listed) > 20
+    for name, use in listed:
+        fits = _save._MODEL_FILE.fullmatch(name)
+        assert bool(fits) == (use != "PEOPLE"), name
+        assert fits or name == "README.md" or _save._PEOPLES_FILE.fullmatch(name), name
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16", "int8"])

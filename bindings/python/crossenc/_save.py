@@ -15,7 +15,8 @@ from typing import Any
 
 from . import _crossenc
 
-# What a loader would take for a part of the new model if it stayed beside it.
+# What a loader would take for a part of the new model if it stayed beside it: the library's list of names
+# (src/base/model_files.c, which a test compares) as a pattern, and weights.
 _MODEL_FILE = re.compile(
     r"config\.json|model(-\d+-of-\d+)?\.safetensors|model\.safetensors\.index\.json|tokenizer\.json|"
     r"tokenizer_config\.json|chat_template\.jinja|vocab\.(txt|json)|special_tokens_map\.json|added_tokens\.json|"
