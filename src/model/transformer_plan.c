@@ -321,9 +321,6 @@ static ce_status check_decoder(const cei_config *config, const cei_transformer_f
     const cei_decoder_config *decoder = &config->decoder;
     if (!form->is_decoder && config->is_decoder)
         return cei_fail(error, CE_ERR_UNSUPPORTED, "%s: is_decoder is true; only encoders are supported", config->path);
-    if (form->is_decoder != decoder->is_on)
-        return cei_fail(error, CE_ERR_MODEL, "%s: model_type \"%.64s\" and architecture \"%.64s\" are of two kinds",
-                        config->path, config->model_type, config->architecture);
     if (!form->is_decoder) return CE_OK;
     if (head_size_of(config) > WIDEST_HEAD)
         return cei_fail(error, CE_ERR_UNSUPPORTED, "%s: head_dim is %zu; the most is %d", config->path,
@@ -346,6 +343,15 @@ static ce_status check_scaling(const cei_config *config, const cei_transformer_f
                             config->path);
     }
     return CE_OK;
+}
+
+/* A decoder's config is read by its model_type, an encoder's by its own rules. */
+static ce_status check_kind(const cei_architecture *self, const cei_config *config, ce_error *error) {
+    const cei_transformer_form *form = self->form;
+    const bool agrees = form->is_decoder ? strcmp(config->model_type, self->model_type) == 0 : !config->decoder.is_on;
+    if (agrees) return CE_OK;
+    return cei_fail(error, CE_ERR_MODEL, "%s: model_type \"%.64s\" and architecture \"%.64s\" are of two kinds",
+                    config->path, config->model_type, config->architecture);
 }
 
 static ce_status check_config(const cei_config *config, const cei_transformer_form *form, ce_error *error) {
@@ -545,7 +551,8 @@ ce_status cei_transformer_create(const cei_architecture *self, const cei_config 
                                  cei_network **network, ce_error *error) {
     const cei_transformer_form *form = self->form;
     *network = NULL;
-    ce_status status = check_config(config, form, error);
+    ce_status status = check_kind(self, config, error);
+    if (status == CE_OK) status = check_config(config, form, error);
     if (status == CE_OK) status = check_layers(config, form, checkpoint, error);
     if (status != CE_OK) return status;
     const size_t integers = integers_of(config, form);

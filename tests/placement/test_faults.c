@@ -230,26 +230,37 @@ static void test_a_lacking_operation_is_found_before_a_weight_is_sent(void **sta
     for_each_way(sweep_lacking_operations);
 }
 
-/* ModernBERT calls operations that the scene's models don't. */
-static void test_the_operations_of_a_rotary_encoder(void **state) {
-    (void)state;
-    static const cei_op ops[] = {CEI_OP_EMBED,  CEI_OP_NORM,   CEI_OP_LINEAR, CEI_OP_ATTENTION,
-                                 CEI_OP_GATHER, CEI_OP_ANGLES, CEI_OP_ROTARY, CEI_OP_GATE};
+/* What the scene's models do not call: each operation of a golden model, wrong and lacking. */
+static void expect_operations(const char *path, const cei_op *ops, size_t count) {
     const ce_load_options options = scene_options("sim:0");
-    for (size_t i = 0; i < sizeof ops / sizeof *ops; i++) {
+    for (size_t i = 0; i < count; i++) {
         ce_model *model = NULL;
         ce_error error;
         cei_sim_distort(0, ops[i], true);
-        expect_status(ce_model_load(test_data("golden/models/modernbert"), &options, &model, &error), CE_ERR_VERIFY,
-                      &error, "self-test");
+        expect_status(ce_model_load(test_data(path), &options, &model, &error), CE_ERR_VERIFY, &error, "self-test");
         cei_sim_distort(0, ops[i], false);
         cei_sim_lack_op(0, ops[i], true);
-        expect_status(ce_model_load(test_data("golden/models/modernbert"), &options, &model, &error),
-                      CE_ERR_UNSUPPORTED, &error, cei_op_name(ops[i]));
+        expect_status(ce_model_load(test_data(path), &options, &model, &error), CE_ERR_UNSUPPORTED, &error,
+                      cei_op_name(ops[i]));
         cei_sim_lack_op(0, ops[i], false);
         assert_null(model);
         scene_expect_idle(0);
     }
+}
+
+static void test_the_operations_of_a_rotary_encoder(void **state) {
+    (void)state;
+    static const cei_op ops[] = {CEI_OP_EMBED,  CEI_OP_NORM,   CEI_OP_LINEAR, CEI_OP_ATTENTION,
+                                 CEI_OP_GATHER, CEI_OP_ANGLES, CEI_OP_ROTARY, CEI_OP_GATE};
+    expect_operations("golden/models/modernbert", ops, sizeof ops / sizeof *ops);
+}
+
+static void test_the_operations_of_a_decoder(void **state) {
+    (void)state;
+    static const cei_op ops[] = {CEI_OP_EMBED,  CEI_OP_RMS_NORM,         CEI_OP_HEAD_NORM,
+                                 CEI_OP_LINEAR, CEI_OP_ATTENTION_CAUSAL, CEI_OP_GATHER,
+                                 CEI_OP_ANGLES, CEI_OP_ROTARY,           CEI_OP_GATE};
+    expect_operations("golden/models/qwen3", ops, sizeof ops / sizeof *ops);
 }
 
 static void sweep_lacking_precision(trial *t) {
@@ -422,6 +433,7 @@ int main(void) {
         fault_test_encoder(test_a_lacking_operation_is_found_before_a_weight_is_sent),
         fault_test_first_only(test_a_lacking_operation_is_found_before_a_weight_is_sent),
         fault_test(test_the_operations_of_a_rotary_encoder),
+        fault_test(test_the_operations_of_a_decoder),
         fault_test(test_a_lacking_precision),
         fault_test(test_too_little_memory_says_needed_free_and_total),
         fault_test_encoder(test_too_little_memory_says_needed_free_and_total),
