@@ -391,14 +391,7 @@ static void test_embed_arguments(void **state) {
     cei_weight narrow = t;
     narrow.columns = HIDDEN - 1;
     cei_slice at = send(zeros, sizeof zeros);
-    const cei_embed_args good = {.tokens = TOKENS,
-                                 .ids = at,
-                                 .positions = at,
-                                 .types = at,
-                                 .word = &t,
-                                 .position = &t,
-                                 .type = &t,
-                                 .out = reserve(TOKENS * HIDDEN * 4)};
+    const cei_embed_args good = {TOKENS, at, at, at, &t, &t, &t, 0, reserve(TOKENS * HIDDEN * 4)};
     cei_embed_args args = good;
     expect_ok(cei_embed(stream, &args, &error), &error);
     args.tokens = limits.tokens + 1, refused(cei_embed(stream, &args, &error));
