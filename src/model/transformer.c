@@ -259,11 +259,11 @@ static ce_status turn(const encoder_run *run, const cei_layer_weights *layer, si
     return cei_rotate(run->run->stream, &args, run->error);
 }
 
-/* Norms heads at a column of x, in rows of so many columns, if the form has such norms. */
+/* Norms heads at a column of x, in rows of so many columns, if heads are normed. */
 static ce_status norm_heads(const encoder_run *run, cei_weight_pair pair, size_t x, size_t column, size_t columns,
                             size_t heads) {
     const cei_transformer_form *form = run->net->base.architecture->form;
-    if (!form->names.query_norm) return CE_OK;
+    if (!run->net->norms_heads) return CE_OK;
     const cei_head_norm_args args = {
         run->rows,         heads,         strided(run, x, column, columns), &run->run->weights[pair.weight],
         run->net->epsilon, form->adds_one};
@@ -373,7 +373,6 @@ static ce_status attend_last(encoder_run *run, const cei_layer_weights *layer) {
     const size_t heads = net->key_heads + (net->fused ? net->heads : 0);
     cei_strided queries = strided(run, run->one ? run->at.one_qkv : wide, 0, columns);
     ce_status status = linear(run, run->input, layer->qkv, CEI_FN_IDENTITY, wide);
-    if (status == CE_OK && net->fused) status = norm_heads(run, layer->query_norm, wide, 0, columns, net->heads);
     if (status == CE_OK) status = norm_heads(run, layer->key_norm, wide, own, columns, net->key_heads);
     if (status == CE_OK) status = turn(run, layer, wide, columns, heads, run->at.positions);
     if (status == CE_OK && run->one) status = take_one(run);
@@ -384,14 +383,13 @@ static ce_status attend_last(encoder_run *run, const cei_layer_weights *layer) {
     return status == CE_OK ? mix(run, layer, run->one, queries, columns) : status;
 }
 
-/* Adds projected to the states, and norms them for the next step; after: what projected itself is normed by before, if
- * the form has that. */
-static ce_status add(encoder_run *run, const char *has_after, cei_weight_pair after, cei_weight_pair pair) {
+/* Adds projected, perhaps normed by `after` before, to the states, and norms them for the next step. */
+static ce_status add(encoder_run *run, cei_weight_pair after, cei_weight_pair pair) {
     const bool keeps = run->net->pre_norm;
-    const ce_status status = has_after ? norm(run, run->at.projected, NULL, false, after, run->at.projected) : CE_OK;
-    if (status != CE_OK) return status;
+    const size_t projected = run->at.projected;
+    const ce_status status = run->net->norms_after ? norm(run, projected, NULL, false, after, projected) : CE_OK;
     run->input = keeps ? run->at.input : run->hidden;
-    return norm(run, run->at.projected, &run->hidden, keeps, pair, run->input);
+    return status == CE_OK ? norm(run, projected, &run->hidden, keeps, pair, run->input) : status;
 }
 
 /* projected = the feed-forward's result. */
@@ -410,13 +408,12 @@ static ce_status feed_forward(const encoder_run *run, const cei_layer_weights *l
 }
 
 static ce_status run_layer(encoder_run *run, const cei_layer_weights *layer) {
-    const cei_transformer_names *names = &((const cei_transformer_form *)run->net->base.architecture->form)->names;
     const bool is_last = layer + 1 == run->net->layers + run->net->layer_count;
     ce_status status = run->net->base.reads != CEI_READS_ALL && is_last ? attend_last(run, layer) : attend(run, layer);
     if (status == CE_OK) status = linear(run, run->at.context, layer->attention, CEI_FN_IDENTITY, run->at.projected);
-    if (status == CE_OK) status = add(run, names->attention_after, layer->attention_after, layer->attention_norm);
+    if (status == CE_OK) status = add(run, layer->attention_after, layer->attention_norm);
     if (status == CE_OK) status = feed_forward(run, layer);
-    if (status == CE_OK) status = add(run, names->down_after, layer->down_after, layer->output_norm);
+    if (status == CE_OK) status = add(run, layer->down_after, layer->output_norm);
     if (status == CE_OK && layer == run->net->layers && run->net->conv.kernel)
         status = norm(run, run->hidden, &run->at.convolved, false, run->net->conv.norm, run->hidden);
     return status;

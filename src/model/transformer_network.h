@@ -12,10 +12,10 @@
 typedef struct cei_layer_weights {
     cei_weight_pair query;                /* [queries, hidden]: of a last layer for that token alone */
     cei_weight_pair qkv;                  /* [queries + 2 keys, hidden]; there without queries */
-    cei_weight_pair query_norm, key_norm; /* [head_size], where the form has them */
+    cei_weight_pair query_norm, key_norm; /* [head_size], if heads are normed */
     cei_weight_pair attention;            /* [hidden, queries] */
     cei_weight_pair attention_norm;
-    cei_weight_pair attention_after, down_after; /* where the form has them */
+    cei_weight_pair attention_after, down_after; /* if what a step gives is normed */
     cei_weight_pair up;                          /* [intermediate, hidden]; [2 intermediate, hidden] of a gated unit */
     cei_weight_pair down;                        /* [hidden, intermediate] */
     cei_weight_pair output_norm;
@@ -35,8 +35,10 @@ typedef struct cei_transformer {
     size_t queries, keys; /* columns: heads * head_size, key_heads * head_size */
     float epsilon;
     bool causal;
-    float scale, cap; /* of scores: cei_attention_args */
-    float word_scale; /* 0 is none */
+    bool norms_heads, norms_after; /* those of queries and keys, not where they are one matrix; what a
+                                      step gives, before it is added */
+    float scale, cap;              /* of scores: cei_attention_args */
+    float word_scale;              /* 0 is none */
     cei_function function;
     bool fused; /* queries, keys and values are one product in every layer */
     bool pre_norm, gated, gate_is_second;

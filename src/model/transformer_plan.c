@@ -149,8 +149,9 @@ static void declare_qkv(declaration *to, const cei_transformer *net, size_t i, c
     const size_t alone = !net->fused && net->base.reads != CEI_READS_ALL && i + 1 == net->layer_count;
     if (alone) layer->query = declare_parts(to, i, hidden, net->queries, 1, parts, to->biases.query);
     layer->qkv = declare_heights(to, i, hidden, heights + alone, 3 - alone, parts + alone, to->biases.query);
-    if (names->query_norm) layer->query_norm = declare_layer_norm(to, net->base.head_size, i, names->query_norm);
-    if (names->key_norm) layer->key_norm = declare_layer_norm(to, net->base.head_size, i, names->key_norm);
+    if (!net->norms_heads) return;
+    layer->query_norm = declare_layer_norm(to, net->base.head_size, i, names->query_norm);
+    layer->key_norm = declare_layer_norm(to, net->base.head_size, i, names->key_norm);
 }
 
 static void declare_up(declaration *to, const cei_transformer *net, size_t i, cei_layer_weights *layer) {
@@ -168,11 +169,11 @@ static void declare_layer(declaration *to, const cei_transformer *net, size_t i,
     const size_t hidden = net->base.hidden, inner = net->intermediate;
     declare_qkv(to, net, i, layer);
     layer->attention = declare_parts(to, i, net->queries, hidden, 1, &names->attention, to->biases.attention);
-    if (names->attention_after) layer->attention_after = declare_layer_norm(to, hidden, i, names->attention_after);
+    if (net->norms_after) layer->attention_after = declare_layer_norm(to, hidden, i, names->attention_after);
     layer->attention_norm = declare_layer_norm(to, hidden, i, names->attention_norm);
     declare_up(to, net, i, layer);
     layer->down = declare_parts(to, i, inner, hidden, 1, &names->down, to->biases.down);
-    if (names->down_after) layer->down_after = declare_layer_norm(to, hidden, i, names->down_after);
+    if (net->norms_after) layer->down_after = declare_layer_norm(to, hidden, i, names->down_after);
     if (!net->pre_norm)
         layer->output_norm = declare_layer_norm(to, hidden, i, names->output_norm);
     else if (i + 1 < net->layer_count)
@@ -532,6 +533,8 @@ static void set_sizes(const cei_config *config, const cei_transformer_form *form
     net->function = config->hidden_act;
     net->fused = !form->names.key || form->shares_layers;
     net->pre_norm = form->pre_norm;
+    net->norms_heads = form->names.query_norm != NULL;
+    net->norms_after = form->names.attention_after != NULL;
     net->gated = form->gated;
     net->embedding = form->projects && config->embedding_size ? config->embedding_size : config->hidden_size;
     net->projects = form->always_projects || net->embedding != config->hidden_size;
