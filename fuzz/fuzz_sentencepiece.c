@@ -12,6 +12,9 @@ static const char *const configs[] = {
     "{\"tokenizer_class\":\"XLMRobertaTokenizer\"}",
     "{\"tokenizer_class\":\"CamembertTokenizer\",\"additional_special_tokens\":[\"<t>\"]}",
     "{\"tokenizer_class\":\"DebertaV2Tokenizer\",\"do_lower_case\":true}",
+    "{\"tokenizer_class\":\"AlbertTokenizer\"}",
+    "{\"tokenizer_class\":\"LlamaTokenizer\",\"add_bos_token\":true}",
+    "{\"tokenizer_class\":\"GemmaTokenizer\"}",
 };
 enum { CONFIGS = sizeof configs / sizeof configs[0] };
 

@@ -7,7 +7,6 @@
 #include "base/error.h"
 #include "text/charsmap.h"
 #include "text/sentencepiece_json.h"
-#include "text/text_steps.h"
 
 ce_status cei_sentencepiece_spec_read(const cei_tokenizer_file *file, cei_tokenizer_spec *spec, ce_error *error) {
     cei_sentencepiece *model = &spec->sentencepiece;
@@ -101,5 +100,5 @@ ce_status cei_sentencepiece_apply(cei_tokenizer_spec *spec, bool each_stretch, c
     if (status == CE_OK && !each_stretch) status = check_first_stretch(spec, error);
     if (status == CE_OK) status = push_steps(spec, each_stretch, error);
     if (status == CE_OK) status = cei_sentencepiece_take(spec, NULL, 0, 0, NULL, error);
-    return status == CE_OK && spec->kind == CEI_MODEL_BPE ? cei_sentencepiece_merges(spec, error) : status;
+    return status == CE_OK && spec->kind == CEI_MODEL_BPE ? cei_sentencepiece_merges(spec, false, error) : status;
 }

@@ -3,6 +3,7 @@
 #define CEI_SENTENCEPIECE_SPEC_H
 
 #include "text/spec.h"
+#include "text/text_steps.h"
 
 /* Reads the file into spec->sentencepiece, which lends from it. What the pieces' ids are is decided later. Errors:
  * FORMAT, UNSUPPORTED, MEMORY. */
@@ -23,9 +24,10 @@ ce_status cei_sentencepiece_take(cei_tokenizer_spec *spec, const cei_class_piece
 ce_status cei_sentencepiece_take_charsmap(cei_tokenizer_spec *spec, ce_error *error);
 
 /* sentencepiece_merges.c: makes the merges of a BPE model from its pieces, whose ids are their places in the file: each
- * normal piece, the best score first, is made of any two normal ones that it can be cut into. Takes at most 96 times
- * the file's size. Errors: UNSUPPORTED (a piece is longer than 256 bytes), MEMORY. */
-ce_status cei_sentencepiece_merges(cei_tokenizer_spec *spec, ce_error *error);
+ * normal piece, the best score first, is made of any two normal ones that it can be cut into; or, as the reference's
+ * classes have it (of_all), each piece of any kind, in the order of ids. Takes at most 96 times the file's size.
+ * Errors: UNSUPPORTED (a piece is longer than 256 bytes), MEMORY. */
+ce_status cei_sentencepiece_merges(cei_tokenizer_spec *spec, bool of_all, ce_error *error);
 
 /* Makes everything as the file says, as SentencePiece does. Where each_stretch is false, only the stretch with which a
  * text begins gets the blank that the file wants before all. Errors: FORMAT, UNSUPPORTED, MEMORY. */

@@ -63,8 +63,10 @@ typedef struct cei_tokenizer_spec {
     cei_pair_template pair, single;
     const char *cls, *sep; /* templates of these two replace pair and single; NULL for both as they are */
     bool roberta_pairs;    /* they are RoBERTa's, else BERT's */
-    bool with_type_ids;    /* the model is given type ids; else they are all 0 */
-    bool left_truncation;  /* tokenizer.json asks for it */
+    bool ends_are_told;    /* begin goes before each text and end behind it; NULL for none; nothing else counts */
+    const char *begin, *end;
+    bool with_type_ids;   /* the model is given type ids; else they are all 0 */
+    bool left_truncation; /* tokenizer.json asks for it */
     size_t max_length;
     const char *roles[CEI_ROLES]; /* the tokens of the named roles; NULL for none */
 } cei_tokenizer_spec;

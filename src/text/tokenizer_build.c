@@ -87,9 +87,38 @@ static ce_status check_template(const cei_tokenizer *tokenizer, const cei_tokeni
     return CE_OK;
 }
 
+/* Puts a token at the end of a template, if it has a name. */
+static ce_status push_named(const cei_tokenizer *tokenizer, const cei_tokenizer_spec *spec, const char *name,
+                            int32_t type, cei_pair_template *texts, ce_error *error) {
+    if (!name) return CE_OK;
+    const cei_added_token *token = cei_added_tokens_find(&tokenizer->added, name, strlen(name));
+    if (!token) return cei_fail(error, CE_ERR_FORMAT, "%s: there is no token \"%.60s\"", spec->path, name);
+    texts->items[texts->count++] = (cei_pair_item){CEI_PAIR_SPECIAL, token->id, type};
+    return CE_OK;
+}
+
+/* A text between the tokens that go around each. */
+static ce_status push_told(const cei_tokenizer *tokenizer, const cei_tokenizer_spec *spec, bool document,
+                           cei_pair_template *texts, ce_error *error) {
+    ce_status status = push_named(tokenizer, spec, spec->begin, document, texts, error);
+    texts->items[texts->count++] = (cei_pair_item){document ? CEI_PAIR_DOCUMENT : CEI_PAIR_QUERY, 0, document};
+    return status == CE_OK ? push_named(tokenizer, spec, spec->end, document, texts, error) : status;
+}
+
+static ce_status set_told(cei_tokenizer *tokenizer, const cei_tokenizer_spec *spec, ce_error *error) {
+    tokenizer->single = tokenizer->pair = (cei_pair_template){.count = 0};
+    ce_status status = push_told(tokenizer, spec, false, &tokenizer->single, error);
+    tokenizer->pair = tokenizer->single;
+    return status == CE_OK ? push_told(tokenizer, spec, true, &tokenizer->pair, error) : status;
+}
+
 static ce_status set_templates(cei_tokenizer *tokenizer, const cei_tokenizer_spec *spec, ce_error *error) {
     tokenizer->pair = spec->pair;
     tokenizer->single = spec->single;
+    if (spec->ends_are_told) {
+        ce_status told = set_told(tokenizer, spec, error);
+        if (told != CE_OK) return told;
+    }
     if (spec->cls && spec->sep) {
         const cei_added_token *cls = cei_added_tokens_find(&tokenizer->added, spec->cls, strlen(spec->cls));
         const cei_added_token *sep = cei_added_tokens_find(&tokenizer->added, spec->sep, strlen(spec->sep));

@@ -268,6 +268,8 @@ ce_status cei_class_apply(cei_applying *work, bool has_json) {
     case CEI_CLASS_CAMEMBERT: return apply_xlm_roberta(work);
     case CEI_CLASS_ALBERT: return apply_albert(work);
     case CEI_CLASS_DEBERTA_V2: return apply_deberta(work);
+    case CEI_CLASS_LLAMA:
+    case CEI_CLASS_GEMMA: return cei_class_apply_pieces(work, has_json);
     default: return apply_byte_level(work, has_json);
     }
 }

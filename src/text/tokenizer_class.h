@@ -7,7 +7,7 @@
 #include "text/spec.h"
 
 /* Who decides about normalizer, pre-tokenizer and template: the file, or a class of transformers. Those for Unigram
- * stand together, the byte-level ones are the last. */
+ * stand together from XLM-RoBERTa's on, the byte-level ones from RoBERTa's; Llama's and Gemma's are BPE over pieces. */
 typedef enum cei_token_class {
     CEI_CLASS_FILE,
     CEI_CLASS_BERT,
@@ -19,7 +19,9 @@ typedef enum cei_token_class {
     CEI_CLASS_ROBERTA,
     CEI_CLASS_DEBERTA,
     CEI_CLASS_GPT2,
-    CEI_CLASS_QWEN2
+    CEI_CLASS_QWEN2,
+    CEI_CLASS_LLAMA,
+    CEI_CLASS_GEMMA
 } cei_token_class;
 
 /* The settings, being applied to a spec. */
@@ -32,6 +34,9 @@ typedef struct cei_applying {
     cei_added_token roles[CEI_ROLES]; /* content is NULL for none */
     bool named[CEI_ROLES];            /* the role is a file's, not the class's own */
 } cei_applying;
+
+/* tokenizer_class_pieces.c: what the classes for Llama and Gemma make themselves. Errors: as below. */
+ce_status cei_class_apply_pieces(cei_applying *work, bool has_json);
 
 /* Makes what the class makes itself, once the class and the roles are known. Errors: FORMAT, UNSUPPORTED, MEMORY. */
 ce_status cei_class_apply(cei_applying *work, bool has_json);

@@ -1,11 +1,11 @@
 /* tokenizer_config.c - tokenizer_config.json, special_tokens_map.json, added_tokens.json: the reference's rules.
  *
  * Transformers has classes of its own for BERT, MPNet, XLM-RoBERTa, CamemBERT, ALBERT, DeBERTa-v2 (and v3), RoBERTa,
- * GPT-2 and Qwen, which take from tokenizer.json the vocabulary, the merges and the added tokens alone (those for
- * XLM-RoBERTa, CamemBERT and ALBERT its charsmap too): the rest follows from tokenizer_config.json, whose absent keys
- * have the class's defaults. So it is with a SentencePiece model, whose pieces each class numbers in its own way. The
- * class TokenizersBackend (formerly PreTrainedTokenizerFast) takes tokenizer.json as it is, and so does this file where
- * a folder has no tokenizer_config.json. */
+ * GPT-2, Qwen, Llama and Gemma, which take from tokenizer.json the vocabulary, the merges and the added tokens alone
+ * (those for XLM-RoBERTa, CamemBERT and ALBERT its charsmap too): the rest follows from tokenizer_config.json, whose
+ * absent keys have the class's defaults. So it is with a SentencePiece model, whose pieces each class numbers in its
+ * own way. The class TokenizersBackend (formerly PreTrainedTokenizerFast) takes tokenizer.json as it is, and so does
+ * this file where a folder has no tokenizer_config.json. */
 #include "base/error.h"
 #include "text/tokenizer_class.h"
 
@@ -34,6 +34,8 @@ static const struct known_class {
     {"DebertaTokenizer", CEI_CLASS_DEBERTA, false},
     {"GPT2Tokenizer", CEI_CLASS_GPT2, false},
     {"Qwen2Tokenizer", CEI_CLASS_QWEN2, false},
+    {"LlamaTokenizer", CEI_CLASS_LLAMA, false},
+    {"GemmaTokenizer", CEI_CLASS_GEMMA, false},
     {"TokenizersBackend", CEI_CLASS_FILE, false},
     {"PreTrainedTokenizerFast", CEI_CLASS_FILE, false},
 };
@@ -52,6 +54,10 @@ static const struct {
     {"xlm-roberta", "XLMRobertaTokenizer", false},
     {"camembert", "CamembertTokenizer", false},
     {"deberta", "DebertaTokenizer", false},
+    {"gemma", "GemmaTokenizer", false},
+    {"gemma2", "GemmaTokenizer", false},
+    {"gemma3", "GemmaTokenizer", false},
+    {"gemma3_text", "GemmaTokenizer", false},
     {"deberta-v2", "DebertaV2Tokenizer", false},
     {"albert", "AlbertTokenizer", false},
     {"mpnet", "MPNetTokenizer", false},
@@ -80,6 +86,8 @@ static const char *const usual_roles[][CEI_ROLES] = {
     [CEI_CLASS_DEBERTA] = {"[CLS]", "[SEP]", "[UNK]", "[SEP]", "[PAD]", "[CLS]", "[MASK]"},
     [CEI_CLASS_GPT2] = {END_OF_TEXT, END_OF_TEXT, END_OF_TEXT, NULL, NULL, NULL, NULL},
     [CEI_CLASS_QWEN2] = {NULL, END_OF_TEXT, END_OF_TEXT, NULL, END_OF_TEXT, NULL, NULL},
+    [CEI_CLASS_LLAMA] = {"<s>", "</s>", "<unk>", NULL, NULL, NULL, NULL},
+    [CEI_CLASS_GEMMA] = {"<bos>", "<eos>", "<unk>", NULL, "<pad>", NULL, "<mask>"},
 };
 
 static const json_t *present(const json_t *object, const char *key) {
@@ -156,6 +164,11 @@ static ce_status check_class(cei_applying *work, const char *name, bool has_json
     const bool bpe = spec->kind == CEI_MODEL_BPE;
     /* Of a class for Unigram, set_metaspace checks it. */
     if (work->class >= CEI_CLASS_XLM_ROBERTA && work->class <= CEI_CLASS_DEBERTA_V2) return CE_OK;
+    if (work->class >= CEI_CLASS_LLAMA) {
+        if (!bpe) return refuse_class(work, name, has_json);
+        if (spec->splits.byte_level) work->class = CEI_CLASS_FILE; /* Llama 3's, which goes by the older name too */
+        return CE_OK;
+    }
     if (spec->sentencepiece.count > 0)
         return work->class == CEI_CLASS_FILE ? CE_OK : refuse_class(work, name, has_json);
     if (work->class <= CEI_CLASS_MPNET)
@@ -310,9 +323,7 @@ static const char *usual_role(const cei_applying *work, size_t role) {
 }
 
 /* The classes whose mask takes the blank before it. */
-static bool mask_takes_blank(cei_token_class class) {
-    return class == CEI_CLASS_CAMEMBERT || class == CEI_CLASS_MPNET;
-}
+static bool mask_takes_blank(cei_token_class class) { return class == CEI_CLASS_CAMEMBERT || class == CEI_CLASS_MPNET; }
 
 static ce_status read_roles(cei_applying *work) {
     const cei_tokenizer_settings *settings = work->settings;

@@ -72,7 +72,7 @@ static void test_small_models(void **state) {
     json_t *root = golden_load("sentencepiece.json"), *entry;
     size_t i;
     json_array_foreach(golden_get(root, "cases"), i, entry) check_case(golden_get(root, "texts"), entry);
-    assert_int_equal(i, 32);
+    assert_int_equal(i, 37);
     json_decref(root);
 }
 
@@ -118,6 +118,48 @@ static void test_bpe_model(void **state) {
     char *folder = test_make_folder();
     copy_shared("tokenizers/sentencepiece-bpe/sentencepiece.bpe.model", folder, "tokenizer.model");
     check_real(folder, "sentencepiece-bpe", "BPE", 50002);
+}
+
+/* The ids of all lines of a file. */
+static uint64_t hash_file(const cei_tokenizer *tokenizer, const char *file, cei_token_buffer *buffer) {
+    char path[128];
+    size_t size;
+    uint64_t hash = FNV_START;
+    ce_error error;
+    snprintf(path, sizeof path, "data/multilingual/%s", file);
+    char *text = test_read_file(test_shared(path), &size);
+    for (size_t at = 0; at <= size;) {
+        const size_t length = strcspn(text + at, "\n");
+        expect_ok(cei_tokenizer_encode(tokenizer, (ce_text){text + at, length}, CE_UTF8_STRICT, buffer, &error),
+                  &error);
+        hash = fnv1a(hash, buffer->ids, buffer->count * sizeof *buffer->ids);
+        at += length + 1;
+    }
+    free(text);
+    return hash;
+}
+
+static void test_bpe_model_as_llama(void **state) {
+    (void)state;
+    test_shared("data/multilingual/ang.txt");
+    test_shared("tokenizers/sentencepiece-bpe/sentencepiece.bpe.model");
+    char *folder = test_make_folder(), got[17];
+    copy_shared("tokenizers/sentencepiece-bpe/sentencepiece.bpe.model", folder, "tokenizer.model");
+    write_text(folder, "tokenizer_config.json", "{\"tokenizer_class\":\"LlamaTokenizer\"}");
+    json_t *root = golden_load("sentencepiece.json"), *hash;
+    cei_tokenizer *tokenizer = NULL;
+    cei_token_buffer buffer = {0};
+    const char *file;
+    ce_error error;
+    expect_ok(cei_tokenizer_load(folder, &tokenizer, &error), &error);
+    json_object_foreach(golden_get(root, "multilingual as Llama"), file, hash) {
+        snprintf(got, sizeof got, "%016llx", (unsigned long long)hash_file(tokenizer, file, &buffer));
+        if (strcmp(got, json_string_value(hash)) != 0) fail_msg("%s: other ids", file);
+    }
+    cei_token_buffer_free(&buffer);
+    cei_tokenizer_free(tokenizer);
+    test_remove_folder(folder);
+    json_decref(root);
 }
 
 /* ---- writing models ---- */
@@ -319,7 +361,10 @@ static void test_refused_settings(void **state) {
     cei_bytes model = plain_model();
     put_plain(&model, "<user>", 0, CEI_PIECE_USER_DEFINED);
     expect_refused(model, NULL, CE_ERR_UNSUPPORTED, "user-defined piece \"<user>\"");
-    expect_refused(small_model(true), "{\"tokenizer_class\":\"LlamaTokenizer\"}", CE_ERR_UNSUPPORTED, "LlamaTokenizer");
+    expect_refused(small_model(false), "{\"tokenizer_class\":\"LlamaTokenizer\"}", CE_ERR_UNSUPPORTED,
+                   "LlamaTokenizer");
+    expect_refused(small_model(true), "{\"tokenizer_class\":\"AlbertTokenizer\"}", CE_ERR_UNSUPPORTED, "Unigram");
+    expect_refused(small_model(true), "{\"tokenizer_class\":\"T5Tokenizer\"}", CE_ERR_UNSUPPORTED, "T5Tokenizer");
     expect_refused(small_model(true), "{\"tokenizer_class\":\"XLMRobertaTokenizer\"}", CE_ERR_UNSUPPORTED, "Unigram");
     expect_refused(small_model(true), "{\"tokenizer_class\":\"BertTokenizer\"}", CE_ERR_UNSUPPORTED, "BertTokenizer");
     snprintf(config, sizeof config, "%s\"legacy\":false}", backend);
@@ -437,15 +482,21 @@ static ce_status load_and_encode(void *folder, ce_error *error) {
 
 static void test_each_allocation_fails(void **state) {
     (void)state;
-    static const char *const configs[] = {"{}", "{\"tokenizer_class\":\"XLMRobertaTokenizer\"}",
+    static const char *const configs[] = {"{}",
+                                          "{\"tokenizer_class\":\"XLMRobertaTokenizer\"}",
                                           "{\"tokenizer_class\":\"CamembertTokenizer\"}",
-                                          "{\"tokenizer_class\":\"DebertaV2Tokenizer\"}"};
+                                          "{\"tokenizer_class\":\"DebertaV2Tokenizer\"}",
+                                          "{\"tokenizer_class\":\"AlbertTokenizer\"}",
+                                          "{}",
+                                          "{\"tokenizer_class\":\"LlamaTokenizer\",\"add_bos_token\":true}",
+                                          "{\"tokenizer_class\":\"GemmaTokenizer\"}"};
+    enum { CONFIGS = sizeof configs / sizeof *configs, FIRST_BPE = 5 };
     failing_malloc_or_skip();
-    for (size_t i = 0; i < 5; i++) {
+    for (size_t i = 0; i < CONFIGS; i++) {
         char *folder = test_make_folder();
-        cei_bytes model = small_model(i == 4);
+        cei_bytes model = small_model(i >= FIRST_BPE);
         test_write_file(folder, "spm.model", model.data, model.size);
-        write_text(folder, "tokenizer_config.json", configs[i % 4]);
+        write_text(folder, "tokenizer_config.json", configs[i]);
         test_each_allocation(load_and_encode, folder);
         cei_free(model.data);
         test_remove_folder(folder);
@@ -454,17 +505,12 @@ static void test_each_allocation_fails(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_small_models),
-        cmocka_unit_test(test_deberta),
-        cmocka_unit_test(test_xlm_roberta),
-        cmocka_unit_test(test_bpe_model),
-        cmocka_unit_test(test_broken_models),
-        cmocka_unit_test(test_refused_settings),
-        cmocka_unit_test(test_cut_models),
-        cmocka_unit_test(test_small_model_by_hand),
-        cmocka_unit_test(test_long_pieces),
-        cmocka_unit_test(test_long_texts),
-        cmocka_unit_test(test_each_allocation_fails),
+        cmocka_unit_test(test_small_models),        cmocka_unit_test(test_deberta),
+        cmocka_unit_test(test_xlm_roberta),         cmocka_unit_test(test_bpe_model),
+        cmocka_unit_test(test_bpe_model_as_llama),  cmocka_unit_test(test_broken_models),
+        cmocka_unit_test(test_refused_settings),    cmocka_unit_test(test_cut_models),
+        cmocka_unit_test(test_small_model_by_hand), cmocka_unit_test(test_long_pieces),
+        cmocka_unit_test(test_long_texts),          cmocka_unit_test(test_each_allocation_fails),
     };
     return cmocka_run_group_tests_name("sentencepiece", tests, NULL, NULL);
 }

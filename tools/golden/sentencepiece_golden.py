@@ -2,6 +2,7 @@
 
 cases         folders with a small model, Unigram or BPE, and settings of all sorts, and tokenizer.json files with what
               such models are written as: a hash of the ids of each text
+multilingual as Llama  of each file one hash, of the BPE model by the class for Llama
 multilingual  hashes of the ids of every line of shared/data/multilingual: DeBERTa-v3's spm.model and XLM-RoBERTa's
               pieces by their classes, a BPE model as it is
 
@@ -94,6 +95,8 @@ def folder_cases(pieces, charsmap, lines):
     new = {"900": added("<new>", normalized=True, rstrip=True), "1": added("<s>", special=True, normalized=True)}
     xlm, camembert, spm, plain = "sentencepiece.bpe.model", "sentencepiece.bpe.model", "spm.model", "tokenizer.model"
     spiece = "spiece.model"
+    llama, gemma = {"tokenizer_class": "LlamaTokenizer"}, {"tokenizer_class": "GemmaTokenizer", "bos_token": "<s>",
+                                                           "eos_token": "</s>", "pad_token": "<unk>"}
     config, map_file = "tokenizer_config.json", "special_tokens_map.json"
     return {
         "ALBERT": ("albert", {spiece: albert, config: {"model_max_length": 512}}),
@@ -114,6 +117,10 @@ def folder_cases(pieces, charsmap, lines):
         "CamemBERT alone": ("camembert", {camembert: fairseq}),
         "CamemBERT, extras": ("camembert", {camembert: fairseq, config: {"additional_special_tokens": ["<t>"],
                                                                          "mask_token": "<mask>"}}),
+        "Llama's class": ("", {plain: bpe, config: {**llama, "add_bos_token": True, "add_eos_token": False}}),
+        "Llama's class, legacy, ends": ("", {plain: bpe, config: {**llama, "legacy": True, "add_eos_token": True,
+                                                          "added_tokens_decoder": new}}),
+        "Gemma's class": ("gemma", {plain: bpe, config: {**gemma, "add_bos_token": True}}),
         "Unigram as it is": ("", {plain: without(deberta, USER), config: backend}),
         "Unigram, no bytes": ("", {plain: without(fairseq, USER), config: backend}),
         "BPE as it is": ("", {plain: bpe, config: backend}),
@@ -175,13 +182,16 @@ def write_folder(folder, model_type, files):
         (folder / name).write_bytes(content if isinstance(content, bytes) else json.dumps(content).encode())
 
 
-def camembert_json(model_type, files):
+def saved_json(model_type, files):
     """The folder saved anew, with a tokenizer.json."""
     folder = Path(tempfile.mkdtemp())
     try:
         open_folder(model_type, files).save_pretrained(folder)
         names = ("tokenizer.json", "tokenizer_config.json")
-        return {name: json.loads((folder / name).read_text(encoding="utf-8")) for name in names}
+        files = {name: json.loads((folder / name).read_text(encoding="utf-8")) for name in names}
+        if files["tokenizer_config.json"]["model_max_length"] > 1e18:  # no limit, in more than 64 bits
+            del files["tokenizer_config.json"]["model_max_length"]
+        return files
     finally:
         shutil.rmtree(folder)
 
@@ -226,18 +236,30 @@ def multilingual(shared):
     return out
 
 
+def multilingual_as_llama(shared):
+    """One hash of the ids of all lines of a file."""
+    bpe = (shared / "tokenizers/sentencepiece-bpe/sentencepiece.bpe.model").read_bytes()
+    tokenizer, out = open_folder("", {"tokenizer.model": bpe,
+                                      "tokenizer_config.json": {"tokenizer_class": "LlamaTokenizer"}}), {}
+    for path in sorted((shared / "data" / "multilingual").glob("*.txt")):
+        ids = tokenizer(path.read_text(encoding="utf-8").split("\n"), add_special_tokens=False)["input_ids"]
+        out[path.name] = format(hash_ids([i for line in ids for i in line]), "016x")
+    return out
+
+
 def main():
     shared = Path(sys.argv[1])
     lines = excerpts(shared)
     texts = TEXTS + ODD_TEXTS + MORE_TEXTS + lines
     folders, bpe = folder_cases(small_pieces(lines + ODD_TEXTS + MORE_TEXTS), compile_charsmap(RULES), lines)
-    folders["CamemBERT, tokenizer.json"] = ("camembert", camembert_json(*folders["CamemBERT"]))
+    for name in ("CamemBERT", "ALBERT", "Llama's class"):
+        folders[f"{name}, tokenizer.json"] = (folders[name][0], saved_json(*folders[name]))
     cases = [make_case(name, *case, open_folder(*case), texts) for name, case in folders.items()]
     cases += [make_case(name, "", {"tokenizer.json": json.loads(tokenizer.to_str())}, tokenizer, texts)
               for name, tokenizer in json_cases(bpe).items()]
     head = {"versions": {**VERSIONS, "sentencepiece": sentencepiece.__version__}, "texts": texts,
             "each hash": "the last 8 hex digits of FNV-1a over the ids, of a line the last 4",
-            "multilingual": multilingual(shared)}
+            "multilingual": multilingual(shared), "multilingual as Llama": multilingual_as_llama(shared)}
     text = ",\n".join(json.dumps(case, ensure_ascii=True, separators=(",", ":")) for case in cases)
     head = json.dumps(head, ensure_ascii=True, separators=(",", ":"))
     (OUT / "sentencepiece.json").write_text(head[:-1] + ',"cases":[\n' + text + "\n]}\n", encoding="ascii")
