@@ -14,7 +14,7 @@
 static ce_status read_object(const cei_modules_reader *in, const cei_modules_file *file, const json_t *object,
                              const char *key, json_t **found) {
     *found = json_object_get(object, key);
-    if (*found && json_is_null(*found)) *found = NULL;
+    if (json_is_null(*found)) *found = NULL;
     if (!*found || json_is_object(*found)) return CE_OK;
     return cei_fail(in->error, CE_ERR_FORMAT, "%s: \"%s\" must be an object, and is %s", file->path, key,
                     cei_json_type(*found));

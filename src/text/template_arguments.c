@@ -97,7 +97,7 @@ static bool attribute_name(cei_tparser *p, cei_tnode *node) {
 
 /* map(attribute="x") or map("filter", ...). */
 static bool read_map(cei_tparser *p, cei_tnode *node) {
-    ce_text filter;
+    ce_text filter = {NULL, 0};
     if (node->args && node->args->name.data && cei_text_is(node->args->name, "attribute") && !node->args->next) {
         node->kind = CEI_N_MAP_NAME;
         return attribute_name(p, node);
@@ -113,7 +113,7 @@ static bool read_map(cei_tparser *p, cei_tnode *node) {
 
 /* select, reject, selectattr and rejectattr: an attribute, if it is one of the latter, and a test with arguments. */
 static bool read_select(cei_tparser *p, cei_tnode *node, ce_text name) {
-    ce_text test;
+    ce_text test = {NULL, 0};
     node->kind = CEI_N_SELECT;
     node->flag = name.data[0] == 'r';
     if (name.size > 6 && !attribute_name(p, node)) return false;
