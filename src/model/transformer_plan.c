@@ -428,27 +428,38 @@ static size_t window_of(const cei_config *config) {
     return decoder->sees_ahead ? decoder->window / 2 : decoder->window - 1;
 }
 
-static void set_rotary(const cei_config *config, const cei_transformer_form *form, cei_transformer *net) {
+/* Those of one kind of layers, which a config may scale beyond all numbers. */
+static ce_status find_frequencies(const cei_config *config, bool is_local, double theta, size_t size,
+                                  cei_rotary *rotary, ce_error *error) {
+    cei_rotary_frequencies(&config->rope_scaling[is_local], theta, size, config->max_positions, rotary->frequencies,
+                           &rotary->factor);
+    bool is_finite = isfinite(rotary->factor * rotary->factor);
+    for (size_t i = 0; i < size / 2; i++) is_finite = is_finite && isfinite(rotary->frequencies[i]);
+    if (is_finite) return CE_OK;
+    return cei_fail(error, CE_ERR_MODEL, "%s: rotary positions are scaled so that frequencies or scores are no numbers",
+                    config->path);
+}
+
+static ce_status set_rotary(const cei_config *config, const cei_transformer_form *form, cei_transformer *net,
+                            ce_error *error) {
     const size_t size = net->base.head_size;
-    float *frequencies = net->rotary[0].frequencies;
+    const double theta = config->rope_theta > 0 ? config->rope_theta : form->theta;
+    const double local = config->local_rope_theta > 0 ? config->local_rope_theta : form->local_theta;
     net->rotary[0].factor = net->rotary[1].factor = 1;
-    if (form->theta == 0) return;
-    cei_rotary_frequencies(&config->rope_scaling[0], config->rope_theta > 0 ? config->rope_theta : form->theta, size,
-                           config->max_positions, frequencies, &net->rotary[0].factor);
-    if (!form->is_local || (form->is_decoder && !config->decoder.window)) return;
+    if (form->theta == 0) return CE_OK;
+    ce_status status = find_frequencies(config, false, theta, size, &net->rotary[0], error);
+    if (status != CE_OK || !form->is_local || (form->is_decoder && !config->decoder.window)) return status;
+    float *const frequencies = net->rotary[0].frequencies;
     net->rotary[1] = (cei_rotary){frequencies + size / 2, window_of(config), net->rotary[0].factor};
-    if (form->local_theta == 0) /* one for all layers */
-        memcpy(net->rotary[1].frequencies, frequencies, size / 2 * sizeof *frequencies);
-    else
-        cei_rotary_frequencies(&config->rope_scaling[1],
-                               config->local_rope_theta > 0 ? config->local_rope_theta : form->local_theta, size,
-                               config->max_positions, net->rotary[1].frequencies, &net->rotary[1].factor);
     bool all = true;
     for (size_t i = 0; i < net->layer_count; i++) {
         net->layers[i].is_local = cei_config_is_local(config, i);
         all = all && net->layers[i].is_local;
     }
     if (all) net->rotary[0].frequencies = NULL;
+    if (form->local_theta > 0) return find_frequencies(config, true, local, size, &net->rotary[1], error);
+    memcpy(net->rotary[1].frequencies, frequencies, size / 2 * sizeof *frequencies); /* one for all layers */
+    return CE_OK;
 }
 
 /* Room for a network and, behind it, what its size depends on: layers, derived weights, integers of distances or
@@ -565,10 +576,10 @@ ce_status cei_transformer_create(const cei_architecture *self, const cei_config 
     net->base.architecture = self;
     net->base.reads = reads == CEI_READS_LAST && !form->is_decoder ? CEI_READS_ALL : reads;
     set_sizes(config, form, net);
-    set_rotary(config, form, net);
     if (form->is_deberta) set_deberta(config, net);
     if (form->bias) set_bias(config, form, net);
-    status = set_positions(config, form, &net->base, error);
+    status = set_rotary(config, form, net, error);
+    if (status == CE_OK) status = set_positions(config, form, &net->base, error);
     if (status == CE_OK) status = declare_all(config, checkpoint, form, plan, net, error);
     if (status != CE_OK) {
         cei_free(net);

@@ -165,6 +165,11 @@ static void test_scaling_that_is_refused(void **state) {
     expect_refused("gte", "\"hidden_act\": \"gelu\"",
                    "\"rope_theta\": 1, \"rope_scaling\": {\"type\": \"yarn\", \"factor\": 2}", CE_ERR_MODEL,
                    "rope_theta is 1");
+    expect_refused("gte", "\"hidden_act\": \"gelu\"", "\"rope_scaling\": {\"type\": \"yarn\", \"factor\": 1e-300}",
+                   CE_ERR_MODEL, "no numbers");
+    expect_refused("gte", "\"hidden_act\": \"gelu\"",
+                   "\"rope_scaling\": {\"type\": \"yarn\", \"factor\": 2, \"attention_factor\": 1e20}", CE_ERR_MODEL,
+                   "no numbers");
 }
 
 /* ---- DeBERTa ------------------------------------------------------------------------------------------------ */
