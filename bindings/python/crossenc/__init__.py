@@ -13,7 +13,10 @@ from ._crossenc import DeviceError, InputError, ModelError, version
 from ._devices import Device, DeviceInfo, devices
 from ._models import default_model_path
 from ._placement import Health, Placement
+from ._quantization import quantize_embeddings
+from ._similarity import SimilarityFunction
 from .cross_encoder import CrossEncoder
+from .sentence_transformer import SentenceTransformer
 
 __version__ = version()
 __all__ = [
