@@ -195,7 +195,7 @@ def test_strange_texts(model):
 
 
 @pytest.mark.parametrize("arguments, exception, words", [
-    ({"pool": {}}, TypeError, "pool"), ({"device": ["cpu", "cuda"]}, NotImplementedError, "one device"),
+    ({"pool": {}}, TypeError, "pool"), ({"device": []}, ValueError, "empty"),
     ({"processing_kwargs": {"text": {"stride": 3}}}, NotImplementedError, "It takes max_length"),
     ({"nonsense": 1}, ValueError, "nonsense"),
     ({"precision": "int4"}, ValueError, "int4"), ({"truncate_dim": 0}, ValueError, "truncate_dim"),
