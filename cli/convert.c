@@ -46,6 +46,7 @@ static cli_status convert(conversion *work, cli_error *error) {
     ce_convert_options options = {.size = sizeof options};
     options.precision = (ce_precision)settings->precision;
     options.overwrite = settings->force;
+    options.adapter = settings->adapter;
     options.threads = settings->threads > UINT_MAX ? UINT_MAX : (unsigned)settings->threads;
     options.log = on_log;
     options.progress = on_progress;

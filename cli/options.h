@@ -25,7 +25,7 @@ enum {
 
 /* Zero, NULL and false mean that an option was not given, except where cli_options_parse sets a default. */
 typedef struct cli_settings {
-    const char *model, *device, *cpus;
+    const char *model, *adapter, *device, *cpus;
     size_t threads, max_length, batch_tokens;
     int precision, activation, utf8; /* values of ce_precision, ce_activation, ce_utf8_policy */
     bool logits, softmax, deferred, place, force;

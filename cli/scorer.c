@@ -36,6 +36,7 @@ static ce_load_options load_options(cli_scorer *scorer, ce_place_mode mode) {
     options.precision = (ce_precision)settings->precision;
     options.threads = settings->threads > UINT_MAX ? UINT_MAX : (unsigned)settings->threads;
     options.cpus = settings->cpus;
+    options.adapter = settings->adapter;
     options.max_length = settings->max_length;
     options.activation = settings->logits ? CE_ACTIVATION_IDENTITY : (ce_activation)settings->activation;
     options.batch_tokens = settings->batch_tokens;

@@ -33,6 +33,7 @@ complete -c crossenc -n "not __fish_seen_subcommand_from $commands" -a help -d '
 complete -c crossenc -n '__fish_seen_subcommand_from help' -a 'rank predict encode eval bench devices inspect tokenize convert pull'
 
 complete -c crossenc -n $model -s m -l model -xa '(__fish_complete_directories)' -d 'Model folder or name'
+complete -c crossenc -n $most -l adapter -xa '(__fish_complete_directories)' -d 'LoRA adapter'
 complete -c crossenc -n $model -s d -l device -xa '(__crossenc_devices)' -d 'Where to run'
 complete -c crossenc -n $most -s t -l threads -x -d 'CPU threads'
 complete -c crossenc -n $model -l cpus -x -d 'CPUs to bind threads to'

@@ -146,3 +146,11 @@ bool cei_file_exists(const char *path) {
     struct stat info;
     return stat(path, &info) == 0;
 }
+
+ce_status cei_file_find(const char *folder, const char *name, bool *found, ce_error *error) {
+    char *path = cei_join_path(folder, name);
+    if (!path) return cei_fail_memory(error, name, 0);
+    *found = cei_file_exists(path);
+    cei_free(path);
+    return CE_OK;
+}

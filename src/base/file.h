@@ -42,4 +42,7 @@ ce_status cei_check_folder(const char *path, ce_error *error);
 /* Is there a file (of any kind) of that name? */
 bool cei_file_exists(const char *path);
 
+/* The same of folder/name. Errors: MEMORY. */
+ce_status cei_file_find(const char *folder, const char *name, bool *found, ce_error *error);
+
 #endif

@@ -94,17 +94,24 @@ static const cei_tensor *find_own(const adapting *work, const char *name) {
     return bsearch(&wanted, work->header->tensors, work->header->count, sizeof wanted, compare_tensors);
 }
 
-/* The checkpoint's tensor of that name, or of one with another first part. */
-static const cei_tensor *find_base(const adapting *work, const char *name) {
-    const cei_tensor *found = cei_checkpoint_find(work->checkpoint, name);
-    const char *dot = strchr(name, '.');
-    if (!found && dot) found = cei_checkpoint_find(work->checkpoint, dot + 1);
+/* The same behind one of the first parts that the checkpoint's names have. */
+static const cei_tensor *find_behind(const adapting *work, const char *name) {
+    const cei_tensor *found = NULL;
     for (size_t i = 0; i < work->prefix_count && !found; i++) {
         char longer[NAME_SIZE + PREFIX_SIZE];
         snprintf(longer, sizeof longer, "%s%s", work->prefixes[i], name);
         found = cei_checkpoint_find(work->checkpoint, longer);
     }
     return found;
+}
+
+/* The checkpoint's tensor of that name, or of one with another first part, or with none. */
+static const cei_tensor *find_base(const adapting *work, const char *name) {
+    const char *dot = strchr(name, '.'), *rest = dot ? dot + 1 : NULL;
+    const cei_tensor *found = cei_checkpoint_find(work->checkpoint, name);
+    if (!found && rest && strchr(rest, '.')) found = cei_checkpoint_find(work->checkpoint, rest);
+    if (!found) found = find_behind(work, name);
+    return found || !rest || !strchr(rest, '.') ? found : find_behind(work, rest);
 }
 
 /* ---- changes ------------------------------------------------------------------------------------------------- */
@@ -264,11 +271,18 @@ ce_status cei_checkpoint_adapt(cei_checkpoint *checkpoint, const char *folder, c
     if (status == CE_OK) {
         checkpoint->changes = work.changes;
         checkpoint->change_count = work.change_count;
+        checkpoint->adapter_shard = checkpoint->shard_count;
     } else {
         cei_free(work.changes);
     }
     cei_checkpoint_close(work.adapter);
     return status;
+}
+
+const char *cei_checkpoint_added(const cei_checkpoint *checkpoint, size_t i) {
+    if (!checkpoint->adapter_shard) return NULL;
+    const cei_header *header = &checkpoint->shards[checkpoint->adapter_shard - 1].header;
+    return i < header->count ? header->tensors[i].name : NULL;
 }
 
 ce_status cei_adapter_rows(const char *folder, const char *name, size_t *rows, ce_error *error) {

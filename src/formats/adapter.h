@@ -19,6 +19,9 @@ typedef ce_status (*cei_scale_fn)(const void *user, const char *module, size_t r
 ce_status cei_checkpoint_adapt(cei_checkpoint *checkpoint, const char *folder, cei_scale_fn scale, const void *user,
                                ce_error *error);
 
+/* Name i of the tensors that the adapter has whole and the checkpoint had not; NULL behind the last. */
+const char *cei_checkpoint_added(const cei_checkpoint *checkpoint, size_t i);
+
 /* Rows of a matrix that an adapter has whole, by the model's name for it: "classifier.weight". 0 if it has none.
  * Errors: those of opening the adapter. */
 ce_status cei_adapter_rows(const char *folder, const char *name, size_t *rows, ce_error *error);

@@ -34,6 +34,7 @@ struct cei_checkpoint {
     uint64_t bytes;
     cei_change *changes; /* of an adapter, sorted by name */
     size_t change_count;
+    size_t adapter_shard; /* 1 + the place of the adapter's file among the shards; 0: there is none */
 };
 
 /* checkpoint.c: opens folder/name as the one file of a format; folder is NULL if name is a path. Errors: those of

@@ -17,13 +17,6 @@
 
 enum { PATH_SIZE = 4096 };
 
-static bool has_file(const char *folder, const char *name) {
-    char *path = cei_join_path(folder, name);
-    const bool has = path && cei_file_exists(path);
-    cei_free(path);
-    return has;
-}
-
 /* The folder of the model that an adapter names: a path as it is written, or a name. */
 static ce_status find_base(ce_model *model, ce_error *error) {
     const cei_adapter *adapter = &model->adapter;
@@ -38,17 +31,32 @@ static ce_status find_base(ce_model *model, ce_error *error) {
     ce_status status = ce_model_find(adapter->base, NULL, found, sizeof found, &why);
     if (status != CE_OK)
         return cei_fail(error, status, "%s changes the model \"%.96s\": %s", adapter->path, adapter->base, why.message);
-    if (has_file(found, "config.json"))
-        return model->base = cei_copy_string(found, strlen(found)),
-               model->base ? CE_OK : cei_fail_memory(error, "a model", 0);
-    return cei_fail(error, CE_ERR_MODEL, "%s changes the model %s, which has no config.json", adapter->path, found);
+    bool has_config = false;
+    status = cei_file_find(found, "config.json", &has_config, error);
+    if (status == CE_OK && !has_config)
+        return cei_fail(error, CE_ERR_MODEL, "%s changes the model %s, which has no config.json", adapter->path, found);
+    model->base = status == CE_OK ? cei_copy_string(found, strlen(found)) : NULL;
+    return status != CE_OK || model->base ? status : cei_fail_memory(error, "a model", 0);
+}
+
+/* An adapter may be saved with a tokenizer, to which tokens may have been added. */
+static ce_status find_tokenizer(ce_model *model, const char *own, ce_error *error) {
+    static const char *const names[] = {"tokenizer_config.json", "tokenizer.json", "vocab.txt"};
+    ce_status status = CE_OK;
+    for (size_t i = 0; i < sizeof names / sizeof *names && status == CE_OK && !model->own_tokenizer; i++)
+        status = cei_file_find(own, names[i], &model->own_tokenizer, error);
+    return status;
 }
 
 ce_status cei_model_find_adapter(ce_model *model, const char *own, const char *asked, ce_error *error) {
+    bool has_config = false, has_adapter = false;
     if (asked) return cei_adapter_load(asked, &model->adapter, error);
-    if (has_file(own, "config.json") || !cei_adapter_is_in(own)) return CE_OK;
-    ce_status status = cei_adapter_load(own, &model->adapter, error);
-    return status == CE_OK ? find_base(model, error) : status;
+    ce_status status = cei_file_find(own, "config.json", &has_config, error);
+    if (status == CE_OK && !has_config) status = cei_adapter_is_in(own, &has_adapter, error);
+    if (status != CE_OK || !has_adapter) return status;
+    status = cei_adapter_load(own, &model->adapter, error);
+    if (status == CE_OK) status = find_base(model, error);
+    return status == CE_OK ? find_tokenizer(model, own, error) : status;
 }
 
 /* A classifier that was trained with the adapter may stand on a model that was saved with another head, or none: then
@@ -73,9 +81,24 @@ ce_status cei_model_adapt_config(ce_model *model, size_t asked, ce_error *error)
     return cei_config_set_labels(&model->config, rows, error);
 }
 
+static bool is_read(const cei_plan *plan, const char *name) {
+    for (size_t i = 0; i < plan->part_count; i++)
+        if (strcmp(plan->parts[i].name, name) == 0) return true;
+    return false;
+}
+
+/* A classifier under another name, as a GGUF file has it, would be passed over. Embeddings need none. */
+ce_status cei_model_check_adapter(const ce_model *model, const cei_checkpoint *checkpoint, ce_error *error) {
+    const char *name;
+    for (size_t i = 0; !model->bi_encoder && (name = cei_checkpoint_added(checkpoint, i)) != NULL; i++)
+        if (!is_read(&model->blueprint.plan, name))
+            return cei_fail(error, CE_ERR_MODEL,
+                            "%s: the adapter has the tensor \"%.96s\", which the model does not read: it is an adapter "
+                            "of another model, or of another form of it",
+                            model->adapter.folder, name);
+    return CE_OK;
+}
+
 const char *cei_model_tokenizer_folder(const ce_model *model, const char *own) {
-    static const char *const names[] = {"tokenizer_config.json", "tokenizer.json", "vocab.txt"};
-    for (size_t i = 0; model->base && i < sizeof names / sizeof *names; i++)
-        if (has_file(own, names[i])) return own;
-    return model->base ? model->base : own;
+    return model->base && !model->own_tokenizer ? model->base : own;
 }

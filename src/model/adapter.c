@@ -113,11 +113,8 @@ static ce_status read_fields(cei_adapter *adapter, ce_error *error) {
     return status == CE_OK ? check_patterns(adapter, error) : status;
 }
 
-bool cei_adapter_is_in(const char *folder) {
-    char *path = cei_join_path(folder, config_name);
-    const bool is = path && cei_file_exists(path);
-    cei_free(path);
-    return is;
+ce_status cei_adapter_is_in(const char *folder, bool *is, ce_error *error) {
+    return cei_file_find(folder, config_name, is, error);
 }
 
 ce_status cei_adapter_load(const char *folder, cei_adapter *adapter, ce_error *error) {

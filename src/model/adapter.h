@@ -20,8 +20,8 @@ typedef struct cei_adapter {
     double alpha;
 } cei_adapter;
 
-/* Does a folder have an adapter? */
-bool cei_adapter_is_in(const char *folder);
+/* Does a folder have an adapter? Errors: MEMORY. */
+ce_status cei_adapter_is_in(const char *folder, bool *is, ce_error *error);
 
 /* Reads the adapter of a folder. What LoRA has variants of, and what changes the model in another way, is refused by
  * name. Errors: NOT_FOUND, IO, FORMAT, UNSUPPORTED, MEMORY. */

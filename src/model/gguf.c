@@ -30,17 +30,13 @@ static size_t list(const char *folder, char **name) {
     return count;
 }
 
-static bool has_file(const char *folder, const char *name) {
-    char *path = cei_join_path(folder, name);
-    const bool has = path && cei_file_exists(path);
-    cei_free(path);
-    return has;
-}
-
 /* The only such file of a folder. One with config.json, or modules.json, is a model without it. */
 static ce_status find_in(const char *folder, char **file, ce_error *error) {
     char *name;
-    if (has_file(folder, "config.json") || has_file(folder, "modules.json")) return CE_OK;
+    bool has_config = false, has_modules = false;
+    ce_status status = cei_file_find(folder, "config.json", &has_config, error);
+    if (status == CE_OK) status = cei_file_find(folder, "modules.json", &has_modules, error);
+    if (status != CE_OK || has_config || has_modules) return status;
     const size_t count = list(folder, &name);
     if (count == 1) *file = name ? cei_join_path(folder, name) : NULL;
     cei_free(name);

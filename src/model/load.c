@@ -216,6 +216,7 @@ static ce_status plan_weights(ce_model *model, ce_error *error) {
     ce_status status = cei_model_open_weights(model, &checkpoint, error);
     if (status == CE_OK) status = make_network(model, checkpoint, error);
     if (status == CE_OK) status = cei_plan_check(&blueprint->plan, checkpoint, error);
+    if (status == CE_OK) status = cei_model_check_adapter(model, checkpoint, error);
     if (status == CE_OK) cei_plan_round(&blueprint->plan, blueprint->precision);
     if (status == CE_OK && blueprint->precision == CE_PRECISION_FLOAT32)
         status = cei_plan_narrow(&blueprint->plan, checkpoint, error);

@@ -20,6 +20,7 @@ struct ce_model {
     char *gguf;          /* the file that is the whole model; NULL: path is a folder of files */
     cei_adapter adapter; /* laid over the weights; zeroed: there is none */
     char *base;          /* the folder of the model that path's adapter changes; NULL: path has its own model */
+    bool own_tokenizer;  /* the adapter's folder has one, which counts */
     bool bi_encoder;     /* gives embeddings: it was loaded as a ce_encoder */
     cei_modules modules; /* of a bi-encoder, or of a cross-encoder that was saved in modules */
     cei_config config;
@@ -72,6 +73,10 @@ ce_status cei_model_find_adapter(ce_model *model, const char *own, const char *a
 /* adapted.c: what the adapter says of the config: that the model has a classifier, and with how many labels unless they
  * are asked for. */
 ce_status cei_model_adapt_config(ce_model *model, size_t asked, ce_error *error);
+
+/* adapted.c: does the model read what the adapter has whole? Errors: MODEL (a tensor by name, of which scores would
+ * know nothing). */
+ce_status cei_model_check_adapter(const ce_model *model, const cei_checkpoint *checkpoint, ce_error *error);
 
 /* adapted.c: the folder that has the tokenizer: own, or the model's that its adapter changes. */
 const char *cei_model_tokenizer_folder(const ce_model *model, const char *own);

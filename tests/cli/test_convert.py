@@ -56,6 +56,15 @@ def test_round_trips(run, tmp_path, name, precision, bound):
         "placement"]["state"] == "ready"
 
 
+def test_adapter(run, tmp_path):
+    model, adapter = MODELS / "three-labels", DATA / "golden/adapters/patterns"
+    laid = run("predict", "-m", model, "--adapter", adapter, "--logits", input=PAIRS).out
+    run("convert", "--adapter", adapter, model, tmp_path / "new")
+    assert run("predict", "-m", tmp_path / "new", "--logits", input=PAIRS).out == laid
+    assert run("predict", "-m", model, "--logits", input=PAIRS).out != laid
+    assert "adapter_config.json" in run("convert", "--adapter", model, model, tmp_path / "no", expect=3).error
+
+
 def test_gguf(run, tmp_path):
     file = DATA / "golden/gguf/xlm-roberta.gguf"
     report = run("convert", "--json", file, tmp_path / "new").json()
