@@ -446,14 +446,20 @@ static void put_post_processor(const writer *work) {
     cei_json_put(work->out, "}},\n");
 }
 
+static const char *decoder_of(vocabulary_kind kind) {
+    switch (kind) {
+    case WORDPIECE: return "{\"type\":\"WordPiece\",\"prefix\":\"##\",\"cleanup\":true}";
+    case BYTE_LEVEL:
+        return "{\"type\":\"ByteLevel\",\"add_prefix_space\":true,\"trim_offsets\":true,\"use_regex\":true}";
+    default:
+        return "{\"type\":\"Metaspace\",\"replacement\":\"\xE2\x96\x81\",\"prepend_scheme\":\"always\","
+               "\"split\":true}";
+    }
+}
+
 static void put_decoder(const writer *work) {
-    static const char *const decoders[] = {
-        [WORDPIECE] = "{\"type\":\"WordPiece\",\"prefix\":\"##\",\"cleanup\":true}",
-        [BYTE_LEVEL] = "{\"type\":\"ByteLevel\",\"add_prefix_space\":true,\"trim_offsets\":true,\"use_regex\":true}",
-        [UNIGRAM] = "{\"type\":\"Metaspace\",\"replacement\":\"\xE2\x96\x81\",\"prepend_scheme\":\"always\","
-                    "\"split\":true}"};
     cei_json_put(work->out, "\"decoder\":");
-    cei_json_put(work->out, decoders[work->kind]);
+    cei_json_put(work->out, decoder_of(work->kind));
     cei_json_put(work->out, "}\n");
 }
 
