@@ -112,11 +112,11 @@ static void read_q6_k(const uint8_t *from, float *out) {
     const int8_t *scales = (const int8_t *)(highs + LARGE / 4);
     const float d = half_at(highs + LARGE / 4 + LARGE / 16);
     for (size_t i = 0; i < LARGE; i++) {
-        const size_t half = i / 128, run = i % 128 / SMALL, place = i % SMALL;
+        const size_t half = i / 128, scale = i / 16, run = i % 128 / SMALL, place = i % SMALL;
         const uint8_t byte = lows[half * 64 + run % 2 * SMALL + place];
         const int two = highs[half * SMALL + place] >> 2 * run & 3;
         const int six = (run < 2 ? low(byte) : high(byte)) | two << 4;
-        out[i] = d * (float)scales[i / 16] * (float)(six - 32);
+        out[i] = d * (float)scales[scale] * (float)(six - 32);
     }
 }
 

@@ -23,6 +23,7 @@ static const size_t type_sizes[CEI_GGUF_TYPES] = {
 
 /* ---- reading ------------------------------------------------------------------------------------------------- */
 
+#undef cei_gguf_cut
 ce_status cei_gguf_cut(const cei_gguf_reader *in, const char *what) {
     return cei_fail(in->error, CE_ERR_FORMAT,
                     "%s is truncated or damaged: it has %zu bytes, and %s at byte %zu goes beyond; fetch it again",

@@ -165,13 +165,18 @@ static ce_status place(const cei_gguf_reader *in, size_t alignment, uint64_t beg
     return CE_OK;
 }
 
+/* A tensor in an order. */
+typedef struct ordered {
+    const cei_tensor *tensor;
+} ordered;
+
 static int compare_names(const void *left, const void *right) {
-    return strcmp((*(const cei_tensor *const *)left)->name, (*(const cei_tensor *const *)right)->name);
+    return strcmp(((const ordered *)left)->tensor->name, ((const ordered *)right)->tensor->name);
 }
 
 /* By place; an empty tensor lies before the one that begins where it lies. */
 static int compare_places(const void *left, const void *right) {
-    const cei_tensor *a = *(const cei_tensor *const *)left, *b = *(const cei_tensor *const *)right;
+    const cei_tensor *a = ((const ordered *)left)->tensor, *b = ((const ordered *)right)->tensor;
     if (a->data != b->data) return a->data < b->data ? -1 : 1;
     return (a->bytes > b->bytes) - (a->bytes < b->bytes);
 }
@@ -180,19 +185,22 @@ static int compare_places(const void *left, const void *right) {
 static ce_status check_all(const cei_gguf_reader *in, const cei_gguf *gguf) {
     const size_t count = gguf->tensor_count;
     ce_status status = CE_OK;
-    const cei_tensor **order = cei_alloc(count, sizeof *order);
+    ordered *order = cei_alloc(count, sizeof *order);
     if (!order) return cei_fail_memory(in->error, in->path, count * sizeof *order);
-    for (size_t i = 0; i < count; i++) order[i] = &gguf->tensors[i];
-    if (count > 0) qsort((void *)order, count, sizeof *order, compare_names);
+    for (size_t i = 0; i < count; i++) order[i].tensor = &gguf->tensors[i];
+    if (count > 0) qsort(order, count, sizeof *order, compare_names);
     for (size_t i = 1; i < count && status == CE_OK; i++)
         if (compare_names(&order[i - 1], &order[i]) == 0)
-            status = cei_fail(in->error, CE_ERR_FORMAT, "%s has the tensor \"%.96s\" twice", in->path, order[i]->name);
-    if (count > 0) qsort((void *)order, count, sizeof *order, compare_places);
-    for (size_t i = 1; i < count && status == CE_OK; i++)
-        if ((uint64_t)(order[i]->data - order[i - 1]->data) < order[i - 1]->bytes)
+            status = cei_fail(in->error, CE_ERR_FORMAT, "%s has the tensor \"%.96s\" twice", in->path,
+                              order[i].tensor->name);
+    if (count > 0) qsort(order, count, sizeof *order, compare_places);
+    for (size_t i = 1; i < count && status == CE_OK; i++) {
+        const cei_tensor *before = order[i - 1].tensor, *behind = order[i].tensor;
+        if ((uint64_t)(behind->data - before->data) < before->bytes)
             status = cei_fail(in->error, CE_ERR_FORMAT, "%s: tensors \"%.96s\" and \"%.96s\" overlap", in->path,
-                              order[i - 1]->name, order[i]->name);
-    cei_free((void *)order);
+                              before->name, behind->name);
+    }
+    cei_free(order);
     return status;
 }
 
