@@ -1,6 +1,6 @@
 #!/bin/sh
-# NVIDIA's assembler (ptxas) by pip into build/cuda-tools, for tools/checks/cuda.sh. Nothing of it is in what is built.
-# Exit status 1, with the reason, if it cannot be had.
+# NVIDIA's assembler (ptxas) by pip into build/cuda-tools, for tools/checks/cuda.sh and builds with
+# CE_CUDA_CUBINS. Nothing of it is in what is built. Exit status 1, with the reason, if it cannot be had.
 set -eu
 cd "$(dirname "$0")/.."
 folder=build/cuda-tools

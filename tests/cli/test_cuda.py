@@ -32,3 +32,11 @@ def test_predict(run, path, one):
               for device in ("cuda:0", "cpu")]
     assert len(scores[0]) == 2
     assert scores[0] == pytest.approx(scores[1], abs=1e-4)
+
+
+def test_bench(run, path, one):
+    """The stand-in's figures are an emulator's: that the device is measured beside the model is what counts."""
+    found = run("bench", "-m", one, "-d", "cuda:0", "--seconds", "1", "--only", "throughput", "--json", env=path).json()
+    assert found["device"]["id"] == "cuda:0"
+    assert found["device"]["peak_operations_per_second"] > 0 and found["device"]["memory_bytes_per_second"] > 0
+    assert all(0 < row["share_of_peak"] < 1 for row in found["throughput"])

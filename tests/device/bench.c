@@ -88,8 +88,8 @@ void expect_everywhere(const tier *of, const op_case *c) {
 }
 
 int bench_run(const char *name, const op_kind *kinds, size_t count, const struct CMUnitTest *last) {
-#ifdef CE_ON_OPENCL
-    tier *const on[] = {&opencl_tier};
+#ifdef CE_ON_TIER
+    tier *const on[] = {&CE_ON_TIER};
 #else
     tier *const on[TIERS + 1] = {&reference_tier, &tiers[0], &tiers[1], &tiers[2], &tiers[3]};
 #endif

@@ -1,6 +1,6 @@
 /* bench.h - a device with a stream and a buffer, for tests of operations, and how they run on every device: the
  * reference against double precision; the simulated device to the reference's bits; each tier of the cpu device against
- * the reference, and to the bit against itself on more threads. Compiled with CE_ON_OPENCL, opencl:0 in their place. */
+ * the reference, and to the bit against itself on more threads. Compiled with CE_ON_TIER, that one in their place. */
 #ifndef CE_TEST_DEVICE_BENCH_H
 #define CE_TEST_DEVICE_BENCH_H
 

@@ -110,6 +110,7 @@ tier low_tiers[LOW_TIERS] = {
 };
 
 tier opencl_tier = {.name = "opencl", .device = "opencl:0"};
+tier cuda_tier = {.name = "cuda", .device = "cuda:0"};
 
 /* The tier's device if that is not the cpu: opening one takes its time. */
 static cpu_device other;

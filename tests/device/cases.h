@@ -38,8 +38,8 @@ typedef struct tier {
     const char *device;                     /* else NULL: another device than the cpu, which is opened once */
 } tier;
 
-/* opencl:0, for the tests that every device passes. */
-extern tier opencl_tier;
+/* opencl:0 and cuda:0, for the tests that every device passes: a program's CE_ON_TIER is one of them. */
+extern tier opencl_tier, cuda_tier;
 
 enum { TIERS = 4 };
 extern tier tiers[TIERS];

@@ -1,5 +1,5 @@
 /* The operations of the cpu device, tier by tier: against double precision, and against themselves on other numbers of
- * threads, alone and in batches, to the bit. Compiled with CE_ON_OPENCL, the same of opencl:0. */
+ * threads, alone and in batches, to the bit. Compiled with CE_ON_TIER, the same of that one. */
 #include "device/cases.h"
 #include "device/ref/ref_math.h"
 
@@ -572,9 +572,9 @@ int main(void) {
                  {"callers at once", test_callers_at_once},
                  {"supports", test_supports},
                  {"weight without memory", test_weight_without_memory}};
-#ifdef CE_ON_OPENCL
+#ifdef CE_ON_TIER
     enum { ON = 1 };
-    tier *const on = &opencl_tier;
+    tier *const on = &CE_ON_TIER;
 #else
     enum { ON = TIERS };
     tier *const on = tiers;

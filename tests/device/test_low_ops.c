@@ -1,5 +1,5 @@
 /* Linear layers and embeddings whose weights are bfloat16 or int8, on every device: the cpu device tier by tier,
- * emulated ones too, the reference, and sim:0; compiled with CE_ON_OPENCL, on opencl:0.
+ * emulated ones too, the reference, and sim:0; compiled with CE_ON_TIER, on that one's device.
  * Against double precision with values rounded by rounding.h, against each other, and against themselves on other
  * numbers of rows and threads, to the bit. */
 #include "device/emulated.h"
@@ -28,15 +28,15 @@ static target targets[] = {
     {"neon with dot products", &low_tiers[LOW_NEON_DOTPROD]},
     {"neon with I8MM", &low_tiers[LOW_NEON_I8MM]},
     {"neon with BF16", &low_tiers[LOW_NEON_BF16]},
-#if defined(CE_ON_OPENCL)
-    {"opencl", &opencl_tier},
+#if defined(CE_ON_TIER)
+    {"another device", &CE_ON_TIER},
 #elif defined(__x86_64__)
     {"AVX-512 VNNI and BF16, emulated", &emulated_tiers[1]},
     {"AMX, emulated", &emulated_tiers[2]},
 #endif
 };
 enum { REFERENCE, SIM, TARGETS = sizeof targets / sizeof *targets };
-#ifdef CE_ON_OPENCL
+#ifdef CE_ON_TIER
 enum { FIRST = TARGETS - 1 };
 #else
 enum { FIRST = 0 };

@@ -1,10 +1,10 @@
 /* Attention in which distances count, on each device: against double precision; on other numbers of threads, alone, in
- * batches and for first tokens, to the bit; and what is refused. Compiled with CE_ON_OPENCL, on opencl:0 alone. */
+ * batches and for first tokens, to the bit; and what is refused. Compiled with CE_ON_TIER, on that alone. */
 #include "device/cases.h"
 #include "device/ref/ref.h"
 #include "device/sim/sim.h"
 
-#if defined(__x86_64__) && !defined(CE_ON_OPENCL)
+#if defined(__x86_64__) && !defined(CE_ON_TIER)
 #include "device/emulated.h"
 #endif
 
@@ -406,8 +406,8 @@ int main(void) {
         CMUnitTestFunction function;
     } kinds[] = {{"values", test_values}, {"long", test_long}, {"bits", test_bits}};
     tier *const on[] = {
-#if defined(CE_ON_OPENCL)
-        &opencl_tier,
+#if defined(CE_ON_TIER)
+        &CE_ON_TIER,
 #else
         &tiers[0],
         &tiers[1],
@@ -428,7 +428,7 @@ int main(void) {
         snprintf(names[at], sizeof names[at], "%s (%s)", kinds[at % KINDS].name, on[at / KINDS]->name);
         tests[count++] = (struct CMUnitTest){names[at], kinds[at % KINDS].function, NULL, NULL, on[at / KINDS]};
     }
-#if defined(CE_ON_OPENCL)
+#if defined(CE_ON_TIER)
     first = OTHERS;
 #elif defined(__x86_64__)
     tests[count++] = (struct CMUnitTest){"values (AVX-512, emulated)", test_values, NULL, NULL, &emulated_tiers[1]};

@@ -7,6 +7,7 @@
 #define CEI_CUDA_H
 
 #include "device/cuda/api.h"
+#include "device/cuda/images.h"
 #include "device/cuda/kernels/args.h"
 #include "device/table.h"
 
@@ -38,6 +39,7 @@ typedef struct cei_cuda_device {
     cei_cuda_context context; /* the primary one, retained */
     cei_cuda_module module;
     cei_cuda_function kernels[CEI_CUDA_KERNEL_COUNT]; /* NULL: the image lacks it */
+    size_t processors;                                /* multiprocessors */
     cei_cuda_slot slots[CEI_CUDA_SLOTS];
     size_t next;          /* slot to take, so that the one used last has time to empty */
     pthread_mutex_t lock; /* of next, and of the slots' taken */
@@ -61,7 +63,7 @@ typedef struct cei_cuda_stream_state {
     cei_cuda_stream stream;
     unsigned char *staging;   /* pinned: out bytes, then CEI_CUDA_IN_BYTES */
     size_t out, used;         /* used of out by copies that may not have happened yet */
-    cei_cuda_address rounded; /* activations as integers, then a scale and a zero a row: see cei_cuda_rounded_of */
+    cei_cuda_address rounded; /* activations as integers or bfloat16, then scales and zeros: cei_cuda_rounded_of */
 } cei_cuda_stream_state;
 
 static inline cei_cuda_device *cei_cuda_of(const cei_device *device) { return (cei_cuda_device *)(uintptr_t)device; }
@@ -110,7 +112,7 @@ void cei_cuda_stream_free(cei_stream *stream);
 ce_status cei_cuda_write(cei_stream *stream, cei_slice to, const void *from, size_t bytes, ce_error *error);
 ce_status cei_cuda_read(cei_stream *stream, void *to, cei_slice from, size_t bytes, ce_error *error);
 
-/* Where a stream holds activations that were rounded to integers. */
+/* Where a stream holds activations that were rounded. Scales and zeros, one a row, are those of integers. */
 typedef struct cei_cuda_rounded {
     cei_cuda_address rows, scales, zeros;
 } cei_cuda_rounded;
@@ -136,20 +138,20 @@ ce_status cei_cuda_weight_checksum(cei_device *device, const cei_weight *weight,
 
 ce_status cei_cuda_embed(cei_stream *stream, const cei_embed_args *args, ce_error *error);
 ce_status cei_cuda_norm(cei_stream *stream, const cei_norm_args *args, ce_error *error);
+ce_status cei_cuda_norm_heads(cei_stream *stream, const cei_head_norm_args *args, ce_error *error);
 ce_status cei_cuda_linear(cei_stream *stream, const cei_linear_args *args, ce_error *error);
 ce_status cei_cuda_attention(cei_stream *stream, const cei_attention_args *args, ce_error *error);
+ce_status cei_cuda_attention_relative(cei_stream *stream, const cei_attention_relative_args *args, ce_error *error);
+ce_status cei_cuda_angles(cei_stream *stream, const cei_angles_args *args, ce_error *error);
+ce_status cei_cuda_rotate(cei_stream *stream, const cei_rotary_args *args, ce_error *error);
+ce_status cei_cuda_gate(cei_stream *stream, const cei_gate_args *args, ce_error *error);
 ce_status cei_cuda_gather(cei_stream *stream, const cei_gather_args *args, ce_error *error);
 ce_status cei_cuda_pool(cei_stream *stream, const cei_pool_args *args, ce_error *error);
 ce_status cei_cuda_normalize(cei_stream *stream, const cei_normalize_args *args, ce_error *error);
 
-/* ---- the images, which the build makes of kernels/ ------------------------------------------------------------ */
+/* ---- measure.c ---------------------------------------------------------------------------------------------- */
 
-typedef struct cei_cuda_image {
-    int capability;     /* the least that it runs on: 70 is 7.0 */
-    const char *source; /* PTX, with a NUL behind */
-} cei_cuda_image;
-
-/* From the greatest capability down, ended by one of 0. */
-extern const cei_cuda_image cei_cuda_images[];
+ce_status cei_cuda_measure(cei_device *device, ce_precision precision, bool with_bandwidth, ce_device_speed *speed,
+                           ce_error *error);
 
 #endif

@@ -103,13 +103,6 @@ static int capability(const cei_cuda_api *api, cei_cuda_device_number number) {
     return attribute(api, CEI_CUDA_CAPABILITY_MAJOR, number) * 10 + attribute(api, CEI_CUDA_CAPABILITY_MINOR, number);
 }
 
-/* The best image for a device; NULL if it is older than all. */
-static const cei_cuda_image *choose_image(int of) {
-    const cei_cuda_image *image = cei_cuda_images;
-    while (image->capability > of) image++;
-    return image->capability ? image : NULL;
-}
-
 static void describe_memory(const cei_cuda_api *api, cei_cuda_device_number number, ce_device_info *info) {
     cei_cuda_context context;
     unsigned flags;
@@ -128,7 +121,7 @@ static void describe_memory(const cei_cuda_api *api, cei_cuda_device_number numb
 /* Sets usable and reason. */
 static void judge(const cei_cuda_api *api, cei_cuda_device_number number, ce_device_info *info) {
     const int of = capability(api, number);
-    if (!choose_image(of))
+    if (!cei_cuda_image_for(cei_cuda_images, of, false))
         snprintf(info->reason, sizeof info->reason,
                  "its compute capability is %d.%d, and the kernels need 7.0: a GPU of 2017 or later", of / 10, of % 10);
     else if (attribute(api, CEI_CUDA_COMPUTE_MODE, number) == CEI_CUDA_COMPUTE_PROHIBITED)
@@ -176,7 +169,7 @@ static ce_status get_status(cei_device *base, ce_device_info *info, ce_error *er
     return status;
 }
 
-/* What ModernBERT and DeBERTa ask beside the rest has no kernels yet: such a model is refused when it is placed. */
+/* By name: a model that asks for more is refused when it is placed. */
 static bool supports(const cei_device *device, cei_op op, ce_precision precision) {
     (void)device;
     switch (op) {
@@ -186,7 +179,14 @@ static bool supports(const cei_device *device, cei_op op, ce_precision precision
     case CEI_OP_ATTENTION:
     case CEI_OP_GATHER:
     case CEI_OP_POOL:
-    case CEI_OP_NORMALIZE: return ce_precision_name(precision) != NULL;
+    case CEI_OP_NORMALIZE:
+    case CEI_OP_ANGLES:
+    case CEI_OP_ROTARY:
+    case CEI_OP_GATE:
+    case CEI_OP_ATTENTION_RELATIVE:
+    case CEI_OP_ATTENTION_CAUSAL:
+    case CEI_OP_RMS_NORM:
+    case CEI_OP_HEAD_NORM: return ce_precision_name(precision) != NULL;
     default: return false;
     }
 }
@@ -210,6 +210,7 @@ static const cei_device_table table = {
     .close = close_device,
     .status = get_status,
     .supports = supports,
+    .measure = cei_cuda_measure,
     .buffer_create = cei_cuda_buffer_create,
     .buffer_free = cei_cuda_buffer_free,
     .weight_bytes = cei_cuda_weight_bytes,
@@ -223,11 +224,16 @@ static const cei_device_table table = {
     .read = cei_cuda_read,
     .embed = cei_cuda_embed,
     .norm = cei_cuda_norm,
+    .norm_heads = cei_cuda_norm_heads,
     .linear = cei_cuda_linear,
     .attention = cei_cuda_attention,
+    .attention_relative = cei_cuda_attention_relative,
     .gather = cei_cuda_gather,
     .pool = cei_cuda_pool,
     .normalize = cei_cuda_normalize,
+    .angles = cei_cuda_angles,
+    .rotate = cei_cuda_rotate,
+    .gate = cei_cuda_gate,
 };
 
 /* What the driver's compiler says of an image that it refuses, in one line. */
@@ -241,24 +247,50 @@ static ce_status fail_image(cei_cuda_device *device, cei_cuda_result result, cha
 }
 
 /* PTX is compiled by the driver here, and kept in its own cache: so that a fault shows at open. */
-static ce_status load_kernels(cei_cuda_device *device, ce_error *error) {
-    enum { ERROR_LOG = 5, ERROR_LOG_SIZE = 6, LOG_SIZE = 512 }; /* CUjit_option */
-    const cei_cuda_api *api = &device->api;
-    const cei_cuda_image *image = choose_image(capability(api, device->number));
-    char log[LOG_SIZE] = "";
+static cei_cuda_result load_image(cei_cuda_device *device, const unsigned char *bytes, char *log, size_t size) {
+    enum { ERROR_LOG = 5, ERROR_LOG_SIZE = 6 }; /* CUjit_option */
     int options[] = {ERROR_LOG, ERROR_LOG_SIZE};
-    void *values[] = {log, (void *)(uintptr_t)(sizeof log - 1)};
-    if (!image)
-        return cei_fail(error, CE_ERR_UNSUPPORTED, "cuda:%d is older than the kernels can run on",
-                        device->base.id.index);
-    cei_cuda_result result = api->module_load(&device->module, image->source, 2, options, values);
-    if (result != CEI_CUDA_SUCCESS) return fail_image(device, result, log, error);
+    void *values[] = {log, (void *)(uintptr_t)(size - 1)};
+    return device->api.module_load(&device->module, bytes, 2, options, values);
+}
+
+static ce_status unpack_and_load(cei_cuda_device *device, const cei_cuda_image *image, ce_error *error) {
+    char log[512] = "";
+    unsigned char *bytes = cei_alloc(image->size, 1);
+    if (!bytes) return cei_fail_memory(error, "the kernels of cuda", image->size);
+    const bool is_sound = cei_cuda_unpack(image, bytes);
+    const cei_cuda_result result =
+        is_sound ? load_image(device, bytes, log, sizeof log) : (cei_cuda_result)CEI_CUDA_INVALID_IMAGE;
+    cei_free(bytes);
+    if (result == CEI_CUDA_SUCCESS) return CE_OK;
+    device->module = NULL;
+    return fail_image(device, result, log, error);
+}
+
+static ce_status find_kernels(cei_cuda_device *device, const cei_cuda_image *image, ce_error *error) {
+    enum { WITH_TENSOR_CORES = 80 };
     for (int i = 0; i < CEI_CUDA_KERNEL_COUNT; i++) {
-        if (image->capability < kernel_capabilities[i]) continue;
-        result = api->module_function(&device->kernels[i], device->module, kernel_names[i]);
+        if (kernel_capabilities[i] >= WITH_TENSOR_CORES && !image->has_tensor_cores) continue;
+        const cei_cuda_result result =
+            device->api.module_function(&device->kernels[i], device->module, kernel_names[i]);
         if (result != CEI_CUDA_SUCCESS) return cei_cuda_check(device, result, kernel_names[i], error);
     }
     return CE_OK;
+}
+
+/* A cubin that the driver does not take is no error: it has PTX for the same chip. */
+static ce_status load_kernels(cei_cuda_device *device, ce_error *error) {
+    const int of = capability(&device->api, device->number);
+    const cei_cuda_image *image = cei_cuda_image_for(cei_cuda_images, of, true);
+    ce_status status = image ? unpack_and_load(device, image, error) : CE_ERR_DEVICE_FAULT;
+    if (status == CE_ERR_DEVICE_FAULT) {
+        image = cei_cuda_image_for(cei_cuda_images, of, false);
+        if (!image)
+            return cei_fail(error, CE_ERR_UNSUPPORTED, "cuda:%d is older than the kernels can run on",
+                            device->base.id.index);
+        status = unpack_and_load(device, image, error);
+    }
+    return status == CE_OK ? find_kernels(device, image, error) : status;
 }
 
 static ce_status take_context(cei_cuda_device *device, ce_error *error) {
@@ -285,6 +317,7 @@ static ce_status open_device(int index, const cei_device_options *options, cei_d
     ce_status status = take_context(device, error);
     if (status == CE_OK) status = cei_cuda_enter(device, error);
     if (status == CE_OK) {
+        device->processors = (size_t)attribute(&device->api, CEI_CUDA_PROCESSORS, device->number);
         status = load_kernels(device, error);
         if (status == CE_OK) status = cei_cuda_slots_create(device, error);
         cei_cuda_leave(device);

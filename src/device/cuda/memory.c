@@ -152,11 +152,13 @@ ce_status cei_cuda_settle(cei_cuda_device *device, ce_error *error) {
 
 /* ---- streams ------------------------------------------------------------------------------------------------- */
 
-/* Bytes of all rounded rows, each as wide as a weight's; SIZE_MAX on overflow. */
+/* Bytes of all rounded rows, each as wide as a weight's, in bfloat16, which takes more than integers; SIZE_MAX on
+ * overflow. */
 static size_t rounded_bytes(const cei_stream_limits *limits) {
     size_t width, bytes;
     if (!cei_add_size(limits->columns, CEI_BUFFER_ALIGNMENT, &width) ||
-        !cei_mul_size(limits->tokens, width / CEI_INT8_STEP * CEI_INT8_STEP, &bytes))
+        !cei_mul_size(limits->tokens, width / CEI_INT8_STEP * CEI_INT8_STEP, &bytes) ||
+        !cei_mul_size(bytes, sizeof(uint16_t), &bytes))
         return SIZE_MAX;
     return bytes;
 }

@@ -5,8 +5,10 @@
 #include "device/cuda/cuda.h"
 
 #include "base/error.h"
+#include "base/memory.h"
 
 #include <limits.h>
+#include <string.h>
 
 static void *pointer(cei_slice slice) { return (void *)(uintptr_t)cei_cuda_at(slice); }
 
@@ -46,23 +48,20 @@ static ce_status run_kernel(const running *run, cei_cuda_kernel kernel, size_t b
     return status;
 }
 
-/* What no kernel does, and no model asks whose operations are supported. */
-static ce_status fail_without_kernel(const cei_stream *stream, const char *what, ce_error *error) {
-    return cei_fail(error, CE_ERR_UNSUPPORTED, "cuda:%d: %s: no kernel does it yet", stream->device->id.index, what);
-}
-
 ce_status cei_cuda_embed(cei_stream *stream, const cei_embed_args *args, ce_error *error) {
     running run;
-    if (args->scale != 0) return fail_without_kernel(stream, "embeddings that are scaled", error);
-    if (!args->position) return fail_without_kernel(stream, "embeddings without positions", error);
     const cei_weight *weights[] = {args->word, args->position, args->type};
     ce_status status = begin(&run, stream, weights, args->tokens, error);
     if (status != CE_OK) return status;
     cei_embed_kernel_args kernel = {.ids = pointer(args->ids),
-                                    .positions = pointer(args->positions),
                                     .word = cei_cuda_values_of(args->word),
-                                    .position = cei_cuda_values_of(args->position),
+                                    .scale = args->scale,
                                     .out = pointer(args->out)};
+    if (args->position) {
+        kernel.has_position = 1;
+        kernel.positions = pointer(args->positions);
+        kernel.position = cei_cuda_values_of(args->position);
+    }
     if (args->type) {
         kernel.has_type = 1;
         kernel.types = pointer(args->types);
@@ -73,30 +72,72 @@ ce_status cei_cuda_embed(cei_stream *stream, const cei_embed_args *args, ce_erro
 
 ce_status cei_cuda_norm(cei_stream *stream, const cei_norm_args *args, ce_error *error) {
     running run;
-    if (args->rms) return fail_without_kernel(stream, cei_op_name(CEI_OP_RMS_NORM), error);
-    if (!args->bias || args->sum)
-        return fail_without_kernel(stream, "a norm without bias, or that keeps its sum", error);
     const cei_weight *weights[] = {args->gain, args->bias, NULL};
     ce_status status = begin(&run, stream, weights, args->rows, error);
     if (status != CE_OK) return status;
     cei_norm_kernel_args kernel = {.x = pointer(args->x),
                                    .residual = args->residual ? pointer(*args->residual) : NULL,
                                    .gain = pointer(args->gain->at),
-                                   .bias = pointer(args->bias->at),
+                                   .bias = args->bias ? pointer(args->bias->at) : NULL,
                                    .out = pointer(args->out),
+                                   .sum = args->sum ? pointer(*args->sum) : NULL,
                                    .rows = (unsigned)args->rows,
+                                   .heads = 1,
+                                   .stride = (unsigned)args->gain->columns,
                                    .columns = (unsigned)args->gain->columns,
-                                   .epsilon = args->epsilon};
+                                   .epsilon = args->epsilon,
+                                   .is_rms = args->rms,
+                                   .base = args->adds_one ? 1 : 0};
     return run_kernel(&run, CEI_CUDA_cei_k_norm, blocks_of(args->rows, CEI_ROWS_OF_BLOCK), 1, &kernel);
 }
 
-static ce_status launch_linear(const running *run, cei_cuda_kernel kernel, const cei_linear_args *args,
-                               void *arguments) {
-    return run_kernel(run, kernel, blocks_of(args->rows, CEI_LINEAR_ROWS),
-                      blocks_of(args->weight->rows, CEI_LINEAR_COLUMNS), arguments);
+ce_status cei_cuda_norm_heads(cei_stream *stream, const cei_head_norm_args *args, ce_error *error) {
+    running run;
+    const cei_weight *weights[] = {args->gain, NULL, NULL};
+    const size_t heads = args->rows * args->heads; /* of all rows: no more than x has columns */
+    ce_status status = begin(&run, stream, weights, heads, error);
+    if (status != CE_OK) return status;
+    cei_norm_kernel_args kernel = {.x = pointer(args->x.at),
+                                   .gain = pointer(args->gain->at),
+                                   .out = pointer(args->x.at),
+                                   .rows = (unsigned)args->rows,
+                                   .heads = (unsigned)args->heads,
+                                   .stride = (unsigned)args->x.stride,
+                                   .columns = (unsigned)args->gain->columns,
+                                   .epsilon = args->epsilon,
+                                   .is_rms = 1,
+                                   .base = args->adds_one ? 1 : 0};
+    return run_kernel(&run, CEI_CUDA_cei_k_norm, blocks_of(heads, CEI_ROWS_OF_BLOCK), 1, &kernel);
 }
 
-/* Rounds the rows, then multiplies integers. */
+/* ---- linear layers ------------------------------------------------------------------------------------------- */
+
+/* A launch of blocks that make side by side results each. */
+static ce_status run_tiles(const running *run, cei_cuda_kernel kernel, const cei_linear_args *args, size_t side,
+                           void *arguments) {
+    return run_kernel(run, kernel, blocks_of(args->rows, side), blocks_of(args->weight->rows, side), arguments);
+}
+
+/* Large tiles read less, small ones keep more of the chip at work where there are few: the bits are the same. */
+static ce_status run_sized(const running *run, cei_cuda_kernel large, cei_cuda_kernel small,
+                           const cei_linear_args *args, void *arguments) {
+    const size_t tiles = blocks_of(args->rows, CEI_LARGE_TILE) * blocks_of(args->weight->rows, CEI_LARGE_TILE);
+    if (tiles >= run->device->processors) return run_tiles(run, large, args, CEI_LARGE_TILE, arguments);
+    return run_tiles(run, small, args, CEI_SMALL_TILE, arguments);
+}
+
+/* The images for chips with tensor cores have all their kernels. */
+static bool has_tensor_cores(const running *run) {
+    return run->device->kernels[CEI_CUDA_cei_k_tensor_bfloat16] != NULL;
+}
+
+/* Launches what rounds the activations; leaves the device if that fails. */
+static ce_status round_rows(const running *run, cei_cuda_kernel kernel, size_t blocks, void *arguments) {
+    const ce_status status = cei_cuda_launch(run->device, kernel, run->stream, blocks, 1, arguments, run->error);
+    if (status != CE_OK) cei_cuda_leave(run->device);
+    return status;
+}
+
 static ce_status run_int8(const running *run, const cei_cuda_stream_state *stream, const cei_linear_args *args,
                           const cei_linear_kernel_args *linear) {
     const cei_cuda_rounded at = cei_cuda_rounded_of(stream);
@@ -107,18 +148,34 @@ static ce_status run_int8(const running *run, const cei_cuda_stream_state *strea
                                    .rounded = (void *)(uintptr_t)at.rows,
                                    .scales = (void *)(uintptr_t)at.scales,
                                    .zeros = (void *)(uintptr_t)at.zeros};
-    cei_linear_int8_kernel_args kernel = {*linear, round.rounded, round.scales, round.zeros};
-    ce_status status = cei_cuda_launch(run->device, CEI_CUDA_cei_k_round, run->stream,
-                                       blocks_of(args->rows, CEI_ROWS_OF_BLOCK), 1, &round, run->error);
-    if (status == CE_OK) return launch_linear(run, CEI_CUDA_cei_k_linear_int8, args, &kernel);
-    cei_cuda_leave(run->device);
-    return status;
+    cei_linear_rounded_kernel_args kernel = {*linear, round.rounded, round.stride, round.scales, round.zeros};
+    ce_status status = round_rows(run, CEI_CUDA_cei_k_round, blocks_of(args->rows, CEI_ROWS_OF_BLOCK), &round);
+    if (status != CE_OK) return status;
+    if (has_tensor_cores(run))
+        return run_sized(run, CEI_CUDA_cei_k_tensor_int8, CEI_CUDA_cei_k_tensor_int8_small, args, &kernel);
+    return run_tiles(run, CEI_CUDA_cei_k_linear_int8, args, CEI_SMALL_TILE, &kernel);
 }
 
-ce_status cei_cuda_linear(cei_stream *stream, const cei_linear_args *args, ce_error *error) {
+static ce_status run_bfloat16(const running *run, const cei_cuda_stream_state *stream, const cei_linear_args *args,
+                              const cei_linear_kernel_args *linear) {
+    const unsigned columns = linear->weight.columns;
+    cei_round_bfloat16_kernel_args round = {linear->x, (void *)(uintptr_t)cei_cuda_rounded_of(stream).rows,
+                                            (unsigned long long)linear->rows * columns / 2};
+    cei_linear_rounded_kernel_args kernel = {*linear, round.rounded, columns * (unsigned)sizeof(uint16_t), NULL, NULL};
+    ce_status status =
+        round_rows(run, CEI_CUDA_cei_k_round_bfloat16, blocks_of((size_t)round.pairs, CEI_LINEAR_THREADS), &round);
+    if (status != CE_OK) return status;
+    return run_sized(run, CEI_CUDA_cei_k_tensor_bfloat16, CEI_CUDA_cei_k_tensor_bfloat16_small, args, &kernel);
+}
+
+/* Tensor cores take rows of whole chunks of 16 bytes, as every weight of a real model has them: of bfloat16, eight
+ * columns. Which kernel a weight meets does not depend on the rows of x, but for more of them than a stream rounds. */
+ce_status cei_cuda_linear(cei_stream *base, const cei_linear_args *args, ce_error *error) {
+    enum { COLUMNS_OF_CHUNK = 8 };
     running run;
+    const cei_cuda_stream_state *stream = (const cei_cuda_stream_state *)base;
     const cei_weight *weights[] = {args->weight, args->bias, NULL};
-    ce_status status = begin(&run, stream, weights, args->rows, error);
+    ce_status status = begin(&run, base, weights, args->rows, error);
     if (status != CE_OK) return status;
     cei_linear_kernel_args kernel = {.x = pointer(args->x),
                                      .bias = args->bias ? pointer(args->bias->at) : NULL,
@@ -127,39 +184,128 @@ ce_status cei_cuda_linear(cei_stream *stream, const cei_linear_args *args, ce_er
                                      .rows = (unsigned)args->rows,
                                      .function = (unsigned)args->function};
     const cei_format format = args->weight->format;
-    const bool has_tensor_cores = run.device->kernels[CEI_CUDA_cei_k_linear_bfloat16] != NULL;
-    if (format == CEI_FORMAT_INT8 && args->rows <= stream->limits.tokens)
-        return run_int8(&run, (const cei_cuda_stream_state *)stream, args, &kernel);
-    return launch_linear(&run,
-                         format == CEI_FORMAT_BFLOAT16 && has_tensor_cores ? CEI_CUDA_cei_k_linear_bfloat16
-                                                                           : CEI_CUDA_cei_k_linear,
-                         args, &kernel);
+    const bool fits = args->rows <= base->limits.tokens;
+    if (format == CEI_FORMAT_INT8 && fits) return run_int8(&run, stream, args, &kernel);
+    if (format == CEI_FORMAT_BFLOAT16 && fits && has_tensor_cores(&run) &&
+        args->weight->columns % COLUMNS_OF_CHUNK == 0)
+        return run_bfloat16(&run, stream, args, &kernel);
+    return run_sized(&run, CEI_CUDA_cei_k_linear, CEI_CUDA_cei_k_linear_small, args, &kernel);
+}
+
+/* ---- attention ------------------------------------------------------------------------------------------------- */
+
+/* Tiles of so many queries a sequence. */
+static size_t tiles_of(const cei_attention_args *args, size_t queries) {
+    return cei_attention_asks_one(args) ? 1 : blocks_of(args->longest, queries);
+}
+
+static cei_attention_kernel_args attention_args(const cei_attention_args *args, size_t tiles) {
+    const size_t window = args->window < INT_MAX ? args->window : INT_MAX; /* wider than any sequence */
+    const size_t key_heads = cei_max_size(cei_attention_key_heads(args), 1);
+    return (cei_attention_kernel_args){.offsets = pointer(args->offsets),
+                                       .q = pointer(args->q.at),
+                                       .k = pointer(args->k.at),
+                                       .v = pointer(args->v.at),
+                                       .q_stride = (unsigned)args->q.stride,
+                                       .k_stride = (unsigned)args->k.stride,
+                                       .v_stride = (unsigned)args->v.stride,
+                                       .out = pointer(args->out),
+                                       .tokens = (unsigned)args->tokens,
+                                       .tiles = (unsigned)tiles,
+                                       .asked = args->first_only  ? CEI_ASKED_FIRST
+                                                : args->last_only ? CEI_ASKED_LAST
+                                                                  : CEI_ASKED_ALL,
+                                       .head_size = (unsigned)args->head_size,
+                                       .heads = (unsigned)args->heads,
+                                       .shared = (unsigned)(args->heads / key_heads),
+                                       .is_causal = args->causal,
+                                       .cap = args->cap,
+                                       .window = (unsigned)window,
+                                       .scale = args->scale};
+}
+
+/* May products be taken in less than float32, of a head that is whole steps? A choice by the model alone. */
+static bool suits_tensor_cores(const cei_attention_args *args) {
+    const bool is_low = args->precision == CE_PRECISION_BFLOAT16 || args->precision == CE_PRECISION_INT8;
+    return is_low && args->head_size <= CEI_TENSOR_HEAD && args->head_size % CEI_TENSOR_STEP == 0;
 }
 
 ce_status cei_cuda_attention(cei_stream *stream, const cei_attention_args *args, ce_error *error) {
     running run;
-    if (cei_attention_op(args) != CEI_OP_ATTENTION)
-        return fail_without_kernel(stream, cei_op_name(CEI_OP_ATTENTION_CAUSAL), error);
-    if (args->window) return fail_without_kernel(stream, "attention with a window", error);
-    const size_t tiles = args->first_only ? 1 : blocks_of(args->longest, CEI_ATTENTION_QUERIES);
     ce_status status = begin(&run, stream, no_weights, args->tokens, error);
     if (status != CE_OK) return status;
-    cei_attention_kernel_args kernel = {.offsets = pointer(args->offsets),
-                                        .q = pointer(args->q.at),
-                                        .k = pointer(args->k.at),
-                                        .v = pointer(args->v.at),
-                                        .q_stride = (unsigned)args->q.stride,
-                                        .k_stride = (unsigned)args->k.stride,
-                                        .v_stride = (unsigned)args->v.stride,
-                                        .out = pointer(args->out),
-                                        .tokens = (unsigned)args->tokens,
-                                        .tiles = (unsigned)tiles,
-                                        .first_only = args->first_only,
-                                        .head_size = (unsigned)args->head_size,
-                                        .heads = (unsigned)args->heads,
-                                        .scale = args->scale};
-    return run_kernel(&run, CEI_CUDA_cei_k_attention, args->sequences * tiles, args->heads, &kernel);
+    const bool on_tensor_cores = has_tensor_cores(&run) && suits_tensor_cores(args);
+    const size_t tiles = tiles_of(args, on_tensor_cores ? CEI_TENSOR_QUERIES : CEI_ATTENTION_QUERIES);
+    cei_attention_kernel_args kernel = attention_args(args, tiles);
+    return run_kernel(&run, on_tensor_cores ? CEI_CUDA_cei_k_attention_tensor : CEI_CUDA_cei_k_attention,
+                      args->sequences * tiles, args->heads, &kernel);
 }
+
+static cei_distances_kernel_args distances_args(const cei_distances *distances) {
+    if (!distances->weight) return (cei_distances_kernel_args){0};
+    return (cei_distances_kernel_args){pointer(distances->weight->at), pointer(distances->places),
+                                       (unsigned)distances->rows_per_head};
+}
+
+ce_status cei_cuda_attention_relative(cei_stream *stream, const cei_attention_relative_args *args, ce_error *error) {
+    running run;
+    const cei_attention_args *plain = &args->attention;
+    const cei_weight *weights[] = {args->keys.weight, args->queries.weight, args->bias.weight};
+    ce_status status = begin(&run, stream, weights, plain->tokens, error);
+    if (status != CE_OK) return status;
+    const size_t tiles = tiles_of(plain, CEI_ATTENTION_QUERIES);
+    cei_attention_relative_kernel_args kernel = {attention_args(plain, tiles), distances_args(&args->keys),
+                                                 distances_args(&args->queries), distances_args(&args->bias),
+                                                 (unsigned)plain->longest};
+    /* Without a token there is no distance either. */
+    const size_t blocks = plain->longest ? plain->sequences * tiles : 0;
+    return run_kernel(&run, CEI_CUDA_cei_k_attention_relative, blocks, plain->heads, &kernel);
+}
+
+/* ---- rotary positions, gates ----------------------------------------------------------------------------------- */
+
+/* The frequencies go with the launch: so they are read before the call returns, and need no memory on the device. */
+ce_status cei_cuda_angles(cei_stream *stream, const cei_angles_args *args, ce_error *error) {
+    running run;
+    cei_angles_kernel_args kernel = {.out = pointer(args->out), .half = (unsigned)args->half};
+    if (args->half > CEI_MOST_FREQUENCIES) /* not where the stream's limit of heads holds */
+        return cei_fail(error, CE_ERR_UNSUPPORTED, "cuda:%d: %zu rotary frequencies; the most is %d",
+                        stream->device->id.index, args->half, CEI_MOST_FREQUENCIES);
+    ce_status status = begin(&run, stream, no_weights, args->count, error);
+    if (status != CE_OK) return status;
+    memcpy(kernel.frequencies, args->frequencies, args->half * sizeof *kernel.frequencies);
+    return run_kernel(&run, CEI_CUDA_cei_k_angles, args->count, 1, &kernel);
+}
+
+ce_status cei_cuda_rotate(cei_stream *stream, const cei_rotary_args *args, ce_error *error) {
+    running run;
+    ce_status status = begin(&run, stream, no_weights, args->rows, error);
+    if (status != CE_OK) return status;
+    cei_rotary_kernel_args kernel = {.positions = pointer(args->positions),
+                                     .angles = pointer(args->angles),
+                                     .x = pointer(args->x.at),
+                                     .heads = (unsigned)args->heads,
+                                     .half = (unsigned)args->half,
+                                     .count = (unsigned)args->count,
+                                     .stride = (unsigned)args->x.stride};
+    return run_kernel(&run, CEI_CUDA_cei_k_rotary, args->rows, 1, &kernel);
+}
+
+ce_status cei_cuda_gate(cei_stream *stream, const cei_gate_args *args, ce_error *error) {
+    running run;
+    ce_status status = begin(&run, stream, no_weights, args->rows, error);
+    if (status != CE_OK) return status;
+    cei_gate_kernel_args kernel = {.a = pointer(args->a.at),
+                                   .b = pointer(args->b.at),
+                                   .out = pointer(args->out),
+                                   .a_stride = (unsigned)args->a.stride,
+                                   .b_stride = (unsigned)args->b.stride,
+                                   .columns = (unsigned)args->columns,
+                                   .function = (unsigned)args->function};
+    return run_kernel(&run, CEI_CUDA_cei_k_gate, args->rows, 1, &kernel);
+}
+
+/* ---- rows ------------------------------------------------------------------------------------------------------ */
 
 ce_status cei_cuda_gather(cei_stream *stream, const cei_gather_args *args, ce_error *error) {
     running run;

@@ -239,7 +239,8 @@ static ce_status embed(cei_stream *stream, const cei_embed_args *args, ce_error 
 }
 
 static ce_status norm(cei_stream *stream, const cei_norm_args *args, ce_error *error) {
-    ce_status status = begin(stream, CEI_OP_NORM, error);
+    const cei_op op = args->rms ? CEI_OP_RMS_NORM : CEI_OP_NORM;
+    ce_status status = begin(stream, op, error);
     if (status != CE_OK) return status;
     cei_norm_args other = *args;
     cei_weight gain, bias;
@@ -256,7 +257,17 @@ static ce_status norm(cei_stream *stream, const cei_norm_args *args, ce_error *e
     other.gain = other_weight(args->gain, &gain);
     other.bias = other_weight(args->bias, &bias);
     other.out = other_slice(args->out);
-    return end(stream, CEI_OP_NORM, cei_norm(other_stream(stream), &other, error), args->out, error);
+    return end(stream, op, cei_norm(other_stream(stream), &other, error), args->out, error);
+}
+
+static ce_status norm_heads(cei_stream *stream, const cei_head_norm_args *args, ce_error *error) {
+    ce_status status = begin(stream, CEI_OP_HEAD_NORM, error);
+    if (status != CE_OK) return status;
+    cei_head_norm_args other = *args;
+    cei_weight gain;
+    other.x.at = other_slice(args->x.at);
+    other.gain = other_weight(args->gain, &gain);
+    return end(stream, CEI_OP_HEAD_NORM, cei_norm_heads(other_stream(stream), &other, error), args->x.at, error);
 }
 
 static ce_status linear(cei_stream *stream, const cei_linear_args *args, ce_error *error) {
@@ -271,16 +282,36 @@ static ce_status linear(cei_stream *stream, const cei_linear_args *args, ce_erro
     return end(stream, CEI_OP_LINEAR, cei_linear(other_stream(stream), &other, error), args->out, error);
 }
 
-static ce_status attention(cei_stream *stream, const cei_attention_args *args, ce_error *error) {
-    ce_status status = begin(stream, CEI_OP_ATTENTION, error);
-    if (status != CE_OK) return status;
+static cei_attention_args other_attention(const cei_attention_args *args) {
     cei_attention_args other = *args;
     other.offsets = other_slice(args->offsets);
     other.q.at = other_slice(args->q.at);
     other.k.at = other_slice(args->k.at);
     other.v.at = other_slice(args->v.at);
     other.out = other_slice(args->out);
-    return end(stream, CEI_OP_ATTENTION, cei_attention(other_stream(stream), &other, error), args->out, error);
+    return other;
+}
+
+static ce_status attention(cei_stream *stream, const cei_attention_args *args, ce_error *error) {
+    const cei_op op = cei_attention_op(args);
+    ce_status status = begin(stream, op, error);
+    if (status != CE_OK) return status;
+    const cei_attention_args other = other_attention(args);
+    return end(stream, op, cei_attention(other_stream(stream), &other, error), args->out, error);
+}
+
+static ce_status attention_relative(cei_stream *stream, const cei_attention_relative_args *args, ce_error *error) {
+    ce_status status = begin(stream, CEI_OP_ATTENTION_RELATIVE, error);
+    if (status != CE_OK) return status;
+    cei_attention_relative_args other = {other_attention(&args->attention), args->keys, args->queries, args->bias};
+    cei_distances *const parts[] = {&other.keys, &other.queries, &other.bias};
+    cei_weight weights[3];
+    for (size_t i = 0; i < 3; i++) {
+        parts[i]->weight = other_weight(parts[i]->weight, &weights[i]);
+        parts[i]->places = other_slice(parts[i]->places);
+    }
+    status = cei_attention_relative(other_stream(stream), &other, error);
+    return end(stream, CEI_OP_ATTENTION_RELATIVE, status, args->attention.out, error);
 }
 
 static ce_status gather(cei_stream *stream, const cei_gather_args *args, ce_error *error) {
@@ -312,6 +343,34 @@ static ce_status normalize(cei_stream *stream, const cei_normalize_args *args, c
     return end(stream, CEI_OP_NORMALIZE, cei_normalize_rows(other_stream(stream), &other, error), args->out, error);
 }
 
+static ce_status angles(cei_stream *stream, const cei_angles_args *args, ce_error *error) {
+    ce_status status = begin(stream, CEI_OP_ANGLES, error);
+    if (status != CE_OK) return status;
+    cei_angles_args other = *args;
+    other.out = other_slice(args->out);
+    return end(stream, CEI_OP_ANGLES, cei_angles(other_stream(stream), &other, error), args->out, error);
+}
+
+static ce_status rotate(cei_stream *stream, const cei_rotary_args *args, ce_error *error) {
+    ce_status status = begin(stream, CEI_OP_ROTARY, error);
+    if (status != CE_OK) return status;
+    cei_rotary_args other = *args;
+    other.positions = other_slice(args->positions);
+    other.angles = other_slice(args->angles);
+    other.x.at = other_slice(args->x.at);
+    return end(stream, CEI_OP_ROTARY, cei_rotate(other_stream(stream), &other, error), args->x.at, error);
+}
+
+static ce_status gate(cei_stream *stream, const cei_gate_args *args, ce_error *error) {
+    ce_status status = begin(stream, CEI_OP_GATE, error);
+    if (status != CE_OK) return status;
+    cei_gate_args other = *args;
+    other.a.at = other_slice(args->a.at);
+    other.b.at = other_slice(args->b.at);
+    other.out = other_slice(args->out);
+    return end(stream, CEI_OP_GATE, cei_gate(other_stream(stream), &other, error), args->out, error);
+}
+
 /* ---- the device ----------------------------------------------------------------------------------------------- */
 
 static void device_close(cei_device *device) {
@@ -328,11 +387,10 @@ static ce_status device_status(cei_device *device, ce_device_info *info, ce_erro
     return status;
 }
 
-/* What is passed on above, which are the first operations. */
 static bool device_supports(const cei_device *device, cei_op op, ce_precision precision) {
     int index = device->id.index;
-    return op <= CEI_OP_NORMALIZE && cei_device_supports(other_device(device), op, precision) &&
-           cei_sim_has_precision(index, precision) && !cei_sim_lacks(index, op);
+    return cei_device_supports(other_device(device), op, precision) && cei_sim_has_precision(index, precision) &&
+           !cei_sim_lacks(index, op);
 }
 
 const cei_device_table cei_sim_backed_table = {
@@ -352,9 +410,14 @@ const cei_device_table cei_sim_backed_table = {
     .read = read_slice,
     .embed = embed,
     .norm = norm,
+    .norm_heads = norm_heads,
     .linear = linear,
     .attention = attention,
+    .attention_relative = attention_relative,
     .gather = gather,
     .pool = pool,
     .normalize = normalize,
+    .angles = angles,
+    .rotate = rotate,
+    .gate = gate,
 };

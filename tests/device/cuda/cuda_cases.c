@@ -1,6 +1,8 @@
 /* cuda_cases.c - see cuda_cases.h. */
 #include "device/cuda/cuda_cases.h"
 
+#include "device/cuda/images.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,6 +16,8 @@ cuda_bench cuda_open(cei_stream_limits limits) {
     expect_ok(cei_stream_create(b.device, &limits, &b.stream, &b.error), &b.error);
     return b;
 }
+
+bool cuda_has_cubin(void) { return cei_cuda_image_for(cei_cuda_images, 80, true) != NULL; }
 
 void cuda_close(cuda_bench *b) {
     while (b->count > 0) cei_buffer_free(b->buffers[--b->count]);

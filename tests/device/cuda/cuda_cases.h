@@ -19,6 +19,9 @@ typedef struct cuda_bench {
 cuda_bench cuda_open(cei_stream_limits limits);
 void cuda_close(cuda_bench *bench);
 
+/* Does the build embed a cubin for the stand-in's devices? Where the driver refuses that, PTX is loaded. */
+bool cuda_has_cubin(void);
+
 /* A buffer of its own that holds these bytes. */
 cei_slice cuda_put(cuda_bench *bench, const void *from, size_t bytes);
 cei_weight cuda_put_weight(cuda_bench *bench, cei_role role, cei_format format, size_t rows, size_t columns,

@@ -9,11 +9,26 @@ enum { MOST_THREADS = 256, WARP = 32, STACK_BYTES = 32 * 1024 };
 
 typedef enum fiber_state { READY, AT_SHUFFLE, AT_BARRIER, DONE } fiber_state;
 
+/* Copies into shared memory that a thread has begun. */
+enum { MOST_COPIES = 64, CHUNK = 16 };
+
+typedef struct copies {
+    struct {
+        unsigned char *to;
+        const void *from; /* NULL: zeros */
+        unsigned group;
+    } rows[MOST_COPIES];
+    unsigned count, group;
+} copies;
+
 static struct {
     void *stack[MOST_THREADS]; /* of fibers that wait */
     fiber_state state[MOST_THREADS];
     float exchanged[MOST_THREADS];
     unsigned fragments[MOST_THREADS][6];
+    copies copies[MOST_THREADS];
+    const unsigned char *addresses[MOST_THREADS];
+    bool broken;     /* a rule of copies */
     void *scheduler; /* its stack, while a fiber runs */
     unsigned current, threads, block_x, block_y;
     emulate_fn kernel;
@@ -61,26 +76,142 @@ float cei_shuffle_xor(float value, unsigned mask) {
     return taken;
 }
 
-/* Element (row, k) of the tile X, or (column, k) of Y, from the lanes' fragments: the PTX manual's figures for
- * m16n8k16. Lane 4 (row % 8) + k % 8 / 2 has it, in the word of its row's and k's halves. */
-static float element(unsigned fragments[WARP][6], unsigned row, unsigned k, unsigned first) {
-    const unsigned lane = row % 8 * 4 + k % 8 / 2, word = first ? first + k / 8 : row / 8 + k / 8 * 2;
-    const unsigned bits = fragments[lane][word] >> k % 2 * 16 << 16;
+/* Word w of row `row` of the tile X [16, 8 words], or of Y [8, 8 words], from the lanes' fragments: the PTX manual's
+ * figures for m16n8k16, and the same for m16n8k32, whose words hold four integers. Lane 4 (row % 8) + w % 4 has it, in
+ * the word of its row's and w's halves. */
+enum { WORDS = 8, Y = 4 /* the first word of a lane's part of Y */ };
+
+static unsigned x_word(unsigned fragments[WARP][6], unsigned row, unsigned w) {
+    return fragments[row % 8 * 4 + w % 4][row / 8 + w / 4 * 2];
+}
+
+static unsigned y_word(unsigned fragments[WARP][6], unsigned column, unsigned w) {
+    return fragments[column * 4 + w % 4][Y + w / 4];
+}
+
+/* Gives a lane's fragments to the warp, and returns those of all. */
+static unsigned (*share_fragments(const unsigned x[4], const unsigned y[2]))[6] {
+    const unsigned self = machine.current, lane = self % WARP;
+    memcpy(machine.fragments[self], x, 4 * sizeof *x);
+    memcpy(machine.fragments[self] + Y, y, 2 * sizeof *y);
+    wait_as(AT_SHUFFLE);
+    return &machine.fragments[self - lane];
+}
+
+/* The upper or the lower half of a word, a bfloat16. */
+static float half_of(unsigned word, unsigned which) {
+    const unsigned bits = word >> which * 16 << 16;
     float value;
     memcpy(&value, &bits, sizeof value);
     return value;
 }
 
 void cei_multiply_bfloat16(const unsigned x[4], const unsigned y[2], float sums[4]) {
-    enum { Y = 4 }; /* the first word of a lane's part of Y */
-    const unsigned self = machine.current, lane = self % WARP;
-    unsigned(*const fragments)[6] = &machine.fragments[self - lane];
-    memcpy(fragments[lane], x, 4 * sizeof *x);
-    memcpy(fragments[lane] + Y, y, 2 * sizeof *y);
-    wait_as(AT_SHUFFLE);
+    const unsigned lane = machine.current % WARP;
+    unsigned(*const fragments)[6] = share_fragments(x, y);
     for (unsigned i = 0; i < 4; i++)
-        for (unsigned k = 0; k < 16; k++)
-            sums[i] += element(fragments, lane / 4 + i / 2 * 8, k, 0) * element(fragments, lane % 4 * 2 + i % 2, k, Y);
+        for (unsigned k = 0; k < 2 * WORDS; k++)
+            sums[i] += half_of(x_word(fragments, lane / 4 + i / 2 * 8, k / 2), k % 2) *
+                       half_of(y_word(fragments, lane % 4 * 2 + i % 2, k / 2), k % 2);
+    wait_as(AT_SHUFFLE);
+}
+
+/* Half precision: 5 bits of exponent, of which 15 is 1, and 10 of fraction. */
+static float of_half(unsigned half) {
+    const unsigned exponent = half >> 10 & 31, fraction = half & 1023;
+    float size = exponent ? ldexpf(1024 + (float)fraction, (int)exponent - 25) : ldexpf((float)fraction, -24);
+    if (exponent == 31) size = fraction ? NAN : INFINITY;
+    return half >> 15 ? -size : size;
+}
+
+static unsigned to_half(float value) {
+    int exponent;
+    const unsigned sign = signbit(value) ? 0x8000 : 0;
+    if (isnan(value)) return 0x7E00;
+    (void)frexpf(value, &exponent); /* |value| is 2^exponent times something from 1/2 on */
+    const int unit = exponent - 11 < -24 ? -24 : exponent - 11;
+    const float units = nearbyintf(ldexpf(fabsf(value), -unit)); /* at most 2048 */
+    if (isinf(value) || ldexpf(units, unit) > 65504) return sign | 0x7C00;
+    if (units < 1024) return sign | (unsigned)units;
+    return sign | (((unsigned)(unit + 24) << 10) + (unsigned)units);
+}
+
+unsigned cei_pack_halves(float low, float high) { return to_half(low) | to_half(high) << 16; }
+
+void cei_multiply_half(const unsigned x[4], const unsigned y[2], float sums[4]) {
+    const unsigned lane = machine.current % WARP;
+    unsigned(*const fragments)[6] = share_fragments(x, y);
+    for (unsigned i = 0; i < 4; i++)
+        for (unsigned k = 0; k < 2 * WORDS; k++)
+            sums[i] += of_half(x_word(fragments, lane / 4 + i / 2 * 8, k / 2) >> k % 2 * 16 & 0xFFFF) *
+                       of_half(y_word(fragments, lane % 4 * 2 + i % 2, k / 2) >> k % 2 * 16 & 0xFFFF);
+    wait_as(AT_SHUFFLE);
+}
+
+void cei_multiply_int8(const unsigned x[4], const unsigned y[2], int sums[4]) {
+    const unsigned lane = machine.current % WARP;
+    unsigned(*const fragments)[6] = share_fragments(x, y);
+    for (unsigned i = 0; i < 4; i++)
+        for (unsigned w = 0; w < WORDS; w++)
+            sums[i] = cei_dot4((int)x_word(fragments, lane / 4 + i / 2 * 8, w),
+                               (int)y_word(fragments, lane % 4 * 2 + i % 2, w), sums[i]);
+    wait_as(AT_SHUFFLE);
+}
+
+void cei_copy_chunk(cei_shared to, const void *from, bool inside) {
+    copies *own = &machine.copies[machine.current];
+    if (own->count == MOST_COPIES || (uintptr_t)to % CHUNK || (uintptr_t)from % CHUNK) {
+        machine.broken = true;
+        return;
+    }
+    own->rows[own->count].to = to;
+    own->rows[own->count].from = inside ? from : NULL;
+    own->rows[own->count++].group = own->group;
+}
+
+void cei_copy_commit(void) { machine.copies[machine.current].group++; }
+
+void cei_copy_wait(int but) {
+    copies *own = &machine.copies[machine.current];
+    unsigned kept = 0;
+    for (unsigned i = 0; i < own->count; i++) {
+        if (own->rows[i].group + (unsigned)but >= own->group)
+            own->rows[kept++] = own->rows[i];
+        else if (own->rows[i].from)
+            memcpy(own->rows[i].to, own->rows[i].from, CHUNK);
+        else
+            memset(own->rows[i].to, 0, CHUNK);
+    }
+    own->count = kept;
+}
+
+/* Gives the warp the address of a row, and returns those of all. */
+static const unsigned char **share_address(const unsigned char *row) {
+    const unsigned self = machine.current;
+    machine.addresses[self] = row;
+    if ((uintptr_t)row % CHUNK) machine.broken = true;
+    wait_as(AT_SHUFFLE);
+    return &machine.addresses[self - self % WARP];
+}
+
+void cei_load_matrices(cei_shared row, unsigned words[4]) {
+    const unsigned lane = machine.current % WARP;
+    const unsigned char **rows = share_address(row);
+    for (unsigned i = 0; i < 4; i++)
+        memcpy(&words[i], rows[i * 8 + lane / 4] + lane % 4 * sizeof *words, sizeof *words);
+    wait_as(AT_SHUFFLE);
+}
+
+/* A word is two rows' number in one column. */
+void cei_load_transposed(cei_shared row, unsigned words[4]) {
+    const unsigned lane = machine.current % WARP;
+    const unsigned char **rows = share_address(row);
+    for (unsigned i = 0; i < 4; i++) {
+        unsigned short pair[2];
+        for (unsigned k = 0; k < 2; k++)
+            memcpy(&pair[k], rows[i * 8 + lane % 4 * 2 + k] + lane / 4 * sizeof *pair, sizeof *pair);
+        words[i] = pair[0] | (unsigned)pair[1] << 16;
+    }
     wait_as(AT_SHUFFLE);
 }
 
@@ -98,6 +229,7 @@ static void prepare_fiber(unsigned thread) {
     for (int i = 0; i < 6; i++) *--top = NULL;
     machine.stack[thread] = top;
     machine.state[thread] = READY;
+    machine.copies[thread].count = machine.copies[thread].group = 0;
 }
 
 static void resume(unsigned thread) {
@@ -123,6 +255,13 @@ static bool run_warp(unsigned first, unsigned count) {
     }
 }
 
+/* Did the block keep the rules of copies? */
+static bool copies_are_done(void) {
+    for (unsigned t = 0; t < machine.threads; t++)
+        if (machine.copies[t].count > 0) return false;
+    return !machine.broken;
+}
+
 static bool run_block(void) {
     memset(__start_cei_shared, 0xFF, (size_t)(__stop_cei_shared - __start_cei_shared));
     for (unsigned t = 0; t < machine.threads; t++) prepare_fiber(t);
@@ -130,7 +269,7 @@ static bool run_block(void) {
         for (unsigned first = 0; first < machine.threads; first += WARP)
             if (!run_warp(first, WARP)) return false;
         const unsigned waiting = count_state(0, machine.threads, AT_BARRIER);
-        if (waiting == 0) return true;
+        if (waiting == 0) return copies_are_done();
         if (waiting != machine.threads) return false;
         for (unsigned t = 0; t < machine.threads; t++) machine.state[t] = READY;
     }
@@ -139,6 +278,7 @@ static bool run_block(void) {
 bool emulate(emulate_fn kernel, const void *arguments, unsigned threads, unsigned blocks_x, unsigned blocks_y) {
     if (threads > MOST_THREADS || threads % WARP != 0) return false;
     machine.threads = threads;
+    machine.broken = false;
     machine.kernel = kernel;
     machine.arguments = arguments;
     for (machine.block_y = 0; machine.block_y < blocks_y; machine.block_y++)

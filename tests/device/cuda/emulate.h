@@ -30,16 +30,28 @@ CEI_INLINE int cei_dot4(int x, int y, int sum) {
     return sum;
 }
 
-/* What mma.m16n8k16 does with a warp's fragments; each lane waits for the others. */
+/* What mma.m16n8k16 and mma.m16n8k32 do with a warp's fragments; each lane waits for the others. */
 #define CEI_TENSOR
 void cei_multiply_bfloat16(const unsigned x[4], const unsigned y[2], float sums[4]);
+void cei_multiply_half(const unsigned x[4], const unsigned y[2], float sums[4]);
+unsigned cei_pack_halves(float low, float high);
+void cei_multiply_int8(const unsigned x[4], const unsigned y[2], int sums[4]);
+
+/* cp.async and ldmatrix. A copy is made when its thread waits for it, and not before. */
+typedef unsigned char *cei_shared;
+CEI_INLINE cei_shared cei_shared_of(void *memory) { return (cei_shared)memory; }
+void cei_copy_chunk(cei_shared to, const void *from, bool inside);
+void cei_copy_commit(void);
+void cei_copy_wait(int but);
+void cei_load_matrices(cei_shared row, unsigned words[4]);
+void cei_load_transposed(cei_shared row, unsigned words[4]);
 
 CEI_INLINE float cei_fma(float x, float y, float z) { return fmaf(x, y, z); }
 CEI_INLINE float cei_sqrt(float x) { return sqrtf(x); }
 CEI_INLINE double cei_sqrt_double(double x) { return sqrt(x); }
 
 /* Runs a kernel of blocks_x by blocks_y blocks. False if it broke a rule: a barrier or a shuffle that some threads of
- * the block or warp did not meet. One at a time. */
+ * the block or warp did not meet, a copy that nobody waited for, or that is not aligned. One at a time. */
 typedef void (*emulate_fn)(const void *arguments);
 bool emulate(emulate_fn kernel, const void *arguments, unsigned threads, unsigned blocks_x, unsigned blocks_y);
 

@@ -1,6 +1,7 @@
 /* fake_cuda.c - the stand-in's exports: the driver API of cuda.h, as far as api.h has it. */
 #include "device/cuda/fake_machine.h"
 
+#include <elf.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -71,6 +72,7 @@ FUNCTION(cuDeviceGetAttribute, int *value, int which, cei_cuda_device_number dev
     (void)device;
     *value = which == CEI_CUDA_CAPABILITY_MAJOR   ? machine.major
              : which == CEI_CUDA_CAPABILITY_MINOR ? machine.minor
+             : which == CEI_CUDA_PROCESSORS       ? machine.processors
              : which == machine.attribute         ? machine.attribute_value
                                                   : 0;
     return enter(FAKE_device_attribute);
@@ -133,6 +135,30 @@ FUNCTION(cuCtxPopCurrent_v2, cei_cuda_context *context) {
     return CEI_CUDA_SUCCESS;
 }
 
+static bool is_cubin(const char *image) { return memcmp(image, "\177ELF", 4) == 0; }
+
+/* PTX ends with a NUL; a cubin is an ELF file, whose table of sections comes last or before its program's. */
+static size_t size_of(const char *image) {
+    Elf64_Ehdr header;
+    if (!is_cubin(image)) return strlen(image) + 1;
+    memcpy(&header, image, sizeof header);
+    const size_t sections = (size_t)header.e_shoff + (size_t)header.e_shnum * header.e_shentsize;
+    const size_t program = (size_t)header.e_phoff + (size_t)header.e_phnum * header.e_phentsize;
+    return sections > program ? sections : program;
+}
+
+/* Does the image have the kernel? PTX says the size of its arguments, too. */
+static bool has_kernel(const struct CUmod_st *module, const emulate_kernel *kernel) {
+    char text[96];
+    if (is_cubin(module->image))
+        snprintf(text, sizeof text, ".text.%s", kernel->name);
+    else
+        snprintf(text, sizeof text, "%s_param_0[%zu]", kernel->name, kernel->size);
+    for (size_t i = 0, length = strlen(text); i + length <= module->size; i++)
+        if (memcmp(module->image + i, text, length) == 0) return true;
+    return false;
+}
+
 FUNCTION(cuModuleLoadDataEx, cei_cuda_module *module, const void *image, unsigned count, int *options, void **values) {
     struct CUctx_st *context;
     const cei_cuda_result result = enter_context(FAKE_module_load, &context);
@@ -140,9 +166,13 @@ FUNCTION(cuModuleLoadDataEx, cei_cuda_module *module, const void *image, unsigne
         if (count > 0 && options[0] == 5) snprintf(values[0], 32, "ptxas of the fake: no\nmore");
         return result;
     }
+    if (is_cubin(image) && machine.without_cubins) return CEI_CUDA_NO_BINARY;
     struct CUmod_st *made = malloc(sizeof *made);
     if (!made) return CEI_CUDA_OUT_OF_MEMORY;
-    made->image = image;
+    made->size = size_of(image);
+    made->image = malloc(made->size);
+    if (!made->image) abort(); /* of a test */
+    memcpy(made->image, image, made->size);
     *module = made;
     lock();
     machine.held.modules++;
@@ -153,6 +183,7 @@ FUNCTION(cuModuleLoadDataEx, cei_cuda_module *module, const void *image, unsigne
 FUNCTION(cuModuleUnload, cei_cuda_module module) {
     struct CUctx_st *context;
     const cei_cuda_result result = enter_context(FAKE_module_unload, &context);
+    free(module->image);
     free(module);
     lock();
     machine.held.modules--;
@@ -166,11 +197,8 @@ FUNCTION(cuModuleGetFunction, cei_cuda_function *function, cei_cuda_module modul
     struct CUctx_st *context;
     const cei_cuda_result result = enter_context(FAKE_module_function, &context);
     const emulate_kernel *kernel = emulate_find(name);
-    char parameter[96];
     if (result) return result;
-    if (!kernel) return NOT_FOUND;
-    snprintf(parameter, sizeof parameter, "%s_param_0[%zu]", name, kernel->size);
-    if (!strstr(module->image, parameter)) return NOT_FOUND;
+    if (!kernel || !has_kernel(module, kernel)) return NOT_FOUND;
     *function = (cei_cuda_function)(uintptr_t)kernel;
     return CEI_CUDA_SUCCESS;
 }

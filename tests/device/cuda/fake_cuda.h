@@ -22,12 +22,14 @@ typedef enum fake_call {
 /* False in programs for a real GPU, which link no_fake.c in the stand-in's place. */
 bool fake_is_here(void);
 
-/* Two devices of capability 8.0, 64 MiB each, driver 12.4, no fault; counts of calls 0. */
+/* Two devices of capability 8.0, two processors and 64 MiB each, driver 12.4, no fault; counts of calls 0. */
 void fake_reset(void);
 void fake_set_devices(int count);
 void fake_hide(void); /* devices are not counted, and can be opened */
 void fake_set_version(int version);
 void fake_set_capability(int major, int minor);
+void fake_set_processors(int count); /* of each device */
+void fake_set_cubins(bool taken);    /* else they are refused, as those for another chip are */
 void fake_set_memory(size_t bytes);
 void fake_set_attribute(int which, int value); /* of all devices, beside the capability; one at a time */
 void fake_set_delay(unsigned microseconds);    /* of each launch and copy */

@@ -9,7 +9,7 @@
 
 static pthread_mutex_t state_lock = PTHREAD_MUTEX_INITIALIZER, engine_lock = PTHREAD_MUTEX_INITIALIZER;
 
-fake_machine machine = {.devices = 2, .version = 12040, .major = 8, .memory = 64 << 20};
+fake_machine machine = {.devices = 2, .version = 12040, .major = 8, .processors = 2, .memory = 64 << 20};
 
 _Thread_local fake_thread thread;
 
@@ -38,10 +38,11 @@ EXPORT void fake_reset(void) {
     machine.devices = 2;
     machine.version = 12040;
     machine.major = 8;
+    machine.processors = 2;
     machine.minor = machine.attribute = machine.attribute_value = 0;
     machine.memory = 64 << 20;
     machine.delay = 0;
-    machine.hidden = false;
+    machine.hidden = machine.without_cubins = false;
     machine.held.most_pinned = machine.held.pinned_bytes;
     unlock();
 }
@@ -54,6 +55,8 @@ EXPORT void fake_reset(void) {
     }
 SETTER(fake_set_devices, int, machine.devices = value)
 SETTER(fake_set_version, int, machine.version = value)
+SETTER(fake_set_processors, int, machine.processors = value)
+SETTER(fake_set_cubins, bool, machine.without_cubins = !value)
 SETTER(fake_set_memory, size_t, machine.memory = value)
 SETTER(fake_set_delay, unsigned, machine.delay = value)
 SETTER(fake_corrupt, uint64_t, machine.corrupt_in = value)

@@ -9,7 +9,7 @@
 
 #define EXPORT __attribute__((visibility("default")))
 
-enum { MOST_ALLOCATIONS = 256, QUEUE = 96, ARGUMENT_BYTES = 256, MOST_DEPTH = 8, CALL_UNKNOWN = 1 };
+enum { MOST_ALLOCATIONS = 256, QUEUE = 96, ARGUMENT_BYTES = 640, MOST_DEPTH = 8, CALL_UNKNOWN = 1 };
 
 typedef struct allocation {
     unsigned char *memory; /* NULL: free */
@@ -26,7 +26,8 @@ struct CUctx_st {
 };
 
 struct CUmod_st {
-    const char *image;
+    char *image; /* a copy: the driver needs the caller's no longer */
+    size_t size;
 };
 
 typedef enum work_kind { WORK_LAUNCH, WORK_TO_DEVICE, WORK_TO_HOST } work_kind;
@@ -50,8 +51,8 @@ struct CUstream_st {
 };
 
 typedef struct fake_machine {
-    int devices, version, major, minor, attribute, attribute_value;
-    bool hidden;
+    int devices, version, major, minor, processors, attribute, attribute_value;
+    bool hidden, without_cubins;
     size_t memory;
     unsigned delay;
     struct CUctx_st contexts[FAKE_DEVICES];

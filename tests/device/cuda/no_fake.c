@@ -5,6 +5,7 @@
 bool fake_is_here(void) { return false; }
 void fake_reset(void) {}
 void fake_set_capability(int major, int minor) { (void)major, (void)minor; }
+void fake_set_processors(int count) { (void)count; }
 fake_held fake_holds(void) { return (fake_held){0}; }
 uint64_t fake_misuses(const char **what) {
     (void)what;

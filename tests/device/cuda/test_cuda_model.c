@@ -92,8 +92,9 @@ static void test_each_call_of_a_load_fails_in_turn(void **state) {
                                         FAKE_context_state,  FAKE_memory_free,   FAKE_host_free,
                                         FAKE_stream_destroy, FAKE_module_unload, FAKE_stream_wait};
     for (size_t i = 0; i < sizeof counted / sizeof *counted; i++) {
-        sweep(counted[i], INVALID_VALUE, true);
-        sweep(counted[i], CEI_CUDA_OUT_OF_MEMORY, true);
+        const bool must_fail = counted[i] != FAKE_module_load || !cuda_has_cubin();
+        sweep(counted[i], INVALID_VALUE, must_fail);
+        sweep(counted[i], CEI_CUDA_OUT_OF_MEMORY, must_fail);
     }
     for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++) sweep(ignored[i], INVALID_VALUE, false);
 }

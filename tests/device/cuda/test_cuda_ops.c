@@ -69,6 +69,7 @@ static void test_linear(void **state) {
         float *x = floats(c.rows * c.in, 2), *weight = floats(c.in * c.out, 0.3f), *bias = floats(c.out, 1);
         float *y = floats(c.rows * c.out, 1);
         c.x = x, c.weight = weight, c.bias = s % 3 ? bias : NULL;
+        fake_set_processors(1 + (int)(s % 2) * 1000); /* large tiles, small ones */
         run_linear(&c, y);
         check_linear(&c, y);
         free(x), free(weight), free(bias), free(y);
@@ -99,7 +100,12 @@ static void test_linear_bits(void **state) {
     float *x = floats(ROWS * IN, 1), *weight = floats(IN * OUT, 0.1f), *bias = floats(OUT, 1);
     float *all = floats(ROWS * OUT, 1), *again = floats(ROWS * OUT, 1);
     linear_case c = {ROWS, IN, OUT, CEI_FN_GELU, x, weight, bias};
+    fake_set_processors(1);
     run_linear(&c, all);
+    fake_set_processors(1000);
+    run_linear(&c, again);
+    expect_same_bits(again, all, ROWS * OUT, "tiles of another size");
+    fake_set_processors(2);
     static const size_t counts[] = {1, 2, 13, 63, 65, 128};
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
         const size_t first = random_size(0, ROWS - counts[i]);
@@ -149,133 +155,45 @@ static void check_low(const low_case *c, bool rounds, const float *y) {
     free(x);
 }
 
-/* On a chip with tensor cores, and on one without. */
+/* The last row alone, and all rows on a chip of so many processors that tiles are small: the same bits. */
+static void check_low_bits(low_case c, const float *y) {
+    enum { MANY = 1000 };
+    float *again = floats(c.rows * c.out, 1);
+    fake_set_processors(MANY);
+    run_low(&c, again);
+    expect_same_bits(again, y, c.rows * c.out, "tiles of another size");
+    y += (c.rows - 1) * c.out;
+    c.x += (c.rows - 1) * c.in;
+    c.rows = 1;
+    run_low(&c, again);
+    expect_same_bits(again, y, c.out, "a row alone in low precision");
+    free(again);
+}
+
+/* On a chip with tensor cores, and on one without; large tiles, and small ones. */
 static void test_low_precision(void **state) {
     (void)state;
-    static const size_t shapes[][3] = {{1, 1, 1}, {3, 37, 5}, {70, 96, 65}, {9, 300, 40}, {66, 33, 130}};
+    static const size_t shapes[][3] = {{1, 1, 1},     {3, 37, 5},   {70, 96, 65},    {9, 304, 40},
+                                       {66, 33, 130}, {131, 40, 7}, {130, 200, 150}, {2, 8, 129}};
     for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
-        for (int which = fake_is_here() ? 0 : 1; which < 3; which++) { /* a real chip is what it is */
-            low_case c = {which == 2 ? CEI_FORMAT_INT8 : CEI_FORMAT_BFLOAT16,
-                          shapes[s][0],
-                          shapes[s][1],
-                          shapes[s][2],
-                          NULL,
-                          NULL,
-                          NULL};
+        for (int which = fake_is_here() ? 0 : 2; which < 4; which++) { /* a real chip is what it is */
+            const bool is_int8 = which % 2, has_tensor_cores = which >= 2;
+            low_case c = {.format = is_int8 ? CEI_FORMAT_INT8 : CEI_FORMAT_BFLOAT16,
+                          .rows = shapes[s][0],
+                          .in = shapes[s][1],
+                          .out = shapes[s][2]};
             float *x = floats(c.rows * c.in, 2), *weight = floats(c.in * c.out, 0.3f), *scales = floats(c.out, 1);
-            float *y = floats(c.rows * c.out, 1), *one = floats(c.out, 1);
+            float *y = floats(c.rows * c.out, 1);
             memset(x, 0, c.in * sizeof *x); /* a row of zeros, which has no scale */
             cei_round_rows(c.format, weight, c.out, c.in, scales);
             c.x = x, c.weight = weight, c.scales = scales;
-            fake_set_capability(which == 0 ? 7 : 9, 0);
+            fake_set_capability(has_tensor_cores ? 9 : 7, 0);
+            fake_set_processors(1);
             run_low(&c, y);
-            check_low(&c, which > 0, y);
-            const size_t row = c.rows - 1;
-            c.rows = 1, c.x = x + row * c.in;
-            run_low(&c, one);
-            expect_same_bits(one, y + row * c.out, c.out, "a row alone in low precision");
-            free(x), free(weight), free(scales), free(y), free(one);
+            check_low(&c, is_int8 || (has_tensor_cores && c.in % 8 == 0), y);
+            check_low_bits(c, y);
+            free(x), free(weight), free(scales), free(y);
         }
-}
-
-/* ---- attention ---------------------------------------------------------------------------------------------- */
-
-enum { SEQUENCES = 6, TOKENS = 142, LONGEST = 70 };
-static const int32_t offsets[SEQUENCES + 1] = {0, 1, 8, 8, 40, 110, TOKENS};
-
-typedef struct attention_case {
-    size_t heads, size, sequences;
-    const int32_t *offsets;
-    const float *qkv;
-} attention_case;
-
-static cei_attention_args attention_args(const attention_case *c) {
-    return (cei_attention_args){.tokens = (size_t)c->offsets[c->sequences],
-                                .sequences = c->sequences,
-                                .longest = LONGEST,
-                                .heads = c->heads,
-                                .head_size = c->size,
-                                .scale = 1 / sqrtf((float)c->size)};
-}
-
-/* The first token of each sequence alone, its query in a matrix of another width. */
-static void check_first_only(cuda_bench *b, const cei_attention_args *args, const attention_case *c, const float *all) {
-    const size_t hidden = c->heads * c->size, stride = hidden + 3;
-    float *q = floats(c->sequences * stride, 1), *found = floats(c->sequences * hidden, 1);
-    for (size_t s = 0; s < c->sequences; s++)
-        if (c->offsets[s] < c->offsets[s + 1])
-            memcpy(q + s * stride, c->qkv + (size_t)c->offsets[s] * 3 * hidden, hidden * sizeof *q);
-    cei_attention_args first = *args;
-    first.first_only = true;
-    first.q = (cei_strided){cuda_put(b, q, c->sequences * stride * sizeof *q), stride};
-    first.out = cuda_put_result(b, c->sequences * hidden);
-    expect_ok(cei_attention(b->stream, &first, &b->error), &b->error);
-    cuda_get_result(b, first.out, found, c->sequences * hidden);
-    for (size_t s = 0; s < c->sequences; s++)
-        if (c->offsets[s] < c->offsets[s + 1])
-            expect_same_bits(found + s * hidden, all + (size_t)c->offsets[s] * hidden, hidden, "first tokens alone");
-        else
-            assert_true(found[s * hidden] > 12345); /* an empty sequence's row is left alone */
-    free(q), free(found);
-}
-
-static void run_attention(const attention_case *c, float *out, bool with_first) {
-    cei_attention_args args = attention_args(c);
-    const size_t hidden = c->heads * c->size;
-    cuda_bench b = cuda_open((cei_stream_limits){TOKENS, LONGEST, c->size, 3 * hidden});
-    args.offsets = cuda_put(&b, c->offsets, (c->sequences + 1) * sizeof *c->offsets);
-    args.out = cuda_put_result(&b, args.tokens * hidden);
-    cei_attention_take_qkv(&args, cuda_put(&b, c->qkv, args.tokens * 3 * hidden * sizeof(float)));
-    expect_ok(cei_attention(b.stream, &args, &b.error), &b.error);
-    cuda_get_result(&b, args.out, out, args.tokens * hidden);
-    if (with_first) check_first_only(&b, &args, c, out);
-    cuda_close(&b);
-}
-
-static void test_attention(void **state) {
-    (void)state;
-    static const size_t shapes[][2] = {{1, 1}, {3, 5}, {2, 32}, {2, 64}, {1, 100}, {1, 256}, {1, 200}};
-    for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++) {
-        const size_t heads = shapes[s][0], size = shapes[s][1], hidden = heads * size;
-        float *qkv = floats(TOKENS * 3 * hidden, 2), *out = floats(TOKENS * hidden, 1);
-        float *wanted = floats(TOKENS * hidden, 1), scores[LONGEST];
-        const attention_case c = {heads, size, SEQUENCES, offsets, qkv};
-        cei_attention_args args = attention_args(&c);
-        args.q.stride = args.k.stride = args.v.stride = 3 * hidden;
-        cei_ref_attention(&args, offsets, qkv, qkv + hidden, qkv + 2 * hidden, scores, wanted);
-        run_attention(&c, out, true);
-        expect_close(out, wanted, TOKENS * hidden, 4e-6, "attention");
-        free(qkv), free(out), free(wanted);
-    }
-}
-
-static void test_attention_bits(void **state) {
-    (void)state;
-    enum { HEADS = 2, SIZE = 40, HIDDEN = HEADS * SIZE };
-    float *qkv = floats(TOKENS * 3 * HIDDEN, 2), *all = floats(TOKENS * HIDDEN, 1), *one = floats(TOKENS * HIDDEN, 1);
-    const attention_case c = {HEADS, SIZE, SEQUENCES, offsets, qkv};
-    run_attention(&c, all, false);
-    for (size_t s = 0; s < SEQUENCES; s++) {
-        const size_t first = (size_t)offsets[s], length = (size_t)offsets[s + 1] - first;
-        const int32_t alone[2] = {0, (int32_t)length};
-        const attention_case part = {HEADS, SIZE, 1, alone, qkv + first * 3 * HIDDEN};
-        if (length == 0) continue;
-        run_attention(&part, one, false);
-        expect_same_bits(one, all + first * HIDDEN, length * HIDDEN, "a sequence alone");
-    }
-    free(qkv), free(all), free(one);
-}
-
-static void test_attention_of_a_wide_head(void **state) {
-    (void)state;
-    const cei_device_options options = {0};
-    cei_device *device = NULL;
-    cei_stream *stream = NULL;
-    ce_error error = {0};
-    expect_ok(cei_device_open((cei_device_id){"cuda", 0}, &options, &device, &error), &error);
-    expect_status(cei_stream_create(device, &(cei_stream_limits){8, 8, 257, 300}, &stream, &error), CE_ERR_UNSUPPORTED,
-                  &error, "257 columns");
-    cei_device_close(device);
 }
 
 /* ---- rows ---------------------------------------------------------------------------------------------------- */
@@ -348,6 +266,9 @@ static void test_norm(void **state) {
     free(x), free(residual), free(gain), free(bias), free(found);
 }
 
+enum { SEQUENCES = 6, TOKENS = 142, LONGEST = 70 };
+static const int32_t offsets[SEQUENCES + 1] = {0, 1, 8, 8, 40, 110, TOKENS};
+
 static void test_pool(void **state) {
     (void)state;
     enum { STRIDE = COLUMNS + 5, FLOATS = (SEQUENCES - 1) * STRIDE + COLUMNS };
@@ -385,6 +306,74 @@ static void test_normalize(void **state) {
     }
     cuda_close(&b);
     free(x), free(found);
+}
+
+/* Both to the reference's last bit but one, also at positions that no model has. */
+static void test_angles(void **state) {
+    (void)state;
+    enum { COUNT = 700, HALF = 5 };
+    static const float frequencies[HALF] = {1, 0.017f, 3e-6f, 3e6f, 7e7f};
+    float found[COUNT * 2 * HALF], wanted[2 * HALF];
+    cuda_bench b = cuda_open((cei_stream_limits){8, 8, 2 * HALF, 16});
+    const cei_slice out = cuda_put_result(&b, COUNT * 2 * HALF);
+    const cei_angles_args args = {COUNT, HALF, frequencies, out};
+    expect_ok(cei_angles(b.stream, &args, &b.error), &b.error);
+    cuda_get_result(&b, out, found, COUNT * 2 * HALF);
+    for (size_t p = 0; p < COUNT; p++) {
+        cei_ref_angles_row(p, frequencies, HALF, wanted);
+        for (size_t i = 0; i < 2 * HALF; i++) {
+            const float *row = found + p * 2 * HALF;
+            if ((float)p * frequencies[i % HALF] > 0x1p+31f)
+                assert_true(isnan(row[i]));
+            else
+                expect_near((double)row[i], (double)wanted[i], 1.2e-7 * fabs((double)wanted[i]), "angles", i);
+        }
+    }
+    cuda_close(&b);
+}
+
+/* A position that has no angles, and places that are no rows: not a number, and nothing else is touched or read. */
+static void test_unsound_positions_and_places(void **state) {
+    (void)state;
+    enum { HALF = 2, SIZE = 2 * HALF, LENGTH = 3, PER_HEAD = CEI_PANEL_ROWS };
+    static const int32_t positions[LENGTH] = {0, 5, -1}, lengths[2] = {0, LENGTH};
+    static const int32_t places[2 * LENGTH - 1] = {-7, PER_HEAD, 1 << 30, 31, -1};
+    static const float frequencies[HALF] = {1, 0.5f};
+    float x[LENGTH * 3 * SIZE], rows[PER_HEAD * SIZE], found[LENGTH * SIZE];
+    for (size_t i = 0; i < sizeof x / sizeof *x; i++) x[i] = 1;
+    memset(rows, 0, sizeof rows);
+    cuda_bench b = cuda_open((cei_stream_limits){LENGTH, LENGTH, SIZE, 3 * SIZE});
+    const cei_slice in = cuda_put(&b, x, sizeof x), out = cuda_put_result(&b, LENGTH * SIZE);
+    const cei_slice angles = cuda_put_result(&b, 5 * SIZE);
+    const cei_angles_args make = {5, HALF, frequencies, angles};
+    const cei_rotary_args turn = {.rows = LENGTH,
+                                  .heads = 1,
+                                  .half = HALF,
+                                  .count = 5,
+                                  .angles = angles,
+                                  .x = {in, SIZE},
+                                  .positions = cuda_put(&b, positions, sizeof positions)};
+    expect_ok(cei_angles(b.stream, &make, &b.error), &b.error);
+    expect_ok(cei_rotate(b.stream, &turn, &b.error), &b.error);
+    expect_ok(cei_read(b.stream, found, in, sizeof found, &b.error), &b.error);
+    assert_true(found[0] == 1 && isnan(found[SIZE]) && isnan(found[2 * SIZE]));
+    const cei_slice again = cuda_put(&b, x, sizeof x);
+    const cei_weight weight = cuda_put_weight(&b, CEI_ROLE_MATRIX, CEI_FORMAT_FLOAT32, PER_HEAD, SIZE, rows, NULL);
+    const cei_distances distances = {&weight, cuda_put(&b, places, sizeof places), PER_HEAD};
+    cei_attention_relative_args args = {.keys = distances, .queries = distances};
+    args.attention = (cei_attention_args){.tokens = LENGTH,
+                                          .sequences = 1,
+                                          .longest = LENGTH,
+                                          .heads = 1,
+                                          .head_size = SIZE,
+                                          .scale = 1,
+                                          .out = out,
+                                          .offsets = cuda_put(&b, lengths, sizeof lengths)};
+    cei_attention_take_qkv(&args.attention, again);
+    expect_ok(cei_attention_relative(b.stream, &args, &b.error), &b.error);
+    cuda_get_result(&b, out, found, LENGTH * SIZE);
+    for (size_t i = 0; i < LENGTH * SIZE; i++) assert_true(isnan(found[i]));
+    cuda_close(&b);
 }
 
 /* Offsets that contradict the number of tokens are not followed. */
@@ -478,13 +467,12 @@ int main(void) {
         cuda_test(test_functions),
         cuda_test(test_linear_bits),
         cuda_test(test_low_precision),
-        cuda_test(test_attention),
-        cuda_test(test_attention_bits),
-        cuda_test(test_attention_of_a_wide_head),
         cuda_test(test_embed_and_gather),
         cuda_test(test_norm),
         cuda_test(test_pool),
         cuda_test(test_normalize),
+        cuda_test(test_angles),
+        cuda_test(test_unsound_positions_and_places),
         cuda_test(test_unsound_offsets),
         cuda_test(test_weights),
         cuda_test(test_weight_without_memory),

@@ -19,18 +19,31 @@ typedef struct cei_values_args {
     unsigned format;
 } cei_values_args;
 
+/* 16 bytes that are read at once. */
+typedef struct __attribute__((aligned(16))) cei_four_words {
+    unsigned word[4];
+} cei_four_words;
+
+typedef struct __attribute__((aligned(16))) cei_four_floats {
+    float value[4];
+} cei_four_floats;
+
 typedef struct cei_embed_kernel_args {
     const int *ids, *positions, *types; /* [tokens] */
     cei_values_args word, position, type;
-    unsigned has_type;
-    float *out; /* [tokens, columns] */
+    unsigned has_position, has_type;
+    float scale; /* of words; 0 is none */
+    float *out;  /* [tokens, columns] */
 } cei_embed_kernel_args;
 
+/* Of rows, or of heads that lie side by side in rows of stride columns. */
 typedef struct cei_norm_kernel_args {
-    const float *x, *residual, *gain, *bias; /* residual may be NULL */
-    float *out;
-    unsigned rows, columns;
+    const float *x, *residual, *gain, *bias; /* residual and bias may be NULL */
+    float *out, *sum;                        /* sum, which receives x + residual, may be NULL */
+    unsigned rows, heads, stride, columns;
     float epsilon;
+    unsigned is_rms;
+    float base; /* added to the gain */
 } cei_norm_kernel_args;
 
 typedef struct cei_linear_kernel_args {
@@ -50,23 +63,69 @@ typedef struct cei_round_kernel_args {
     int *zeros;           /* [rows]: less 128 as well */
 } cei_round_kernel_args;
 
-typedef struct cei_linear_int8_kernel_args {
+/* Rounds activations to bfloat16, pairs of them. */
+typedef struct cei_round_bfloat16_kernel_args {
+    const float *x;    /* [pairs, 2] */
+    unsigned *rounded; /* [pairs]: the first in the lower half */
+    unsigned long long pairs;
+} cei_round_bfloat16_kernel_args;
+
+typedef struct cei_linear_rounded_kernel_args {
     cei_linear_kernel_args linear; /* whose x is not read */
-    const signed char *rounded;    /* as above, stride that of the weight */
-    const float *scales;
+    const void *rounded;           /* [rows, stride] */
+    unsigned stride;               /* bytes from a row to the next, also of the weight */
+    const float *scales;           /* of INT8, as above */
     const int *zeros;
-} cei_linear_int8_kernel_args;
+} cei_linear_rounded_kernel_args;
+
+/* Of which tokens of a sequence attention is asked for. */
+enum { CEI_ASKED_ALL, CEI_ASKED_FIRST, CEI_ASKED_LAST };
 
 typedef struct cei_attention_kernel_args {
     const int *offsets; /* [sequences + 1] */
     const float *q, *k, *v;
     unsigned q_stride, k_stride, v_stride;
-    float *out;                     /* [queries, heads * head_size] */
-    unsigned tokens, tiles;         /* tiles of queries a sequence */
-    unsigned first_only, head_size; /* heads are the grid's second dimension */
-    unsigned heads;
-    float scale;
+    float *out;                 /* [queries, heads * head_size] */
+    unsigned tokens, tiles;     /* tiles of queries a sequence */
+    unsigned asked, head_size;  /* heads are the grid's second dimension */
+    unsigned heads, shared;     /* heads that read the same one of keys and values */
+    unsigned window, is_causal; /* no window: 0 */
+    float scale, cap;           /* no cap: 0 */
 } cei_attention_kernel_args;
+
+typedef struct cei_distances_kernel_args {
+    const float *rows; /* [heads * rows_per_head, head_size or 1]; NULL is none */
+    const int *places; /* [2 longest - 1], the distance 0 in the middle */
+    unsigned rows_per_head;
+} cei_distances_kernel_args;
+
+typedef struct cei_attention_relative_kernel_args {
+    cei_attention_kernel_args attention;
+    cei_distances_kernel_args keys, queries, bias;
+    unsigned longest; /* at least 1 */
+} cei_attention_relative_kernel_args;
+
+typedef struct cei_gate_kernel_args {
+    const float *a, *b;
+    float *out; /* [rows, columns] */
+    unsigned a_stride, b_stride, columns, function;
+} cei_gate_kernel_args;
+
+/* A block's threads are enough for half, which is at most half a head. */
+enum { CEI_MOST_FREQUENCIES = 128 };
+
+typedef struct cei_angles_kernel_args {
+    float *out; /* [positions, 2 half] */
+    unsigned half;
+    float frequencies[CEI_MOST_FREQUENCIES];
+} cei_angles_kernel_args;
+
+typedef struct cei_rotary_kernel_args {
+    const int *positions; /* [rows] */
+    const float *angles;  /* [count, 2 half] */
+    float *x;
+    unsigned heads, half, count, stride;
+} cei_rotary_kernel_args;
 
 typedef struct cei_gather_kernel_args {
     const float *x;
@@ -96,34 +155,68 @@ typedef struct cei_checksum_kernel_args {
     unsigned long long *sums; /* [blocks, 2] */
 } cei_checksum_kernel_args;
 
+/* Measuring: see measure.cu. */
+typedef struct cei_measure_kernel_args {
+    float *out; /* [threads of all blocks] */
+    unsigned rounds;
+    float factor;
+} cei_measure_kernel_args;
+
+typedef struct cei_reading_kernel_args {
+    const cei_four_words *data; /* [count] */
+    unsigned *out;              /* [threads of all blocks] */
+    unsigned long long count;
+    unsigned blocks;
+} cei_reading_kernel_args;
+
+enum { CEI_MEASURE_CHAINS = 8 /* of a thread */, CEI_WARP_THREADS = 32 };
+
 enum { CEI_CHECKSUM_BLOCKS = 64 /* at most */, CEI_CHECKSUM_VALUES = 8 /* of a thread, or more of them */ };
 
 /* Threads of a block, and what a block does. */
 enum {
     CEI_LINEAR_THREADS = 256,
-    CEI_LINEAR_ROWS = 64,
-    CEI_LINEAR_COLUMNS = 64,
+    CEI_LARGE_TILE = 128, /* rows, and columns, of a product */
+    CEI_SMALL_TILE = 64,
     CEI_ATTENTION_THREADS = 128,
     CEI_ATTENTION_QUERIES = 16,
     CEI_ATTENTION_HEAD = 256, /* the most columns of a head */
-    CEI_ROWS_THREADS = 128,   /* a warp a row */
+    CEI_TENSOR_QUERIES = 64,  /* the same on tensor cores */
+    CEI_TENSOR_HEAD = 64,
+    CEI_TENSOR_STEP = 16,   /* columns */
+    CEI_ROWS_THREADS = 128, /* a warp a row */
     CEI_ROWS_OF_BLOCK = 4,
     CEI_PLAIN_THREADS = 128
 };
 
 /* Every kernel: its name, its arguments, threads of a block, and the least capability that an image needs to have it.
  * The driver looks up all that the image has when a device is opened. */
-#define CEI_CUDA_KERNELS(X)                                                  \
-    X(cei_k_embed, cei_embed_kernel_args, CEI_PLAIN_THREADS, 0)              \
-    X(cei_k_norm, cei_norm_kernel_args, CEI_ROWS_THREADS, 0)                 \
-    X(cei_k_linear, cei_linear_kernel_args, CEI_LINEAR_THREADS, 0)           \
-    X(cei_k_linear_bfloat16, cei_linear_kernel_args, CEI_LINEAR_THREADS, 80) \
-    X(cei_k_linear_int8, cei_linear_int8_kernel_args, CEI_LINEAR_THREADS, 0) \
-    X(cei_k_round, cei_round_kernel_args, CEI_ROWS_THREADS, 0)               \
-    X(cei_k_attention, cei_attention_kernel_args, CEI_ATTENTION_THREADS, 0)  \
-    X(cei_k_gather, cei_gather_kernel_args, CEI_PLAIN_THREADS, 0)            \
-    X(cei_k_pool, cei_pool_kernel_args, CEI_PLAIN_THREADS, 0)                \
-    X(cei_k_normalize, cei_normalize_kernel_args, CEI_ROWS_THREADS, 0)       \
+#define CEI_CUDA_KERNELS(X)                                                                   \
+    X(cei_k_embed, cei_embed_kernel_args, CEI_PLAIN_THREADS, 0)                               \
+    X(cei_k_norm, cei_norm_kernel_args, CEI_ROWS_THREADS, 0)                                  \
+    X(cei_k_linear, cei_linear_kernel_args, CEI_LINEAR_THREADS, 0)                            \
+    X(cei_k_linear_small, cei_linear_kernel_args, CEI_LINEAR_THREADS, 0)                      \
+    X(cei_k_linear_int8, cei_linear_rounded_kernel_args, CEI_LINEAR_THREADS, 0)               \
+    X(cei_k_tensor_bfloat16, cei_linear_rounded_kernel_args, CEI_LINEAR_THREADS, 80)          \
+    X(cei_k_tensor_bfloat16_small, cei_linear_rounded_kernel_args, CEI_LINEAR_THREADS, 80)    \
+    X(cei_k_tensor_int8, cei_linear_rounded_kernel_args, CEI_LINEAR_THREADS, 80)              \
+    X(cei_k_tensor_int8_small, cei_linear_rounded_kernel_args, CEI_LINEAR_THREADS, 80)        \
+    X(cei_k_round, cei_round_kernel_args, CEI_ROWS_THREADS, 0)                                \
+    X(cei_k_round_bfloat16, cei_round_bfloat16_kernel_args, CEI_LINEAR_THREADS, 0)            \
+    X(cei_k_attention, cei_attention_kernel_args, CEI_ATTENTION_THREADS, 0)                   \
+    X(cei_k_attention_tensor, cei_attention_kernel_args, CEI_ATTENTION_THREADS, 80)           \
+    X(cei_k_attention_relative, cei_attention_relative_kernel_args, CEI_ATTENTION_THREADS, 0) \
+    X(cei_k_angles, cei_angles_kernel_args, CEI_PLAIN_THREADS, 0)                             \
+    X(cei_k_rotary, cei_rotary_kernel_args, CEI_PLAIN_THREADS, 0)                             \
+    X(cei_k_gate, cei_gate_kernel_args, CEI_PLAIN_THREADS, 0)                                 \
+    X(cei_k_gather, cei_gather_kernel_args, CEI_PLAIN_THREADS, 0)                             \
+    X(cei_k_pool, cei_pool_kernel_args, CEI_PLAIN_THREADS, 0)                                 \
+    X(cei_k_normalize, cei_normalize_kernel_args, CEI_ROWS_THREADS, 0)                        \
+    X(cei_k_measure_float32, cei_measure_kernel_args, CEI_LINEAR_THREADS, 0)                  \
+    X(cei_k_measure_int8, cei_measure_kernel_args, CEI_LINEAR_THREADS, 0)                     \
+    X(cei_k_measure_tensor_bfloat16, cei_measure_kernel_args, CEI_LINEAR_THREADS, 80)         \
+    X(cei_k_measure_tensor_int8, cei_measure_kernel_args, CEI_LINEAR_THREADS, 80)             \
+    X(cei_k_measure_reading, cei_reading_kernel_args, CEI_LINEAR_THREADS, 0)                  \
     X(cei_k_checksum, cei_checksum_kernel_args, CEI_LINEAR_THREADS, 0)
 
 #endif

@@ -1,5 +1,6 @@
-/* round.cu - rows of activations as integers, as cei_activation_scale says, to the bit. A warp a row. Integers and
- * zeros are held less 128, so that they are signed bytes; their differences are what counts. */
+/* round.cu - activations for products of low precision. As integers, as cei_activation_scale says, to the bit: a warp a
+ * row; integers and zeros are held less 128, so that they are signed bytes; their differences are what counts. And as
+ * bfloat16, of which a thread rounds two. */
 #include "device/cuda/kernels/args.h"
 #include "device/cuda/kernels/gpu.h"
 
@@ -37,4 +38,16 @@ CEI_KERNEL(cei_k_round, CEI_ROWS_THREADS, cei_round_kernel_args) {
     if (lane > 0) return;
     a.scales[row] = scale;
     a.zeros[row] = (int)zero - 128;
+}
+
+/* To bfloat16, to nearest, ties to even; a NaN stays one. */
+CEI_INLINE unsigned cei_round_bfloat16(float x) {
+    const unsigned bits = cei_bits_of(x);
+    return (x != x ? bits | 0x400000u : bits + 0x7FFFu + (bits >> 16 & 1)) >> 16;
+}
+
+CEI_KERNEL(cei_k_round_bfloat16, CEI_LINEAR_THREADS, cei_round_bfloat16_kernel_args) {
+    const unsigned long long pair = (unsigned long long)cei_block_x() * CEI_LINEAR_THREADS + cei_thread();
+    if (pair >= a.pairs) return;
+    a.rounded[pair] = cei_round_bfloat16(a.x[2 * pair]) | cei_round_bfloat16(a.x[2 * pair + 1]) << 16;
 }
