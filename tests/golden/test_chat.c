@@ -1,5 +1,6 @@
 /* test_chat.c - prompts and yes/no scores against the reference: ids of every pair, and logits alone and in a batch, of
  * folders with and without a chat template, plain ones and such as the reference saved. */
+#include "support/failing_malloc.h"
 #include "support/support.h"
 
 #include <crossenc/crossenc.h>
@@ -217,12 +218,61 @@ static void test_what_is_refused(void **state) {
     json_decref(root);
 }
 
+/* Loads a folder and scores a pair, with a prompt that is cut. */
+static ce_status load_and_score(void *user, ce_error *error) {
+    const ce_load_options options = {.size = sizeof options, .device = "cpu", .threads = 1, .max_length = 24};
+    const ce_pair pair = {ce_text_of("query"), ce_text_of("a document that is longer than the model may read of it")};
+    const ce_text prompt = ce_text_of("Rule");
+    const ce_score_options how = {.size = sizeof how, .prompt = &prompt};
+    ce_model *model = NULL;
+    float score;
+    ce_status status = ce_model_load(user, &options, &model, error);
+    if (status == CE_OK) status = ce_predict(model, &pair, 1, &how, &score, error);
+    ce_model_free(model);
+    return status;
+}
+
+static void test_allocations_fail(void **state) {
+    (void)state;
+    failing_malloc_or_skip();
+    json_t *root = load_cases();
+    char *folder = make_folder(get(json_array_get(get(root, "cases"), 4), "files"));
+    assert_true(test_some_allocations(load_and_score, folder, 200) > 100);
+    test_remove_folder(folder);
+    json_decref(root);
+}
+
+/* Pairs whose prompts are cut and whole, over and over: all memory is there after the first calls. */
+static void test_steady_scoring_allocates_nothing(void **state) {
+    (void)state;
+    failing_malloc_or_skip();
+    json_t *root = load_cases();
+    char *folder = make_folder(get(json_array_get(get(root, "cases"), 0), "files"));
+    ce_model *model = load(folder, 100);
+    const size_t count = json_array_size(get(root, "pairs"));
+    ce_pair pairs[MOST_PAIRS];
+    float scores[MOST_PAIRS];
+    ce_error error;
+    for (size_t i = 0; i < count; i++) pairs[i] = pair_at(root, i);
+    for (int round = 0; round < 3; round++) {
+        failing_malloc_start(FAILING_NONE, 0, FAILING_ALL_THREADS);
+        expect_ok(ce_predict(model, pairs, count, NULL, scores, &error), &error);
+        const size_t made = failing_malloc_stop();
+        if (round > 0) assert_int_equal(made, 0);
+    }
+    ce_model_free(model);
+    test_remove_folder(folder);
+    json_decref(root);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_cases),
         cmocka_unit_test(test_batches),
         cmocka_unit_test(test_what_a_model_says),
         cmocka_unit_test(test_what_is_refused),
+        cmocka_unit_test(test_allocations_fail),
+        cmocka_unit_test(test_steady_scoring_allocates_nothing),
     };
     return cmocka_run_group_tests_name("chat", tests, NULL, NULL);
 }
