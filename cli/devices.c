@@ -248,7 +248,7 @@ cli_status cli_devices(const cli_settings *settings, cli_error *error) {
     size_t count = 0;
     cli_output *output = calloc(1, sizeof *output);
     cli_status status = output ? list_devices(&infos, &count, error) : cli_fail_memory(error);
-    if (status == CLI_OK && settings->measure) status = measure_all(infos, count, &speeds, error);
+    if (status == CLI_OK && infos && settings->measure) status = measure_all(infos, count, &speeds, error);
     if (status == CLI_OK && output && infos) status = write_devices(settings, infos, speeds, count, output, error);
     free(speeds);
     free(infos);
