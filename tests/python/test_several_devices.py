@@ -48,6 +48,7 @@ def test_a_pool_of_two_is_a_replica_on_each(outcome):
     for place in outcome["several"]:
         assert (place["state"], place["devices"], place["requested"]) == ("ready", 2, "opencl:0,opencl:1")
         assert place["tensors_verified"] == place["tensors"] > 0 and place["self_tested"]
+        assert place["self_test_error"] == outcome["several"][0]["self_test_error"] > 0
     assert outcome["same"]
     assert outcome["names"] == ["opencl:0", "opencl:1"] and outcome["first"] == "opencl:0"
     assert "device='opencl:0,opencl:1'" in outcome["text"]
