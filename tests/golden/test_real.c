@@ -69,8 +69,7 @@ static void check_tokens(const ce_model *model, const golden_pairs *all) {
         size_t count = 0;
         ce_truncation cut;
         ce_error error;
-        expect_ok(ce_tokenize(model, all->pairs[i], NULL, ids, NULL, MAX_TOKENS, &count, &cut, &error),
-                  &error);
+        expect_ok(ce_tokenize(model, all->pairs[i], NULL, ids, NULL, MAX_TOKENS, &count, &cut, &error), &error);
         if (count != all->tokens[i]) fail_msg("pair %zu: %zu tokens, expected %zu", i, count, all->tokens[i]);
         assert_int_equal(cut.query_tokens + cut.document_tokens + 3, all->before[i]);
     }

@@ -130,8 +130,8 @@ static void test_deferred_holds_nothing(void **state) {
     size_t count;
     ce_model_info info = {.size = sizeof info};
     ce_error error = {0};
-    expect_ok(ce_tokenize(model, (ce_pair){ce_text_of("word1"), ce_text_of("word2")}, NULL, ids, NULL, 32,
-                          &count, NULL, &error),
+    expect_ok(ce_tokenize(model, (ce_pair){ce_text_of("word1"), ce_text_of("word2")}, NULL, ids, NULL, 32, &count, NULL,
+                          &error),
               &error);
     expect_ok(ce_model_describe(model, &info, &error), &error);
     assert_int_equal(scene_calls(0), 0); /* none of this needs the device */
