@@ -199,7 +199,7 @@ typedef struct ce_placement_report {
     double resolve_ms, open_ms, upload_ms, verify_ms, self_test_ms, total_ms;
     uint64_t staging_bytes; /* of host memory that held weights on their way to the device, at most, pages of the files
                                included; what a driver takes for itself is not known */
-    uint32_t devices; /* that the model is on, or is to be: each has a report of its own */
+    uint32_t devices;       /* that the model is on, or is to be: each has a report of its own */
 } ce_placement_report;
 
 /* Fills report; of a model on several devices, with what holds for the first that has a replica. Never waits for a
