@@ -55,4 +55,9 @@ typedef struct cei_transformer {
     cei_layer_weights layers[]; /* [layer_count] */
 } cei_transformer;
 
+/* transformer_weights.c: declares the weights of net, whose sizes are set, in the plan. Errors: MODEL, MEMORY. */
+ce_status cei_transformer_declare(const cei_config *config, const cei_checkpoint *checkpoint,
+                                  const cei_transformer_form *form, cei_plan *plan, cei_transformer *net,
+                                  ce_error *error);
+
 #endif

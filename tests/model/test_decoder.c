@@ -82,8 +82,8 @@ static void what_is_refused(void **state) {
     expect_refusal("qwen3", "\"head_dim\": 8", "\"head_dim\": 6", CE_ERR_MODEL, "q_proj");
     expect_refusal("qwen3", "\"head_dim\": 8", "\"head_dim\": 70000", CE_ERR_UNSUPPORTED, "70000");
     expect_refusal("qwen3", "\"model_type\": \"qwen3\"", "\"model_type\": \"bert\"", CE_ERR_MODEL, "of two kinds");
-    expect_refusal("qwen3", "\"Qwen3ForSequenceClassification\"", "\"Qwen3ForCausalLM\"", CE_ERR_UNSUPPORTED,
-                   "Qwen3ForCausalLM");
+    expect_refusal("qwen3", "\"Qwen3ForSequenceClassification\"", "\"Qwen3ForCausalLM\"", CE_ERR_MODEL,
+                   "no token \"yes\"");
     expect_refusal("llama", "\"LlamaForSequenceClassification\"", "\"Qwen2ForSequenceClassification\"", CE_ERR_MODEL,
                    "of two kinds");
     expect_refusal("mistral", "\"hidden_size\": 16", "\"hidden_size\": 18", CE_ERR_MODEL, "embed_tokens");
