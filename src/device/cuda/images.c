@@ -40,7 +40,10 @@ bool cei_cuda_unpack(const cei_cuda_image *image, unsigned char *to) {
         if (!take_number(&from, &length) || !take_number(&from, &distance) || length > image->size - done ||
             distance == 0 || distance > done)
             return false;
-        for (; length > 0; length--, done++) to[done] = to[done - distance]; /* which may overlap */
+        for (size_t piece; length > 0; length -= piece, done += piece) { /* which may overlap */
+            piece = length < distance ? length : distance;
+            memcpy(to + done, to + done - distance, piece);
+        }
     }
     return from.at == from.end;
 }

@@ -147,16 +147,43 @@ static size_t size_of(const char *image) {
     return sections > program ? sections : program;
 }
 
-/* Does the image have the kernel? PTX says the size of its arguments, too. */
-static bool has_kernel(const struct CUmod_st *module, const emulate_kernel *kernel) {
+/* The image among those that are known; NULL if there are too many. Under the lock. */
+static known_image *know_image(const char *bytes) {
+    const size_t size = size_of(bytes);
+    for (known_image *image = machine.images; image < machine.images + MOST_IMAGES; image++) {
+        if (image->size == size && memcmp(image->bytes, bytes, size) == 0) return image;
+        if (image->size > 0) continue;
+        image->bytes = malloc(size);
+        if (!image->bytes) return NULL;
+        memcpy(image->bytes, bytes, size);
+        image->size = size;
+        return image;
+    }
+    return NULL;
+}
+
+/* Is the kernel in the image? PTX says the size of its arguments, too. */
+static bool find_kernel(const known_image *image, const emulate_kernel *kernel) {
     char text[96];
-    if (is_cubin(module->image))
+    if (is_cubin(image->bytes))
         snprintf(text, sizeof text, ".text.%s", kernel->name);
     else
         snprintf(text, sizeof text, "%s_param_0[%zu]", kernel->name, kernel->size);
-    for (size_t i = 0, length = strlen(text); i + length <= module->size; i++)
-        if (memcmp(module->image + i, text, length) == 0) return true;
+    for (size_t i = 0, length = strlen(text); i + length <= image->size; i++)
+        if (memcmp(image->bytes + i, text, length) == 0) return true;
     return false;
+}
+
+/* The same, looked for once. Under the lock. */
+static bool has_kernel(known_image *image, const emulate_kernel *kernel) {
+    for (size_t i = 0; i < image->count; i++)
+        if (image->kernels[i].kernel == kernel) return image->kernels[i].is_there;
+    const bool is_there = find_kernel(image, kernel);
+    if (image->count < MOST_KERNELS) {
+        image->kernels[image->count].kernel = kernel;
+        image->kernels[image->count++].is_there = is_there;
+    }
+    return is_there;
 }
 
 FUNCTION(cuModuleLoadDataEx, cei_cuda_module *module, const void *image, unsigned count, int *options, void **values) {
@@ -169,21 +196,18 @@ FUNCTION(cuModuleLoadDataEx, cei_cuda_module *module, const void *image, unsigne
     if (is_cubin(image) && machine.without_cubins) return CEI_CUDA_NO_BINARY;
     struct CUmod_st *made = malloc(sizeof *made);
     if (!made) return CEI_CUDA_OUT_OF_MEMORY;
-    made->size = size_of(image);
-    made->image = malloc(made->size);
-    if (!made->image) abort(); /* of a test */
-    memcpy(made->image, image, made->size);
     *module = made;
     lock();
+    made->image = know_image(image);
     machine.held.modules++;
     unlock();
+    if (!made->image) misuse("more images than the stand-in has room for");
     return CEI_CUDA_SUCCESS;
 }
 
 FUNCTION(cuModuleUnload, cei_cuda_module module) {
     struct CUctx_st *context;
     const cei_cuda_result result = enter_context(FAKE_module_unload, &context);
-    free(module->image);
     free(module);
     lock();
     machine.held.modules--;
@@ -198,7 +222,10 @@ FUNCTION(cuModuleGetFunction, cei_cuda_function *function, cei_cuda_module modul
     const cei_cuda_result result = enter_context(FAKE_module_function, &context);
     const emulate_kernel *kernel = emulate_find(name);
     if (result) return result;
-    if (!kernel || !has_kernel(module, kernel)) return NOT_FOUND;
+    lock();
+    const bool is_there = kernel && module->image && has_kernel(module->image, kernel);
+    unlock();
+    if (!is_there) return NOT_FOUND;
     *function = (cei_cuda_function)(uintptr_t)kernel;
     return CEI_CUDA_SUCCESS;
 }

@@ -25,9 +25,20 @@ struct CUctx_st {
     cei_cuda_result broken; /* sticky */
 };
 
+/* An image that was loaded, and what is known of its kernels: to look for them takes time. Kept for good. */
+enum { MOST_IMAGES = 8, MOST_KERNELS = 64 };
+
+typedef struct known_image {
+    char *bytes; /* a copy: the driver needs the caller's no longer */
+    size_t size, count;
+    struct {
+        const emulate_kernel *kernel;
+        bool is_there;
+    } kernels[MOST_KERNELS];
+} known_image;
+
 struct CUmod_st {
-    char *image; /* a copy: the driver needs the caller's no longer */
-    size_t size;
+    known_image *image;
 };
 
 typedef enum work_kind { WORK_LAUNCH, WORK_TO_DEVICE, WORK_TO_HOST } work_kind;
@@ -62,6 +73,7 @@ typedef struct fake_machine {
     cei_cuda_result fail_with[FAKE_CALLS], break_with, lose_with;
     uint64_t calls[FAKE_CALLS], all, misuses;
     const char *misuse;
+    known_image images[MOST_IMAGES];
     fake_held held;
 } fake_machine;
 
