@@ -60,7 +60,8 @@ static ce_status check_decoder(const cei_config *config, const cei_transformer_f
 /* What a config says of scaling must be for heads of this width, and logarithms of a base must be there. */
 static ce_status check_scaling(const cei_config *config, const cei_transformer_form *form, ce_error *error) {
     const size_t half = head_size_of(config) / 2;
-    for (size_t i = 0; i <= form->is_local; i++) {
+    const size_t kinds = form->is_local ? 2 : 1;
+    for (size_t i = 0; i < kinds; i++) {
         const cei_rope_scaling *scaling = &config->rope_scaling[i];
         if (scaling->kind == CEI_ROPE_LONG && scaling->short_count != half)
             return cei_fail(error, CE_ERR_MODEL, "%s: short_factor has %zu numbers, and heads %zu pairs of columns",
@@ -135,7 +136,8 @@ static ce_status set_positions(const cei_config *config, const cei_transformer_f
     network->padding_id = form->skips_padding ? (int32_t)padding : -1;
     network->positions = config->max_positions;
     /* Longer texts would turn all their tokens by other factors. */
-    for (size_t i = 0; form->theta > 0 && i <= form->is_local; i++)
+    const size_t kinds = form->theta == 0 ? 0 : form->is_local ? 2 : 1;
+    for (size_t i = 0; i < kinds; i++)
         if (config->rope_scaling[i].kind == CEI_ROPE_LONG)
             network->positions = cei_min_size(network->positions, config->rope_scaling[i].original);
     if (!form->skips_padding) return CE_OK;

@@ -76,7 +76,7 @@ static cases read_cases(const char *folder) {
 static size_t tokenize(const ce_model *model, ce_pair pair, int32_t ids[TOKENS], int32_t types[TOKENS]) {
     size_t count = 0;
     ce_error error = {0};
-    expect_ok(ce_tokenize(model, pair, CE_UTF8_STRICT, ids, types, TOKENS, &count, NULL, &error), &error);
+    expect_ok(ce_tokenize(model, pair, NULL, ids, types, TOKENS, &count, NULL, &error), &error);
     return count;
 }
 

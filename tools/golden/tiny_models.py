@@ -382,7 +382,7 @@ def random_weight(name, shape, embedding, gain, rng, model_type="bert"):
         return rng.normal(0.0, 1.0, shape)
     if name.endswith("bias"):
         return rng.normal(0.0, 0.4, shape)
-    if "embed" in name:
+    if "embeddings" in name or "embed_tokens" in name:
         return rng.normal(0.0, embedding, shape)
     if name in ("classifier.weight", "classifier.out_proj.weight", "score.weight"):
         return rng.normal(0.0, 3.0, shape)
@@ -488,7 +488,7 @@ def write_tokenizer(folder, spec, vocabulary):
 
 def vocabulary_of(spec):
     if spec["tokenizer"] == "qwen":  # which has no special tokens but this one, behind all others
-        return byte_level_vocabulary()[len(ROBERTA_SPECIALS) : -1] + [END]
+        return byte_level_vocabulary("byte-level")[len(ROBERTA_SPECIALS) : -1] + [END]
     if spec["tokenizer"] in BYTE_LEVELS:
         return byte_level_vocabulary(spec["tokenizer"])
     if spec["tokenizer"] == "mpnet":
@@ -499,7 +499,7 @@ def vocabulary_of(spec):
 
 
 def padding_of(vocabulary):
-    return vocabulary.index("[PAD]" if "[PAD]" in vocabulary else "<pad>")
+    return vocabulary.index(next(token for token in ("[PAD]", "<pad>", END) if token in vocabulary))
 
 
 def write_scorer(folder, spec, seed):
@@ -532,15 +532,12 @@ def make(folder, name, seed):
     count = len(labels) if labels else 2  # without id2label the reference has two labels
     model_type, name = spec.get("kind", ("bert", "BertForSequenceClassification"))
     config = {spec.get("keys", {}).get(key, key): value for key, value in config.items()}
-    if model_type in ("modernbert", "mpnet"):
-    if model_type == "modernbert" or model_type in DECODERS:
+    if model_type in ("modernbert", "mpnet", *DECODERS):
         config.pop("type_vocab_size")
     if model_type == "distilbert":  # which has neither
         config = {key: value for key, value in config.items() if key not in ("type_vocab_size", "layer_norm_eps")}
     written = {"architectures": [name], "model_type": model_type, **config}
     written.update({"pad_token_id": padding_of(vocabulary), **spec.get("extra", {})})
-    padding = next(token for token in ("[PAD]", "<pad>", END) if token in vocabulary)
-    written.update({"pad_token_id": vocabulary.index(padding), **spec.get("extra", {})})
     if labels:
         written["id2label"] = {str(i): label for i, label in enumerate(labels)}
         written["label2id"] = {label: i for i, label in enumerate(labels)}
