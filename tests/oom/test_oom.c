@@ -7,6 +7,7 @@
 #include "support/failing_malloc.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* ---- loading ------------------------------------------------------------------------------------------------- */
@@ -171,6 +172,13 @@ static size_t try_use(use_fn use, const loading *how, failing_how failing, size_
     return made;
 }
 
+/* Of the allocations of a use, each: or every n-th, if CE_OOM_STRIDE is n. */
+static size_t stride(void) {
+    const char *text = getenv("CE_OOM_STRIDE");
+    const long n = text ? strtol(text, NULL, 10) : 1;
+    return n > 1 ? (size_t)n : 1;
+}
+
 static void try_each(use_fn use, const char *device, ce_place_mode place) {
     const loading how = {device, place, 1};
     size_t made;
@@ -182,11 +190,12 @@ static void try_each(use_fn use, const char *device, ce_place_mode place) {
     scene_any_values(any, wanted);
     scene_any_free(any);
     (void)try_use(use, &how, FAILING_NONE, 0); /* lets libraries allocate what they keep */
-    size_t nth = 0;
+    const size_t step = stride();
+    size_t nth = 1;
     do {
-        nth++;
         made = try_use(use, &how, FAILING_ONCE, nth);
         (void)try_use(use, &how, FAILING_FROM, nth);
+        nth += step;
     } while (made >= nth);
     scene_expect_idle(0);
     scene_expect_idle(1);
