@@ -37,22 +37,26 @@ function(ce_test_properties name timeout labels)
   endif()
 endfunction()
 
+# ce_test_needs(name program): the target tests_of_<label>, for each label of the test, builds the program too.
+function(ce_test_needs name program)
+  get_property(labels TEST ${name} PROPERTY LABELS)
+  foreach(label IN LISTS labels)
+    if(NOT TARGET tests_of_${label})
+      add_custom_target(tests_of_${label})
+    endif()
+    add_dependencies(tests_of_${label} ${program})
+  endforeach()
+endfunction()
+
 # ce_test(name [TIMEOUT seconds] [LABELS label...] sources...): a program of the cmocka cases in sources, the program
-# test_<name>, run by ctest as <name>. Test data is found through CE_TEST_DATA (tests/data) and CE_SHARED. The target
-# tests_of_<label> builds the programs of one label and what they need.
+# test_<name>, run by ctest as <name>. Test data is found through CE_TEST_DATA (tests/data) and CE_SHARED.
 function(ce_test name)
   cmake_parse_arguments(PARSE_ARGV 1 TEST "" "TIMEOUT" "LABELS;SOURCES")
   add_executable(test_${name} ${TEST_UNPARSED_ARGUMENTS} ${TEST_SOURCES})
   target_link_libraries(test_${name} PRIVATE ce_test_support)
   add_test(NAME ${name} COMMAND ${CE_TEST_WRAPPER} $<TARGET_FILE:test_${name}>)
   ce_test_properties(${name} "${TEST_TIMEOUT}" "${TEST_LABELS}")
-  get_property(labels TEST ${name} PROPERTY LABELS)
-  foreach(label IN LISTS labels)
-    if(NOT TARGET tests_of_${label})
-      add_custom_target(tests_of_${label})
-    endif()
-    add_dependencies(tests_of_${label} test_${name})
-  endforeach()
+  ce_test_needs(${name} test_${name})
 endfunction()
 
 # ce_opencl_test(name [DEFINES definition...] SOURCES sources...): a program that uses the machine's OpenCL devices. Its
