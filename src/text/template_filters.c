@@ -187,26 +187,26 @@ static bool itself(cei_trender *render, const cei_tcall *call, cei_tvalue *resul
 }
 
 static const cei_tbuiltin filters[] = {
-    {"trim", trim, {"chars"}, 0},
-    {"length", length, {NULL}, 0},
-    {"count", length, {NULL}, 0},
-    {"upper", upper, {NULL}, 0},
-    {"lower", lower, {NULL}, 0},
-    {"title", title, {NULL}, 0},
-    {"capitalize", capitalize, {NULL}, 0},
-    {"default", usual, {"default_value", "boolean"}, 0},
-    {"d", usual, {"default_value", "boolean"}, 0},
-    {"join", join, {"d", "attribute"}, 0},
-    {"first", first, {NULL}, 0},
-    {"last", last, {NULL}, 0},
-    {"replace", replace, {"old", "new", "count"}, 2},
-    {"tojson", tojson, {"indent"}, 0},
-    {"list", list, {NULL}, 0},
-    {"string", string, {NULL}, 0},
-    {"int", integer, {"default"}, 0},
-    {"reverse", reverse, {NULL}, 0},
-    {"items", items, {NULL}, 0},
-    {"safe", itself, {NULL}, 0},
+    {.name = "trim", .run = trim, .parameters = {"chars"}},
+    {.name = "length", .run = length},
+    {.name = "count", .run = length},
+    {.name = "upper", .run = upper},
+    {.name = "lower", .run = lower},
+    {.name = "title", .run = title},
+    {.name = "capitalize", .run = capitalize},
+    {.name = "default", .run = usual, .parameters = {"default_value", "boolean"}},
+    {.name = "d", .run = usual, .parameters = {"default_value", "boolean"}},
+    {.name = "join", .run = join, .parameters = {"d", "attribute"}},
+    {.name = "first", .run = first},
+    {.name = "last", .run = last},
+    {.name = "replace", .run = replace, .parameters = {"old", "new", "count"}, .least = 2},
+    {.name = "tojson", .run = tojson, .parameters = {"indent"}},
+    {.name = "list", .run = list},
+    {.name = "string", .run = string},
+    {.name = "int", .run = integer, .parameters = {"default"}},
+    {.name = "reverse", .run = reverse},
+    {.name = "items", .run = items},
+    {.name = "safe", .run = itself},
 };
 
 const cei_tbuiltin *cei_template_filter(ce_text name) {
@@ -215,64 +215,16 @@ const cei_tbuiltin *cei_template_filter(ce_text name) {
 
 /* ---- tests --------------------------------------------------------------------------------------------------- */
 
-static bool is_defined(cei_trender *render, const cei_tcall *call, cei_tvalue *result) {
+/* Is it of one of the kinds that the table has for the test? */
+static bool is_of_kinds(cei_trender *render, const cei_tcall *call, cei_tvalue *result) {
     (void)render;
-    return give_bool(result, call->self.kind != CEI_T_UNDEFINED);
-}
-
-static bool is_undefined(cei_trender *render, const cei_tcall *call, cei_tvalue *result) {
-    (void)render;
-    return give_bool(result, call->self.kind == CEI_T_UNDEFINED);
-}
-
-static bool is_none(cei_trender *render, const cei_tcall *call, cei_tvalue *result) {
-    (void)render;
-    return give_bool(result, call->self.kind == CEI_T_NONE);
-}
-
-static bool is_string(cei_trender *render, const cei_tcall *call, cei_tvalue *result) {
-    (void)render;
-    return give_bool(result, call->self.kind == CEI_T_STRING);
-}
-
-static bool is_mapping(cei_trender *render, const cei_tcall *call, cei_tvalue *result) {
-    (void)render;
-    return give_bool(result, call->self.kind == CEI_T_MAP);
-}
-
-static bool is_iterable(cei_trender *render, const cei_tcall *call, cei_tvalue *result) {
-    (void)render;
-    const cei_tkind kind = call->self.kind;
-    return give_bool(result, kind == CEI_T_STRING || kind == CEI_T_LIST || kind == CEI_T_MAP || kind == CEI_T_LOOP ||
-                                 kind == CEI_T_UNDEFINED);
-}
-
-static bool is_sequence(cei_trender *render, const cei_tcall *call, cei_tvalue *result) {
-    (void)render;
-    const cei_tkind kind = call->self.kind;
-    return give_bool(result,
-                     kind == CEI_T_STRING || kind == CEI_T_LIST || kind == CEI_T_MAP || kind == CEI_T_UNDEFINED);
+    return give_bool(result, (call->node->builtin->kinds >> call->self.kind & 1) != 0);
 }
 
 static bool is_number(cei_trender *render, const cei_tcall *call, cei_tvalue *result) {
     (void)render;
     double number;
     return give_bool(result, cei_tvalue_is_number(&call->self, &number));
-}
-
-static bool is_integer(cei_trender *render, const cei_tcall *call, cei_tvalue *result) {
-    (void)render;
-    return give_bool(result, call->self.kind == CEI_T_INTEGER);
-}
-
-static bool is_real(cei_trender *render, const cei_tcall *call, cei_tvalue *result) {
-    (void)render;
-    return give_bool(result, call->self.kind == CEI_T_REAL);
-}
-
-static bool is_boolean(cei_trender *render, const cei_tcall *call, cei_tvalue *result) {
-    (void)render;
-    return give_bool(result, call->self.kind == CEI_T_BOOL);
 }
 
 static bool is_true(cei_trender *render, const cei_tcall *call, cei_tvalue *result) {
@@ -333,33 +285,37 @@ static bool is_divisible_by(cei_trender *render, const cei_tcall *call, cei_tval
     return is_divisible(render, call, divisor, 0, result);
 }
 
+#define KIND(name) (1u << CEI_T_##name)
+/* undefined is an empty sequence, as it is in a loop. */
+#define SEQUENCES (KIND(STRING) | KIND(LIST) | KIND(MAP) | KIND(UNDEFINED))
+
 static const cei_tbuiltin tests[] = {
-    {"defined", is_defined, {NULL}, 0},
-    {"undefined", is_undefined, {NULL}, 0},
-    {"none", is_none, {NULL}, 0},
-    {"string", is_string, {NULL}, 0},
-    {"mapping", is_mapping, {NULL}, 0},
-    {"iterable", is_iterable, {NULL}, 0},
-    {"sequence", is_sequence, {NULL}, 0},
-    {"number", is_number, {NULL}, 0},
-    {"integer", is_integer, {NULL}, 0},
-    {"float", is_real, {NULL}, 0},
-    {"boolean", is_boolean, {NULL}, 0},
-    {"true", is_true, {NULL}, 0},
-    {"false", is_false, {NULL}, 0},
-    {"eq", is_equal, {"other"}, 1},
-    {"equalto", is_equal, {"other"}, 1},
-    {"==", is_equal, {"other"}, 1},
-    {"ne", is_unequal, {"other"}, 1},
-    {"!=", is_unequal, {"other"}, 1},
-    {"lt", is_less, {"other"}, 1},
-    {"lessthan", is_less, {"other"}, 1},
-    {"gt", is_greater, {"other"}, 1},
-    {"greaterthan", is_greater, {"other"}, 1},
-    {"in", is_in, {"seq"}, 1},
-    {"odd", is_odd, {NULL}, 0},
-    {"even", is_even, {NULL}, 0},
-    {"divisibleby", is_divisible_by, {"num"}, 1},
+    {.name = "defined", .run = is_of_kinds, .kinds = ~KIND(UNDEFINED)},
+    {.name = "undefined", .run = is_of_kinds, .kinds = KIND(UNDEFINED)},
+    {.name = "none", .run = is_of_kinds, .kinds = KIND(NONE)},
+    {.name = "string", .run = is_of_kinds, .kinds = KIND(STRING)},
+    {.name = "mapping", .run = is_of_kinds, .kinds = KIND(MAP)},
+    {.name = "iterable", .run = is_of_kinds, .kinds = SEQUENCES | KIND(LOOP)},
+    {.name = "sequence", .run = is_of_kinds, .kinds = SEQUENCES},
+    {.name = "number", .run = is_number},
+    {.name = "integer", .run = is_of_kinds, .kinds = KIND(INTEGER)},
+    {.name = "float", .run = is_of_kinds, .kinds = KIND(REAL)},
+    {.name = "boolean", .run = is_of_kinds, .kinds = KIND(BOOL)},
+    {.name = "true", .run = is_true},
+    {.name = "false", .run = is_false},
+    {.name = "eq", .run = is_equal, .parameters = {"other"}, .least = 1},
+    {.name = "equalto", .run = is_equal, .parameters = {"other"}, .least = 1},
+    {.name = "==", .run = is_equal, .parameters = {"other"}, .least = 1},
+    {.name = "ne", .run = is_unequal, .parameters = {"other"}, .least = 1},
+    {.name = "!=", .run = is_unequal, .parameters = {"other"}, .least = 1},
+    {.name = "lt", .run = is_less, .parameters = {"other"}, .least = 1},
+    {.name = "lessthan", .run = is_less, .parameters = {"other"}, .least = 1},
+    {.name = "gt", .run = is_greater, .parameters = {"other"}, .least = 1},
+    {.name = "greaterthan", .run = is_greater, .parameters = {"other"}, .least = 1},
+    {.name = "in", .run = is_in, .parameters = {"seq"}, .least = 1},
+    {.name = "odd", .run = is_odd},
+    {.name = "even", .run = is_even},
+    {.name = "divisibleby", .run = is_divisible_by, .parameters = {"num"}, .least = 1},
 };
 
 const cei_tbuiltin *cei_template_test(ce_text name) {
@@ -395,8 +351,8 @@ static bool range(cei_trender *render, const cei_tcall *call, cei_tvalue *result
 }
 
 static const cei_tbuiltin functions[] = {
-    {"raise_exception", raise_exception, {"message"}, 1},
-    {"range", range, {"start", "stop", "step"}, 1},
+    {.name = "raise_exception", .run = raise_exception, .parameters = {"message"}, .least = 1},
+    {.name = "range", .run = range, .parameters = {"start", "stop", "step"}, .least = 1},
 };
 
 const cei_tbuiltin *cei_template_function(ce_text name) {

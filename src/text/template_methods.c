@@ -277,20 +277,20 @@ static bool get(cei_trender *render, const cei_tcall *call, cei_tvalue *result) 
 }
 
 static const cei_tbuiltin methods[] = {
-    {"strip", strip, {"chars"}, 0},
-    {"lstrip", lstrip, {"chars"}, 0},
-    {"rstrip", rstrip, {"chars"}, 0},
-    {"upper", upper, {NULL}, 0},
-    {"lower", lower, {NULL}, 0},
-    {"capitalize", capitalize, {NULL}, 0},
-    {"startswith", startswith, {"prefix"}, 1},
-    {"endswith", endswith, {"suffix"}, 1},
-    {"replace", replace, {"old", "new", "count"}, 2},
-    {"split", split, {"sep", "maxsplit"}, 0},
-    {"items", items, {NULL}, 0},
-    {"keys", keys, {NULL}, 0},
-    {"values", values, {NULL}, 0},
-    {"get", get, {"key", "default"}, 1},
+    {.name = "strip", .run = strip, .parameters = {"chars"}},
+    {.name = "lstrip", .run = lstrip, .parameters = {"chars"}},
+    {.name = "rstrip", .run = rstrip, .parameters = {"chars"}},
+    {.name = "upper", .run = upper},
+    {.name = "lower", .run = lower},
+    {.name = "capitalize", .run = capitalize},
+    {.name = "startswith", .run = startswith, .parameters = {"prefix"}, .least = 1},
+    {.name = "endswith", .run = endswith, .parameters = {"suffix"}, .least = 1},
+    {.name = "replace", .run = replace, .parameters = {"old", "new", "count"}, .least = 2},
+    {.name = "split", .run = split, .parameters = {"sep", "maxsplit"}},
+    {.name = "items", .run = items},
+    {.name = "keys", .run = keys},
+    {.name = "values", .run = values},
+    {.name = "get", .run = get, .parameters = {"key", "default"}, .least = 1},
 };
 
 const cei_tbuiltin *cei_template_method(ce_text name) {

@@ -183,9 +183,10 @@ struct cei_tbuiltin {
     cei_tbuiltin_fn run;
     const char *parameters[CEI_TEMPLATE_PARAMETERS]; /* their names, for arguments by name */
     size_t least;                                    /* arguments that must be given */
+    unsigned kinds;                                  /* of a test for kinds: 1 << cei_tkind of each */
 };
 
-/* The builtin of a name; NULL if there is none. template_filters.c, template_tests.c, template_methods.c. */
+/* The builtin of a name; NULL if there is none. template_filters.c, template_methods.c. */
 const cei_tbuiltin *cei_template_filter(ce_text name);
 const cei_tbuiltin *cei_template_test(ce_text name);
 const cei_tbuiltin *cei_template_method(ce_text name);
