@@ -57,6 +57,13 @@ char *cei_copy_string(const char *data, size_t size) {
     return copy;
 }
 
+bool cei_ends_with(const char *text, const char *suffix, size_t *stem) {
+    const size_t length = strlen(text), tail = strlen(suffix);
+    if (length < tail || strcmp(text + length - tail, suffix) != 0) return false;
+    *stem = length - tail;
+    return true;
+}
+
 char *cei_format_string(const char *format, ...) {
     va_list args;
     va_start(args, format);

@@ -41,6 +41,9 @@ bool cei_grow(void **block, size_t *capacity, size_t want, size_t size);
 /* A copy of size bytes with a NUL behind; NULL if there is no memory. */
 char *cei_copy_string(const char *data, size_t size);
 
+/* Does text end with suffix? *stem receives the bytes before it. */
+bool cei_ends_with(const char *text, const char *suffix, size_t *stem);
+
 /* A new string of format and its arguments; NULL if there is no memory. */
 char *cei_format_string(const char *format, ...) CEI_LIKE_PRINTF;
 

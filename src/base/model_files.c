@@ -2,6 +2,8 @@
  * what says who may use them; nothing else is known to belong to a model. */
 #include "base/model_files.h"
 
+#include "base/memory.h"
+
 typedef struct known_file {
     const char *name;
     cei_file_use use;
@@ -43,4 +45,9 @@ const char *cei_model_file(unsigned uses, size_t i) {
     for (size_t at = 0; at < sizeof known_files / sizeof *known_files; at++)
         if ((known_files[at].use & uses) != 0 && i-- == 0) return known_files[at].name;
     return NULL;
+}
+
+bool cei_model_file_is_gguf(const char *name) {
+    size_t stem;
+    return cei_ends_with(name, ".gguf", &stem) && stem > 0;
 }

@@ -42,8 +42,8 @@ typedef struct adapting {
 /* ---- names --------------------------------------------------------------------------------------------------- */
 
 static bool ends_with(const char *name, const char *suffix) {
-    const size_t length = strlen(name), tail = strlen(suffix);
-    return length > tail && strcmp(name + length - tail, suffix) == 0;
+    size_t stem;
+    return cei_ends_with(name, suffix, &stem) && stem > 0;
 }
 
 /* Takes one ".part" out of a name, which is in the header's own block. */

@@ -3,6 +3,7 @@
  *
  * The loops are plain and without branches, so that compilers turn them into vector code for the baseline processor:
  * a model's weights pass through here once, at some gigabytes a second. */
+#include "base/memory.h"
 #include "formats/blocks.h"
 
 #include <string.h>
@@ -161,13 +162,11 @@ static void add_tile(const cei_values *values, size_t row, size_t rows, size_t c
         for (size_t c = 0; c < columns; c++) out[r * values->columns + c] += delta->scale * sums[r][c];
 }
 
-static size_t least(size_t a, size_t b) { return a < b ? a : b; }
-
 static void add_delta(const cei_values *values, size_t first, size_t count, float *out) {
     for (size_t r = 0; r < count; r += TILE_ROWS)
         for (size_t c = 0; c < values->columns; c += TILE_COLUMNS)
-            add_tile(values, values->delta_row + first + r, least(count - r, TILE_ROWS), c,
-                     least(values->columns - c, TILE_COLUMNS), out + r * values->columns + c);
+            add_tile(values, values->delta_row + first + r, cei_min_size(count - r, TILE_ROWS), c,
+                     cei_min_size(values->columns - c, TILE_COLUMNS), out + r * values->columns + c);
 }
 
 static void read_rows(const cei_values *values, size_t first, size_t count, float *out) {

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/memory.h"
+#include "base/model_files.h"
 #include "hub/cache.h"
 #include "hub/listing.h"
 #include "hub/settings.h"
@@ -35,11 +36,7 @@ static bool is_model(const char *folder) {
 }
 
 /* A file that is a whole model, by its name: what is in it is looked at when it is loaded. */
-static bool is_gguf(const char *path) {
-    static const char suffix[] = ".gguf";
-    const size_t length = strlen(path), tail = sizeof suffix - 1;
-    return length > tail && strcmp(path + length - tail, suffix) == 0 && cei_file_exists(path);
-}
+static bool is_gguf(const char *path) { return cei_model_file_is_gguf(path) && cei_file_exists(path); }
 
 static bool has_weights(const char *folder, const char *module) {
     bool is_index;

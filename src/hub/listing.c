@@ -170,12 +170,10 @@ ce_status cei_listing_shards(const char *data, size_t size, const char *source, 
 }
 
 size_t cei_listing_gguf(const cei_listing *listing, const char **first) {
-    static const char suffix[] = ".gguf";
     size_t count = 0;
     for (size_t i = 0; i < listing->files.count; i++) {
         const char *name = listing->files.names[i];
-        const size_t length = strlen(name), tail = sizeof suffix - 1;
-        if (length <= tail || strcmp(name + length - tail, suffix) != 0) continue;
+        if (!cei_model_file_is_gguf(name)) continue;
         if (count++ == 0) *first = name;
     }
     return count;

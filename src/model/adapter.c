@@ -139,9 +139,8 @@ void cei_adapter_free(cei_adapter *adapter) {
 
 /* Is key the module's name, or the last parts of it? */
 static bool is_pattern_of(const char *key, const char *module) {
-    const size_t length = strlen(module), tail = strlen(key);
-    if (length < tail || strcmp(module + length - tail, key) != 0) return false;
-    return length == tail || module[length - tail - 1] == '.';
+    size_t stem;
+    return cei_ends_with(module, key, &stem) && (stem == 0 || module[stem - 1] == '.');
 }
 
 static ce_status find_scale(const void *user, const char *module, size_t rank, float *scale, ce_error *error) {

@@ -218,11 +218,10 @@ static void free_labels(cei_config *config) {
 
 /* Does an architecture name a head? Without one the reference makes a head of one label, whatever else is written. */
 static bool has_head(const json_t *architectures) {
-    static const char suffix[] = "ForSequenceClassification";
     for (size_t i = 0; i < json_array_size(architectures); i++) {
         const char *name = json_string_value(json_array_get(architectures, i));
-        size_t length = name ? strlen(name) : 0;
-        if (length >= strlen(suffix) && strcmp(name + length - strlen(suffix), suffix) == 0) return true;
+        size_t stem;
+        if (name && cei_ends_with(name, "ForSequenceClassification", &stem)) return true;
     }
     return false;
 }

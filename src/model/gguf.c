@@ -4,17 +4,12 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "base/model_files.h"
 
 #include <dirent.h>
 #include <string.h>
 
 /* ---- finding ------------------------------------------------------------------------------------------------- */
-
-static bool has_suffix(const char *name) {
-    static const char suffix[] = ".gguf";
-    const size_t length = strlen(name);
-    return length > sizeof suffix - 1 && strcmp(name + length - (sizeof suffix - 1), suffix) == 0;
-}
 
 /* The files of a folder that are called so: how many, and a copy of the first name that was met, NULL without memory.
  */
@@ -23,7 +18,7 @@ static size_t list(const char *folder, char **name) {
     DIR *open = opendir(folder);
     *name = NULL;
     for (const struct dirent *entry; open && (entry = readdir(open)) != NULL;) {
-        if (!has_suffix(entry->d_name)) continue;
+        if (!cei_model_file_is_gguf(entry->d_name)) continue;
         if (count++ == 0) *name = cei_copy_string(entry->d_name, strlen(entry->d_name));
     }
     if (open) closedir(open);
@@ -48,7 +43,7 @@ static ce_status find_in(const char *folder, char **file, ce_error *error) {
 ce_status cei_gguf_find_file(const char *path, char **file, ce_error *error) {
     *file = NULL;
     if (cei_check_folder(path, NULL) == CE_OK) return find_in(path, file, error);
-    if (!cei_file_exists(path) || (!has_suffix(path) && !cei_gguf_is(path))) return CE_OK;
+    if (!cei_file_exists(path) || (!cei_model_file_is_gguf(path) && !cei_gguf_is(path))) return CE_OK;
     *file = cei_copy_string(path, strlen(path));
     return *file ? CE_OK : cei_fail_memory(error, path, 0);
 }

@@ -255,9 +255,8 @@ static ce_status set_labels(ce_model *model, size_t asked, ce_error *error) {
 
 /* Such a folder, without modules, is one of a re-ranker that answers "yes" or "no". */
 static bool is_causal(const cei_config *config) {
-    static const char causal[] = "ForCausalLM";
-    const size_t length = strlen(config->architecture), end = sizeof causal - 1;
-    return length >= end && strcmp(config->architecture + length - end, causal) == 0;
+    size_t stem;
+    return cei_ends_with(config->architecture, "ForCausalLM", &stem);
 }
 
 /* The config of the transformer, and what the folder that it may be in says of the whole. */

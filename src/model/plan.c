@@ -102,13 +102,12 @@ ce_status cei_plan_narrow(cei_plan *plan, const cei_checkpoint *checkpoint, ce_e
 static bool old_spelling(const char *name, char *old, size_t size) {
     static const char *const forms[][2] = {{"LayerNorm.weight", "LayerNorm.gamma"},
                                            {"LayerNorm.bias", "LayerNorm.beta"}};
-    size_t length = strlen(name);
     for (size_t i = 0; i < 2; i++) {
-        size_t tail = strlen(forms[i][0]), other = strlen(forms[i][1]);
-        if (length < tail || strcmp(name + length - tail, forms[i][0]) != 0) continue;
-        if (length - tail + other + 1 > size) return false;
-        memcpy(old, name, length - tail);
-        memcpy(old + length - tail, forms[i][1], other + 1);
+        size_t stem, other = strlen(forms[i][1]);
+        if (!cei_ends_with(name, forms[i][0], &stem)) continue;
+        if (stem + other + 1 > size) return false;
+        memcpy(old, name, stem);
+        memcpy(old + stem, forms[i][1], other + 1);
         return true;
     }
     return false;
