@@ -5,50 +5,26 @@
  * pooler_hidden_act over [CLS], and the classifier. */
 #include "model/transformer.h"
 
-static const cei_transformer_form form = {
-    .prefix = "deberta.",
-    .names = {.word = "embeddings.word_embeddings",
-              .embedding_norm = "embeddings.LayerNorm",
-              .project = "embeddings.embed_proj",
-              .layer = "encoder.layer",
-              .distance_key = "attention.self.pos_key_proj",
-              .distance_query = "attention.self.pos_query_proj",
-              .query = "attention.self.query_proj",
-              .key = "attention.self.key_proj",
-              .value = "attention.self.value_proj",
-              .attention = "attention.output.dense",
-              .attention_norm = "attention.output.LayerNorm",
-              .up = "intermediate.dense",
-              .down = "output.dense",
-              .output_norm = "output.LayerNorm"},
-    .biases = CEI_ALL_BIASES,
-    .has_types = true,
-    .types_are_optional = true,
-    .projects = true,
-    .is_deberta = true,
-};
+#define NAMES                                                                                            \
+    .word = "embeddings.word_embeddings", .embedding_norm = "embeddings.LayerNorm",                      \
+    .project = "embeddings.embed_proj", .layer = "encoder.layer", .attention = "attention.output.dense", \
+    .attention_norm = "attention.output.LayerNorm", .up = "intermediate.dense", .down = "output.dense",  \
+    .output_norm = "output.LayerNorm"
 
-static const cei_transformer_form first = {
-    .prefix = "deberta.",
-    .names = {.word = "embeddings.word_embeddings",
-              .embedding_norm = "embeddings.LayerNorm",
-              .project = "embeddings.embed_proj",
-              .layer = "encoder.layer",
-              .distance_key = "attention.self.pos_proj",
-              .distance_query = "attention.self.pos_q_proj",
-              .query = "attention.self.in_proj",
-              .attention = "attention.output.dense",
-              .attention_norm = "attention.output.LayerNorm",
-              .up = "intermediate.dense",
-              .down = "output.dense",
-              .output_norm = "output.LayerNorm"},
-    .biases = CEI_ALL_BIASES,
-    .has_types = true,
-    .types_are_optional = true,
-    .projects = true,
-    .is_deberta = true,
-    .by_heads = true,
-};
+#define FORM                                                                                                         \
+    .prefix = "deberta.", .biases = CEI_ALL_BIASES, .has_types = true, .types_are_optional = true, .projects = true, \
+    .is_deberta = true
+
+static const cei_transformer_form first = {FORM,
+                                           .names = {NAMES, .distance_key = "attention.self.pos_proj",
+                                                     .distance_query = "attention.self.pos_q_proj",
+                                                     .query = "attention.self.in_proj"},
+                                           .by_heads = true};
+
+static const cei_transformer_form second = {
+    FORM, .names = {NAMES, .distance_key = "attention.self.pos_key_proj",
+                    .distance_query = "attention.self.pos_query_proj", .query = "attention.self.query_proj",
+                    .key = "attention.self.key_proj", .value = "attention.self.value_proj"}};
 
 static void set_head(const cei_config *config, cei_classifier *head) { head->function = config->pooler_act; }
 
@@ -69,7 +45,7 @@ const cei_architecture cei_deberta_v2 = {
     .classifier = "DebertaV2ForSequenceClassification",
     .ops = CEI_TRANSFORMER_OPS | CEI_DEBERTA_OPS,
     .head = {.first = "pooler.dense", .second = "classifier"},
-    .form = &form,
+    .form = &second,
     .set_head = set_head,
     CEI_TRANSFORMER_FUNCTIONS,
 };
