@@ -13,16 +13,12 @@ CEI_INLINE float cei_bfloat16_result(const cei_linear_rounded_kernel_args *a, fl
 
 #define TENSOR(name) cei_bfloat16_##name
 #define TENSOR_KERNEL cei_k_tensor_bfloat16
-#define TENSOR_ROWS CEI_LARGE_TILE
-#define TENSOR_COLUMNS CEI_LARGE_TILE
-#define TENSOR_STAGES 3
+#define TENSOR_TILE CEI_LARGE_TILE
 #include "device/cuda/kernels/tensor.tmpl.h"
 
 #define TENSOR(name) cei_bfloat16_small_##name
 #define TENSOR_KERNEL cei_k_tensor_bfloat16_small
-#define TENSOR_ROWS CEI_SMALL_TILE
-#define TENSOR_COLUMNS CEI_SMALL_TILE
-#define TENSOR_STAGES 4
+#define TENSOR_TILE CEI_SMALL_TILE
 #include "device/cuda/kernels/tensor.tmpl.h"
 
 #undef TENSOR_SUM

@@ -63,16 +63,12 @@ CEI_KERNEL(cei_k_linear_int8, CEI_LINEAR_THREADS, cei_linear_rounded_kernel_args
 
 #define TENSOR(name) cei_int8_##name
 #define TENSOR_KERNEL cei_k_tensor_int8
-#define TENSOR_ROWS CEI_LARGE_TILE
-#define TENSOR_COLUMNS CEI_LARGE_TILE
-#define TENSOR_STAGES 3
+#define TENSOR_TILE CEI_LARGE_TILE
 #include "device/cuda/kernels/tensor.tmpl.h"
 
 #define TENSOR(name) cei_int8_small_##name
 #define TENSOR_KERNEL cei_k_tensor_int8_small
-#define TENSOR_ROWS CEI_SMALL_TILE
-#define TENSOR_COLUMNS CEI_SMALL_TILE
-#define TENSOR_STAGES 4
+#define TENSOR_TILE CEI_SMALL_TILE
 #include "device/cuda/kernels/tensor.tmpl.h"
 
 #undef TENSOR_SUM
