@@ -16,16 +16,6 @@
 
 /* ---- blocks ------------------------------------------------------------------------------------------------------ */
 
-static uint8_t *from_hex(const json_t *string, size_t *size) {
-    const char *digits = json_string_value(string);
-    assert_non_null(digits);
-    *size = strlen(digits) / 2;
-    uint8_t *bytes = malloc(*size + 1);
-    assert_non_null(bytes);
-    for (size_t i = 0; i < *size; i++) assert_int_equal(sscanf(digits + 2 * i, "%2hhx", &bytes[i]), 1);
-    return bytes;
-}
-
 static cei_dtype dtype_named(const char *name) {
     int i = 0;
     while (i < CEI_DTYPE_COUNT && strcmp(cei_dtype_name((cei_dtype)i), name) != 0) i++;
@@ -36,8 +26,8 @@ static cei_dtype dtype_named(const char *name) {
 static void check_blocks(const json_t *entry) {
     const cei_dtype dtype = dtype_named(json_string_value(json_object_get(entry, "type")));
     size_t bytes, want_bytes;
-    uint8_t *blocks = from_hex(json_object_get(entry, "blocks"), &bytes);
-    uint8_t *want = from_hex(json_object_get(entry, "values"), &want_bytes);
+    uint8_t *blocks = test_from_hex(json_string_value(json_object_get(entry, "blocks")), &bytes);
+    uint8_t *want = test_from_hex(json_string_value(json_object_get(entry, "values")), &want_bytes);
     const size_t count = want_bytes / sizeof(float), block = cei_dtype_block(dtype);
     assert_int_equal(bytes, count / block * cei_dtype_size(dtype));
     float *got = malloc(want_bytes);

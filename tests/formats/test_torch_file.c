@@ -16,16 +16,6 @@
 
 /* ---- against torch ---- */
 
-static uint8_t *from_hex(const json_t *string, size_t *size) {
-    const char *digits = json_string_value(string);
-    assert_non_null(digits);
-    *size = strlen(digits) / 2;
-    uint8_t *bytes = malloc(*size + 1);
-    assert_non_null(bytes);
-    for (size_t i = 0; i < *size; i++) assert_int_equal(sscanf(digits + 2 * i, "%2hhx", &bytes[i]), 1);
-    return bytes;
-}
-
 static json_t *load_cases(void) {
     json_error_t problem;
     json_t *root = json_load_file(test_data("formats/torch.json"), 0, &problem);
@@ -43,7 +33,7 @@ static const cei_tensor *find(const cei_header *header, const char *name) {
 static void check_tensor(const cei_tensor *tensor, const json_t *want) {
     const json_t *shape = json_object_get(want, "shape");
     size_t size;
-    uint8_t *data = from_hex(json_object_get(want, "data"), &size);
+    uint8_t *data = test_from_hex(json_string_value(json_object_get(want, "data")), &size);
     assert_string_equal(tensor->dtype, json_string_value(json_object_get(want, "dtype")));
     assert_int_equal(tensor->rank, json_array_size(shape));
     for (size_t i = 0; i < json_array_size(shape); i++)
@@ -58,7 +48,7 @@ static void check_case(const json_t *entry) {
     const char *message = json_string_value(json_object_get(entry, "message"));
     json_t *tensors = json_object_get(entry, "tensors"), *want;
     size_t size;
-    uint8_t *file = from_hex(json_object_get(entry, "file"), &size);
+    uint8_t *file = test_from_hex(json_string_value(json_object_get(entry, "file")), &size);
     cei_header header;
     ce_error error = {CE_OK, ""};
     ce_status status = cei_torch_parse(file, size, "the file", &header, &error);
@@ -88,7 +78,7 @@ static uint8_t *file_of(const char *name, size_t *size) {
     size_t i;
     json_array_foreach(json_object_get(root, "cases"), i,
                        entry) if (strcmp(json_string_value(json_object_get(entry, "name")), name) == 0) file =
-        from_hex(json_object_get(entry, "file"), size);
+        test_from_hex(json_string_value(json_object_get(entry, "file")), size);
     json_decref(root);
     assert_non_null(file);
     return file;

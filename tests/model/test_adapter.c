@@ -277,21 +277,12 @@ static void int8_is_not_changed(void **state) {
 
 /* ---- memory ------------------------------------------------------------------------------------------------------ */
 
-static ce_status load_once(void *user, ce_error *error) {
-    ce_load_options options = options_with(NULL);
-    options.place = CE_PLACE_DEFERRED;
-    ce_model *model = NULL;
-    ce_status status = ce_model_load(user, &options, &model, error);
-    ce_model_free(model);
-    return status;
-}
-
 static void each_allocation_may_fail(void **state) {
     (void)state;
     failing_malloc_or_skip();
     char path[512];
     snprintf(path, sizeof path, "%s", adapter_of("classifier"));
-    test_some_allocations(load_once, path, 400);
+    test_some_allocations(test_load_deferred, path, 400);
 }
 
 int main(void) {

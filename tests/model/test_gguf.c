@@ -301,21 +301,13 @@ static ce_status open_once(void *user, ce_error *error) {
     return status;
 }
 
-static ce_status load_once(void *user, ce_error *error) {
-    const ce_load_options options = {.size = sizeof options, .device = "cpu", .threads = 1, .place = CE_PLACE_DEFERRED};
-    ce_model *model = NULL;
-    ce_status status = ce_model_load(user, &options, &model, error);
-    ce_model_free(model);
-    return status;
-}
-
 static void each_allocation_may_fail(void **state) {
     (void)state;
     failing_malloc_or_skip();
     char path[512];
     snprintf(path, sizeof path, "%s", file_of("xlm-roberta"));
     assert_true(test_each_allocation(open_once, path) > 5);
-    test_some_allocations(load_once, path, 200);
+    test_some_allocations(test_load_deferred, path, 200);
 }
 
 int main(void) {

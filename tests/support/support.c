@@ -1,6 +1,8 @@
 /* support.c - helpers of the test programs; anything that goes wrong here fails the running test. */
 #include "support/support.h"
 
+#include <crossenc/model.h>
+
 #include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
@@ -101,6 +103,23 @@ char *test_read_file(const char *path, size_t *size) {
     data[length] = '\0';
     if (size) *size = (size_t)length;
     return data;
+}
+
+uint8_t *test_from_hex(const char *digits, size_t *size) {
+    assert_non_null(digits);
+    *size = strlen(digits) / 2;
+    uint8_t *bytes = malloc(*size + 1);
+    assert_non_null(bytes);
+    for (size_t i = 0; i < *size; i++) assert_int_equal(sscanf(digits + 2 * i, "%2hhx", &bytes[i]), 1);
+    return bytes;
+}
+
+ce_status test_load_deferred(void *path, ce_error *error) {
+    const ce_load_options options = {.size = sizeof options, .device = "cpu", .threads = 1, .place = CE_PLACE_DEFERRED};
+    ce_model *model = NULL;
+    ce_status status = ce_model_load(path, &options, &model, error);
+    ce_model_free(model);
+    return status;
 }
 
 void test_expect_status(ce_status status, ce_status want, const ce_error *error, const char *part, const char *file,

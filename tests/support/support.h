@@ -33,6 +33,12 @@ void test_write_file(const char *folder, const char *name, const void *data, siz
 /* Reads a whole file, failing the test if that fails. The caller frees; a NUL stands behind. */
 char *test_read_file(const char *path, size_t *size);
 
+/* The bytes that these digits are, two each; the caller frees. Fails the test if digits is NULL. */
+uint8_t *test_from_hex(const char *digits, size_t *size);
+
+/* Loads a model on the CPU, which it is not placed on, and frees it: for tests in which allocations fail. */
+ce_status test_load_deferred(void *path, ce_error *error);
+
 /* Fails unless status is want, printing the error's message; and unless the message contains part (if not NULL). */
 void test_expect_status(ce_status status, ce_status want, const ce_error *error, const char *part, const char *file,
                         int line);
