@@ -126,6 +126,10 @@ ce_status cei_weight_checksum(cei_device *device, const cei_weight *weight, size
     return device->table->weight_checksum(device, weight, first, count, checksum, error);
 }
 
+size_t cei_device_batch_tokens(const cei_device *device) {
+    return device->table->batch_tokens ? device->table->batch_tokens(device) : 0;
+}
+
 size_t cei_stream_bytes(const cei_device *device, const cei_stream_limits *limits) {
     return device->table->stream_bytes(device, limits);
 }

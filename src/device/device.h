@@ -138,6 +138,9 @@ typedef struct cei_stream_limits {
 ce_status cei_stream_create(cei_device *device, const cei_stream_limits *limits, cei_stream **stream, ce_error *error);
 void cei_stream_free(cei_stream *stream); /* NULL is fine */
 
+/* Tokens of a batch that keep the device at work; 0 if it doesn't matter. */
+size_t cei_device_batch_tokens(const cei_device *device);
+
 /* Bytes of device memory that such a stream holds apart from buffers. */
 size_t cei_stream_bytes(const cei_device *device, const cei_stream_limits *limits);
 

@@ -76,12 +76,9 @@ static ce_status set_batch(ce_model *model, size_t asked, ce_error *error) {
     size_t tokens = asked ? asked : DEFAULT_BATCH_TOKENS;
     if (tokens > (size_t)INT32_MAX)
         return cei_fail(error, CE_ERR_ARGUMENT, "batch_tokens is %zu; the most is %d", tokens, INT32_MAX);
-    if (tokens < blueprint->max_length) tokens = blueprint->max_length;
-    if (tokens < CEI_PROBE_TOKENS) tokens = CEI_PROBE_TOKENS;
-    size_t shortest = cei_model_specials(model);
-    blueprint->batch_tokens = tokens;
-    blueprint->batch_sequences = tokens / (shortest ? shortest : 1);
-    if (blueprint->batch_sequences < CEI_PROBE_SEQUENCES) blueprint->batch_sequences = CEI_PROBE_SEQUENCES;
+    blueprint->least_length = cei_model_specials(model);
+    blueprint->batch_is_asked = asked > 0;
+    blueprint->batch = cei_blueprint_budget(blueprint, tokens);
     return CE_OK;
 }
 

@@ -22,9 +22,10 @@ struct cei_shared {
 
 /* ---- contexts ------------------------------------------------------------------------------------------------ */
 
-static cei_stream_limits context_limits(const cei_blueprint *blueprint) {
+static cei_stream_limits context_limits(const cei_placement *placement) {
+    const cei_blueprint *blueprint = placement->blueprint;
     const cei_network *network = blueprint->network;
-    return (cei_stream_limits){blueprint->batch_tokens, blueprint->max_length, network->head_size,
+    return (cei_stream_limits){placement->batch.tokens, blueprint->max_length, network->head_size,
                                cei_network_widest(network)};
 }
 
@@ -41,8 +42,8 @@ static ce_status context_create(cei_placement *placement, cei_context **out, ce_
     *out = NULL;
     cei_context *context = cei_alloc_zeroed(1, sizeof *context);
     if (!context) return cei_fail_memory(error, "a scoring context", sizeof *context);
-    cei_stream_limits limits = context_limits(blueprint);
-    size_t bytes = cei_network_workspace(network, blueprint->batch_tokens, blueprint->batch_sequences);
+    cei_stream_limits limits = context_limits(placement);
+    size_t bytes = cei_network_workspace(network, placement->batch.tokens, placement->batch.sequences);
     ce_status status = bytes ? CE_OK : cei_fail(error, CE_ERR_ARGUMENT, "batch_tokens is too large");
     if (status == CE_OK) status = cei_stream_create(placement->device, &limits, &context->stream, error);
     if (status == CE_OK) status = cei_buffer_create(placement->device, bytes, &context->workspace, error);
@@ -207,17 +208,27 @@ static ce_status lay_out_weights(cei_placement *placement, size_t *bytes, ce_err
     return lay_out(placement, network->derived, network->derived_count, placement->derived, bytes, error);
 }
 
+/* Sets the size of batches, and what a context needs for them; returns what the device needs with one of these. */
+static uint64_t choose_batch(cei_placement *placement, cei_budget batch, size_t weight_bytes) {
+    placement->batch = batch;
+    cei_stream_limits limits = context_limits(placement);
+    size_t workspace = cei_network_workspace(placement->blueprint->network, batch.tokens, batch.sequences);
+    placement->context_bytes = workspace + cei_stream_bytes(placement->device, &limits);
+    return (uint64_t)weight_bytes + placement->context_bytes;
+}
+
 /* Asks for all device memory that the model needs: the weights, and one context so that a first call cannot fail for
- * want of it. A shortage that the device knows of is raised before anything is asked for. */
+ * want of it. A shortage that the device knows of is raised before anything is asked for. Where the batches that suit
+ * the device best don't fit, small ones are taken. */
 static ce_status check_memory(cei_placement *placement, size_t weight_bytes, ce_error *error) {
     const cei_blueprint *blueprint = placement->blueprint;
-    const cei_network *network = blueprint->network;
-    cei_stream_limits limits = context_limits(blueprint);
-    size_t workspace = cei_network_workspace(network, blueprint->batch_tokens, blueprint->batch_sequences);
-    placement->context_bytes = workspace + cei_stream_bytes(placement->device, &limits);
-    uint64_t need = (uint64_t)weight_bytes + placement->context_bytes;
+    const size_t best = blueprint->batch_is_asked ? 0 : cei_device_batch_tokens(placement->device);
     ce_device_info info;
     ce_status status = cei_device_status(placement->device, &info, error);
+    uint64_t need =
+        choose_batch(placement, best ? cei_blueprint_budget(blueprint, best) : blueprint->batch, weight_bytes);
+    if (best && info.memory_total > 0 && need > info.memory_free)
+        need = choose_batch(placement, blueprint->batch, weight_bytes);
     if (status != CE_OK || info.memory_total == 0 || need <= info.memory_free) return status;
     return cei_fail(error, CE_ERR_DEVICE_MEMORY,
                     "%s has too little memory: needed %llu bytes (weights %llu, workspace %llu), free %llu, total %llu",
@@ -252,7 +263,7 @@ static ce_status derive(cei_placement *placement, ce_error *error) {
                                                       .device = placement->device,
                                                       .stream = context->stream,
                                                       .workspace = context->workspace,
-                                                      .rows = blueprint->batch_tokens,
+                                                      .rows = placement->batch.tokens,
                                                       .longest = blueprint->max_length},
                                     error);
     cei_context_give(placement, context);
@@ -353,5 +364,12 @@ uint64_t cei_blueprint_weight_bytes(const cei_blueprint *blueprint) {
 
 uint64_t cei_blueprint_workspace_bytes(const cei_blueprint *blueprint) {
     const cei_network *network = blueprint->network;
-    return cei_network_workspace(network, blueprint->batch_tokens, blueprint->batch_sequences);
+    return cei_network_workspace(network, blueprint->batch.tokens, blueprint->batch.sequences);
+}
+
+cei_budget cei_blueprint_budget(const cei_blueprint *blueprint, size_t tokens) {
+    if (tokens < blueprint->max_length) tokens = blueprint->max_length;
+    if (tokens < CEI_PROBE_TOKENS) tokens = CEI_PROBE_TOKENS;
+    const size_t sequences = tokens / cei_max_size(blueprint->least_length, 1);
+    return (cei_budget){tokens, cei_max_size(sequences, CEI_PROBE_SEQUENCES)};
 }

@@ -9,6 +9,11 @@
 #include "base/log.h"
 #include "model/architecture.h"
 
+/* The most that one batch takes. */
+typedef struct cei_budget {
+    size_t tokens, sequences; /* tokens are at least max_length */
+} cei_budget;
+
 /* What all placements of a model share; owned by the model, which outlives them. */
 typedef struct cei_blueprint {
     cei_plan plan;
@@ -17,9 +22,10 @@ typedef struct cei_blueprint {
     cei_log log;
     uint64_t cpu_disable;
     ce_precision precision;
-    size_t max_length;      /* tokens of one sequence */
-    size_t batch_tokens;    /* of one batch; at least max_length */
-    size_t batch_sequences; /* of one batch */
+    size_t max_length;   /* tokens of one sequence */
+    size_t least_length; /* the same, of special tokens alone */
+    cei_budget batch;    /* on a device that asks for no other */
+    bool batch_is_asked; /* by the caller: then on every device */
     size_t max_positions, vocab_size, type_vocab_size;
     bool embeds; /* values are embeddings, not logits: they are compared by the size of the whole row */
 } cei_blueprint;
@@ -44,6 +50,7 @@ struct cei_placement {
     cei_weight *derived; /* [network->derived_count], behind them */
     uint64_t *checksums; /* [plan.part_count], of the parts' values as float32 */
     float *probe_values; /* [CEI_PROBE_SEQUENCES, outputs] what the known input gave at placing */
+    cei_budget batch;    /* what this device is given at a time */
     size_t context_bytes;
     ce_placement_report report; /* complete but for state, requested and generation, which are the model's */
     struct cei_shared *shared;  /* reference count and free contexts */
@@ -77,6 +84,9 @@ uint64_t cei_placement_workspace(const cei_placement *placement);
 /* Bytes that a placement would take on a device with no padding of its own: for plans. */
 uint64_t cei_blueprint_weight_bytes(const cei_blueprint *blueprint);
 uint64_t cei_blueprint_workspace_bytes(const cei_blueprint *blueprint);
+
+/* Batches of so many tokens, or of as many more as a sequence and the self-test need. */
+cei_budget cei_blueprint_budget(const cei_blueprint *blueprint, size_t tokens);
 
 /* ---- parts of cei_placement_create, each in its own file ------------------------------------------------------ */
 

@@ -125,7 +125,6 @@ static ce_status run(ce_model *model, size_t count, const encoding *call, ce_err
     ce_status status = cei_scratch_take(model, count, &scratch, error);
     if (status == CE_OK && needs_prompt)
         status = count_prompt(model, call, &scratch->texts[0].document, &job.prompt, error);
-    if (status == CE_OK && job.wants_states) status = cei_scratch_reserve_states(model, scratch, error);
     if (status == CE_OK) status = cei_job_run(&job, scratch, error);
     cei_scratch_give(model, scratch);
     ce_encode_report *report = options->report;

@@ -88,13 +88,13 @@ typedef struct batch_plan {
 
 /* Takes the next inputs as far as the budgets reach; at least one. False: there is none, or a batch has failed. */
 static bool take_batch(window *w, batch_plan *plan) {
-    const cei_blueprint *blueprint = &w->job->model->blueprint;
+    const cei_budget *batch = &w->held->replicas[0]->batch; /* replicas are on devices of one kind */
     const cei_scratch *scratch = w->scratch;
     pthread_mutex_lock(&w->lock);
     *plan = (batch_plan){.first = w->taken};
-    while (w->status == CE_OK && w->taken < w->count && plan->sequences < blueprint->batch_sequences) {
+    while (w->status == CE_OK && w->taken < w->count && plan->sequences < batch->sequences) {
         const size_t length = scratch->lengths[scratch->order[w->taken]];
-        if (plan->tokens + length > blueprint->batch_tokens) break;
+        if (plan->tokens + length > batch->tokens) break;
         plan->tokens += length;
         plan->sequences++;
         w->taken++;
@@ -248,7 +248,8 @@ ce_status cei_job_run(cei_job *job, cei_scratch *scratch, ce_error *error) {
     cei_held held;
     ce_status status = cei_model_acquire(job->model, &held, error);
     if (status != CE_OK) return status;
-    status = cei_scratch_reserve_rooms(job->model, scratch, held.count, error);
+    status = cei_scratch_reserve_rooms(job->model, scratch, &held.replicas[0]->batch, held.count, error);
+    if (status == CE_OK && job->wants_states) status = cei_scratch_reserve_states(job->model, scratch, error);
     window w = {.job = job, .scratch = scratch, .held = &held};
     pthread_mutex_init(&w.lock, NULL);
     while (status == CE_OK && w.first < job->count) {

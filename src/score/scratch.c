@@ -57,7 +57,7 @@ static void scratch_free(cei_scratch *scratch) {
     cei_free(scratch->lengths);
     cei_free(scratch->order);
     cei_free(scratch->tally);
-    for (size_t i = 0; i < scratch->room_count; i++) free_room(&scratch->rooms[i]);
+    for (size_t i = 0; i < CE_MOST_DEVICES; i++) free_room(&scratch->rooms[i]);
     cei_free(scratch->scores);
     cei_free(scratch->sorted);
     cei_free(scratch->spare);
@@ -82,25 +82,30 @@ static bool resize(void *array_pointer, size_t count, size_t size) {
     return true;
 }
 
-static bool make_room(const cei_blueprint *blueprint, cei_room *room) {
-    const size_t tokens = blueprint->batch_tokens, sequences = blueprint->batch_sequences;
+static bool make_room(const cei_blueprint *blueprint, const cei_budget *batch, cei_room *room) {
     size_t values;
-    *room = (cei_room){0};
-    room->ids = cei_alloc(tokens, sizeof(int32_t));
-    room->types = cei_alloc(tokens, sizeof(int32_t));
-    room->positions = cei_alloc(tokens, sizeof(int32_t));
-    room->offsets = cei_alloc(sequences + 1, sizeof(int32_t));
-    if (cei_mul_size(sequences, blueprint->network->head.outputs, &values))
+    *room = (cei_room){.batch = *batch};
+    room->ids = cei_alloc(batch->tokens, sizeof(int32_t));
+    room->types = cei_alloc(batch->tokens, sizeof(int32_t));
+    room->positions = cei_alloc(batch->tokens, sizeof(int32_t));
+    room->offsets = cei_alloc(batch->sequences + 1, sizeof(int32_t));
+    if (cei_mul_size(batch->sequences, blueprint->network->head.outputs, &values))
         room->values = cei_alloc(values, sizeof(float));
     if (room->ids && room->types && room->positions && room->offsets && room->values) return true;
     free_room(room);
+    *room = (cei_room){0};
     return false;
 }
 
-ce_status cei_scratch_reserve_rooms(const ce_model *model, cei_scratch *scratch, size_t count, ce_error *error) {
-    for (; scratch->room_count < count; scratch->room_count++)
-        if (!make_room(&model->blueprint, &scratch->rooms[scratch->room_count]))
-            return cei_fail_memory(error, "scoring", 0);
+/* Rooms are made anew where a device with larger batches has the model now. */
+ce_status cei_scratch_reserve_rooms(const ce_model *model, cei_scratch *scratch, const cei_budget *batch, size_t count,
+                                    ce_error *error) {
+    for (size_t i = 0; i < count; i++) {
+        cei_room *room = &scratch->rooms[i];
+        if (room->batch.tokens >= batch->tokens && room->batch.sequences >= batch->sequences) continue;
+        free_room(room);
+        if (!make_room(&model->blueprint, batch, room)) return cei_fail_memory(error, "scoring", 0);
+    }
     return CE_OK;
 }
 
@@ -111,7 +116,7 @@ static cei_scratch *scratch_create(const ce_model *model) {
     scratch->lanes = cei_pool_size(blueprint->pool);
     scratch->texts = cei_alloc_zeroed(scratch->lanes, sizeof *scratch->texts);
     scratch->tally = cei_alloc(blueprint->max_length + 2, sizeof *scratch->tally);
-    if (scratch->texts && scratch->tally && cei_scratch_reserve_rooms(model, scratch, 1, NULL) == CE_OK) return scratch;
+    if (scratch->texts && scratch->tally) return scratch;
     scratch_free(scratch);
     return NULL;
 }
@@ -166,7 +171,7 @@ ce_status cei_scratch_reserve_states(const ce_model *model, cei_scratch *scratch
     size_t values;
     float **states = &scratch->rooms[0].states;
     if (*states) return CE_OK;
-    if (cei_mul_size(model->blueprint.batch_tokens, model->blueprint.network->hidden, &values))
+    if (cei_mul_size(scratch->rooms[0].batch.tokens, model->blueprint.network->hidden, &values))
         *states = cei_alloc(values, sizeof **states);
     return *states ? CE_OK : cei_fail_memory(error, "token embeddings", 0);
 }

@@ -17,10 +17,11 @@ typedef struct cei_lane_text {
 
 /* Room for one batch on its way through a device. */
 typedef struct cei_room {
-    int32_t *ids, *types, *positions; /* [batch_tokens] */
-    int32_t *offsets;                 /* [batch_sequences + 1] */
-    float *values;                    /* [batch_sequences, outputs] */
-    float *states;                    /* [batch_tokens, hidden]; NULL until it is reserved */
+    cei_budget batch;                 /* that there is room for */
+    int32_t *ids, *types, *positions; /* [tokens] */
+    int32_t *offsets;                 /* [sequences + 1] */
+    float *values;                    /* [sequences, outputs] */
+    float *states;                    /* [tokens, hidden]; NULL until it is reserved */
 } cei_room;
 
 /* Inputs (pairs or texts) are handled a window at a time, so that memory doesn't grow with the call. */
@@ -37,8 +38,7 @@ typedef struct cei_scratch {
     uint32_t *order;   /* [window] inputs, longest first */
     uint32_t *tally;   /* [max_length + 2] for sorting by length */
 
-    size_t room_count;               /* batches that there is room for at the same time */
-    cei_room rooms[CE_MOST_DEVICES]; /* [room_count] */
+    cei_room rooms[CE_MOST_DEVICES]; /* for batches at the same time: those that are reserved */
 
     size_t ranked;          /* documents that there is room for, below */
     float *scores;          /* [ranked] */
@@ -57,10 +57,11 @@ void cei_lane_free(cei_lane_text *lane); /* what it holds */
 /* Makes room for ranking count documents. Errors: MEMORY. */
 ce_status cei_scratch_reserve_ranked(cei_scratch *scratch, size_t count, ce_error *error);
 
-/* Makes room for so many batches at the same time. Errors: MEMORY. */
-ce_status cei_scratch_reserve_rooms(const ce_model *model, cei_scratch *scratch, size_t count, ce_error *error);
+/* Makes room for so many batches of this size at the same time. Errors: MEMORY. */
+ce_status cei_scratch_reserve_rooms(const ce_model *model, cei_scratch *scratch, const cei_budget *batch, size_t count,
+                                    ce_error *error);
 
-/* Makes room for the states of a batch's tokens in the first room. Errors: MEMORY. */
+/* Makes room for the states of a batch's tokens in the first room, which is there. Errors: MEMORY. */
 ce_status cei_scratch_reserve_states(const ce_model *model, cei_scratch *scratch, ce_error *error);
 
 /* The most inputs of one window. */

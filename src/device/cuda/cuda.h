@@ -117,6 +117,7 @@ typedef struct cei_cuda_rounded {
     cei_cuda_address rows, scales, zeros;
 } cei_cuda_rounded;
 cei_cuda_rounded cei_cuda_rounded_of(const cei_cuda_stream_state *stream);
+size_t cei_cuda_batch_tokens(const cei_device *device);
 
 /* ---- weights.c ---------------------------------------------------------------------------------------------- */
 

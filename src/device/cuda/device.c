@@ -224,6 +224,7 @@ static const cei_device_table table = {
     .read = cei_cuda_read,
     .embed = cei_cuda_embed,
     .norm = cei_cuda_norm,
+    .batch_tokens = cei_cuda_batch_tokens,
     .norm_heads = cei_cuda_norm_heads,
     .linear = cei_cuda_linear,
     .attention = cei_cuda_attention,

@@ -167,6 +167,12 @@ size_t cei_cuda_stream_bytes(const cei_device *device, const cei_stream_limits *
     (void)device;
     size_t beside, bytes;
     if (!cei_mul_size(limits->tokens, sizeof(float) + sizeof(int32_t), &beside) ||
+/* A large tile of rows for each multiprocessor: then even the narrowest layers give each some tiles. */
+size_t cei_cuda_batch_tokens(const cei_device *device) { return cei_cuda_of(device)->processors * CEI_LARGE_TILE; }
+
+/* Without groups nothing is kept from an operation to the next: one area is enough. */
+static size_t areas_of(const cei_cuda_device *device) { return cei_cuda_has_groups(device) ? CEI_CUDA_AREAS : 1; }
+
         !cei_add_size(rounded_bytes(limits), beside, &bytes))
         return SIZE_MAX;
     return bytes;
