@@ -1,7 +1,7 @@
 /* pack_images.c - a program of the build, for the machine that builds: writes a C file that holds images, packed, and
  * the list cei_cuda_images (images.h).
  *
- *     pack_images TO IMAGE...    an image is KIND:CAPABILITY:HAS_TENSOR_CORES:FILE, KIND ptx or cubin
+ *     pack_images TO IMAGE...    an image is KIND:CAPABILITY:LEVEL:FILE, KIND ptx or cubin, CAPABILITY 80 or 90a
  *
  * An image is pieces of: how many bytes follow as they are, these bytes; the length and the distance of bytes that came
  * before and come again (Ziv and Lempel 1977). Behind the last bytes there is none. Numbers have seven bits a byte. PTX
@@ -109,9 +109,9 @@ static void pack(image *all) {
 /* Writes one image as the array image_NUMBER, and its line of the list. */
 static void write_image(FILE *to, char *what, int number, char *line, size_t size) {
     static image all;
-    const char *kind = strtok(what, ":"), *capability = strtok(NULL, ":"), *tensor = strtok(NULL, ":");
+    const char *kind = strtok(what, ":"), *capability = strtok(NULL, ":"), *level = strtok(NULL, ":");
     const char *name = strtok(NULL, "");
-    if (!name) fail("not KIND:CAPABILITY:HAS_TENSOR_CORES:FILE:", what);
+    if (!name) fail("not KIND:CAPABILITY:LEVEL:FILE:", what);
     const bool is_cubin = strcmp(kind, "cubin") == 0;
     all.to = to;
     all.packed = 0;
@@ -119,8 +119,8 @@ static void write_image(FILE *to, char *what, int number, char *line, size_t siz
     fprintf(to, "static const unsigned char image_%d[] = {\n", number);
     pack(&all);
     fprintf(to, "};\n\n");
-    snprintf(line, size, "    {%s, %d, %s, %zu, %zu, image_%d},\n", capability, is_cubin, tensor, all.packed, all.size,
-             number);
+    snprintf(line, size, "    {%d, %d, %d, %s, %zu, %zu, image_%d},\n", atoi(capability), is_cubin,
+             strchr(capability, 'a') != NULL, level, all.packed, all.size, number);
     free(all.bytes);
     free(all.before);
 }
@@ -134,7 +134,7 @@ int main(int count, char **arguments) {
     for (int i = 2; i < count; i++) write_image(to, arguments[i], i, lines[i - 2], LINE);
     fprintf(to, "const cei_cuda_image cei_cuda_images[] = {\n");
     for (int i = 2; i < count; i++) fputs(lines[i - 2], to);
-    fprintf(to, "    {0, 0, 0, 0, 0, NULL},\n};\n");
+    fprintf(to, "    {0, 0, 0, 0, 0, 0, NULL},\n};\n");
     if (fclose(to) != 0) fail("cannot write", arguments[1]);
     return 0;
 }

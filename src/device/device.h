@@ -229,6 +229,9 @@ typedef struct cei_linear_args {
     const cei_weight *bias;   /* VECTOR [out]; NULL is none */
     cei_function function;
     cei_slice out;
+    /* NULL, or the weight of the linear layers that alone read out, one operation on: a device may then keep out in the
+     * form in which it multiplies, and leave its memory as it was. */
+    const cei_weight *next;
 } cei_linear_args;
 ce_status cei_linear(cei_stream *stream, const cei_linear_args *args, ce_error *error);
 

@@ -150,10 +150,22 @@ static const cei_weight *bias_of(const encoder_run *run, cei_weight_pair pair) {
     return pair.has_bias ? &run->run->weights[pair.bias] : NULL;
 }
 
-static ce_status linear(const encoder_run *run, size_t x, cei_weight_pair pair, cei_function function, size_t out) {
-    cei_linear_args args = {run->rows,          slice(run, x), &run->run->weights[pair.weight],
-                            bias_of(run, pair), function,      slice(run, out)};
+/* next is the layer that alone reads what comes out, or NULL. */
+static ce_status linear_for(const encoder_run *run, size_t x, cei_weight_pair pair, cei_function function, size_t out,
+                            const cei_weight_pair *next) {
+    const cei_weight *weights = run->run->weights;
+    cei_linear_args args = {run->rows,
+                            slice(run, x),
+                            &weights[pair.weight],
+                            bias_of(run, pair),
+                            function,
+                            slice(run, out),
+                            next ? &weights[next->weight] : NULL};
     return cei_linear(run->run->stream, &args, run->error);
+}
+
+static ce_status linear(const encoder_run *run, size_t x, cei_weight_pair pair, cei_function function, size_t out) {
+    return linear_for(run, x, pair, function, out, NULL);
 }
 
 /* out = norm(x + residual), and the sum to where the residual was, if it is kept; residual may be NULL. */
@@ -223,9 +235,9 @@ static ce_status convolve(const encoder_run *run) {
     const cei_weight *derived = run->run->derived + run->net->base.derived_count - 1;
     const cei_gather_args gather = {tokens * conv->kernel, hidden, slice(run, run->at.hidden),
                                     slice(run, run->at.neighbours), slice(run, run->at.wide)};
-    const cei_linear_args dense = {tokens,         slice(run, run->at.wide),
-                                   derived,        &run->run->weights[conv->bias],
-                                   conv->function, slice(run, run->at.convolved)};
+    const cei_linear_args dense = {
+        tokens,         slice(run, run->at.wide),      derived, &run->run->weights[conv->bias],
+        conv->function, slice(run, run->at.convolved), NULL};
     ce_status status = CE_OK;
     for (size_t i = 0; i < hidden && status == CE_OK; i += sizeof zeros / sizeof *zeros)
         status = cei_write(run->run->stream, slice(run, run->at.hidden + (tokens * hidden + i) * sizeof(float)), zeros,
@@ -396,7 +408,8 @@ static ce_status add(encoder_run *run, cei_weight_pair after, cei_weight_pair pa
 static ce_status feed_forward(const encoder_run *run, const cei_layer_weights *layer) {
     const cei_transformer *net = run->net;
     const size_t inner = net->intermediate, wide = run->at.wide, out = net->gated ? run->at.gated : wide;
-    ce_status status = linear(run, run->input, layer->up, net->gated ? CEI_FN_IDENTITY : net->function, wide);
+    ce_status status = net->gated ? linear(run, run->input, layer->up, CEI_FN_IDENTITY, wide)
+                                  : linear_for(run, run->input, layer->up, net->function, wide, &layer->down);
     if (status == CE_OK && net->gated) {
         const cei_strided first = strided(run, wide, 0, 2 * inner), second = strided(run, wide, inner, 2 * inner);
         const cei_gate_args args = {

@@ -38,6 +38,13 @@ void random_fill(float *values, size_t count, float scale) {
     for (size_t i = 0; i < count; i++) values[i] = random_float(-scale, scale);
 }
 
+float *floats(size_t count, float scale) {
+    float *values = malloc((count ? count : 1) * sizeof *values);
+    assert_non_null(values);
+    random_fill(values, count, scale);
+    return values;
+}
+
 /* ---- guard pages -------------------------------------------------------------------------------------------- */
 
 enum { MOST_GUARDS = 4096 };

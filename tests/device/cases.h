@@ -13,6 +13,7 @@ uint32_t random_bits(void);
 size_t random_size(size_t least, size_t most);
 float random_float(float least, float most);
 void random_fill(float *values, size_t count, float scale);
+float *floats(size_t count, float scale); /* random ones, the caller's; at least one */
 
 /* Where a block of memory touches a page that must not be touched: behind its last byte, or before its first. */
 typedef enum guard_side { GUARD_BEHIND, GUARD_BEFORE } guard_side;

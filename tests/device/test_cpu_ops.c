@@ -76,13 +76,6 @@ static void get_result(bench *b, cei_slice slice, float *to, size_t count) {
     free(all);
 }
 
-static float *floats(size_t count, float scale) {
-    float *values = malloc((count ? count : 1) * sizeof *values);
-    assert_non_null(values);
-    random_fill(values, count, scale);
-    return values;
-}
-
 /* ---- linear ------------------------------------------------------------------------------------------------- */
 
 typedef struct linear_case {
@@ -98,7 +91,7 @@ static void run_linear(const tier *of, unsigned threads, const linear_case *c, f
     const cei_weight bias =
         c->bias ? put_weight(&b, CEI_ROLE_VECTOR, 1, c->out, c->bias) : (cei_weight){.role = CEI_ROLE_VECTOR};
     const cei_slice x = put(&b, c->x, c->rows * c->in * sizeof(float)), out = put_result(&b, c->rows * c->out);
-    const cei_linear_args args = {c->rows, x, &weight, c->bias ? &bias : NULL, c->function, out};
+    const cei_linear_args args = {c->rows, x, &weight, c->bias ? &bias : NULL, c->function, out, NULL};
     expect_ok(cei_linear(b.stream, &args, &b.error), &b.error);
     get_result(&b, out, y, c->rows * c->out);
     bench_close(&b);
@@ -465,7 +458,7 @@ typedef struct caller {
 
 static ce_status call_once(caller *c, cei_stream *stream, cei_buffer *workspace) {
     const cei_slice qkv = {workspace, 0}, mixed = {workspace, SHARED_ROWS * SHARED_OUT * sizeof(float)};
-    const cei_linear_args linear = {SHARED_ROWS, c->x, c->weight, NULL, CEI_FN_IDENTITY, qkv};
+    const cei_linear_args linear = {SHARED_ROWS, c->x, c->weight, NULL, CEI_FN_IDENTITY, qkv, NULL};
     cei_attention_args attention = {.tokens = SHARED_ROWS,
                                     .sequences = 2,
                                     .longest = SHARED_ROWS,
@@ -550,7 +543,7 @@ static void test_weight_without_memory(void **state) {
     const cei_weight nowhere = {CEI_ROLE_MATRIX, 8, 8, {NULL, 0}, CEI_FORMAT_FLOAT32, false};
     const float values[64] = {0};
     const cei_slice x = put(&b, values, sizeof values), out = put_result(&b, 64);
-    const cei_linear_args args = {4, x, &nowhere, NULL, CEI_FN_IDENTITY, out};
+    const cei_linear_args args = {4, x, &nowhere, NULL, CEI_FN_IDENTITY, out, NULL};
     expect_status(cei_linear(b.stream, &args, &b.error), CE_ERR_ARGUMENT, &b.error, "without memory");
     expect_status(cei_weight_write(b.cpu.device, &nowhere, 0, 8, values, NULL, &b.error), CE_ERR_ARGUMENT, &b.error,
                   NULL);

@@ -39,13 +39,6 @@ static int32_t place_of(const problem *p, unsigned part, ptrdiff_t distance) {
     return (int32_t)(middle + (distance < 0 ? -size : size));
 }
 
-static float *floats(size_t count, float scale) {
-    float *values = malloc((count ? count : 1) * sizeof *values);
-    assert_non_null(values);
-    random_fill(values, count, scale);
-    return values;
-}
-
 static problem make_problem(size_t heads, size_t size, const int32_t *offsets, size_t sequences, unsigned parts) {
     problem p = {.sequences = sequences, .heads = heads, .size = size, .offsets = offsets, .parts = parts, .rows = 160};
     for (size_t s = 0; s < sequences; s++) {

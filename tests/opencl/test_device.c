@@ -32,13 +32,6 @@ static int close_all(void **state) {
     return tier_teardown(state);
 }
 
-static float *floats(size_t count, float size) {
-    float *values = malloc((count ? count : 1) * sizeof *values);
-    assert_non_null(values);
-    random_fill(values, count, size);
-    return values;
-}
-
 /* A buffer with room behind, and values in it. */
 static cei_slice put(const void *from, size_t bytes) {
     cei_slice slice = {NULL, 256};
@@ -221,7 +214,7 @@ static void test_functions(void **state) {
     const cei_weight weight = {CEI_ROLE_MATRIX, 1, 1, put(&one, sizeof one), CEI_FORMAT_FLOAT32, false};
     const cei_slice at = put(x, COUNT * sizeof *x), out = put(y, COUNT * sizeof *y);
     for (int f = 0; f < CEI_FN_COUNT; f++) {
-        const cei_linear_args args = {COUNT, at, &weight, NULL, (cei_function)f, out};
+        const cei_linear_args args = {COUNT, at, &weight, NULL, (cei_function)f, out, NULL};
         expect_ok(cei_linear(stream, &args, &error), &error);
         get(out, y, COUNT);
         for (size_t i = 0; i < COUNT; i++) {
@@ -271,7 +264,7 @@ static void test_every_tile_gives_the_same_bits(void **state) {
           *all = floats(ROWS * OUT, 1);
     const cei_weight weight = {CEI_ROLE_MATRIX, OUT, IN, put(values, OUT * IN * 4), CEI_FORMAT_FLOAT32, false};
     const cei_weight shift = {CEI_ROLE_VECTOR, 1, OUT, put(bias, OUT * 4), CEI_FORMAT_FLOAT32, false};
-    const cei_linear_args args = {ROWS, put(x, ROWS * IN * 4), &weight, &shift, CEI_FN_GELU, put(all, ROWS * OUT * 4)};
+    const cei_linear_args args = {ROWS, put(x, ROWS * IN * 4), &weight, &shift, CEI_FN_GELU, put(all, ROWS * OUT * 4), NULL};
     expect_ok(cei_linear(stream, &args, &error), &error);
     get(args.out, all, ROWS * OUT);
     opencl->choice.type = CL_DEVICE_TYPE_CPU;

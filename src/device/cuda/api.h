@@ -59,7 +59,8 @@ enum {
     CEI_CUDA_CAPABILITY_MAJOR = 75,
     CEI_CUDA_CAPABILITY_MINOR = 76,
     CEI_CUDA_COMPUTE_PROHIBITED = 2, /* a value of COMPUTE_MODE */
-    CEI_CUDA_STREAM_NON_BLOCKING = 1
+    CEI_CUDA_STREAM_NON_BLOCKING = 1,
+    CEI_CUDA_FUNCTION_SHARED = 8 /* of a function: the most memory that a launch gives to a block */
 };
 
 /* X(field, symbol, parameters): every function, in the order of cuda.h. */
@@ -81,6 +82,7 @@ enum {
     X(module_load, "cuModuleLoadDataEx", (cei_cuda_module *, const void *, unsigned, int *, void **))            \
     X(module_unload, "cuModuleUnload", (cei_cuda_module))                                                        \
     X(module_function, "cuModuleGetFunction", (cei_cuda_function *, cei_cuda_module, const char *))              \
+    X(function_set, "cuFuncSetAttribute", (cei_cuda_function, int, int))                                         \
     X(memory_info, "cuMemGetInfo_v2", (size_t *, size_t *))                                                      \
     X(memory_alloc, "cuMemAlloc_v2", (cei_cuda_address *, size_t))                                               \
     X(memory_free, "cuMemFree_v2", (cei_cuda_address))                                                           \

@@ -16,7 +16,7 @@
 
 /* Every kernel of args.h, by number. */
 typedef enum cei_cuda_kernel {
-#define CEI_CUDA_NUMBER(name, arguments, threads, least) CEI_CUDA_##name,
+#define CEI_CUDA_NUMBER(name, arguments, threads, least, shared) CEI_CUDA_##name,
     CEI_CUDA_KERNELS(CEI_CUDA_NUMBER)
 #undef CEI_CUDA_NUMBER
         CEI_CUDA_KERNEL_COUNT
@@ -27,6 +27,7 @@ typedef struct cei_cuda_slot {
     cei_cuda_stream stream;
     unsigned char *memory; /* CEI_CUDA_SLOT_BYTES */
     cei_cuda_address sums; /* of a checksum: [CEI_CHECKSUM_BLOCKS, 2] on the device */
+    cei_cuda_address rows; /* CEI_CUDA_SLOT_BYTES on the device, on the way into tiles; 0 where there are none */
     bool taken;
 } cei_cuda_slot;
 
@@ -58,12 +59,23 @@ typedef struct cei_cuda_buffer {
  */
 enum { CEI_CUDA_LEAST_OUT = 1 << 12, CEI_CUDA_MOST_OUT = 1 << 20, CEI_CUDA_IN_BYTES = 1 << 18 };
 
+/* Activations that a stream holds rounded, in tiles: those that are, or stand for, a matrix in float32. */
+typedef struct cei_cuda_held {
+    cei_slice of;         /* without a buffer: none */
+    size_t rows, columns; /* of them */
+    bool is_int8;
+    unsigned area; /* of CEI_CUDA_AREAS, where they are */
+} cei_cuda_held;
+
+enum { CEI_CUDA_AREAS = 2 }; /* so that one is read while the other is written */
+
 typedef struct cei_cuda_stream_state {
     cei_stream base;
     cei_cuda_stream stream;
     unsigned char *staging;   /* pinned: out bytes, then CEI_CUDA_IN_BYTES */
     size_t out, used;         /* used of out by copies that may not have happened yet */
     cei_cuda_address rounded; /* activations as integers or bfloat16, then scales and zeros: cei_cuda_rounded_of */
+    cei_cuda_held held;
 } cei_cuda_stream_state;
 
 static inline cei_cuda_device *cei_cuda_of(const cei_device *device) { return (cei_cuda_device *)(uintptr_t)device; }
@@ -105,6 +117,7 @@ void cei_cuda_slot_give(cei_cuda_device *device, cei_cuda_slot *slot);
 /* Returns when all weights that were written are there. The device is current. */
 ce_status cei_cuda_settle(cei_cuda_device *device, ce_error *error);
 
+size_t cei_cuda_batch_tokens(const cei_device *device);
 size_t cei_cuda_stream_bytes(const cei_device *device, const cei_stream_limits *limits);
 ce_status cei_cuda_stream_create(cei_device *device, const cei_stream_limits *limits, cei_stream **stream,
                                  ce_error *error);
@@ -116,13 +129,18 @@ ce_status cei_cuda_read(cei_stream *stream, void *to, cei_slice from, size_t byt
 typedef struct cei_cuda_rounded {
     cei_cuda_address rows, scales, zeros;
 } cei_cuda_rounded;
-cei_cuda_rounded cei_cuda_rounded_of(const cei_cuda_stream_state *stream);
-size_t cei_cuda_batch_tokens(const cei_device *device);
+cei_cuda_rounded cei_cuda_rounded_of(const cei_cuda_stream_state *stream, unsigned area);
 
 /* ---- weights.c ---------------------------------------------------------------------------------------------- */
 
 /* What kernels are told of a weight that has memory. */
 cei_values_args cei_cuda_values_of(const cei_weight *weight);
+
+/* Has the device kernels for products of warp groups? */
+bool cei_cuda_has_groups(const cei_cuda_device *device);
+
+/* The tiles that rows of a matrix take, in low precision; 0 of a weight that does not lie in tiles on this device. */
+unsigned cei_cuda_tiles_of(const cei_cuda_device *device, const cei_weight *weight);
 
 /* OK if the weight has memory on a device: those of the reference are bound, and reach no other. NULL is fine. */
 ce_status cei_cuda_check_placed(const cei_weight *weight, ce_error *error);

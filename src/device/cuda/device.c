@@ -11,21 +11,27 @@
 #include <string.h>
 
 static const char *const kernel_names[CEI_CUDA_KERNEL_COUNT] = {
-#define CEI_CUDA_NAME(name, arguments, threads, least) #name,
+#define CEI_CUDA_NAME(name, arguments, threads, least, shared) #name,
     CEI_CUDA_KERNELS(CEI_CUDA_NAME)
 #undef CEI_CUDA_NAME
 };
 
 static const unsigned kernel_threads[CEI_CUDA_KERNEL_COUNT] = {
-#define CEI_CUDA_THREADS(name, arguments, threads, least) threads,
+#define CEI_CUDA_THREADS(name, arguments, threads, least, shared) threads,
     CEI_CUDA_KERNELS(CEI_CUDA_THREADS)
 #undef CEI_CUDA_THREADS
 };
 
 static const int kernel_capabilities[CEI_CUDA_KERNEL_COUNT] = {
-#define CEI_CUDA_LEAST(name, arguments, threads, least) least,
+#define CEI_CUDA_LEAST(name, arguments, threads, least, shared) least,
     CEI_CUDA_KERNELS(CEI_CUDA_LEAST)
 #undef CEI_CUDA_LEAST
+};
+
+static const unsigned kernel_shared[CEI_CUDA_KERNEL_COUNT] = {
+#define CEI_CUDA_SHARED(name, arguments, threads, least, shared) shared,
+    CEI_CUDA_KERNELS(CEI_CUDA_SHARED)
+#undef CEI_CUDA_SHARED
 };
 
 /* ---- calls to the driver ------------------------------------------------------------------------------------- */
@@ -76,7 +82,8 @@ ce_status cei_cuda_launch(cei_cuda_device *device, cei_cuda_kernel kernel, cei_c
                         device->base.id.index, kernel_names[kernel], blocks_x, blocks_y, MOST_X, MOST_Y);
     return cei_cuda_check(device,
                           device->api.launch(device->kernels[kernel], (unsigned)blocks_x, (unsigned)blocks_y, 1,
-                                             kernel_threads[kernel], 1, 1, 0, stream, parameters, NULL),
+                                             kernel_threads[kernel], 1, 1, kernel_shared[kernel], stream, parameters,
+                                             NULL),
                           kernel_names[kernel], error);
 }
 
@@ -217,6 +224,7 @@ static const cei_device_table table = {
     .weight_write = cei_cuda_weight_write,
     .weight_read = cei_cuda_weight_read,
     .weight_checksum = cei_cuda_weight_checksum,
+    .batch_tokens = cei_cuda_batch_tokens,
     .stream_bytes = cei_cuda_stream_bytes,
     .stream_create = cei_cuda_stream_create,
     .stream_free = cei_cuda_stream_free,
@@ -224,7 +232,6 @@ static const cei_device_table table = {
     .read = cei_cuda_read,
     .embed = cei_cuda_embed,
     .norm = cei_cuda_norm,
-    .batch_tokens = cei_cuda_batch_tokens,
     .norm_heads = cei_cuda_norm_heads,
     .linear = cei_cuda_linear,
     .attention = cei_cuda_attention,
@@ -269,11 +276,11 @@ static ce_status unpack_and_load(cei_cuda_device *device, const cei_cuda_image *
 }
 
 static ce_status find_kernels(cei_cuda_device *device, const cei_cuda_image *image, ce_error *error) {
-    enum { WITH_TENSOR_CORES = 80 };
     for (int i = 0; i < CEI_CUDA_KERNEL_COUNT; i++) {
-        if (kernel_capabilities[i] >= WITH_TENSOR_CORES && !image->has_tensor_cores) continue;
-        const cei_cuda_result result =
-            device->api.module_function(&device->kernels[i], device->module, kernel_names[i]);
+        if (kernel_capabilities[i] > image->level) continue;
+        cei_cuda_result result = device->api.module_function(&device->kernels[i], device->module, kernel_names[i]);
+        if (result == CEI_CUDA_SUCCESS && kernel_shared[i])
+            result = device->api.function_set(device->kernels[i], CEI_CUDA_FUNCTION_SHARED, (int)kernel_shared[i]);
         if (result != CEI_CUDA_SUCCESS) return cei_cuda_check(device, result, kernel_names[i], error);
     }
     return CE_OK;

@@ -6,6 +6,7 @@
 const cei_cuda_image *cei_cuda_image_for(const cei_cuda_image *images, int capability, bool is_cubin) {
     for (const cei_cuda_image *image = images; image->size > 0; image++) {
         const bool is_of_kind = image->is_cubin == is_cubin && image->capability <= capability;
+        if (image->is_exact && image->capability != capability) continue;
         if (is_of_kind && (!is_cubin || image->capability / 10 == capability / 10)) return image;
     }
     return NULL;

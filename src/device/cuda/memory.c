@@ -85,6 +85,8 @@ ce_status cei_cuda_slots_create(cei_cuda_device *device, ce_error *error) {
         if (status == CE_OK) status = create_pinned(device, CEI_CUDA_SLOT_BYTES, &slot->memory, error);
         if (status == CE_OK)
             status = cei_cuda_allocate(device, CEI_CHECKSUM_BLOCKS * 2 * sizeof(uint64_t), &slot->sums, error);
+        if (status == CE_OK && cei_cuda_has_groups(device))
+            status = cei_cuda_allocate(device, CEI_CUDA_SLOT_BYTES, &slot->rows, error);
     }
     return status;
 }
@@ -94,6 +96,7 @@ void cei_cuda_slots_free(cei_cuda_device *device) {
     for (size_t i = 0; i < CEI_CUDA_SLOTS; i++) {
         cei_cuda_slot *slot = &device->slots[i];
         if (slot->stream) (void)api->stream_wait(slot->stream); /* what it copies is freed next */
+        if (slot->rows) (void)api->memory_free(slot->rows);
         if (slot->sums) (void)api->memory_free(slot->sums);
         if (slot->memory) (void)api->host_free(slot->memory);
         if (slot->stream) (void)api->stream_destroy(slot->stream);
@@ -152,35 +155,39 @@ ce_status cei_cuda_settle(cei_cuda_device *device, ce_error *error) {
 
 /* ---- streams ------------------------------------------------------------------------------------------------- */
 
-/* Bytes of all rounded rows, each as wide as a weight's, in bfloat16, which takes more than integers; SIZE_MAX on
- * overflow. */
-static size_t rounded_bytes(const cei_stream_limits *limits) {
-    size_t width, bytes;
-    if (!cei_add_size(limits->columns, CEI_BUFFER_ALIGNMENT, &width) ||
-        !cei_mul_size(limits->tokens, width / CEI_INT8_STEP * CEI_INT8_STEP, &bytes) ||
+/* Bytes of all rounded rows, each as wide as a weight's, in bfloat16, which takes more than integers: in an area, whole
+ * large tiles. SIZE_MAX on overflow. */
+static size_t area_bytes(const cei_stream_limits *limits) {
+    size_t rows, width, bytes;
+    if (!cei_add_size(limits->columns, CEI_TILE_WIDTH, &width) ||
+        !cei_add_size(limits->tokens, CEI_LARGE_TILE, &rows) ||
+        !cei_mul_size(rows / CEI_LARGE_TILE * CEI_LARGE_TILE, width / CEI_TILE_WIDTH * CEI_TILE_WIDTH, &bytes) ||
         !cei_mul_size(bytes, sizeof(uint16_t), &bytes))
         return SIZE_MAX;
     return bytes;
 }
 
-size_t cei_cuda_stream_bytes(const cei_device *device, const cei_stream_limits *limits) {
-    (void)device;
-    size_t beside, bytes;
-    if (!cei_mul_size(limits->tokens, sizeof(float) + sizeof(int32_t), &beside) ||
 /* A large tile of rows for each multiprocessor: then even the narrowest layers give each some tiles. */
 size_t cei_cuda_batch_tokens(const cei_device *device) { return cei_cuda_of(device)->processors * CEI_LARGE_TILE; }
 
 /* Without groups nothing is kept from an operation to the next: one area is enough. */
 static size_t areas_of(const cei_cuda_device *device) { return cei_cuda_has_groups(device) ? CEI_CUDA_AREAS : 1; }
 
-        !cei_add_size(rounded_bytes(limits), beside, &bytes))
+size_t cei_cuda_stream_bytes(const cei_device *device, const cei_stream_limits *limits) {
+    size_t areas, beside, bytes;
+    if (!cei_mul_size(limits->tokens, sizeof(float) + sizeof(int32_t), &beside) ||
+        !cei_mul_size(area_bytes(limits), areas_of(cei_cuda_of(device)), &areas) ||
+        !cei_add_size(areas, beside, &bytes))
         return SIZE_MAX;
     return bytes;
 }
 
-cei_cuda_rounded cei_cuda_rounded_of(const cei_cuda_stream_state *stream) {
-    const cei_cuda_address scales = stream->rounded + rounded_bytes(&stream->base.limits);
-    return (cei_cuda_rounded){stream->rounded, scales, scales + stream->base.limits.tokens * sizeof(float)};
+/* Scales and zeros are of the rows that were rounded last, which are used before others are. */
+cei_cuda_rounded cei_cuda_rounded_of(const cei_cuda_stream_state *stream, unsigned area) {
+    const cei_stream_limits *limits = &stream->base.limits;
+    const size_t bytes = area_bytes(limits);
+    const cei_cuda_address scales = stream->rounded + bytes * areas_of(cei_cuda_of(stream->base.device));
+    return (cei_cuda_rounded){stream->rounded + bytes * area, scales, scales + limits->tokens * sizeof(float)};
 }
 
 /* Room for a batch's ids, types, positions and offsets, so that they wait for nothing. */
@@ -255,6 +262,7 @@ ce_status cei_cuda_write(cei_stream *base, cei_slice to, const void *from, size_
     cei_cuda_stream_state *stream = (cei_cuda_stream_state *)base;
     ce_status status = cei_cuda_enter(cei_cuda_of(base->device), error);
     if (status != CE_OK) return status;
+    stream->held.of.buffer = NULL;
     for (size_t done = 0, piece; done < bytes && status == CE_OK; done += piece) {
         if (stream->used == stream->out) status = wait_for(stream, error);
         piece = cei_min_size(bytes - done, stream->out - stream->used);

@@ -21,10 +21,12 @@ typedef struct running {
     ce_error *error;
 } running;
 
-/* Weights that an operation reads must have memory and be there; every size must fit into 32 bits. */
+/* Weights that an operation reads must have memory and be there; every size must fit into 32 bits. What the stream
+ * holds of earlier results is forgotten. */
 static ce_status begin(running *run, cei_stream *stream, const cei_weight *const weights[3], size_t largest,
                        ce_error *error) {
     *run = (running){cei_cuda_of(stream->device), ((cei_cuda_stream_state *)stream)->stream, error};
+    ((cei_cuda_stream_state *)stream)->held.of.buffer = NULL;
     ce_status status = CE_OK;
     for (size_t i = 0; i < 3 && status == CE_OK; i++) status = cei_cuda_check_placed(weights[i], error);
     if (status == CE_OK && largest > INT_MAX)
@@ -131,6 +133,25 @@ static bool has_tensor_cores(const running *run) {
     return run->device->kernels[CEI_CUDA_cei_k_tensor_bfloat16] != NULL;
 }
 
+/* Of bfloat16: 16 bytes. */
+enum { COLUMNS_OF_CHUNK = 8 };
+
+/* Has the stream these rows, wherever they are? */
+static bool holds(const cei_cuda_stream_state *stream, const cei_cuda_held *rows) {
+    const cei_cuda_held *held = &stream->held;
+    return held->of.buffer && held->of.buffer == rows->of.buffer && held->of.offset == rows->of.offset &&
+           held->rows == rows->rows && held->columns == rows->columns && held->is_int8 == rows->is_int8;
+}
+
+/* What a layer writes may be what is held. */
+static void forget_overwritten(cei_cuda_stream_state *stream, const cei_linear_args *args) {
+    cei_cuda_held *held = &stream->held;
+    const size_t end = held->of.offset + held->rows * held->columns * sizeof(float);
+    const size_t out_end = args->out.offset + args->rows * args->weight->rows * sizeof(float);
+    if (args->out.buffer == held->of.buffer && args->out.offset < end && held->of.offset < out_end)
+        held->of.buffer = NULL;
+}
+
 /* Launches what rounds the activations; leaves the device if that fails. */
 static ce_status round_rows(const running *run, cei_cuda_kernel kernel, size_t blocks, void *arguments) {
     const ce_status status = cei_cuda_launch(run->device, kernel, run->stream, blocks, 1, arguments, run->error);
@@ -140,7 +161,7 @@ static ce_status round_rows(const running *run, cei_cuda_kernel kernel, size_t b
 
 static ce_status run_int8(const running *run, const cei_cuda_stream_state *stream, const cei_linear_args *args,
                           const cei_linear_kernel_args *linear) {
-    const cei_cuda_rounded at = cei_cuda_rounded_of(stream);
+    const cei_cuda_rounded at = cei_cuda_rounded_of(stream, 0);
     cei_round_kernel_args round = {.x = linear->x,
                                    .rows = linear->rows,
                                    .columns = linear->weight.columns,
@@ -158,23 +179,82 @@ static ce_status run_int8(const running *run, const cei_cuda_stream_state *strea
 
 static ce_status run_bfloat16(const running *run, const cei_cuda_stream_state *stream, const cei_linear_args *args,
                               const cei_linear_kernel_args *linear) {
-    const unsigned columns = linear->weight.columns;
-    cei_round_bfloat16_kernel_args round = {linear->x, (void *)(uintptr_t)cei_cuda_rounded_of(stream).rows,
-                                            (unsigned long long)linear->rows * columns / 2};
-    cei_linear_rounded_kernel_args kernel = {*linear, round.rounded, columns * (unsigned)sizeof(uint16_t), NULL, NULL};
+    const unsigned chunks = linear->weight.columns / COLUMNS_OF_CHUNK;
+    cei_round_bfloat16_kernel_args round = {.x = linear->x,
+                                            .rounded = (void *)(uintptr_t)cei_cuda_rounded_of(stream, 0).rows,
+                                            .count = (unsigned long long)linear->rows * chunks,
+                                            .chunks = chunks};
+    cei_linear_rounded_kernel_args kernel = {*linear, round.rounded, chunks * CEI_INT8_STEP, NULL, NULL};
     ce_status status =
-        round_rows(run, CEI_CUDA_cei_k_round_bfloat16, blocks_of((size_t)round.pairs, CEI_LINEAR_THREADS), &round);
+        round_rows(run, CEI_CUDA_cei_k_round_bfloat16, blocks_of((size_t)round.count, CEI_LINEAR_THREADS), &round);
     if (status != CE_OK) return status;
     return run_sized(run, CEI_CUDA_cei_k_tensor_bfloat16, CEI_CUDA_cei_k_tensor_bfloat16_small, args, &kernel);
 }
 
-/* Tensor cores take rows of whole chunks of 16 bytes, as every weight of a real model has them: of bfloat16, eight
- * columns. Which kernel a weight meets does not depend on the rows of x, but for more of them than a stream rounds. */
+/* Rows of x in tiles, in one of the stream's areas: those that it holds already, or rounded now. */
+static ce_status hold_rows(const running *run, cei_cuda_stream_state *stream, const cei_linear_args *args,
+                           const cei_group_kernel_args *group) {
+    const cei_linear_kernel_args *linear = &group->linear;
+    const bool is_int8 = args->weight->format == CEI_FORMAT_INT8;
+    const cei_cuda_held wanted = {args->x, args->rows, args->weight->columns, is_int8, 0};
+    if (holds(stream, &wanted)) return CE_OK;
+    const cei_cuda_rounded at = cei_cuda_rounded_of(stream, wanted.area);
+    cei_round_kernel_args integers = {.x = linear->x,
+                                      .rows = linear->rows,
+                                      .columns = linear->weight.columns,
+                                      .stride = linear->weight.stride,
+                                      .rounded = (void *)(uintptr_t)at.rows,
+                                      .scales = (void *)(uintptr_t)at.scales,
+                                      .zeros = (void *)(uintptr_t)at.zeros,
+                                      .tiles = group->tiles};
+    const unsigned chunks = linear->weight.columns / COLUMNS_OF_CHUNK;
+    cei_round_bfloat16_kernel_args halves = {linear->x, (void *)(uintptr_t)at.rows,
+                                             (unsigned long long)linear->rows * chunks, chunks, group->tiles};
+    const ce_status status =
+        is_int8 ? round_rows(run, CEI_CUDA_cei_k_round, blocks_of(args->rows, CEI_ROWS_OF_BLOCK), &integers)
+                : round_rows(run, CEI_CUDA_cei_k_round_bfloat16, blocks_of((size_t)halves.count, CEI_LINEAR_THREADS),
+                             &halves);
+    if (status == CE_OK) stream->held = wanted;
+    return status;
+}
+
+/* May the results be kept for the layer that reads them, instead of being written? */
+static bool keeps_for_next(const running *run, const cei_linear_args *args) {
+    const cei_weight *next = args->next;
+    return next && next->format == CEI_FORMAT_BFLOAT16 && args->weight->format == CEI_FORMAT_BFLOAT16 &&
+           cei_cuda_tiles_of(run->device, next) && next->columns == args->weight->rows &&
+           (args->function == CEI_FN_IDENTITY || args->function == CEI_FN_GELU);
+}
+
+static ce_status run_groups(const running *run, cei_cuda_stream_state *stream, const cei_linear_args *args,
+                            const cei_linear_kernel_args *linear) {
+    const bool is_int8 = args->weight->format == CEI_FORMAT_INT8, keeps = keeps_for_next(run, args);
+    cei_group_kernel_args kernel = {.linear = *linear, .tiles = linear->weight.tiles};
+    ce_status status = hold_rows(run, stream, args, &kernel);
+    if (status != CE_OK) return status;
+    const cei_cuda_rounded at = cei_cuda_rounded_of(stream, stream->held.area);
+    kernel.rounded = (const void *)(uintptr_t)at.rows;
+    kernel.scales = (const void *)(uintptr_t)at.scales;
+    kernel.zeros = (const void *)(uintptr_t)at.zeros;
+    if (keeps) {
+        stream->held =
+            (cei_cuda_held){args->out, args->rows, args->weight->rows, false, (stream->held.area + 1) % CEI_CUDA_AREAS};
+        kernel.next = (void *)(uintptr_t)cei_cuda_rounded_of(stream, stream->held.area).rows;
+        kernel.next_tiles = cei_cuda_tiles_of(run->device, args->next);
+    } else {
+        forget_overwritten(stream, args);
+    }
+    return is_int8 ? run_sized(run, CEI_CUDA_cei_k_group_int8, CEI_CUDA_cei_k_group_int8_small, args, &kernel)
+                   : run_sized(run, CEI_CUDA_cei_k_group_bfloat16, CEI_CUDA_cei_k_group_bfloat16_small, args, &kernel);
+}
+
+/* Tensor cores take rows of whole chunks of 16 bytes, as every weight of a real model has them. Which kernel a weight
+ * meets does not depend on the rows of x, but for more of them than a stream rounds. */
 ce_status cei_cuda_linear(cei_stream *base, const cei_linear_args *args, ce_error *error) {
-    enum { COLUMNS_OF_CHUNK = 8 };
     running run;
-    const cei_cuda_stream_state *stream = (const cei_cuda_stream_state *)base;
+    cei_cuda_stream_state *stream = (cei_cuda_stream_state *)base;
     const cei_weight *weights[] = {args->weight, args->bias, NULL};
+    const cei_cuda_held held = stream->held;
     ce_status status = begin(&run, base, weights, args->rows, error);
     if (status != CE_OK) return status;
     cei_linear_kernel_args kernel = {.x = pointer(args->x),
@@ -185,6 +265,10 @@ ce_status cei_cuda_linear(cei_stream *base, const cei_linear_args *args, ce_erro
                                      .function = (unsigned)args->function};
     const cei_format format = args->weight->format;
     const bool fits = args->rows <= base->limits.tokens;
+    if (kernel.weight.tiles && fits) {
+        stream->held = held;
+        return run_groups(&run, stream, args, &kernel);
+    }
     if (format == CEI_FORMAT_INT8 && fits) return run_int8(&run, stream, args, &kernel);
     if (format == CEI_FORMAT_BFLOAT16 && fits && has_tensor_cores(&run) &&
         args->weight->columns % COLUMNS_OF_CHUNK == 0)

@@ -1,7 +1,9 @@
 /* weights.c - how weights lie on the device: row-major, float32 or bfloat16 end to end; int8 in rows padded to
- * CEI_INT8_STEP bytes, behind them the scales of all rows, then the sums of their integers.
+ * CEI_INT8_STEP bytes, behind them the scales of all rows, then the sums of their integers. Where warp groups multiply,
+ * matrices of low precision lie in tiles instead (kernels/tiles.h).
  *
- * A write packs rows into a slot and returns while that is on its way; reads and checksums wait for all writes. */
+ * A write packs rows into a slot and returns while that is on its way; reads and checksums wait for all writes. Rows
+ * come into tiles, and out of them, on the device. */
 #include "device/cuda/cuda.h"
 
 #include "base/error.h"
@@ -26,19 +28,37 @@ static size_t row_bytes(const cei_weight *weight) {
     }
 }
 
-/* Where the scales and the sums of an INT8 weight begin, from its own beginning. */
-static size_t scales_at(const cei_weight *weight) { return weight->rows * row_bytes(weight); }
-static size_t sums_at(const cei_weight *weight) { return scales_at(weight) + weight->rows * sizeof(float); }
+bool cei_cuda_has_groups(const cei_cuda_device *device) { return device->kernels[CEI_CUDA_cei_k_lay_tiles] != NULL; }
 
-size_t cei_cuda_weight_bytes(const cei_device *device, const cei_weight *shape) {
-    (void)device;
+/* Rows of whole chunks of 16 bytes, which those of every real model are. */
+unsigned cei_cuda_tiles_of(const cei_cuda_device *device, const cei_weight *weight) {
+    const size_t bytes = row_bytes(weight);
+    if (!cei_cuda_has_groups(device) || weight->role != CEI_ROLE_MATRIX || weight->format == CEI_FORMAT_FLOAT32 ||
+        bytes % CEI_INT8_STEP != 0)
+        return 0;
+    return (unsigned)(align(bytes, CEI_TILE_WIDTH) / CEI_TILE_WIDTH);
+}
+
+/* Where the scales and the sums of an INT8 weight begin, from its own beginning. */
+static size_t scales_at(const cei_cuda_device *device, const cei_weight *weight) {
+    const size_t tiles = cei_cuda_tiles_of(device, weight);
+    return tiles ? align(weight->rows, CEI_TILE_ROWS) * tiles * CEI_TILE_WIDTH : weight->rows * row_bytes(weight);
+}
+
+static size_t sums_at(const cei_cuda_device *device, const cei_weight *weight) {
+    return scales_at(device, weight) + weight->rows * sizeof(float);
+}
+
+size_t cei_cuda_weight_bytes(const cei_device *base, const cei_weight *shape) {
     /* What any format takes at most a value, and beside each row, tells whether the exact sum overflows. */
-    size_t columns, most;
-    if (!cei_add_size(shape->columns, 2 * CEI_INT8_STEP, &columns) || !cei_mul_size(shape->rows, columns, &most) ||
+    const cei_cuda_device *device = cei_cuda_of(base);
+    size_t rows, columns, most;
+    if (!cei_add_size(shape->columns, 2 * CEI_TILE_WIDTH, &columns) ||
+        !cei_add_size(shape->rows, CEI_TILE_ROWS, &rows) || !cei_mul_size(rows, columns, &most) ||
         !cei_mul_size(most, sizeof(float), &most) || !cei_add_size(most, CEI_BUFFER_ALIGNMENT, &most))
         return 0;
     const bool is_int8 = shape->format == CEI_FORMAT_INT8;
-    const size_t bytes = is_int8 ? sums_at(shape) + shape->rows * sizeof(int32_t) : scales_at(shape);
+    const size_t bytes = is_int8 ? sums_at(device, shape) + shape->rows * sizeof(int32_t) : scales_at(device, shape);
     return align(bytes, CEI_BUFFER_ALIGNMENT);
 }
 
@@ -46,16 +66,18 @@ size_t cei_cuda_weight_bytes(const cei_device *device, const cei_weight *shape) 
 static void *pointer(cei_cuda_address address) { return (void *)(uintptr_t)address; }
 
 cei_values_args cei_cuda_values_of(const cei_weight *weight) {
+    const cei_cuda_device *device = cei_cuda_of(weight->at.buffer->device);
     const cei_cuda_address at = cei_cuda_at(weight->at);
     cei_values_args values = {.values = pointer(at),
+                              .tiles = cei_cuda_tiles_of(device, weight),
                               .rows = (unsigned)weight->rows,
                               .columns = (unsigned)weight->columns,
                               .stride = (unsigned)weight->columns,
                               .format = (unsigned)weight->format};
     if (weight->format == CEI_FORMAT_INT8) {
         values.stride = (unsigned)row_bytes(weight);
-        values.scales = pointer(at + scales_at(weight));
-        values.sums = pointer(at + sums_at(weight));
+        values.scales = pointer(at + scales_at(device, weight));
+        values.sums = pointer(at + sums_at(device, weight));
     }
     return values;
 }
@@ -97,6 +119,29 @@ static ce_status send(cei_cuda_device *device, const cei_cuda_slot *slot, cei_cu
                           "copying weights", error);
 }
 
+/* Moves bytes of whole chunks between a slot's rows on the device and a weight's tiles; in the weight they begin at
+ * byte first, row by row. */
+static ce_status move_tiles(cei_cuda_device *device, const cei_cuda_slot *slot, const cei_weight *weight, size_t first,
+                            size_t bytes, bool takes, ce_error *error) {
+    cei_tiles_kernel_args args = {.matrix = pointer(cei_cuda_at(weight->at)),
+                                  .rows = pointer(slot->rows),
+                                  .first = first / CEI_INT8_STEP,
+                                  .count = bytes / CEI_INT8_STEP,
+                                  .chunks = (unsigned)(row_bytes(weight) / CEI_INT8_STEP),
+                                  .tiles = cei_cuda_tiles_of(device, weight),
+                                  .takes = takes};
+    const size_t blocks = (args.count + CEI_LINEAR_THREADS - 1) / CEI_LINEAR_THREADS;
+    return cei_cuda_launch(device, CEI_CUDA_cei_k_lay_tiles, slot->stream, blocks, 1, &args, error);
+}
+
+/* The values in a slot, from its beginning on, go to byte first of the weight's. */
+static ce_status send_values(cei_cuda_device *device, const cei_cuda_slot *slot, const cei_weight *weight, size_t first,
+                             size_t bytes, ce_error *error) {
+    if (!cei_cuda_tiles_of(device, weight)) return send(device, slot, cei_cuda_at(weight->at) + first, 0, bytes, error);
+    const ce_status status = send(device, slot, slot->rows, 0, bytes, error);
+    return status == CE_OK ? move_tiles(device, slot, weight, first, bytes, false, error) : status;
+}
+
 /* count values of a weight without scales, from value first on; they fit into a slot. */
 static ce_status write_values(cei_cuda_device *device, const cei_weight *weight, size_t first, size_t count,
                               const float *values, ce_error *error) {
@@ -109,7 +154,7 @@ static ce_status write_values(cei_cuda_device *device, const cei_weight *weight,
         pack_bfloat16((uint16_t *)(void *)slot->memory, values, count);
     else
         memcpy(slot->memory, values, count * size);
-    status = send(device, slot, cei_cuda_at(weight->at) + first * size, 0, count * size, error);
+    status = send_values(device, slot, weight, first * size, count * size, error);
     cei_cuda_slot_give(device, slot);
     return status;
 }
@@ -128,11 +173,12 @@ static ce_status write_rows(cei_cuda_device *device, const cei_weight *weight, s
     for (size_t r = 0; r < count; r++)
         sums[r] =
             pack_int8((int8_t *)slot->memory + r * stride, values + r * weight->columns, weight->columns, scales[r]);
-    status = send(device, slot, at + first * stride, 0, at_scales, error);
+    status = send_values(device, slot, weight, first * stride, at_scales, error);
     if (status == CE_OK)
-        status = send(device, slot, at + scales_at(weight) + first * sizeof(float), at_scales, beside, error);
+        status = send(device, slot, at + scales_at(device, weight) + first * sizeof(float), at_scales, beside, error);
     if (status == CE_OK)
-        status = send(device, slot, at + sums_at(weight) + first * sizeof(int32_t), at_scales + beside, beside, error);
+        status = send(device, slot, at + sums_at(device, weight) + first * sizeof(int32_t), at_scales + beside, beside,
+                      error);
     cei_cuda_slot_give(device, slot);
     return status;
 }
@@ -171,6 +217,15 @@ static ce_status fetch(cei_cuda_device *device, const cei_cuda_slot *slot, size_
                           "reading weights back", error);
 }
 
+/* The values from byte first of the weight's on, into the slot. */
+static ce_status fetch_values(cei_cuda_device *device, const cei_cuda_slot *slot, const cei_weight *weight,
+                              size_t first, size_t bytes, ce_error *error) {
+    if (!cei_cuda_tiles_of(device, weight))
+        return fetch(device, slot, 0, cei_cuda_at(weight->at) + first, bytes, error);
+    const ce_status status = move_tiles(device, slot, weight, first, bytes, true, error);
+    return status == CE_OK ? fetch(device, slot, 0, slot->rows, bytes, error) : status;
+}
+
 static ce_status wait_for(cei_cuda_device *device, const cei_cuda_slot *slot, ce_error *error) {
     return cei_cuda_check(device, device->api.stream_wait(slot->stream), "reading weights back", error);
 }
@@ -179,7 +234,7 @@ static ce_status read_values(cei_cuda_device *device, const cei_cuda_slot *slot,
                              size_t count, float *values, ce_error *error) {
     const bool is_bfloat16 = weight->format == CEI_FORMAT_BFLOAT16;
     const size_t size = is_bfloat16 ? sizeof(uint16_t) : sizeof(float);
-    ce_status status = fetch(device, slot, 0, cei_cuda_at(weight->at) + first * size, count * size, error);
+    ce_status status = fetch_values(device, slot, weight, first * size, count * size, error);
     if (status == CE_OK) status = wait_for(device, slot, error);
     if (status != CE_OK) return status;
     if (is_bfloat16)
@@ -193,10 +248,10 @@ static ce_status read_rows(cei_cuda_device *device, const cei_cuda_slot *slot, c
                            size_t count, float *values, float *scales, ce_error *error) {
     const size_t stride = row_bytes(weight), at_scales = count * stride;
     const cei_cuda_address at = cei_cuda_at(weight->at);
-    ce_status status = fetch(device, slot, 0, at + first * stride, at_scales, error);
+    ce_status status = fetch_values(device, slot, weight, first * stride, at_scales, error);
     if (status == CE_OK)
-        status = fetch(device, slot, at_scales, at + scales_at(weight) + first * sizeof(float), count * sizeof(float),
-                       error);
+        status = fetch(device, slot, at_scales, at + scales_at(device, weight) + first * sizeof(float),
+                       count * sizeof(float), error);
     if (status == CE_OK) status = wait_for(device, slot, error);
     if (status != CE_OK) return status;
     memcpy(scales, slot->memory + at_scales, count * sizeof(float));

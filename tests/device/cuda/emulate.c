@@ -5,9 +5,9 @@
 #include <stdint.h>
 #include <string.h>
 
-enum { MOST_THREADS = 256, WARP = 32, STACK_BYTES = 32 * 1024 };
+enum { MOST_THREADS = 288, WARP = 32, GROUP = 128, STACK_BYTES = 32 * 1024 };
 
-typedef enum fiber_state { READY, AT_SHUFFLE, AT_BARRIER, DONE } fiber_state;
+typedef enum fiber_state { READY, AT_SHUFFLE, AT_BARRIER, AT_PRODUCT, AT_SIGNAL, DONE } fiber_state;
 
 /* Copies into shared memory that a thread has begun. */
 enum { MOST_COPIES = 64, CHUNK = 16 };
@@ -21,6 +21,13 @@ typedef struct copies {
     unsigned count, group;
 } copies;
 
+/* An mbarrier, in its eight bytes. */
+typedef struct signal_state {
+    unsigned char arrivals, left; /* of a phase, and those still to come */
+    unsigned short phase;
+    int bytes; /* still to come */
+} signal_state;
+
 static struct {
     void *stack[MOST_THREADS]; /* of fibers that wait */
     fiber_state state[MOST_THREADS];
@@ -28,6 +35,10 @@ static struct {
     unsigned fragments[MOST_THREADS][6];
     copies copies[MOST_THREADS];
     const unsigned char *addresses[MOST_THREADS];
+    struct {
+        const signal_state *signal;
+        unsigned parity;
+    } awaited[MOST_THREADS];
     bool broken;     /* a rule of copies */
     void *scheduler; /* its stack, while a fiber runs */
     unsigned current, threads, block_x, block_y;
@@ -215,6 +226,118 @@ void cei_load_transposed(cei_shared row, unsigned words[4]) {
     wait_as(AT_SHUFFLE);
 }
 
+/* ---- warp groups ----------------------------------------------------------------------------------------------- */
+
+enum { LAUNCHED = 128 * 1024, LAUNCHED_ALIGNMENT = 1024, TILE_ROW = 128 };
+static unsigned char launched[LAUNCHED] __attribute__((aligned(LAUNCHED_ALIGNMENT), section("cei_shared")));
+
+cei_shared cei_launched_memory(void) { return launched; }
+
+void cei_signal_begin(cei_shared signal, unsigned arrivals) {
+    const signal_state begun = {(unsigned char)arrivals, (unsigned char)arrivals, 0, 0};
+    memcpy(signal, &begun, sizeof begun);
+}
+
+/* Changes what is to come, and begins the next phase if that is nothing. */
+static void count_down(cei_shared signal, unsigned arrivals, int bytes) {
+    signal_state *state = (signal_state *)(void *)signal;
+    if (state->left < arrivals) machine.broken = true;
+    state->left = (unsigned char)(state->left - arrivals);
+    state->bytes += bytes;
+    if (state->left > 0 || state->bytes != 0) return;
+    state->left = state->arrivals;
+    state->phase++;
+}
+
+void cei_signal_arrive(cei_shared signal) { count_down(signal, 1, 0); }
+void cei_signal_expect(cei_shared signal, unsigned bytes) { count_down(signal, 1, (int)bytes); }
+
+static bool is_given(unsigned thread) {
+    return machine.awaited[thread].signal->phase % 2 != machine.awaited[thread].parity;
+}
+
+void cei_signal_wait(cei_shared signal, unsigned parity) {
+    const unsigned self = machine.current;
+    machine.awaited[self].signal = (const signal_state *)(void *)signal;
+    machine.awaited[self].parity = parity;
+    if (!is_given(self)) wait_as(AT_SIGNAL);
+}
+
+void cei_copy_tile(cei_shared to, const void *from, unsigned bytes, cei_shared signal) {
+    if ((uintptr_t)to % CHUNK || (uintptr_t)from % CHUNK || bytes % CHUNK) machine.broken = true;
+    memcpy(to, from, bytes);
+    count_down(signal, 0, -(int)bytes);
+}
+
+/* Where byte `byte` of a row is in a tile of which eight rows take 1024 bytes, exchanged as 128-byte swizzle does. */
+static const unsigned char *swizzled(const unsigned char *tile, unsigned row, unsigned byte) {
+    return tile + row * TILE_ROW + ((byte / CHUNK ^ row % 8) * CHUNK + byte % CHUNK);
+}
+
+/* The thread's sum i: row 16 w + l / 4 and eight below for warp w and lane l, columns in pairs. */
+static unsigned sum_row(unsigned i) {
+    return machine.current % GROUP / WARP * 16 + machine.current % WARP / 4 + i / 2 % 2 * 8;
+}
+static unsigned sum_column(unsigned i) { return i / 4 * 8 + machine.current % 4 * 2 + i % 2; }
+
+static void begin_product(cei_shared x, cei_shared y) {
+    if ((uintptr_t)x % LAUNCHED_ALIGNMENT || (uintptr_t)y % LAUNCHED_ALIGNMENT) machine.broken = true;
+    wait_as(AT_PRODUCT);
+}
+
+static void multiply_bfloat16(cei_shared x, cei_shared y, float *sums, unsigned count) {
+    begin_product(x, y);
+    for (unsigned i = 0; i < count; i++)
+        for (unsigned byte = 0; byte < TILE_ROW; byte += 2) {
+            unsigned short pair[2];
+            memcpy(&pair[0], swizzled(x, sum_row(i), byte), sizeof *pair);
+            memcpy(&pair[1], swizzled(y, sum_column(i), byte), sizeof *pair);
+            sums[i] += half_of(pair[0], 0) * half_of(pair[1], 0);
+        }
+    wait_as(AT_PRODUCT);
+}
+
+static void multiply_int8(cei_shared x, cei_shared y, int *sums, unsigned count) {
+    begin_product(x, y);
+    for (unsigned i = 0; i < count; i++)
+        for (unsigned byte = 0; byte < TILE_ROW; byte += 4) {
+            int words[2];
+            memcpy(&words[0], swizzled(x, sum_row(i), byte), sizeof *words);
+            memcpy(&words[1], swizzled(y, sum_column(i), byte), sizeof *words);
+            sums[i] = cei_dot4(words[0], words[1], sums[i]);
+        }
+    wait_as(AT_PRODUCT);
+}
+
+void cei_group_bfloat16_64(cei_shared x, cei_shared y, float sums[32]) { multiply_bfloat16(x, y, sums, 32); }
+void cei_group_bfloat16_128(cei_shared x, cei_shared y, float sums[64]) { multiply_bfloat16(x, y, sums, 64); }
+void cei_group_int8_64(cei_shared x, cei_shared y, int sums[32]) { multiply_int8(x, y, sums, 32); }
+void cei_group_int8_128(cei_shared x, cei_shared y, int sums[64]) { multiply_int8(x, y, sums, 64); }
+
+static unsigned count_state(unsigned first, unsigned count, fiber_state state) {
+    unsigned found = 0;
+    for (unsigned i = 0; i < count; i++) found += machine.state[first + i] == state;
+    return found;
+}
+
+/* Lets threads go on whose group has met, or whose signal was given. */
+static bool release(void) {
+    bool any = false;
+    for (unsigned first = 0; first + GROUP <= machine.threads; first += GROUP) {
+        if (count_state(first, GROUP, AT_PRODUCT) != GROUP) continue;
+        for (unsigned i = 0; i < GROUP; i++) machine.state[first + i] = READY;
+        any = true;
+    }
+    for (unsigned t = 0; t < machine.threads; t++) {
+        if (machine.state[t] != AT_SIGNAL || !is_given(t)) continue;
+        machine.state[t] = READY;
+        any = true;
+    }
+    return any;
+}
+
+/* ---- blocks ------------------------------------------------------------------------------------------------------ */
+
 static void run_fiber(void) {
     machine.kernel(machine.arguments);
     wait_as(DONE);
@@ -237,13 +360,7 @@ static void resume(unsigned thread) {
     emulate_switch(&machine.scheduler, machine.stack[thread]);
 }
 
-static unsigned count_state(unsigned first, unsigned count, fiber_state state) {
-    unsigned found = 0;
-    for (unsigned i = 0; i < count; i++) found += machine.state[first + i] == state;
-    return found;
-}
-
-/* Runs a warp until each of its threads is at a barrier or done. */
+/* Runs a warp until each of its threads waits for others, or is done. */
 static bool run_warp(unsigned first, unsigned count) {
     for (;;) {
         for (unsigned i = 0; i < count; i++)
@@ -268,8 +385,9 @@ static bool run_block(void) {
     for (;;) {
         for (unsigned first = 0; first < machine.threads; first += WARP)
             if (!run_warp(first, WARP)) return false;
+        if (release()) continue;
         const unsigned waiting = count_state(0, machine.threads, AT_BARRIER);
-        if (waiting == 0) return copies_are_done();
+        if (count_state(0, machine.threads, DONE) == machine.threads) return copies_are_done();
         if (waiting != machine.threads) return false;
         for (unsigned t = 0; t < machine.threads; t++) machine.state[t] = READY;
     }

@@ -17,6 +17,7 @@
 #define CEI_KERNEL(name, threads, arguments) \
     void name(arguments a);                  \
     void name(arguments a)
+#define CEI_KERNEL_PAIR CEI_KERNEL
 
 unsigned cei_thread(void);
 unsigned cei_block_x(void);
@@ -46,12 +47,28 @@ void cei_copy_wait(int but);
 void cei_load_matrices(cei_shared row, unsigned words[4]);
 void cei_load_transposed(cei_shared row, unsigned words[4]);
 
+/* mbarrier, cp.async.bulk and wgmma. A bulk copy is made at once, so that one into a stage that is still read is seen;
+ * products are those of 128 threads, each of which waits for the others. */
+#define CEI_GROUPS
+cei_shared cei_launched_memory(void);
+void cei_signal_begin(cei_shared signal, unsigned arrivals);
+CEI_INLINE void cei_signal_begun(void) {}
+void cei_signal_arrive(cei_shared signal);
+void cei_signal_expect(cei_shared signal, unsigned bytes);
+void cei_signal_wait(cei_shared signal, unsigned parity);
+void cei_copy_tile(cei_shared to, const void *from, unsigned bytes, cei_shared signal);
+void cei_group_bfloat16_64(cei_shared x, cei_shared y, float sums[32]);
+void cei_group_bfloat16_128(cei_shared x, cei_shared y, float sums[64]);
+void cei_group_int8_64(cei_shared x, cei_shared y, int sums[32]);
+void cei_group_int8_128(cei_shared x, cei_shared y, int sums[64]);
+
 CEI_INLINE float cei_fma(float x, float y, float z) { return fmaf(x, y, z); }
 CEI_INLINE float cei_sqrt(float x) { return sqrtf(x); }
 CEI_INLINE double cei_sqrt_double(double x) { return sqrt(x); }
 
-/* Runs a kernel of blocks_x by blocks_y blocks. False if it broke a rule: a barrier or a shuffle that some threads of
- * the block or warp did not meet, a copy that nobody waited for, or that is not aligned. One at a time. */
+/* Runs a kernel of blocks_x by blocks_y blocks. False if it broke a rule: a barrier, a shuffle or a product that some
+ * threads of the block, warp or group did not meet, a signal that is never given, a copy that nobody waited for, or
+ * that is not aligned. One at a time. */
 typedef void (*emulate_fn)(const void *arguments);
 bool emulate(emulate_fn kernel, const void *arguments, unsigned threads, unsigned blocks_x, unsigned blocks_y);
 
@@ -59,8 +76,8 @@ bool emulate(emulate_fn kernel, const void *arguments, unsigned threads, unsigne
 typedef struct emulate_kernel {
     const char *name;
     emulate_fn run;
-    size_t size; /* of its arguments */
-    unsigned threads;
+    size_t size;              /* of its arguments */
+    unsigned threads, shared; /* shared: bytes that a launch gives to a block */
 } emulate_kernel;
 
 const emulate_kernel *emulate_find(const char *name); /* NULL if there is none */

@@ -4,14 +4,14 @@
 
 #include <string.h>
 
-#define RUN(name, type, threads, least) \
+#define RUN(name, type, threads, least, shared) \
     static void run_##name(const void *given) { name(*(const type *)given); }
 CEI_CUDA_KERNELS(RUN)
 #undef RUN
 
 const emulate_kernel *emulate_find(const char *name) {
     static const emulate_kernel kernels[] = {
-#define ROW(name, type, threads, least) {#name, run_##name, sizeof(type), threads},
+#define ROW(name, type, threads, least, shared) {#name, run_##name, sizeof(type), threads, shared},
         CEI_CUDA_KERNELS(ROW)
 #undef ROW
     };

@@ -337,6 +337,15 @@ FUNCTION(cuStreamSynchronize, cei_cuda_stream stream) {
     return broken;
 }
 
+FUNCTION(cuFuncSetAttribute, cei_cuda_function function, int attribute, int value) {
+    struct CUctx_st *context;
+    const cei_cuda_result result = enter_context(FAKE_function_set, &context);
+    const emulate_kernel *kernel = (const emulate_kernel *)(uintptr_t)function;
+    if (result == CEI_CUDA_SUCCESS && (attribute != CEI_CUDA_FUNCTION_SHARED || value != (int)kernel->shared))
+        misuse("an attribute that the kernel does not need");
+    return result;
+}
+
 FUNCTION(cuLaunchKernel, cei_cuda_function function, unsigned blocks_x, unsigned blocks_y, unsigned blocks_z,
          unsigned threads_x, unsigned threads_y, unsigned threads_z, unsigned shared, cei_cuda_stream stream,
          void **parameters, void **extra) {
@@ -344,8 +353,9 @@ FUNCTION(cuLaunchKernel, cei_cuda_function function, unsigned blocks_x, unsigned
     const cei_cuda_result result = enter_context(FAKE_launch, &context);
     const emulate_kernel *kernel = (const emulate_kernel *)(uintptr_t)function;
     if (result) return result;
-    if (blocks_z != 1 || threads_y != 1 || threads_z != 1 || shared != 0 || extra || threads_x != kernel->threads ||
-        blocks_x == 0 || blocks_y == 0 || blocks_y > 65535 || kernel->size > ARGUMENT_BYTES) {
+    if (blocks_z != 1 || threads_y != 1 || threads_z != 1 || shared != kernel->shared || extra ||
+        threads_x != kernel->threads || blocks_x == 0 || blocks_y == 0 || blocks_y > 65535 ||
+        kernel->size > ARGUMENT_BYTES) {
         misuse("a launch of a shape that the kernel does not have");
         return CALL_UNKNOWN;
     }

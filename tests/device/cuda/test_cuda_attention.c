@@ -8,13 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static float *floats(size_t count, float scale) {
-    float *values = malloc((count ? count : 1) * sizeof *values);
-    assert_non_null(values);
-    random_fill(values, count, scale);
-    return values;
-}
-
 enum { SEQUENCES = 6, TOKENS = 142, LONGEST = 70 };
 static const int32_t offsets[SEQUENCES + 1] = {0, 1, 8, 8, 40, 110, TOKENS};
 

@@ -7,10 +7,10 @@
 #include <string.h>
 
 static const cei_cuda_image *image_for(int capability, bool is_cubin) {
-    static const cei_cuda_image images[] = {{80, false, true, 1, 1, NULL}, {70, false, false, 1, 1, NULL},
-                                            {90, true, true, 1, 1, NULL},  {89, true, true, 1, 1, NULL},
-                                            {80, true, true, 1, 1, NULL},  {75, true, false, 1, 1, NULL},
-                                            {0, false, false, 0, 0, NULL}};
+    static const cei_cuda_image images[] = {{90, false, true, 90, 1, 1, NULL}, {80, false, false, 80, 1, 1, NULL},
+                                            {70, false, false, 0, 1, 1, NULL}, {90, true, true, 90, 1, 1, NULL},
+                                            {89, true, false, 80, 1, 1, NULL}, {80, true, false, 80, 1, 1, NULL},
+                                            {75, true, false, 0, 1, 1, NULL},  {0, false, false, 0, 0, 0, NULL}};
     return cei_cuda_image_for(images, capability, is_cubin);
 }
 
@@ -20,6 +20,9 @@ static void test_choice(void **state) {
     assert_null(image_for(61, false));
     assert_int_equal(image_for(72, false)->capability, 70);
     assert_int_equal(image_for(80, false)->capability, 80);
+    assert_int_equal(image_for(89, false)->capability, 80);
+    assert_int_equal(image_for(90, false)->capability, 90);
+    assert_int_equal(image_for(100, false)->capability, 80); /* 9.0a is for 9.0 alone */
     assert_int_equal(image_for(121, false)->capability, 80);
     assert_null(image_for(70, true));
     assert_int_equal(image_for(75, true)->capability, 75);
@@ -42,13 +45,13 @@ static void test_embedded_images(void **state) {
     for (const cei_cuda_image *image = cei_cuda_images; image->size > 0; image++) {
         unsigned char *bytes = unpacked(image);
         assert_true(image->packed < image->size / 2);
-        assert_int_equal(image->has_tensor_cores, image->capability >= 80);
+        assert_int_equal(image->level, image->capability < 80 ? 0 : image->is_exact ? 90 : 80);
         if (image->is_cubin) {
             assert_memory_equal(bytes, "\177ELF", 4);
         } else {
             char target[32];
             has_ptx = true;
-            snprintf(target, sizeof target, ".target sm_%d", image->capability);
+            snprintf(target, sizeof target, ".target sm_%d%s\n", image->capability, image->is_exact ? "a" : "");
             assert_int_equal(strlen((const char *)bytes), image->size - 1);
             assert_non_null(strstr((const char *)bytes, target));
         }
@@ -73,8 +76,8 @@ static void test_damaged_images(void **state) {
     static const size_t sizes[] = {5, 5, 5, 3, 6, 7, 8};
     unsigned char bytes[SIZE];
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
-        assert_false(cei_cuda_unpack(&(cei_cuda_image){80, false, true, sizes[i], SIZE, wrong[i]}, bytes));
-    assert_true(cei_cuda_unpack(&(cei_cuda_image){80, false, true, 7, SIZE, wrong[6]}, bytes));
+        assert_false(cei_cuda_unpack(&(cei_cuda_image){80, false, false, 80, sizes[i], SIZE, wrong[i]}, bytes));
+    assert_true(cei_cuda_unpack(&(cei_cuda_image){80, false, false, 80, 7, SIZE, wrong[6]}, bytes));
     assert_true(bytes[0] == 'a' && bytes[61] == 'b' && bytes[62] == 'a' && bytes[63] == 'c');
     cei_cuda_image whole = cei_cuda_images[0];
     unsigned char *room = malloc(whole.size);

@@ -9,13 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static float *floats(size_t count, float scale) {
-    float *values = malloc((count ? count : 1) * sizeof *values);
-    assert_non_null(values);
-    random_fill(values, count, scale);
-    return values;
-}
-
 static void expect_close(const float *found, const float *wanted, size_t count, double bound, const char *what) {
     for (size_t i = 0; i < count; i++)
         expect_near((double)found[i], (double)wanted[i], bound * (1 + fabs((double)wanted[i])), what, i);
@@ -37,7 +30,7 @@ static void run_linear(const linear_case *c, float *y) {
     if (c->bias) bias = cuda_put_weight(&b, CEI_ROLE_VECTOR, CEI_FORMAT_FLOAT32, 1, c->out, c->bias, NULL);
     const cei_slice x = cuda_put(&b, c->x, c->rows * c->in * sizeof(float));
     const cei_slice out = cuda_put_result(&b, c->rows * c->out);
-    const cei_linear_args args = {c->rows, x, &weight, c->bias ? &bias : NULL, c->function, out};
+    const cei_linear_args args = {c->rows, x, &weight, c->bias ? &bias : NULL, c->function, out, NULL};
     expect_ok(cei_linear(b.stream, &args, &b.error), &b.error);
     cuda_get_result(&b, out, y, c->rows * c->out);
     cuda_close(&b);
@@ -130,7 +123,7 @@ static void run_low(const low_case *c, float *y) {
     const cei_weight weight = cuda_put_weight(&b, CEI_ROLE_MATRIX, c->format, c->out, c->in, c->weight, c->scales);
     const cei_slice x = cuda_put(&b, c->x, c->rows * c->in * sizeof(float));
     const cei_slice out = cuda_put_result(&b, c->rows * c->out);
-    const cei_linear_args args = {c->rows, x, &weight, NULL, CEI_FN_IDENTITY, out};
+    const cei_linear_args args = {c->rows, x, &weight, NULL, CEI_FN_IDENTITY, out, NULL};
     expect_ok(cei_linear(b.stream, &args, &b.error), &b.error);
     cuda_get_result(&b, out, y, c->rows * c->out);
     cuda_close(&b);
@@ -170,14 +163,15 @@ static void check_low_bits(low_case c, const float *y) {
     free(again);
 }
 
-/* On a chip with tensor cores, and on one without; large tiles, and small ones. */
+/* On a chip without tensor cores, with them, and with warp groups; large tiles, and small ones. */
 static void test_low_precision(void **state) {
     (void)state;
     static const size_t shapes[][3] = {{1, 1, 1},     {3, 37, 5},   {70, 96, 65},    {9, 304, 40},
                                        {66, 33, 130}, {131, 40, 7}, {130, 200, 150}, {2, 8, 129}};
     for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
-        for (int which = fake_is_here() ? 0 : 2; which < 4; which++) { /* a real chip is what it is */
-            const bool is_int8 = which % 2, has_tensor_cores = which >= 2;
+        for (int which = fake_is_here() ? 0 : 4; which < 6; which++) { /* a real chip is what it is */
+            const int capability = 7 + which / 2;
+            const bool is_int8 = which % 2, has_tensor_cores = capability >= 8;
             low_case c = {.format = is_int8 ? CEI_FORMAT_INT8 : CEI_FORMAT_BFLOAT16,
                           .rows = shapes[s][0],
                           .in = shapes[s][1],
@@ -187,7 +181,7 @@ static void test_low_precision(void **state) {
             memset(x, 0, c.in * sizeof *x); /* a row of zeros, which has no scale */
             cei_round_rows(c.format, weight, c.out, c.in, scales);
             c.x = x, c.weight = weight, c.scales = scales;
-            fake_set_capability(has_tensor_cores ? 9 : 7, 0);
+            fake_set_capability(capability, 0);
             fake_set_processors(1);
             run_low(&c, y);
             check_low(&c, is_int8 || (has_tensor_cores && c.in % 8 == 0), y);
@@ -440,7 +434,7 @@ static void test_weight_without_memory(void **state) {
     const cei_weight nowhere = {CEI_ROLE_MATRIX, 8, 8, {NULL, 0}, CEI_FORMAT_FLOAT32, false};
     const float values[64] = {0};
     const cei_slice x = cuda_put(&b, values, sizeof values), out = cuda_put_result(&b, 64);
-    const cei_linear_args args = {4, x, &nowhere, NULL, CEI_FN_IDENTITY, out};
+    const cei_linear_args args = {4, x, &nowhere, NULL, CEI_FN_IDENTITY, out, NULL};
     expect_status(cei_linear(b.stream, &args, &b.error), CE_ERR_ARGUMENT, &b.error, "without memory");
     expect_status(cei_weight_write(b.device, &nowhere, 0, 8, values, NULL, &b.error), CE_ERR_ARGUMENT, &b.error, NULL);
     cuda_close(&b);

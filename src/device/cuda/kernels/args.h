@@ -17,6 +17,7 @@ typedef struct cei_values_args {
     unsigned rows, columns;
     unsigned stride; /* elements from a row to the next */
     unsigned format;
+    unsigned tiles; /* across, of a matrix that lies in tiles as tiles.h has it; of others 0 */
 } cei_values_args;
 
 /* 16 bytes that are read at once. */
@@ -27,6 +28,10 @@ typedef struct __attribute__((aligned(16))) cei_four_words {
 typedef struct __attribute__((aligned(16))) cei_four_floats {
     float value[4];
 } cei_four_floats;
+
+typedef struct __attribute__((aligned(8))) cei_two_floats {
+    float value[2];
+} cei_two_floats;
 
 typedef struct cei_embed_kernel_args {
     const int *ids, *positions, *types; /* [tokens] */
@@ -58,16 +63,18 @@ typedef struct cei_linear_kernel_args {
 typedef struct cei_round_kernel_args {
     const float *x; /* [rows, columns] */
     unsigned rows, columns, stride;
-    signed char *rounded; /* [rows, stride]: integers less 128, zeros behind the columns */
+    signed char *rounded; /* [rows, stride]: integers less 128, zeros behind the columns; in tiles, if there are any */
     float *scales;        /* [rows] */
     int *zeros;           /* [rows]: less 128 as well */
+    unsigned tiles;
 } cei_round_kernel_args;
 
-/* Rounds activations to bfloat16, pairs of them. */
+/* Rounds activations to bfloat16, in chunks of eight. */
 typedef struct cei_round_bfloat16_kernel_args {
-    const float *x;    /* [pairs, 2] */
-    unsigned *rounded; /* [pairs]: the first in the lower half */
-    unsigned long long pairs;
+    const float *x;           /* [rows, chunks, 8] */
+    cei_four_words *rounded;  /* [rows, chunks]: the first of two in a word's lower half; in tiles, if there are any */
+    unsigned long long count; /* of chunks, in all rows */
+    unsigned chunks, tiles;
 } cei_round_bfloat16_kernel_args;
 
 typedef struct cei_linear_rounded_kernel_args {
@@ -77,6 +84,27 @@ typedef struct cei_linear_rounded_kernel_args {
     const float *scales;           /* of INT8, as above */
     const int *zeros;
 } cei_linear_rounded_kernel_args;
+
+/* The same where rows and the weight lie in tiles. */
+typedef struct cei_group_kernel_args {
+    cei_linear_kernel_args linear; /* whose x is not read */
+    const void *rounded;
+    unsigned tiles;      /* across, of the rows and of the weight */
+    const float *scales; /* of INT8, as above */
+    const int *zeros;
+    void *next;          /* receives the results in bfloat16, in tiles, instead of out; or NULL. For few functions: */
+    unsigned next_tiles; /* see CEI_QUICK */
+} cei_group_kernel_args;
+
+/* Moves chunks of 16 bytes of rows that follow each other into tiles, or takes them from there. */
+typedef struct cei_tiles_kernel_args {
+    unsigned char *matrix;
+    cei_four_words *rows;     /* [count] */
+    unsigned long long first; /* of the matrix's chunks, row by row */
+    unsigned long long count;
+    unsigned chunks; /* of a row */
+    unsigned tiles, takes;
+} cei_tiles_kernel_args;
 
 /* Of which tokens of a sequence attention is asked for. */
 enum { CEI_ASKED_ALL, CEI_ASKED_FIRST, CEI_ASKED_LAST };
@@ -173,8 +201,18 @@ enum { CEI_MEASURE_CHAINS = 8 /* of a thread */, CEI_WARP_THREADS = 32 };
 
 enum { CEI_CHECKSUM_BLOCKS = 64 /* at most */, CEI_CHECKSUM_VALUES = 8 /* of a thread, or more of them */ };
 
+/* A tile of a matrix for warp groups: see tiles.h. */
+enum { CEI_TILE_ROWS = 64, CEI_TILE_WIDTH = 128 /* bytes */, CEI_TILE_BYTES = CEI_TILE_ROWS * CEI_TILE_WIDTH };
+
 /* Threads of a block, and what a block does. */
 enum {
+    CEI_GROUP_THREADS = 128, /* of a warp group; a block has some, and a warp that copies */
+    CEI_LARGE_STAGES = 3,
+    CEI_SMALL_STAGES = 6,
+    CEI_LARGE_GROUPS = 2 * CEI_GROUP_THREADS + CEI_WARP_THREADS,
+    CEI_SMALL_GROUPS = CEI_GROUP_THREADS + CEI_WARP_THREADS,
+    CEI_LARGE_SHARED = 4 * CEI_LARGE_STAGES * CEI_TILE_BYTES + 1024 /* to be aligned */,
+    CEI_SMALL_SHARED = 2 * CEI_SMALL_STAGES * CEI_TILE_BYTES + 1024,
     CEI_LINEAR_THREADS = 256,
     CEI_LARGE_TILE = 128, /* rows, and columns, of a product */
     CEI_SMALL_TILE = 64,
@@ -189,34 +227,40 @@ enum {
     CEI_PLAIN_THREADS = 128
 };
 
-/* Every kernel: its name, its arguments, threads of a block, and the least capability that an image needs to have it.
- * The driver looks up all that the image has when a device is opened. */
-#define CEI_CUDA_KERNELS(X)                                                                   \
-    X(cei_k_embed, cei_embed_kernel_args, CEI_PLAIN_THREADS, 0)                               \
-    X(cei_k_norm, cei_norm_kernel_args, CEI_ROWS_THREADS, 0)                                  \
-    X(cei_k_linear, cei_linear_kernel_args, CEI_LINEAR_THREADS, 0)                            \
-    X(cei_k_linear_small, cei_linear_kernel_args, CEI_LINEAR_THREADS, 0)                      \
-    X(cei_k_linear_int8, cei_linear_rounded_kernel_args, CEI_LINEAR_THREADS, 0)               \
-    X(cei_k_tensor_bfloat16, cei_linear_rounded_kernel_args, CEI_LINEAR_THREADS, 80)          \
-    X(cei_k_tensor_bfloat16_small, cei_linear_rounded_kernel_args, CEI_LINEAR_THREADS, 80)    \
-    X(cei_k_tensor_int8, cei_linear_rounded_kernel_args, CEI_LINEAR_THREADS, 80)              \
-    X(cei_k_tensor_int8_small, cei_linear_rounded_kernel_args, CEI_LINEAR_THREADS, 80)        \
-    X(cei_k_round, cei_round_kernel_args, CEI_ROWS_THREADS, 0)                                \
-    X(cei_k_round_bfloat16, cei_round_bfloat16_kernel_args, CEI_LINEAR_THREADS, 0)            \
-    X(cei_k_attention, cei_attention_kernel_args, CEI_ATTENTION_THREADS, 0)                   \
-    X(cei_k_attention_tensor, cei_attention_kernel_args, CEI_ATTENTION_THREADS, 80)           \
-    X(cei_k_attention_relative, cei_attention_relative_kernel_args, CEI_ATTENTION_THREADS, 0) \
-    X(cei_k_angles, cei_angles_kernel_args, CEI_PLAIN_THREADS, 0)                             \
-    X(cei_k_rotary, cei_rotary_kernel_args, CEI_PLAIN_THREADS, 0)                             \
-    X(cei_k_gate, cei_gate_kernel_args, CEI_PLAIN_THREADS, 0)                                 \
-    X(cei_k_gather, cei_gather_kernel_args, CEI_PLAIN_THREADS, 0)                             \
-    X(cei_k_pool, cei_pool_kernel_args, CEI_PLAIN_THREADS, 0)                                 \
-    X(cei_k_normalize, cei_normalize_kernel_args, CEI_ROWS_THREADS, 0)                        \
-    X(cei_k_measure_float32, cei_measure_kernel_args, CEI_LINEAR_THREADS, 0)                  \
-    X(cei_k_measure_int8, cei_measure_kernel_args, CEI_LINEAR_THREADS, 0)                     \
-    X(cei_k_measure_tensor_bfloat16, cei_measure_kernel_args, CEI_LINEAR_THREADS, 80)         \
-    X(cei_k_measure_tensor_int8, cei_measure_kernel_args, CEI_LINEAR_THREADS, 80)             \
-    X(cei_k_measure_reading, cei_reading_kernel_args, CEI_LINEAR_THREADS, 0)                  \
-    X(cei_k_checksum, cei_checksum_kernel_args, CEI_LINEAR_THREADS, 0)
+/* Every kernel: its name, its arguments, threads of a block, the least capability that an image needs to have it, and
+ * bytes of shared memory that a launch gives to a block. The driver looks up all that the image has when a device is
+ * opened. */
+#define CEI_CUDA_KERNELS(X)                                                                      \
+    X(cei_k_embed, cei_embed_kernel_args, CEI_PLAIN_THREADS, 0, 0)                               \
+    X(cei_k_norm, cei_norm_kernel_args, CEI_ROWS_THREADS, 0, 0)                                  \
+    X(cei_k_linear, cei_linear_kernel_args, CEI_LINEAR_THREADS, 0, 0)                            \
+    X(cei_k_linear_small, cei_linear_kernel_args, CEI_LINEAR_THREADS, 0, 0)                      \
+    X(cei_k_linear_int8, cei_linear_rounded_kernel_args, CEI_LINEAR_THREADS, 0, 0)               \
+    X(cei_k_tensor_bfloat16, cei_linear_rounded_kernel_args, CEI_LINEAR_THREADS, 80, 0)          \
+    X(cei_k_tensor_bfloat16_small, cei_linear_rounded_kernel_args, CEI_LINEAR_THREADS, 80, 0)    \
+    X(cei_k_tensor_int8, cei_linear_rounded_kernel_args, CEI_LINEAR_THREADS, 80, 0)              \
+    X(cei_k_tensor_int8_small, cei_linear_rounded_kernel_args, CEI_LINEAR_THREADS, 80, 0)        \
+    X(cei_k_group_bfloat16, cei_group_kernel_args, CEI_LARGE_GROUPS, 90, CEI_LARGE_SHARED)       \
+    X(cei_k_group_bfloat16_small, cei_group_kernel_args, CEI_SMALL_GROUPS, 90, CEI_SMALL_SHARED) \
+    X(cei_k_group_int8, cei_group_kernel_args, CEI_LARGE_GROUPS, 90, CEI_LARGE_SHARED)           \
+    X(cei_k_group_int8_small, cei_group_kernel_args, CEI_SMALL_GROUPS, 90, CEI_SMALL_SHARED)     \
+    X(cei_k_lay_tiles, cei_tiles_kernel_args, CEI_LINEAR_THREADS, 90, 0)                         \
+    X(cei_k_round, cei_round_kernel_args, CEI_ROWS_THREADS, 0, 0)                                \
+    X(cei_k_round_bfloat16, cei_round_bfloat16_kernel_args, CEI_LINEAR_THREADS, 0, 0)            \
+    X(cei_k_attention, cei_attention_kernel_args, CEI_ATTENTION_THREADS, 0, 0)                   \
+    X(cei_k_attention_tensor, cei_attention_kernel_args, CEI_ATTENTION_THREADS, 80, 0)           \
+    X(cei_k_attention_relative, cei_attention_relative_kernel_args, CEI_ATTENTION_THREADS, 0, 0) \
+    X(cei_k_angles, cei_angles_kernel_args, CEI_PLAIN_THREADS, 0, 0)                             \
+    X(cei_k_rotary, cei_rotary_kernel_args, CEI_PLAIN_THREADS, 0, 0)                             \
+    X(cei_k_gate, cei_gate_kernel_args, CEI_PLAIN_THREADS, 0, 0)                                 \
+    X(cei_k_gather, cei_gather_kernel_args, CEI_PLAIN_THREADS, 0, 0)                             \
+    X(cei_k_pool, cei_pool_kernel_args, CEI_PLAIN_THREADS, 0, 0)                                 \
+    X(cei_k_normalize, cei_normalize_kernel_args, CEI_ROWS_THREADS, 0, 0)                        \
+    X(cei_k_measure_float32, cei_measure_kernel_args, CEI_LINEAR_THREADS, 0, 0)                  \
+    X(cei_k_measure_int8, cei_measure_kernel_args, CEI_LINEAR_THREADS, 0, 0)                     \
+    X(cei_k_measure_tensor_bfloat16, cei_measure_kernel_args, CEI_LINEAR_THREADS, 80, 0)         \
+    X(cei_k_measure_tensor_int8, cei_measure_kernel_args, CEI_LINEAR_THREADS, 80, 0)             \
+    X(cei_k_measure_reading, cei_reading_kernel_args, CEI_LINEAR_THREADS, 0, 0)                  \
+    X(cei_k_checksum, cei_checksum_kernel_args, CEI_LINEAR_THREADS, 0, 0)
 
 #endif

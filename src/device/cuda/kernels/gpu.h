@@ -17,7 +17,10 @@ enum { CEI_WARP = 32 };
 #define CEI_INLINE static __device__ __forceinline__
 #define CEI_OUTLINE static __device__ __noinline__
 #define CEI_SHARED __shared__
+#define CEI_LAUNCHED(name) extern __shared__ unsigned char name[]
 #define CEI_KERNEL(name, threads, arguments) extern "C" __global__ void __launch_bounds__(threads) name(arguments a)
+#define CEI_KERNEL_PAIR(name, threads, arguments) \
+    extern "C" __global__ void __launch_bounds__(threads, 2) name(arguments a)
 CEI_INLINE unsigned cei_thread(void) { return threadIdx.x; }
 CEI_INLINE unsigned cei_block_x(void) { return blockIdx.x; }
 CEI_INLINE unsigned cei_block_y(void) { return blockIdx.y; }
@@ -29,8 +32,11 @@ CEI_INLINE double cei_sqrt_double(double x) { return __dsqrt_rn(x); }
 #define CEI_INLINE static __attribute__((device, always_inline)) inline
 #define CEI_OUTLINE static __attribute__((device, noinline))
 #define CEI_SHARED static __attribute__((shared))
+#define CEI_LAUNCHED(name) extern __attribute__((shared)) unsigned char name[]
 #define CEI_KERNEL(name, threads, arguments) \
     extern "C" __attribute__((global, launch_bounds(threads))) void name(arguments a)
+#define CEI_KERNEL_PAIR(name, threads, arguments) \
+    extern "C" __attribute__((global, launch_bounds(threads, 2))) void name(arguments a)
 CEI_INLINE unsigned cei_thread(void) { return __nvvm_read_ptx_sreg_tid_x(); }
 CEI_INLINE unsigned cei_block_x(void) { return __nvvm_read_ptx_sreg_ctaid_x(); }
 CEI_INLINE unsigned cei_block_y(void) { return __nvvm_read_ptx_sreg_ctaid_y(); }
@@ -131,6 +137,104 @@ CEI_INLINE void cei_multiply_int8(const unsigned x[4], const unsigned y[2], int 
             "{%0, %1, %2, %3};"
             : "+r"(sums[0]), "+r"(sums[1]), "+r"(sums[2]), "+r"(sums[3])
             : "r"(x[0]), "r"(x[1]), "r"(x[2]), "r"(x[3]), "r"(y[0]), "r"(y[1]));
+}
+#endif
+
+#ifdef CEI_GROUPS
+/* Memory that the launch gives to a block, from a multiple of 1024 bytes on. */
+CEI_INLINE cei_shared cei_launched_memory(void) {
+    CEI_LAUNCHED(memory);
+    return (cei_shared_of(memory) + 1023) & ~1023u;
+}
+
+/* A signal in shared memory (mbarrier) is given when so many threads have arrived and the bytes that were expected are
+ * there; then it begins anew, and what was waited for is the other parity. One thread begins them, in front of a
+ * barrier of the block. */
+CEI_INLINE void cei_signal_begin(cei_shared signal, unsigned arrivals) {
+    __asm__ volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(signal), "r"(arrivals) : "memory");
+}
+CEI_INLINE void cei_signal_begun(void) {
+    __asm__ volatile("fence.mbarrier_init.release.cluster; fence.proxy.async.shared::cta;" ::: "memory");
+}
+CEI_INLINE void cei_signal_arrive(cei_shared signal) {
+    __asm__ volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(signal) : "memory");
+}
+CEI_INLINE void cei_signal_expect(cei_shared signal, unsigned bytes) {
+    __asm__ volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(signal), "r"(bytes) : "memory");
+}
+CEI_INLINE void cei_signal_wait(cei_shared signal, unsigned parity) {
+    unsigned done = 0;
+    while (!done)
+        __asm__ volatile("{ .reg .pred given; mbarrier.try_wait.parity.shared::cta.b64 given, [%1], %2; "
+                         "selp.u32 %0, 1, 0, given; }"
+                         : "=r"(done)
+                         : "r"(signal), "r"(parity)
+                         : "memory");
+}
+
+/* Begins to copy bytes, a multiple of 16, that lie in a row on both sides; the signal gets them (cp.async.bulk). */
+CEI_INLINE void cei_copy_tile(cei_shared to, const void *from, unsigned bytes, cei_shared signal) {
+    __asm__ volatile(
+        "{ .reg .u64 global; cvta.to.global.u64 global, %1; "
+        "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [global], %2, [%3]; }" ::"r"(to),
+        "l"(from), "r"(bytes), "r"(signal)
+        : "memory");
+}
+
+/* What a warp group is told of a tile of rows of 128 bytes, whose chunks of 16 bytes lie at c ^ row % 8: 128-byte
+ * swizzle, 1024 bytes from eight rows to the next (the PTX manual's matrix descriptor). */
+CEI_INLINE unsigned long long cei_describe_tile(cei_shared tile) {
+    return (unsigned long long)(tile >> 4) | 1ull << 16 | 64ull << 32 | 1ull << 62;
+}
+
+#define CEI_0_31                                                                                                \
+    "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, %16, %17, %18, %19, %20, %21, %22, " \
+    "%23, %24, %25, %26, %27, %28, %29, %30, %31"
+#define CEI_32_63                                                                                               \
+    "%32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, %48, %49, %50, %51, %52, " \
+    "%53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63"
+#define CEI_EIGHT(how, s, i) \
+    how(s[i]), how(s[i + 1]), how(s[i + 2]), how(s[i + 3]), how(s[i + 4]), how(s[i + 5]), how(s[i + 6]), how(s[i + 7])
+#define CEI_THIRTY_TWO(how, s, i) \
+    CEI_EIGHT(how, s, i), CEI_EIGHT(how, s, i + 8), CEI_EIGHT(how, s, i + 16), CEI_EIGHT(how, s, i + 24)
+
+/* Four products in a row over 32 bytes each, and waiting for them: x and w are operands of that number. */
+#define CEI_GROUP_PRODUCT(what, sums, x, w, tail) \
+    "wgmma.mma_async.sync.aligned." what " {" sums "}, x" x ", w" w ", 1" tail ";"
+#define CEI_GROUP_PRODUCTS(what, sums, x, w, tail)                                                                     \
+    "{ .reg .b64 x1, x2, x3, w1, w2, w3, x0, w0; mov.b64 x0, " x "; mov.b64 w0, " w ";"                                \
+    "add.s64 x1, x0, 2; add.s64 x2, x0, 4; add.s64 x3, x0, 6; add.s64 w1, w0, 2; add.s64 w2, w0, 4;"                   \
+    "add.s64 w3, w0, 6; wgmma.fence.sync.aligned;" CEI_GROUP_PRODUCT(what, sums, "0", "0", tail)                       \
+        CEI_GROUP_PRODUCT(what, sums, "1", "1", tail) CEI_GROUP_PRODUCT(what, sums, "2", "2", tail) CEI_GROUP_PRODUCT( \
+            what, sums, "3", "3", tail) "wgmma.commit_group.sync.aligned; wgmma.wait_group.sync.aligned 0; }"
+
+/* sums += X Y^T for a tile X [64, 128 bytes] and Y [64 or 128, 128 bytes] in shared memory, of bfloat16 or signed
+ * bytes, by the 128 threads of a warp group; sums [64, 64 or 128] are spread over them as the PTX manual has it for
+ * wgmma. */
+CEI_INLINE void cei_group_bfloat16_64(cei_shared x, cei_shared y, float sums[32]) {
+    __asm__ volatile(CEI_GROUP_PRODUCTS("m64n64k16.f32.bf16.bf16", CEI_0_31, "%32", "%33", ", 1, 1, 0, 0")
+                     : CEI_THIRTY_TWO("+f", sums, 0)
+                     : "l"(cei_describe_tile(x)), "l"(cei_describe_tile(y))
+                     : "memory");
+}
+CEI_INLINE void cei_group_bfloat16_128(cei_shared x, cei_shared y, float sums[64]) {
+    __asm__ volatile(
+        CEI_GROUP_PRODUCTS("m64n128k16.f32.bf16.bf16", CEI_0_31 ", " CEI_32_63, "%64", "%65", ", 1, 1, 0, 0")
+        : CEI_THIRTY_TWO("+f", sums, 0), CEI_THIRTY_TWO("+f", sums, 32)
+        : "l"(cei_describe_tile(x)), "l"(cei_describe_tile(y))
+        : "memory");
+}
+CEI_INLINE void cei_group_int8_64(cei_shared x, cei_shared y, int sums[32]) {
+    __asm__ volatile(CEI_GROUP_PRODUCTS("m64n64k32.s32.s8.s8", CEI_0_31, "%32", "%33", "")
+                     : CEI_THIRTY_TWO("+r", sums, 0)
+                     : "l"(cei_describe_tile(x)), "l"(cei_describe_tile(y))
+                     : "memory");
+}
+CEI_INLINE void cei_group_int8_128(cei_shared x, cei_shared y, int sums[64]) {
+    __asm__ volatile(CEI_GROUP_PRODUCTS("m64n128k32.s32.s8.s8", CEI_0_31 ", " CEI_32_63, "%64", "%65", "")
+                     : CEI_THIRTY_TWO("+r", sums, 0), CEI_THIRTY_TWO("+r", sums, 32)
+                     : "l"(cei_describe_tile(x)), "l"(cei_describe_tile(y))
+                     : "memory");
 }
 #endif
 

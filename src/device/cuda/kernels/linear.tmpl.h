@@ -81,7 +81,7 @@ CEI_KERNEL(LINEAR_KERNEL, CEI_LINEAR_THREADS, cei_linear_kernel_args) {
     const unsigned first_row = cei_block_x() * LINEAR(SIDE), first_column = cei_block_y() * LINEAR(SIDE);
     const unsigned in = a.weight.columns;
     const bool is_needed = first_row + cei_own_row() < a.rows && first_column + cei_own_column() < a.weight.rows;
-    const cei_values_args x = {a.x, 0, 0, a.rows, in, in, CEI_VALUES_FLOAT32};
+    const cei_values_args x = {a.x, 0, 0, a.rows, in, in, CEI_VALUES_FLOAT32, 0};
     float sums[LINEAR_GROUPS][LINEAR_GROUPS][CEI_SIDE][CEI_SIDE] = {{{{0}}}};
     LINEAR(values) of_x = LINEAR(fetch)(&x, first_row, 0), of_w = LINEAR(fetch)(&a.weight, first_column, 0);
     for (unsigned depth = 0, now = 0; depth < in; depth += CEI_TILE_DEPTH, now = 1 - now) {

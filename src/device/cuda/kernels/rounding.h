@@ -1,0 +1,13 @@
+/* rounding.h - activations as bfloat16. */
+#ifndef CEI_CUDA_ROUNDING_H
+#define CEI_CUDA_ROUNDING_H
+
+#include "device/cuda/kernels/gpu.h"
+
+/* To bfloat16, to nearest, ties to even; a NaN stays one. */
+CEI_INLINE unsigned cei_round_bfloat16(float x) {
+    const unsigned bits = cei_bits_of(x);
+    return (x != x ? bits | 0x400000u : bits + 0x7FFFu + (bits >> 16 & 1)) >> 16;
+}
+
+#endif

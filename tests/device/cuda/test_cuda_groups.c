@@ -1,0 +1,155 @@
+/* Products of warp groups on cuda:0, of capability 9.0, beside what test_cuda_ops.c asks of every chip: rows that a
+ * stream holds from one layer to the next give the bits that float32 between them gives, and are forgotten when what
+ * they stand for changes; weights come into tiles, and back. */
+#include "device/cases.h"
+#include "device/checksum.h"
+#include "device/cuda/cuda.h"
+#include "device/cuda/cuda_cases.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { ROWS = 70, IN = 96, MIDDLE = 200, OUT = 65 };
+
+typedef struct chain {
+    cuda_bench bench;
+    cei_weight up, down, bias;
+    cei_slice x, between, out;
+} chain;
+
+/* Skips the test on a GPU without warp groups. */
+static void chain_open(chain *c, cei_format format) {
+    float *up = floats(MIDDLE * IN, 0.3f), *down = floats(OUT * MIDDLE, 0.3f), *bias = floats(MIDDLE, 1);
+    float *x = floats(ROWS * IN, 2), scales[MIDDLE] = {0}, of_down[OUT];
+    fake_set_capability(9, 0);
+    fake_set_processors(1);
+    cei_round_rows(format, up, MIDDLE, IN, scales);
+    cei_round_rows(format, down, OUT, MIDDLE, of_down);
+    c->bench = cuda_open((cei_stream_limits){ROWS, ROWS, 4, MIDDLE});
+    c->up = cuda_put_weight(&c->bench, CEI_ROLE_MATRIX, format, MIDDLE, IN, up, scales);
+    c->down = cuda_put_weight(&c->bench, CEI_ROLE_MATRIX, format, OUT, MIDDLE, down, of_down);
+    c->bias = cuda_put_weight(&c->bench, CEI_ROLE_VECTOR, CEI_FORMAT_FLOAT32, 1, MIDDLE, bias, NULL);
+    c->x = cuda_put(&c->bench, x, ROWS * IN * sizeof *x);
+    c->between = cuda_put_result(&c->bench, ROWS * MIDDLE);
+    c->out = cuda_put_result(&c->bench, ROWS * OUT);
+    free(up), free(down), free(bias), free(x);
+}
+
+static void run(chain *c, cei_slice x, const cei_weight *weight, cei_function function, cei_slice out,
+                const cei_weight *next) {
+    const cei_linear_args args = {ROWS, x, weight, weight == &c->up ? &c->bias : NULL, function, out, next};
+    expect_ok(cei_linear(c->bench.stream, &args, &c->bench.error), &c->bench.error);
+}
+
+/* Both layers; found is the second's results. */
+static void run_both(chain *c, cei_function function, bool tells, float found[ROWS * OUT]) {
+    run(c, c->x, &c->up, function, c->between, tells ? &c->down : NULL);
+    run(c, c->between, &c->down, CEI_FN_IDENTITY, c->out, NULL);
+    cuda_get_result(&c->bench, c->out, found, ROWS * OUT);
+}
+
+static void test_has_groups(void **state) {
+    (void)state;
+    chain c;
+    chain_open(&c, CEI_FORMAT_BFLOAT16);
+    if (fake_is_here()) {
+        const cei_cuda_device *device = cei_cuda_of(c.bench.device);
+        assert_true(cei_cuda_has_groups(device));
+        assert_int_equal(cei_cuda_tiles_of(device, &c.up), 2);
+        assert_int_equal(cei_cuda_tiles_of(device, &c.bias), 0);
+    }
+    cuda_close(&c.bench);
+}
+
+static void test_next(void **state) {
+    (void)state;
+    static const cei_function functions[] = {CEI_FN_IDENTITY, CEI_FN_GELU, CEI_FN_SILU};
+    static float wanted[ROWS * OUT], found[ROWS * OUT];
+    for (int is_int8 = 0; is_int8 < 2; is_int8++)
+        for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
+            chain c;
+            chain_open(&c, is_int8 ? CEI_FORMAT_INT8 : CEI_FORMAT_BFLOAT16);
+            run_both(&c, functions[i], false, wanted);
+            run_both(&c, functions[i], true, found);
+            expect_same_bits(found, wanted, ROWS * OUT, "through the next layer's form");
+            cuda_close(&c.bench);
+        }
+}
+
+/* The same matrix is read twice, then another one at the same place: written by the host, by a layer, by an operation
+ * that is none. */
+static void test_held_rows(void **state) {
+    (void)state;
+    static float first[ROWS * MIDDLE], again[ROWS * MIDDLE], other[ROWS * MIDDLE];
+    for (int is_int8 = 0; is_int8 < 2; is_int8++) {
+        chain c;
+        chain_open(&c, is_int8 ? CEI_FORMAT_INT8 : CEI_FORMAT_BFLOAT16);
+        float *x = floats(ROWS * IN, 2);
+        run(&c, c.x, &c.up, CEI_FN_IDENTITY, c.between, NULL);
+        cuda_get_result(&c.bench, c.between, first, ROWS * MIDDLE);
+        run(&c, c.x, &c.up, CEI_FN_IDENTITY, c.between, NULL);
+        cuda_get_result(&c.bench, c.between, again, ROWS * MIDDLE);
+        expect_same_bits(again, first, ROWS * MIDDLE, "of held rows");
+        expect_ok(cei_write(c.bench.stream, c.x, x, ROWS * IN * sizeof *x, &c.bench.error), &c.bench.error);
+        run(&c, c.x, &c.up, CEI_FN_IDENTITY, c.between, NULL);
+        cuda_get_result(&c.bench, c.between, other, ROWS * MIDDLE);
+        assert_memory_not_equal(other, first, sizeof first);
+        /* A layer's own results, from which the next ones come, at the same place. */
+        run(&c, c.between, &c.down, CEI_FN_IDENTITY, c.out, NULL);
+        cuda_get_result(&c.bench, c.out, first, ROWS * OUT);
+        run(&c, c.x, &c.up, CEI_FN_GELU, c.between, NULL);
+        run(&c, c.between, &c.down, CEI_FN_IDENTITY, c.out, NULL);
+        cuda_get_result(&c.bench, c.out, other, ROWS * OUT);
+        assert_memory_not_equal(other, first, ROWS * OUT * sizeof *first);
+        free(x);
+        cuda_close(&c.bench);
+    }
+}
+
+/* In pieces that begin and end anywhere in a tile. */
+static void test_weights_in_tiles(void **state) {
+    (void)state;
+    enum { COUNT = 130, WIDTH = 72, BEGIN = 61 };
+    fake_set_capability(9, 0);
+    for (int is_int8 = 0; is_int8 < 2; is_int8++) {
+        const cei_format format = is_int8 ? CEI_FORMAT_INT8 : CEI_FORMAT_BFLOAT16;
+        float *values = floats(COUNT * WIDTH, 1), *found = floats(COUNT * WIDTH, 1), scales[COUNT] = {0}, of[COUNT];
+        cei_checksum sum = {0};
+        uint64_t checksum = 0;
+        cuda_bench b = cuda_open((cei_stream_limits){8, 8, 8, WIDTH});
+        cei_round_rows(format, values, COUNT, WIDTH, scales);
+        const cei_weight weight = cuda_put_weight(&b, CEI_ROLE_MATRIX, format, COUNT, WIDTH, values, scales);
+        expect_ok(cei_weight_write(b.device, &weight, BEGIN, 5, values + BEGIN * WIDTH, scales + BEGIN, &b.error),
+                  &b.error);
+        for (size_t first = 0, rows; first < COUNT; first += rows) {
+            rows = first + 37 < COUNT ? 37 : COUNT - first;
+            expect_ok(cei_weight_read(b.device, &weight, first, rows, found + first * WIDTH, of + first, &b.error),
+                      &b.error);
+        }
+        expect_same_bits(found, values, COUNT * WIDTH, "read back");
+        expect_ok(cei_weight_checksum(b.device, &weight, BEGIN, 9, &checksum, &b.error), &b.error);
+        cei_checksum_add(&sum, values + BEGIN * WIDTH, 9 * WIDTH);
+        assert_true(checksum == cei_checksum_value(&sum));
+        cuda_close(&b);
+        free(values), free(found);
+    }
+}
+
+#define cuda_test(name) cmocka_unit_test_setup_teardown(name, cuda_setup, cuda_teardown)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cuda_test(test_has_groups),
+        cuda_test(test_next),
+        cuda_test(test_held_rows),
+        cuda_test(test_weights_in_tiles),
+    };
+    cei_device_id id;
+    ce_error error = {0};
+    if (cei_device_resolve("cuda:0", 0, &id, &error) != CE_OK) {
+        print_message("SKIP: %s\n", error.message);
+        return 77;
+    }
+    cases_seed();
+    return cmocka_run_group_tests_name("warp groups", tests, NULL, NULL);
+}
