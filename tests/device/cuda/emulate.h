@@ -51,6 +51,8 @@ void cei_load_transposed(cei_shared row, unsigned words[4]);
  * products are those of 128 threads, each of which waits for the others. */
 #define CEI_GROUPS
 cei_shared cei_launched_memory(void);
+CEI_INLINE unsigned char *cei_of_shared(cei_shared at) { return at; }
+CEI_INLINE void cei_fence_for_copies(void) {}
 void cei_signal_begin(cei_shared signal, unsigned arrivals);
 CEI_INLINE void cei_signal_begun(void) {}
 void cei_signal_arrive(cei_shared signal);

@@ -212,6 +212,7 @@ enum {
     CEI_LARGE_GROUPS = 2 * CEI_GROUP_THREADS + CEI_WARP_THREADS,
     CEI_SMALL_GROUPS = CEI_GROUP_THREADS + CEI_WARP_THREADS,
     CEI_LARGE_SHARED = 4 * CEI_LARGE_STAGES * CEI_TILE_BYTES + 1024 /* to be aligned */,
+    CEI_MEASURE_SHARED = 3 * CEI_TILE_BYTES + 1024,
     CEI_SMALL_SHARED = 2 * CEI_SMALL_STAGES * CEI_TILE_BYTES + 1024,
     CEI_LINEAR_THREADS = 256,
     CEI_LARGE_TILE = 128, /* rows, and columns, of a product */
@@ -230,37 +231,39 @@ enum {
 /* Every kernel: its name, its arguments, threads of a block, the least capability that an image needs to have it, and
  * bytes of shared memory that a launch gives to a block. The driver looks up all that the image has when a device is
  * opened. */
-#define CEI_CUDA_KERNELS(X)                                                                      \
-    X(cei_k_embed, cei_embed_kernel_args, CEI_PLAIN_THREADS, 0, 0)                               \
-    X(cei_k_norm, cei_norm_kernel_args, CEI_ROWS_THREADS, 0, 0)                                  \
-    X(cei_k_linear, cei_linear_kernel_args, CEI_LINEAR_THREADS, 0, 0)                            \
-    X(cei_k_linear_small, cei_linear_kernel_args, CEI_LINEAR_THREADS, 0, 0)                      \
-    X(cei_k_linear_int8, cei_linear_rounded_kernel_args, CEI_LINEAR_THREADS, 0, 0)               \
-    X(cei_k_tensor_bfloat16, cei_linear_rounded_kernel_args, CEI_LINEAR_THREADS, 80, 0)          \
-    X(cei_k_tensor_bfloat16_small, cei_linear_rounded_kernel_args, CEI_LINEAR_THREADS, 80, 0)    \
-    X(cei_k_tensor_int8, cei_linear_rounded_kernel_args, CEI_LINEAR_THREADS, 80, 0)              \
-    X(cei_k_tensor_int8_small, cei_linear_rounded_kernel_args, CEI_LINEAR_THREADS, 80, 0)        \
-    X(cei_k_group_bfloat16, cei_group_kernel_args, CEI_LARGE_GROUPS, 90, CEI_LARGE_SHARED)       \
-    X(cei_k_group_bfloat16_small, cei_group_kernel_args, CEI_SMALL_GROUPS, 90, CEI_SMALL_SHARED) \
-    X(cei_k_group_int8, cei_group_kernel_args, CEI_LARGE_GROUPS, 90, CEI_LARGE_SHARED)           \
-    X(cei_k_group_int8_small, cei_group_kernel_args, CEI_SMALL_GROUPS, 90, CEI_SMALL_SHARED)     \
-    X(cei_k_lay_tiles, cei_tiles_kernel_args, CEI_LINEAR_THREADS, 90, 0)                         \
-    X(cei_k_round, cei_round_kernel_args, CEI_ROWS_THREADS, 0, 0)                                \
-    X(cei_k_round_bfloat16, cei_round_bfloat16_kernel_args, CEI_LINEAR_THREADS, 0, 0)            \
-    X(cei_k_attention, cei_attention_kernel_args, CEI_ATTENTION_THREADS, 0, 0)                   \
-    X(cei_k_attention_tensor, cei_attention_kernel_args, CEI_ATTENTION_THREADS, 80, 0)           \
-    X(cei_k_attention_relative, cei_attention_relative_kernel_args, CEI_ATTENTION_THREADS, 0, 0) \
-    X(cei_k_angles, cei_angles_kernel_args, CEI_PLAIN_THREADS, 0, 0)                             \
-    X(cei_k_rotary, cei_rotary_kernel_args, CEI_PLAIN_THREADS, 0, 0)                             \
-    X(cei_k_gate, cei_gate_kernel_args, CEI_PLAIN_THREADS, 0, 0)                                 \
-    X(cei_k_gather, cei_gather_kernel_args, CEI_PLAIN_THREADS, 0, 0)                             \
-    X(cei_k_pool, cei_pool_kernel_args, CEI_PLAIN_THREADS, 0, 0)                                 \
-    X(cei_k_normalize, cei_normalize_kernel_args, CEI_ROWS_THREADS, 0, 0)                        \
-    X(cei_k_measure_float32, cei_measure_kernel_args, CEI_LINEAR_THREADS, 0, 0)                  \
-    X(cei_k_measure_int8, cei_measure_kernel_args, CEI_LINEAR_THREADS, 0, 0)                     \
-    X(cei_k_measure_tensor_bfloat16, cei_measure_kernel_args, CEI_LINEAR_THREADS, 80, 0)         \
-    X(cei_k_measure_tensor_int8, cei_measure_kernel_args, CEI_LINEAR_THREADS, 80, 0)             \
-    X(cei_k_measure_reading, cei_reading_kernel_args, CEI_LINEAR_THREADS, 0, 0)                  \
+#define CEI_CUDA_KERNELS(X)                                                                              \
+    X(cei_k_embed, cei_embed_kernel_args, CEI_PLAIN_THREADS, 0, 0)                                       \
+    X(cei_k_norm, cei_norm_kernel_args, CEI_ROWS_THREADS, 0, 0)                                          \
+    X(cei_k_linear, cei_linear_kernel_args, CEI_LINEAR_THREADS, 0, 0)                                    \
+    X(cei_k_linear_small, cei_linear_kernel_args, CEI_LINEAR_THREADS, 0, 0)                              \
+    X(cei_k_linear_int8, cei_linear_rounded_kernel_args, CEI_LINEAR_THREADS, 0, 0)                       \
+    X(cei_k_tensor_bfloat16, cei_linear_rounded_kernel_args, CEI_LINEAR_THREADS, 80, 0)                  \
+    X(cei_k_tensor_bfloat16_small, cei_linear_rounded_kernel_args, CEI_LINEAR_THREADS, 80, 0)            \
+    X(cei_k_tensor_int8, cei_linear_rounded_kernel_args, CEI_LINEAR_THREADS, 80, 0)                      \
+    X(cei_k_tensor_int8_small, cei_linear_rounded_kernel_args, CEI_LINEAR_THREADS, 80, 0)                \
+    X(cei_k_group_bfloat16, cei_group_kernel_args, CEI_LARGE_GROUPS, 90, CEI_LARGE_SHARED)               \
+    X(cei_k_group_bfloat16_small, cei_group_kernel_args, CEI_SMALL_GROUPS, 90, CEI_SMALL_SHARED)         \
+    X(cei_k_group_int8, cei_group_kernel_args, CEI_LARGE_GROUPS, 90, CEI_LARGE_SHARED)                   \
+    X(cei_k_group_int8_small, cei_group_kernel_args, CEI_SMALL_GROUPS, 90, CEI_SMALL_SHARED)             \
+    X(cei_k_lay_tiles, cei_tiles_kernel_args, CEI_LINEAR_THREADS, 90, 0)                                 \
+    X(cei_k_round, cei_round_kernel_args, CEI_ROWS_THREADS, 0, 0)                                        \
+    X(cei_k_round_bfloat16, cei_round_bfloat16_kernel_args, CEI_LINEAR_THREADS, 0, 0)                    \
+    X(cei_k_attention, cei_attention_kernel_args, CEI_ATTENTION_THREADS, 0, 0)                           \
+    X(cei_k_attention_tensor, cei_attention_kernel_args, CEI_ATTENTION_THREADS, 80, 0)                   \
+    X(cei_k_attention_relative, cei_attention_relative_kernel_args, CEI_ATTENTION_THREADS, 0, 0)         \
+    X(cei_k_angles, cei_angles_kernel_args, CEI_PLAIN_THREADS, 0, 0)                                     \
+    X(cei_k_rotary, cei_rotary_kernel_args, CEI_PLAIN_THREADS, 0, 0)                                     \
+    X(cei_k_gate, cei_gate_kernel_args, CEI_PLAIN_THREADS, 0, 0)                                         \
+    X(cei_k_gather, cei_gather_kernel_args, CEI_PLAIN_THREADS, 0, 0)                                     \
+    X(cei_k_pool, cei_pool_kernel_args, CEI_PLAIN_THREADS, 0, 0)                                         \
+    X(cei_k_normalize, cei_normalize_kernel_args, CEI_ROWS_THREADS, 0, 0)                                \
+    X(cei_k_measure_float32, cei_measure_kernel_args, CEI_LINEAR_THREADS, 0, 0)                          \
+    X(cei_k_measure_int8, cei_measure_kernel_args, CEI_LINEAR_THREADS, 0, 0)                             \
+    X(cei_k_measure_tensor_bfloat16, cei_measure_kernel_args, CEI_LINEAR_THREADS, 80, 0)                 \
+    X(cei_k_measure_tensor_int8, cei_measure_kernel_args, CEI_LINEAR_THREADS, 80, 0)                     \
+    X(cei_k_measure_group_bfloat16, cei_measure_kernel_args, CEI_LINEAR_THREADS, 90, CEI_MEASURE_SHARED) \
+    X(cei_k_measure_group_int8, cei_measure_kernel_args, CEI_LINEAR_THREADS, 90, CEI_MEASURE_SHARED)     \
+    X(cei_k_measure_reading, cei_reading_kernel_args, CEI_LINEAR_THREADS, 0, 0)                          \
     X(cei_k_checksum, cei_checksum_kernel_args, CEI_LINEAR_THREADS, 0, 0)
 
 #endif

@@ -147,6 +147,14 @@ CEI_INLINE cei_shared cei_launched_memory(void) {
     return (cei_shared_of(memory) + 1023) & ~1023u;
 }
 
+/* The same as a pointer; what was written through it is seen by copies and products behind this and a barrier. */
+CEI_INLINE unsigned char *cei_of_shared(cei_shared at) {
+    unsigned char *memory;
+    __asm__("{ .reg .u64 whole; cvt.u64.u32 whole, %1; cvta.shared.u64 %0, whole; }" : "=l"(memory) : "r"(at));
+    return memory;
+}
+CEI_INLINE void cei_fence_for_copies(void) { __asm__ volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
+
 /* A signal in shared memory (mbarrier) is given when so many threads have arrived and the bytes that were expected are
  * there; then it begins anew, and what was waited for is the other parity. One thread begins them, in front of a
  * barrier of the block. */
