@@ -269,9 +269,9 @@ void cei_copy_tile(cei_shared to, const void *from, unsigned bytes, cei_shared s
     count_down(signal, 0, -(int)bytes);
 }
 
-/* Where byte `byte` of a row is in a tile of which eight rows take 1024 bytes, exchanged as 128-byte swizzle does. */
-static const unsigned char *swizzled(const unsigned char *tile, unsigned row, unsigned byte) {
-    return tile + row * TILE_ROW + ((byte / CHUNK ^ row % 8) * CHUNK + byte % CHUNK);
+/* Where a chunk of a row is in a tile of which eight rows take 1024 bytes, exchanged as 128-byte swizzle does. */
+static const void *swizzled(const unsigned char *tile, unsigned row, unsigned chunk) {
+    return tile + row * TILE_ROW + (chunk ^ row % 8) * CHUNK;
 }
 
 /* The thread's sum i: row 16 w + l / 4 and eight below for warp w and lane l, columns in pairs. */
@@ -288,11 +288,9 @@ static void begin_product(cei_shared x, cei_shared y) {
 static void multiply_bfloat16(cei_shared x, cei_shared y, float *sums, unsigned count) {
     begin_product(x, y);
     for (unsigned i = 0; i < count; i++)
-        for (unsigned byte = 0; byte < TILE_ROW; byte += 2) {
-            unsigned short pair[2];
-            memcpy(&pair[0], swizzled(x, sum_row(i), byte), sizeof *pair);
-            memcpy(&pair[1], swizzled(y, sum_column(i), byte), sizeof *pair);
-            sums[i] += half_of(pair[0], 0) * half_of(pair[1], 0);
+        for (unsigned chunk = 0; chunk < TILE_ROW / CHUNK; chunk++) {
+            const unsigned short *of_x = swizzled(x, sum_row(i), chunk), *of_y = swizzled(y, sum_column(i), chunk);
+            for (unsigned k = 0; k < CHUNK / sizeof *of_x; k++) sums[i] += half_of(of_x[k], 0) * half_of(of_y[k], 0);
         }
     wait_as(AT_PRODUCT);
 }
@@ -300,11 +298,9 @@ static void multiply_bfloat16(cei_shared x, cei_shared y, float *sums, unsigned 
 static void multiply_int8(cei_shared x, cei_shared y, int *sums, unsigned count) {
     begin_product(x, y);
     for (unsigned i = 0; i < count; i++)
-        for (unsigned byte = 0; byte < TILE_ROW; byte += 4) {
-            int words[2];
-            memcpy(&words[0], swizzled(x, sum_row(i), byte), sizeof *words);
-            memcpy(&words[1], swizzled(y, sum_column(i), byte), sizeof *words);
-            sums[i] = cei_dot4(words[0], words[1], sums[i]);
+        for (unsigned chunk = 0; chunk < TILE_ROW / CHUNK; chunk++) {
+            const signed char *of_x = swizzled(x, sum_row(i), chunk), *of_y = swizzled(y, sum_column(i), chunk);
+            for (unsigned k = 0; k < CHUNK; k++) sums[i] += of_x[k] * of_y[k];
         }
     wait_as(AT_PRODUCT);
 }
