@@ -216,7 +216,8 @@ typedef struct cei_norm_args {
     cei_slice out;
     const cei_slice *sum; /* receives v; may be x or residual, not out; NULL is not wanted */
     bool rms;
-    bool adds_one; /* of an RMS norm: gain + 1 stands for gain */
+    bool adds_one;          /* of an RMS norm: gain + 1 stands for gain */
+    const cei_weight *next; /* NULL, or the weight of linear layers that also read out, one operation on: see below */
 } cei_norm_args;
 ce_status cei_norm(cei_stream *stream, const cei_norm_args *args, ce_error *error);
 
@@ -229,7 +230,7 @@ typedef struct cei_linear_args {
     const cei_weight *bias;   /* VECTOR [out]; NULL is none */
     cei_function function;
     cei_slice out;
-    /* NULL, or the weight of the linear layers that alone read out, one operation on: a device may then keep out in the
+    /* NULL, or the weight of linear layers that alone read out, one operation on: a device may then keep out in the
      * form in which it multiplies, and leave its memory as it was. */
     const cei_weight *next;
 } cei_linear_args;
@@ -273,6 +274,7 @@ typedef struct cei_attention_args {
     float cap; /* above 0; 0 is none */
     cei_slice out;
     ce_precision precision; /* the least that products may be taken in: a device may do better */
+    const cei_weight *next; /* as of linear layers */
 } cei_attention_args;
 
 /* Heads of keys, and of values. */

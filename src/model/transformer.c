@@ -168,9 +168,10 @@ static ce_status linear(const encoder_run *run, size_t x, cei_weight_pair pair, 
     return linear_for(run, x, pair, function, out, NULL);
 }
 
-/* out = norm(x + residual), and the sum to where the residual was, if it is kept; residual may be NULL. */
+/* out = norm(x + residual), and the sum to where the residual was, if it is kept; residual may be NULL. next is the
+ * layer that reads out next, or NULL. */
 static ce_status norm(const encoder_run *run, size_t x, const size_t *residual, bool keeps, cei_weight_pair pair,
-                      size_t out) {
+                      size_t out, const cei_weight_pair *next) {
     const cei_transformer_form *form = run->net->base.architecture->form;
     const cei_slice other = residual ? slice(run, *residual) : (cei_slice){0};
     cei_norm_args args = {.rows = run->rows,
@@ -182,7 +183,8 @@ static ce_status norm(const encoder_run *run, size_t x, const size_t *residual, 
                           .out = slice(run, out),
                           .sum = keeps ? &other : NULL,
                           .rms = form->is_decoder,
-                          .adds_one = form->adds_one};
+                          .adds_one = form->adds_one,
+                          .next = next ? &run->run->weights[next->weight] : NULL};
     return cei_norm(run->run->stream, &args, run->error);
 }
 
@@ -191,7 +193,7 @@ static ce_status norm(const encoder_run *run, size_t x, const size_t *residual, 
 static ce_status norm_and_project(const encoder_run *run) {
     const cei_transformer *net = run->net;
     const size_t sum = run->at.wide, normed = net->projects ? run->at.wide : run->at.hidden;
-    ce_status status = norm(run, sum, NULL, false, net->embedding_norm, normed);
+    ce_status status = norm(run, sum, NULL, false, net->embedding_norm, normed, NULL);
     return status == CE_OK && net->projects ? linear(run, normed, net->project, CEI_FN_IDENTITY, run->at.hidden)
                                             : status;
 }
@@ -201,7 +203,7 @@ static ce_status project_and_norm(const encoder_run *run) {
     const cei_transformer *net = run->net;
     const size_t sum = run->at.wide, projected = net->projects ? run->at.projected : sum;
     ce_status status = net->projects ? linear(run, sum, net->project, CEI_FN_IDENTITY, projected) : CE_OK;
-    return status == CE_OK ? norm(run, projected, NULL, false, net->embedding_norm, run->at.hidden) : status;
+    return status == CE_OK ? norm(run, projected, NULL, false, net->embedding_norm, run->at.hidden, NULL) : status;
 }
 
 static ce_status embed(encoder_run *run) {
@@ -222,7 +224,7 @@ static ce_status embed(encoder_run *run) {
     if (status != CE_OK) return status;
     if (!is_normed) {
         run->input = run->at.input;
-        return norm(run, run->at.hidden, NULL, false, net->embedding_norm, run->input);
+        return norm(run, run->at.hidden, NULL, false, net->embedding_norm, run->input, &net->layers[0].qkv);
     }
     return form->is_deberta ? project_and_norm(run) : norm_and_project(run);
 }
@@ -350,7 +352,8 @@ static ce_status mix(const encoder_run *run, const cei_layer_weights *layer, boo
                                      .scale = factor * factor * net->scale,
                                      .cap = net->cap,
                                      .out = slice(run, run->at.context),
-                                     .precision = net->base.precision};
+                                     .precision = net->base.precision,
+                                     .next = &run->run->weights[layer->attention.weight]};
     return run_attention(run, layer, &args);
 }
 
@@ -395,13 +398,14 @@ static ce_status attend_last(encoder_run *run, const cei_layer_weights *layer) {
     return status == CE_OK ? mix(run, layer, run->one, queries, columns) : status;
 }
 
-/* Adds projected, perhaps normed by `after` before, to the states, and norms them for the next step. */
-static ce_status add(encoder_run *run, cei_weight_pair after, cei_weight_pair pair) {
+/* Adds projected, perhaps normed by `after` before, to the states, and norms them for the next step, which begins with
+ * the layer next; NULL: there is none. */
+static ce_status add(encoder_run *run, cei_weight_pair after, cei_weight_pair pair, const cei_weight_pair *next) {
     const bool keeps = run->net->pre_norm;
     const size_t projected = run->at.projected;
-    const ce_status status = run->net->norms_after ? norm(run, projected, NULL, false, after, projected) : CE_OK;
+    const ce_status status = run->net->norms_after ? norm(run, projected, NULL, false, after, projected, NULL) : CE_OK;
     run->input = keeps ? run->at.input : run->hidden;
-    return status == CE_OK ? norm(run, projected, &run->hidden, keeps, pair, run->input) : status;
+    return status == CE_OK ? norm(run, projected, &run->hidden, keeps, pair, run->input, next) : status;
 }
 
 /* projected = the feed-forward's result. */
@@ -424,11 +428,11 @@ static ce_status run_layer(encoder_run *run, const cei_layer_weights *layer) {
     const bool is_last = layer + 1 == run->net->layers + run->net->layer_count;
     ce_status status = run->net->base.reads != CEI_READS_ALL && is_last ? attend_last(run, layer) : attend(run, layer);
     if (status == CE_OK) status = linear(run, run->at.context, layer->attention, CEI_FN_IDENTITY, run->at.projected);
-    if (status == CE_OK) status = add(run, layer->attention_after, layer->attention_norm);
+    if (status == CE_OK) status = add(run, layer->attention_after, layer->attention_norm, &layer->up);
     if (status == CE_OK) status = feed_forward(run, layer);
-    if (status == CE_OK) status = add(run, layer->down_after, layer->output_norm);
+    if (status == CE_OK) status = add(run, layer->down_after, layer->output_norm, is_last ? NULL : &layer[1].qkv);
     if (status == CE_OK && layer == run->net->layers && run->net->conv.kernel)
-        status = norm(run, run->hidden, &run->at.convolved, false, run->net->conv.norm, run->hidden);
+        status = norm(run, run->hidden, &run->at.convolved, false, run->net->conv.norm, run->hidden, NULL);
     return status;
 }
 

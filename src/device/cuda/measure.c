@@ -1,6 +1,6 @@
-/* measure.c - what a GPU could do at most: products of a precision on registers, on tensor cores or by warp groups where
- * the kernels use them, and reading of its memory. The best of several runs counts, since a neighbour can only make one
- * slower. */
+/* measure.c - what a GPU could do at most: products of a precision on registers, on tensor cores or by warp groups
+ * where the kernels use them, and reading of its memory. The best of several runs counts, since a neighbour can only
+ * make one slower. */
 #include "device/cuda/cuda.h"
 
 #include "base/clock.h"

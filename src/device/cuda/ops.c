@@ -72,6 +72,38 @@ ce_status cei_cuda_embed(cei_stream *stream, const cei_embed_args *args, ce_erro
     return run_kernel(&run, CEI_CUDA_cei_k_embed, args->tokens, 1, &kernel);
 }
 
+/* May results be kept for the layer that reads them, rounded? */
+static bool keeps_for(const running *run, const cei_stream *stream, const cei_weight *next, size_t rows,
+                      size_t columns) {
+    return next && next->format == CEI_FORMAT_BFLOAT16 && cei_cuda_tiles_of(run->device, next) &&
+           next->columns == columns && rows <= stream->limits.tokens;
+}
+
+/* Where they are kept; and of how many tiles across. */
+static void *keep(cei_stream *base, cei_cuda_held held, unsigned *tiles) {
+    cei_cuda_stream_state *stream = (cei_cuda_stream_state *)base;
+    stream->held = held;
+    *tiles = (unsigned)blocks_of(held.columns * sizeof(uint16_t), CEI_TILE_WIDTH);
+    return (void *)(uintptr_t)cei_cuda_rounded_of(stream, held.area).rows;
+}
+
+static bool is_aligned(const void *pointer) { return (uintptr_t)pointer % sizeof(cei_four_floats) == 0; }
+
+/* Warps that share a row: by its width alone, since memory is aligned wherever a model has a width that suits. */
+static unsigned warps_of_norm(const cei_norm_kernel_args *norm) {
+    const bool suits = norm->columns % CEI_NORM_STEP == 0 && norm->columns <= CEI_NORM_COLUMNS && norm->stride % 4 == 0;
+    if (!suits || !is_aligned(norm->x) || !is_aligned(norm->residual) || !is_aligned(norm->gain) ||
+        !is_aligned(norm->bias) || !is_aligned(norm->out) || !is_aligned(norm->sum))
+        return 0;
+    return norm->columns <= CEI_NORM_WIDTH ? 1 : norm->columns <= 2 * CEI_NORM_WIDTH ? 2 : 4;
+}
+
+static ce_status run_norm(const running *run, cei_norm_kernel_args *norm) {
+    norm->warps = warps_of_norm(norm);
+    const size_t of_block = CEI_ROWS_OF_BLOCK / (norm->warps ? norm->warps : 1);
+    return run_kernel(run, CEI_CUDA_cei_k_norm, blocks_of((size_t)norm->rows * norm->heads, of_block), 1, norm);
+}
+
 ce_status cei_cuda_norm(cei_stream *stream, const cei_norm_args *args, ce_error *error) {
     running run;
     const cei_weight *weights[] = {args->gain, args->bias, NULL};
@@ -90,7 +122,10 @@ ce_status cei_cuda_norm(cei_stream *stream, const cei_norm_args *args, ce_error 
                                    .epsilon = args->epsilon,
                                    .is_rms = args->rms,
                                    .base = args->adds_one ? 1 : 0};
-    return run_kernel(&run, CEI_CUDA_cei_k_norm, blocks_of(args->rows, CEI_ROWS_OF_BLOCK), 1, &kernel);
+    if (keeps_for(&run, stream, args->next, args->rows, args->gain->columns))
+        kernel.rounded =
+            keep(stream, (cei_cuda_held){args->out, args->rows, args->gain->columns, false, 0}, &kernel.rounded_tiles);
+    return run_norm(&run, &kernel);
 }
 
 ce_status cei_cuda_norm_heads(cei_stream *stream, const cei_head_norm_args *args, ce_error *error) {
@@ -109,7 +144,7 @@ ce_status cei_cuda_norm_heads(cei_stream *stream, const cei_head_norm_args *args
                                    .epsilon = args->epsilon,
                                    .is_rms = 1,
                                    .base = args->adds_one ? 1 : 0};
-    return run_kernel(&run, CEI_CUDA_cei_k_norm, blocks_of(heads, CEI_ROWS_OF_BLOCK), 1, &kernel);
+    return run_norm(&run, &kernel);
 }
 
 /* ---- linear layers ------------------------------------------------------------------------------------------- */
@@ -218,17 +253,11 @@ static ce_status hold_rows(const running *run, cei_cuda_stream_state *stream, co
     return status;
 }
 
-/* May the results be kept for the layer that reads them, instead of being written? */
-static bool keeps_for_next(const running *run, const cei_linear_args *args) {
-    const cei_weight *next = args->next;
-    return next && next->format == CEI_FORMAT_BFLOAT16 && args->weight->format == CEI_FORMAT_BFLOAT16 &&
-           cei_cuda_tiles_of(run->device, next) && next->columns == args->weight->rows &&
-           (args->function == CEI_FN_IDENTITY || args->function == CEI_FN_GELU);
-}
-
 static ce_status run_groups(const running *run, cei_cuda_stream_state *stream, const cei_linear_args *args,
                             const cei_linear_kernel_args *linear) {
-    const bool is_int8 = args->weight->format == CEI_FORMAT_INT8, keeps = keeps_for_next(run, args);
+    const size_t outs = args->weight->rows;
+    const bool is_int8 = args->weight->format == CEI_FORMAT_INT8;
+    const bool is_quick = args->function == CEI_FN_IDENTITY || args->function == CEI_FN_GELU;
     cei_group_kernel_args kernel = {.linear = *linear, .tiles = linear->weight.tiles};
     ce_status status = hold_rows(run, stream, args, &kernel);
     if (status != CE_OK) return status;
@@ -236,14 +265,12 @@ static ce_status run_groups(const running *run, cei_cuda_stream_state *stream, c
     kernel.rounded = (const void *)(uintptr_t)at.rows;
     kernel.scales = (const void *)(uintptr_t)at.scales;
     kernel.zeros = (const void *)(uintptr_t)at.zeros;
-    if (keeps) {
-        stream->held =
-            (cei_cuda_held){args->out, args->rows, args->weight->rows, false, (stream->held.area + 1) % CEI_CUDA_AREAS};
-        kernel.next = (void *)(uintptr_t)cei_cuda_rounded_of(stream, stream->held.area).rows;
-        kernel.next_tiles = cei_cuda_tiles_of(run->device, args->next);
-    } else {
+    const unsigned other = (stream->held.area + 1) % CEI_CUDA_AREAS;
+    if (!is_int8 && is_quick && keeps_for(run, &stream->base, args->next, args->rows, outs))
+        kernel.next =
+            keep(&stream->base, (cei_cuda_held){args->out, args->rows, outs, false, other}, &kernel.next_tiles);
+    else
         forget_overwritten(stream, args);
-    }
     return is_int8 ? run_sized(run, CEI_CUDA_cei_k_group_int8, CEI_CUDA_cei_k_group_int8_small, args, &kernel)
                    : run_sized(run, CEI_CUDA_cei_k_group_bfloat16, CEI_CUDA_cei_k_group_bfloat16_small, args, &kernel);
 }
@@ -320,7 +347,12 @@ ce_status cei_cuda_attention(cei_stream *stream, const cei_attention_args *args,
     if (status != CE_OK) return status;
     const bool on_tensor_cores = has_tensor_cores(&run) && suits_tensor_cores(args);
     const size_t tiles = tiles_of(args, on_tensor_cores ? CEI_TENSOR_QUERIES : CEI_ATTENTION_QUERIES);
+    const size_t rows = cei_attention_asks_one(args) ? args->sequences : args->tokens;
+    const size_t columns = args->heads * args->head_size;
     cei_attention_kernel_args kernel = attention_args(args, tiles);
+    if (on_tensor_cores && columns % (CEI_TILE_WIDTH / sizeof(uint16_t)) == 0 &&
+        keeps_for(&run, stream, args->next, rows, columns))
+        kernel.next = keep(stream, (cei_cuda_held){args->out, rows, columns, false, 0}, &kernel.next_tiles);
     return run_kernel(&run, on_tensor_cores ? CEI_CUDA_cei_k_attention_tensor : CEI_CUDA_cei_k_attention,
                       args->sequences * tiles, args->heads, &kernel);
 }

@@ -257,6 +257,7 @@ static ce_status norm(cei_stream *stream, const cei_norm_args *args, ce_error *e
     other.gain = other_weight(args->gain, &gain);
     other.bias = other_weight(args->bias, &bias);
     other.out = other_slice(args->out);
+    other.next = NULL; /* out is looked at here */
     return end(stream, op, cei_norm(other_stream(stream), &other, error), args->out, error);
 }
 
@@ -290,6 +291,7 @@ static cei_attention_args other_attention(const cei_attention_args *args) {
     other.k.at = other_slice(args->k.at);
     other.v.at = other_slice(args->v.at);
     other.out = other_slice(args->out);
+    other.next = NULL; /* out is looked at here */
     return other;
 }
 

@@ -106,6 +106,46 @@ static void test_held_rows(void **state) {
     }
 }
 
+/* A norm and attention, and the layer that reads what they give: told of it, and not. */
+static void test_next_of_other_operations(void **state) {
+    (void)state;
+    enum { HEADS = 2, HEAD = 64, WIDTH = HEADS * HEAD };
+    static const int32_t offsets[] = {0, 3, ROWS};
+    static float found[2][ROWS * OUT];
+    float *values = floats(ROWS * 3 * WIDTH, 1), *matrix = floats(OUT * WIDTH, 0.3f), *gain = floats(WIDTH, 1);
+    fake_set_capability(9, 0);
+    cuda_bench b = cuda_open((cei_stream_limits){ROWS, ROWS, HEAD, 3 * WIDTH});
+    cei_round_rows(CEI_FORMAT_BFLOAT16, matrix, OUT, WIDTH, NULL);
+    const cei_weight weight = cuda_put_weight(&b, CEI_ROLE_MATRIX, CEI_FORMAT_BFLOAT16, OUT, WIDTH, matrix, NULL);
+    const cei_weight of_norm = cuda_put_weight(&b, CEI_ROLE_VECTOR, CEI_FORMAT_FLOAT32, 1, WIDTH, gain, NULL);
+    const cei_slice between = cuda_put_result(&b, ROWS * WIDTH), out = cuda_put_result(&b, ROWS * OUT);
+    cei_attention_args attention = {.tokens = ROWS,
+                                    .sequences = 2,
+                                    .longest = ROWS - 3,
+                                    .offsets = cuda_put(&b, offsets, sizeof offsets),
+                                    .heads = HEADS,
+                                    .head_size = HEAD,
+                                    .scale = 0.2f,
+                                    .out = between,
+                                    .precision = CE_PRECISION_BFLOAT16};
+    const cei_slice x = cuda_put(&b, values, ROWS * 3 * WIDTH * sizeof *values);
+    cei_attention_take_qkv(&attention, x);
+    cei_norm_args norm = {.rows = ROWS, .x = x, .gain = &of_norm, .epsilon = 1e-5f, .out = between};
+    const cei_linear_args linear = {ROWS, between, &weight, NULL, CEI_FN_IDENTITY, out, NULL};
+    for (int is_norm = 0; is_norm < 2; is_norm++) {
+        for (int tells = 0; tells < 2; tells++) {
+            norm.next = attention.next = tells ? &weight : NULL;
+            expect_ok(is_norm ? cei_norm(b.stream, &norm, &b.error) : cei_attention(b.stream, &attention, &b.error),
+                      &b.error);
+            expect_ok(cei_linear(b.stream, &linear, &b.error), &b.error);
+            cuda_get_result(&b, out, found[tells], ROWS * OUT);
+        }
+        expect_same_bits(found[1], found[0], ROWS * OUT, is_norm ? "of a norm" : "of attention");
+    }
+    cuda_close(&b);
+    free(values), free(matrix), free(gain);
+}
+
 /* In pieces that begin and end anywhere in a tile. */
 static void test_weights_in_tiles(void **state) {
     (void)state;
@@ -139,9 +179,8 @@ static void test_weights_in_tiles(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cuda_test(test_has_groups),
-        cuda_test(test_next),
-        cuda_test(test_held_rows),
+        cuda_test(test_has_groups),       cuda_test(test_next),
+        cuda_test(test_held_rows),        cuda_test(test_next_of_other_operations),
         cuda_test(test_weights_in_tiles),
     };
     cei_device_id id;

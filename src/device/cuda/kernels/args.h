@@ -33,6 +33,10 @@ typedef struct __attribute__((aligned(8))) cei_two_floats {
     float value[2];
 } cei_two_floats;
 
+typedef struct __attribute__((aligned(8))) cei_two_words {
+    unsigned word[2];
+} cei_two_words;
+
 typedef struct cei_embed_kernel_args {
     const int *ids, *positions, *types; /* [tokens] */
     cei_values_args word, position, type;
@@ -49,6 +53,11 @@ typedef struct cei_norm_kernel_args {
     float epsilon;
     unsigned is_rms;
     float base; /* added to the gain */
+    /* 1, 2 or 4 that share a row in registers: CEI_NORM_WIDTH columns each at most, in all a multiple of CEI_NORM_STEP,
+     * stride a multiple of 4 and all pointers of 16 bytes; or 0, any row. */
+    unsigned warps;
+    unsigned char *rounded; /* the rows in bfloat16 as well, in tiles, of one head; NULL: not wanted */
+    unsigned rounded_tiles; /* across, just enough for the columns */
 } cei_norm_kernel_args;
 
 typedef struct cei_linear_kernel_args {
@@ -119,6 +128,8 @@ typedef struct cei_attention_kernel_args {
     unsigned heads, shared;     /* heads that read the same one of keys and values */
     unsigned window, is_causal; /* no window: 0 */
     float scale, cap;           /* no cap: 0 */
+    unsigned char *next;        /* receives the results in bfloat16, in tiles, instead of out; or NULL */
+    unsigned next_tiles;        /* across */
 } cei_attention_kernel_args;
 
 typedef struct cei_distances_kernel_args {
@@ -225,6 +236,9 @@ enum {
     CEI_TENSOR_STEP = 16,   /* columns */
     CEI_ROWS_THREADS = 128, /* a warp a row */
     CEI_ROWS_OF_BLOCK = 4,
+    CEI_NORM_STEP = 128,  /* columns that a warp reads at once */
+    CEI_NORM_WIDTH = 512, /* that it keeps in registers at most */
+    CEI_NORM_COLUMNS = 2048 /* that a block does */,
     CEI_PLAIN_THREADS = 128
 };
 

@@ -9,7 +9,9 @@
  * result depends on its sequence alone: a tile that only its neighbours see multiplies by 1 and adds 0. */
 #ifdef CEI_TENSOR
 #include "device/cuda/kernels/attention.h"
+#include "device/cuda/kernels/rounding.h"
 #include "device/cuda/kernels/tensor.h"
+#include "device/cuda/kernels/tiles.h"
 
 enum {
     CEI_T_KEYS = 64,                                       /* of a tile */
@@ -156,7 +158,19 @@ CEI_INLINE void cei_mix_tile(cei_shared values, unsigned steps, float p[CEI_T_KE
     }
 }
 
-/* The results of one of the lane's two rows. */
+/* The results of one of the lane's two rows, for the layer that reads them next: from a column of its matrix on. */
+CEI_INLINE void cei_keep_row(const cei_attention_kernel_args *a, const cei_tensor_state *state, unsigned r, float sum,
+                             unsigned row, unsigned first) {
+    CEI_UNROLL
+    for (unsigned i = 0; i < CEI_T_STEPS * 2; i++) {
+        const unsigned column = i * 8 + cei_thread() % 4 * 2;
+        const float *pair = &state->results[i][2 * r];
+        unsigned char *to = a->next + cei_tile_place(row, (first + column) * 2, a->next_tiles);
+        if (column < a->head_size) *(unsigned *)(void *)to = cei_round_pair(pair[0] / sum, pair[1] / sum);
+    }
+}
+
+/* The same, as they are. */
 CEI_INLINE void cei_write_row(const cei_tensor_state *state, unsigned r, float sum, float *out, unsigned columns) {
     CEI_UNROLL
     for (unsigned i = 0; i < CEI_T_STEPS * 4; i++) {
@@ -196,8 +210,12 @@ CEI_KERNEL(cei_k_attention_tensor, CEI_ATTENTION_THREADS, cei_attention_kernel_a
     for (unsigned r = 0; r < 2; r++) {
         float sum = state.sum[r];
         for (unsigned mask = 2; mask > 0; mask /= 2) sum += cei_shuffle_xor(sum, mask);
-        if (block.first_query + own + 8 * r < block.queries)
-            cei_write_row(&state, r, sum, a.out + (block.row + own + 8 * r) * a.heads * columns + head, columns);
+        const unsigned long long row = block.row + own + 8 * r;
+        if (block.first_query + own + 8 * r >= block.queries) continue;
+        if (a.next)
+            cei_keep_row(&a, &state, r, sum, (unsigned)row, head);
+        else
+            cei_write_row(&state, r, sum, a.out + row * a.heads * columns + head, columns);
     }
 }
 #endif

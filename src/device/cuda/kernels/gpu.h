@@ -273,6 +273,7 @@ CEI_INLINE unsigned cei_bits_of(float value) {
 
 /* The sum over the lanes of a warp, in a fixed order; each lane has it. */
 CEI_INLINE float cei_warp_sum(float value) {
+    CEI_UNROLL
     for (unsigned mask = CEI_WARP / 2; mask > 0; mask /= 2) value += cei_shuffle_xor(value, mask);
     return value;
 }

@@ -18,7 +18,7 @@ CEI_INLINE void cei_write_pair(const cei_group_kernel_args *a, unsigned row, uns
     if (a->next) {
         if (column / (CEI_TILE_WIDTH / 2) < a->next_tiles)
             *(unsigned *)((unsigned char *)a->next + cei_tile_place(row, column * 2, a->next_tiles)) =
-                cei_round_bfloat16(low) | cei_round_bfloat16(high) << 16;
+                cei_round_pair(low, high);
     } else if (column + 1 < outs && outs % 2 == 0 && (unsigned long long)a->linear.out % 8 == 0) {
         const cei_two_floats pair = {{low, high}};
         *(cei_two_floats *)(void *)out = pair;

@@ -61,8 +61,8 @@ CEI_KERNEL(cei_k_round_bfloat16, CEI_LINEAR_THREADS, cei_round_bfloat16_kernel_a
     CEI_UNROLL
     for (unsigned i = 0; i < 2; i++) {
         const cei_four_floats four = cei_read_four(a.x + 8 * at + 4 * i, is_aligned);
-        chunk.word[2 * i] = cei_round_bfloat16(four.value[0]) | cei_round_bfloat16(four.value[1]) << 16;
-        chunk.word[2 * i + 1] = cei_round_bfloat16(four.value[2]) | cei_round_bfloat16(four.value[3]) << 16;
+        chunk.word[2 * i] = cei_round_pair(four.value[0], four.value[1]);
+        chunk.word[2 * i + 1] = cei_round_pair(four.value[2], four.value[3]);
     }
     if (!a.tiles) {
         a.rounded[at] = chunk;
