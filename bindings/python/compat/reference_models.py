@@ -35,6 +35,7 @@ SMALL_MODELS = {
 RESAVED = {f"{BCE}-STv54": BCE}  # by the reference, in its own layout
 EMBEDDERS = ("sentence-transformers-testing/stsb-bert-tiny-safetensors", "distilbert/distilbert-base-uncased",
              "distilbert/distilroberta-base")
+COMMIT = "5" * 40  # what every revision is: caches are asked for commits by their hashes
 REVISIONS = ("main", "f3cb857cba53019a20df283396bcca179cf051a4", "ba33022fdf0b0fc2643263f0726f44d0a07d0e24")
 
 
@@ -51,7 +52,7 @@ def make_hub(shared, hub):
         _classifier(shared, _snapshot(hub, name), labels, extra, seed)
     for name, source in RESAVED.items():
         from sentence_transformers import CrossEncoder
-        model = CrossEncoder(str(_repository(hub, source) / "snapshots" / "stand-in"))
+        model = CrossEncoder(str(_repository(hub, source) / "snapshots" / COMMIT))
         model.save_pretrained(str(_snapshot(hub, name)))
     for seed, name in enumerate(EMBEDDERS):
         _embedder(shared, _snapshot(hub, name), seed)
@@ -68,8 +69,8 @@ def _snapshot(hub, name):
     (repository / "snapshots").mkdir(parents=True)
     (repository / "refs").mkdir()
     for revision in REVISIONS:
-        (repository / "refs" / revision).write_text("stand-in")
-    return repository / "snapshots" / "stand-in"
+        (repository / "refs" / revision).write_text(COMMIT)
+    return repository / "snapshots" / COMMIT
 
 
 def _config(**settings):
