@@ -335,10 +335,18 @@ static cei_attention_kernel_args attention_args(const cei_attention_args *args, 
                                        .scale = args->scale};
 }
 
-/* May products be taken in less than float32, of a head that is whole steps? A choice by the model alone. */
+/* Rows of whole fours, as every model has them. */
+static bool has_whole_rows(cei_strided matrix) {
+    return matrix.stride % 4 == 0 && matrix.stride <= INT_MAX / sizeof(float) && is_aligned(pointer(matrix.at));
+}
+
+/* May products be taken in less than float32, of a head that is whole steps, without a cap, which only wide heads have?
+ * A choice by the model alone. */
 static bool suits_tensor_cores(const cei_attention_args *args) {
     const bool is_low = args->precision == CE_PRECISION_BFLOAT16 || args->precision == CE_PRECISION_INT8;
-    return is_low && args->head_size <= CEI_TENSOR_HEAD && args->head_size % CEI_TENSOR_STEP == 0;
+    return is_low && args->head_size <= CEI_TENSOR_HEAD && args->head_size % CEI_TENSOR_STEP == 0 && args->cap == 0 &&
+           args->scale > 0 && has_whole_rows(args->q) && has_whole_rows(args->k) && has_whole_rows(args->v) &&
+           is_aligned(pointer(args->out));
 }
 
 ce_status cei_cuda_attention(cei_stream *stream, const cei_attention_args *args, ce_error *error) {

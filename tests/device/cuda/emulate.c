@@ -149,6 +149,12 @@ static unsigned to_half(float value) {
 
 unsigned cei_pack_halves(float low, float high) { return to_half(low) | to_half(high) << 16; }
 
+unsigned cei_clamp_halves(unsigned pair) {
+    for (int shift = 0; shift < 32; shift += 16)
+        if ((pair >> shift & 0x7FFF) == 0x7C00) pair -= 1u << shift; /* the greatest number is in front of infinity */
+    return pair;
+}
+
 void cei_multiply_half(const unsigned x[4], const unsigned y[2], float sums[4]) {
     const unsigned lane = machine.current % WARP;
     unsigned(*const fragments)[6] = share_fragments(x, y);

@@ -17,7 +17,7 @@
 #define CEI_KERNEL(name, threads, arguments) \
     void name(arguments a);                  \
     void name(arguments a)
-#define CEI_KERNEL_PAIR CEI_KERNEL
+#define CEI_KERNEL_BLOCKS(name, threads, blocks, arguments) CEI_KERNEL(name, threads, arguments)
 
 unsigned cei_thread(void);
 unsigned cei_block_x(void);
@@ -36,11 +36,13 @@ CEI_INLINE int cei_dot4(int x, int y, int sum) {
 void cei_multiply_bfloat16(const unsigned x[4], const unsigned y[2], float sums[4]);
 void cei_multiply_half(const unsigned x[4], const unsigned y[2], float sums[4]);
 unsigned cei_pack_halves(float low, float high);
+unsigned cei_clamp_halves(unsigned pair);
 void cei_multiply_int8(const unsigned x[4], const unsigned y[2], int sums[4]);
 
 /* cp.async and ldmatrix. A copy is made when its thread waits for it, and not before. */
 typedef unsigned char *cei_shared;
 CEI_INLINE cei_shared cei_shared_of(void *memory) { return (cei_shared)memory; }
+CEI_INLINE cei_shared cei_address_here(cei_shared at) { return at; }
 void cei_copy_chunk(cei_shared to, const void *from, bool inside);
 void cei_copy_commit(void);
 void cei_copy_wait(int but);
@@ -65,6 +67,11 @@ void cei_group_int8_64(cei_shared x, cei_shared y, int sums[32]);
 void cei_group_int8_128(cei_shared x, cei_shared y, int sums[64]);
 
 CEI_INLINE float cei_fma(float x, float y, float z) { return fmaf(x, y, z); }
+CEI_INLINE void cei_read_four(const void *from, float to[4]) {
+    for (int i = 0; i < 4; i++) to[i] = ((const float *)from)[i];
+}
+CEI_INLINE float cei_exp2(float x) { return exp2f(x); }
+CEI_INLINE float cei_greater(float x, float y) { return fmaxf(x, y); }
 CEI_INLINE float cei_sqrt(float x) { return sqrtf(x); }
 CEI_INLINE double cei_sqrt_double(double x) { return sqrt(x); }
 

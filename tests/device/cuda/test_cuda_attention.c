@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SEQUENCES = 6, TOKENS = 142, LONGEST = 70 };
+enum { SEQUENCES = 6, TOKENS = 142, LONGEST = 210 };
 static const int32_t offsets[SEQUENCES + 1] = {0, 1, 8, 8, 40, 110, TOKENS};
 
 typedef struct attention_case {
@@ -17,6 +17,9 @@ typedef struct attention_case {
     const float *qkv;
     ce_precision precision;
     size_t window;
+    bool causal;
+    float cap;
+    size_t shift; /* bytes that rows begin behind what is aligned */
 } attention_case;
 
 static cei_attention_args attention_args(const attention_case *c) {
@@ -26,41 +29,50 @@ static cei_attention_args attention_args(const attention_case *c) {
                                 .heads = c->heads,
                                 .head_size = c->size,
                                 .window = c->window,
+                                .causal = c->causal,
+                                .cap = c->cap,
                                 .precision = c->precision,
                                 .scale = 1 / sqrtf((float)c->size)};
 }
 
-/* The first token of each sequence alone, its query in a matrix of another width. */
-static void check_first_only(cuda_bench *b, const cei_attention_args *args, const attention_case *c, const float *all) {
-    const size_t hidden = c->heads * c->size, stride = hidden + 3;
+/* The first or the last token of each sequence alone, its query in a matrix of another width. */
+static void check_one_only(cuda_bench *b, const cei_attention_args *args, const attention_case *c, bool is_last,
+                           const float *all) {
+    const size_t hidden = c->heads * c->size, stride = hidden + 4;
     float *q = floats(c->sequences * stride, 1), *found = floats(c->sequences * hidden, 1);
-    for (size_t s = 0; s < c->sequences; s++)
+    for (size_t s = 0; s < c->sequences; s++) {
+        const size_t token = (size_t)(is_last ? c->offsets[s + 1] - 1 : c->offsets[s]);
+        if (c->offsets[s] < c->offsets[s + 1]) memcpy(q + s * stride, c->qkv + token * 3 * hidden, hidden * sizeof *q);
+    }
+    cei_attention_args one = *args;
+    one.first_only = !is_last, one.last_only = is_last;
+    one.q = (cei_strided){cuda_put(b, q, c->sequences * stride * sizeof *q), stride};
+    one.out = cuda_put_result(b, c->sequences * hidden);
+    expect_ok(cei_attention(b->stream, &one, &b->error), &b->error);
+    cuda_get_result(b, one.out, found, c->sequences * hidden);
+    for (size_t s = 0; s < c->sequences; s++) {
+        const size_t token = (size_t)(is_last ? c->offsets[s + 1] - 1 : c->offsets[s]);
         if (c->offsets[s] < c->offsets[s + 1])
-            memcpy(q + s * stride, c->qkv + (size_t)c->offsets[s] * 3 * hidden, hidden * sizeof *q);
-    cei_attention_args first = *args;
-    first.first_only = true;
-    first.q = (cei_strided){cuda_put(b, q, c->sequences * stride * sizeof *q), stride};
-    first.out = cuda_put_result(b, c->sequences * hidden);
-    expect_ok(cei_attention(b->stream, &first, &b->error), &b->error);
-    cuda_get_result(b, first.out, found, c->sequences * hidden);
-    for (size_t s = 0; s < c->sequences; s++)
-        if (c->offsets[s] < c->offsets[s + 1])
-            expect_same_bits(found + s * hidden, all + (size_t)c->offsets[s] * hidden, hidden, "first tokens alone");
+            expect_same_bits(found + s * hidden, all + token * hidden, hidden, "one token alone");
         else
             assert_true(found[s * hidden] > 12345); /* an empty sequence's row is left alone */
+    }
     free(q), free(found);
 }
 
-static void run_attention(const attention_case *c, float *out, bool with_first) {
+static void run_attention(const attention_case *c, float *out, bool with_one) {
     cei_attention_args args = attention_args(c);
-    const size_t hidden = c->heads * c->size;
-    cuda_bench b = cuda_open((cei_stream_limits){TOKENS, LONGEST, c->size, 3 * hidden});
+    const size_t hidden = c->heads * c->size, values = args.tokens * 3 * hidden;
+    cuda_bench b = cuda_open((cei_stream_limits){args.tokens, LONGEST, c->size, 3 * hidden});
+    cei_slice qkv = cuda_put_result(&b, values);
+    qkv.offset += c->shift;
+    expect_ok(cei_write(b.stream, qkv, c->qkv, values * sizeof(float), &b.error), &b.error);
     args.offsets = cuda_put(&b, c->offsets, (c->sequences + 1) * sizeof *c->offsets);
     args.out = cuda_put_result(&b, args.tokens * hidden);
-    cei_attention_take_qkv(&args, cuda_put(&b, c->qkv, args.tokens * 3 * hidden * sizeof(float)));
+    cei_attention_take_qkv(&args, qkv);
     expect_ok(cei_attention(b.stream, &args, &b.error), &b.error);
     cuda_get_result(&b, args.out, out, args.tokens * hidden);
-    if (with_first) check_first_only(&b, &args, c, out);
+    for (int is_last = 0; with_one && is_last < 2; is_last++) check_one_only(&b, &args, c, is_last, out);
     cuda_close(&b);
 }
 
@@ -76,15 +88,15 @@ static void round_to_bfloat16(float *values, size_t count) {
 /* Against the reference: in float32 to its rounding; in less, of inputs that have few enough bits already, what the
  * rounding of probabilities to halves, 2^-11 of each at most, can do to a mean of values below 2. */
 static void check_attention(attention_case c) {
-    const size_t hidden = c.heads * c.size, count = TOKENS * hidden;
-    const bool is_low = c.precision != CE_PRECISION_FLOAT32;
+    const size_t hidden = c.heads * c.size, count = (size_t)c.offsets[c.sequences] * hidden;
+    const bool is_low = c.precision != CE_PRECISION_FLOAT32 && c.cap == 0 && c.shift == 0;
     float *qkv = floats(3 * count, 2), *out = floats(count, 1), *wanted = floats(count, 1), scores[LONGEST];
     if (is_low) round_to_bfloat16(qkv, 3 * count);
     c.qkv = qkv;
     cei_attention_args args = attention_args(&c);
     args.q.stride = args.k.stride = args.v.stride = 3 * hidden;
-    cei_ref_attention(&args, offsets, qkv, qkv + hidden, qkv + 2 * hidden, scores, wanted);
-    run_attention(&c, out, true);
+    cei_ref_attention(&args, c.offsets, qkv, qkv + hidden, qkv + 2 * hidden, scores, wanted);
+    run_attention(&c, out, c.shift == 0); /* the queries of one token alone are aligned */
     for (size_t i = 0; i < count; i++) {
         const double bound = is_low ? 2 * ldexp(1, -11) + 1e-5 : 4e-6 * (1 + fabs((double)wanted[i]));
         expect_near((double)out[i], (double)wanted[i], bound, "attention", i);
@@ -97,7 +109,7 @@ static void test_attention(void **state) {
     static const size_t shapes[][2] = {{1, 1}, {3, 5}, {2, 32}, {2, 64}, {1, 100}, {1, 256}, {1, 200}};
     for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
         check_attention(
-            (attention_case){shapes[s][0], shapes[s][1], SEQUENCES, offsets, NULL, CE_PRECISION_FLOAT32, 0});
+            (attention_case){.heads = shapes[s][0], .size = shapes[s][1], .sequences = SEQUENCES, .offsets = offsets});
 }
 
 /* On tensor cores, where a head is not too wide; with windows within, across and beyond tiles. */
@@ -106,21 +118,73 @@ static void test_attention_in_halves(void **state) {
     static const size_t shapes[][3] = {{1, 16, 0},  {3, 5, 1},   {2, 32, 0},  {2, 64, 0}, {1, 80, 0},
                                        {2, 32, 20}, {1, 64, 64}, {1, 48, 63}, {1, 16, 2}, {1, 64, 100}};
     for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
-        check_attention((attention_case){shapes[s][0], shapes[s][1], SEQUENCES, offsets, NULL,
-                                         s % 2 ? CE_PRECISION_INT8 : CE_PRECISION_BFLOAT16, shapes[s][2]});
+        check_attention((attention_case){.heads = shapes[s][0],
+                                         .size = shapes[s][1],
+                                         .sequences = SEQUENCES,
+                                         .offsets = offsets,
+                                         .precision = s % 2 ? CE_PRECISION_INT8 : CE_PRECISION_BFLOAT16,
+                                         .window = shapes[s][2]});
+}
+
+/* The same over several tiles of keys, which blocks and warps see in part; and what tensor cores leave to float32. */
+static void test_long_attention_in_halves(void **state) {
+    (void)state;
+    static const int32_t of_long[3] = {0, LONGEST, LONGEST + 129};
+    static const attention_case cases[] = {{.size = 64},
+                                           {.size = 32, .causal = true},
+                                           {.size = 16, .window = 70},
+                                           {.size = 48, .causal = true, .window = 33},
+                                           {.size = 32, .cap = 2},
+                                           {.size = 32, .shift = sizeof(float)}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        attention_case c = cases[i];
+        c.heads = 1, c.sequences = 2, c.offsets = of_long, c.precision = CE_PRECISION_BFLOAT16;
+        check_attention(c);
+    }
+}
+
+/* What is beyond halves is taken for their greatest number; not a number stays so, in its own column. */
+static void test_attention_beyond_halves(void **state) {
+    (void)state;
+    enum { SIZE = 16, LENGTH = 3 };
+    static const int32_t one[2] = {0, LENGTH};
+    float qkv[LENGTH * 3 * SIZE] = {0}, out[LENGTH * SIZE];
+    const attention_case c = {
+        .heads = 1, .size = SIZE, .sequences = 1, .offsets = one, .qkv = qkv, .precision = CE_PRECISION_BFLOAT16};
+    for (size_t t = 0; t < LENGTH; t++) {
+        float *v = qkv + t * 3 * SIZE + 2 * SIZE;
+        v[0] = 1e30f, v[1] = -INFINITY, v[2] = 65519, v[3] = t == 1 ? NAN : 1;
+    }
+    run_attention(&c, out, false);
+    for (size_t t = 0; t < LENGTH; t++) {
+        const float *row = out + t * SIZE;
+        expect_near((double)row[0], 65504, 0.02, "a great value", t);
+        expect_near((double)row[1], -65504, 0.02, "an infinite value", t);
+        expect_near((double)row[2], 65504, 0.02, "a value that is rounded down", t);
+        assert_true(isnan(row[3]) && row[4] == 0);
+    }
+    qkv[0] = NAN; /* a query: its own row */
+    run_attention(&c, out, false);
+    assert_true(isnan(out[0]) && isnan(out[4]) && out[SIZE + 4] == 0);
 }
 
 static void check_attention_bits(ce_precision precision, size_t window) {
     enum { HEADS = 2, SIZE = 48, HIDDEN = HEADS * SIZE };
     float *qkv = floats(TOKENS * 3 * HIDDEN, 2), *all = floats(TOKENS * HIDDEN, 1), *one = floats(TOKENS * HIDDEN, 1);
-    const attention_case c = {HEADS, SIZE, SEQUENCES, offsets, qkv, precision, window};
+    attention_case c = {.heads = HEADS,
+                        .size = SIZE,
+                        .sequences = SEQUENCES,
+                        .offsets = offsets,
+                        .qkv = qkv,
+                        .precision = precision,
+                        .window = window};
     run_attention(&c, all, false);
     for (size_t s = 0; s < SEQUENCES; s++) {
         const size_t first = (size_t)offsets[s], length = (size_t)offsets[s + 1] - first;
         const int32_t alone[2] = {0, (int32_t)length};
-        const attention_case part = {HEADS, SIZE, 1, alone, qkv + first * 3 * HIDDEN, precision, window};
         if (length == 0) continue;
-        run_attention(&part, one, false);
+        c.sequences = 1, c.offsets = alone, c.qkv = qkv + first * 3 * HIDDEN;
+        run_attention(&c, one, false);
         expect_same_bits(one, all + first * HIDDEN, length * HIDDEN, "a sequence alone");
     }
     free(qkv), free(all), free(one);
@@ -151,6 +215,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cuda_test(test_attention),
         cuda_test(test_attention_in_halves),
+        cuda_test(test_long_attention_in_halves),
+        cuda_test(test_attention_beyond_halves),
         cuda_test(test_attention_bits),
         cuda_test(test_attention_of_a_wide_head),
     };

@@ -19,8 +19,8 @@ enum { CEI_WARP = 32 };
 #define CEI_SHARED __shared__
 #define CEI_LAUNCHED(name) extern __shared__ unsigned char name[]
 #define CEI_KERNEL(name, threads, arguments) extern "C" __global__ void __launch_bounds__(threads) name(arguments a)
-#define CEI_KERNEL_PAIR(name, threads, arguments) \
-    extern "C" __global__ void __launch_bounds__(threads, 2) name(arguments a)
+#define CEI_KERNEL_BLOCKS(name, threads, blocks, arguments) \
+    extern "C" __global__ void __launch_bounds__(threads, blocks) name(arguments a)
 CEI_INLINE unsigned cei_thread(void) { return threadIdx.x; }
 CEI_INLINE unsigned cei_block_x(void) { return blockIdx.x; }
 CEI_INLINE unsigned cei_block_y(void) { return blockIdx.y; }
@@ -35,8 +35,8 @@ CEI_INLINE double cei_sqrt_double(double x) { return __dsqrt_rn(x); }
 #define CEI_LAUNCHED(name) extern __attribute__((shared)) unsigned char name[]
 #define CEI_KERNEL(name, threads, arguments) \
     extern "C" __attribute__((global, launch_bounds(threads))) void name(arguments a)
-#define CEI_KERNEL_PAIR(name, threads, arguments) \
-    extern "C" __attribute__((global, launch_bounds(threads, 2))) void name(arguments a)
+#define CEI_KERNEL_BLOCKS(name, threads, blocks, arguments) \
+    extern "C" __attribute__((global, launch_bounds(threads, blocks))) void name(arguments a)
 CEI_INLINE unsigned cei_thread(void) { return __nvvm_read_ptx_sreg_tid_x(); }
 CEI_INLINE unsigned cei_block_x(void) { return __nvvm_read_ptx_sreg_ctaid_x(); }
 CEI_INLINE unsigned cei_block_y(void) { return __nvvm_read_ptx_sreg_ctaid_y(); }
@@ -48,6 +48,8 @@ CEI_INLINE float cei_sqrt(float x) { return __builtin_sqrtf(x); }
 CEI_INLINE double cei_sqrt_double(double x) { return __builtin_sqrt(x); }
 #endif
 
+/* CEI_KERNEL_BLOCKS is a kernel that takes so few registers that at least `blocks` fit a multiprocessor. */
+
 /* Before a loop of constant length, whose arrays are to be registers. */
 #define CEI_UNROLL _Pragma("unroll")
 
@@ -58,6 +60,27 @@ CEI_INLINE int cei_dot4(int x, int y, int sum) {
     return result;
 }
 
+/* Four floats of global memory, 16 bytes that are aligned and read at once: what a struct's copy is not for certain. */
+CEI_INLINE void cei_read_four(const void *from, float to[4]) {
+    __asm__ volatile("{ .reg .u64 global; cvta.to.global.u64 global, %4; ld.global.v4.f32 {%0, %1, %2, %3}, [global]; }"
+                     : "=f"(to[0]), "=f"(to[1]), "=f"(to[2]), "=f"(to[3])
+                     : "l"(from));
+}
+
+/* 2^x, to some 2^-22 of it; 0 where it is no normal number. */
+CEI_INLINE float cei_exp2(float x) {
+    float result;
+    __asm__("ex2.approx.ftz.f32 %0, %1;" : "=f"(result) : "f"(x));
+    return result;
+}
+
+/* The greater; of a NaN and a number the number. */
+CEI_INLINE float cei_greater(float x, float y) {
+    float result;
+    __asm__("max.f32 %0, %1, %2;" : "=f"(result) : "f"(x), "f"(y));
+    return result;
+}
+
 #ifdef CEI_TENSOR
 /* An address in shared memory, in bytes. */
 typedef unsigned cei_shared;
@@ -65,6 +88,13 @@ typedef unsigned cei_shared;
 CEI_INLINE cei_shared cei_shared_of(const void *memory) {
     cei_shared at;
     __asm__("{ .reg .u64 whole; cvta.to.shared.u64 whole, %1; cvt.u32.u64 %0, whole; }" : "=r"(at) : "l"(memory));
+    return at;
+}
+
+/* The same address, of which a compiler knows nothing: sums with it are taken where they stand, as parts of
+ * instructions, and not in front of a loop, where each would take a register. */
+CEI_INLINE cei_shared cei_address_here(cei_shared at) {
+    __asm__ volatile("" : "+r"(at));
     return at;
 }
 
@@ -128,6 +158,13 @@ CEI_INLINE void cei_multiply_half(const unsigned x[4], const unsigned y[2], floa
 CEI_INLINE unsigned cei_pack_halves(float low, float high) {
     unsigned pair;
     __asm__("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(high), "f"(low));
+    return pair;
+}
+
+/* Halves that are infinite become the greatest number of their sign. */
+CEI_INLINE unsigned cei_clamp_halves(unsigned pair) {
+    __asm__("min.NaN.f16x2 %0, %0, %1;" : "+r"(pair) : "r"(0x7BFF7BFFu));
+    __asm__("max.NaN.f16x2 %0, %0, %1;" : "+r"(pair) : "r"(0xFBFFFBFFu));
     return pair;
 }
 

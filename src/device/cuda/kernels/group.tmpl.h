@@ -90,7 +90,7 @@ CEI_INLINE void GROUP(write)(const cei_group_kernel_args *a, const GROUP_SUM sum
     }
 }
 
-CEI_KERNEL_PAIR(GROUP_KERNEL, GROUP(COUNT) * CEI_GROUP_THREADS + CEI_WARP, cei_group_kernel_args) {
+CEI_KERNEL_BLOCKS(GROUP_KERNEL, GROUP(COUNT) * CEI_GROUP_THREADS + CEI_WARP, 2, cei_group_kernel_args) {
     CEI_SHARED GROUP(signals) signals;
     const cei_shared stages = cei_launched_memory();
     if (cei_thread() == 0) {

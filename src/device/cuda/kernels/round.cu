@@ -44,7 +44,7 @@ CEI_KERNEL(cei_k_round, CEI_ROWS_THREADS, cei_round_kernel_args) {
 }
 
 /* Four values of a row, read at once where they are aligned. */
-CEI_INLINE cei_four_floats cei_read_four(const float *from, bool is_aligned) {
+CEI_INLINE cei_four_floats cei_take_four(const float *from, bool is_aligned) {
     cei_four_floats four;
     if (is_aligned) return *(const cei_four_floats *)(const void *)from;
     CEI_UNROLL
@@ -60,7 +60,7 @@ CEI_KERNEL(cei_k_round_bfloat16, CEI_LINEAR_THREADS, cei_round_bfloat16_kernel_a
     if (at >= a.count) return;
     CEI_UNROLL
     for (unsigned i = 0; i < 2; i++) {
-        const cei_four_floats four = cei_read_four(a.x + 8 * at + 4 * i, is_aligned);
+        const cei_four_floats four = cei_take_four(a.x + 8 * at + 4 * i, is_aligned);
         chunk.word[2 * i] = cei_round_pair(four.value[0], four.value[1]);
         chunk.word[2 * i + 1] = cei_round_pair(four.value[2], four.value[3]);
     }
