@@ -275,6 +275,12 @@ static ce_status run_groups(const running *run, cei_cuda_stream_state *stream, c
                    : run_sized(run, CEI_CUDA_cei_k_group_bfloat16, CEI_CUDA_cei_k_group_bfloat16_small, args, &kernel);
 }
 
+/* May cei_k_linear_few make these results? Its bits are those of the other kernels of float32. */
+static bool suits_few(const cei_linear_kernel_args *linear) {
+    return linear->rows <= CEI_FEW_ROWS && linear->weight.format == CEI_VALUES_FLOAT32 &&
+           linear->weight.columns % 4 == 0 && is_aligned(linear->x) && is_aligned(linear->weight.values);
+}
+
 /* Tensor cores take rows of whole chunks of 16 bytes, as every weight of a real model has them. Which kernel a weight
  * meets does not depend on the rows of x, but for more of them than a stream rounds. */
 ce_status cei_cuda_linear(cei_stream *base, const cei_linear_args *args, ce_error *error) {
@@ -300,6 +306,9 @@ ce_status cei_cuda_linear(cei_stream *base, const cei_linear_args *args, ce_erro
     if (format == CEI_FORMAT_BFLOAT16 && fits && has_tensor_cores(&run) &&
         args->weight->columns % COLUMNS_OF_CHUNK == 0)
         return run_bfloat16(&run, stream, args, &kernel);
+    if (suits_few(&kernel))
+        return run_kernel(&run, CEI_CUDA_cei_k_linear_few, blocks_of(args->weight->rows, CEI_FEW_COLUMNS),
+                          blocks_of(args->rows, CEI_FEW_ROWS), &kernel);
     return run_sized(&run, CEI_CUDA_cei_k_linear, CEI_CUDA_cei_k_linear_small, args, &kernel);
 }
 

@@ -228,6 +228,8 @@ enum {
     CEI_LINEAR_THREADS = 256,
     CEI_LARGE_TILE = 128, /* rows, and columns, of a product */
     CEI_SMALL_TILE = 64,
+    CEI_FEW_ROWS = 16, /* at most, and columns of a block, a thread a result */
+    CEI_FEW_COLUMNS = 8,
     CEI_ATTENTION_THREADS = 128,
     CEI_ATTENTION_QUERIES = 16,
     CEI_ATTENTION_HEAD = 256, /* the most columns of a head */
@@ -250,6 +252,7 @@ enum {
     X(cei_k_norm, cei_norm_kernel_args, CEI_ROWS_THREADS, 0, 0)                                          \
     X(cei_k_linear, cei_linear_kernel_args, CEI_LINEAR_THREADS, 0, 0)                                    \
     X(cei_k_linear_small, cei_linear_kernel_args, CEI_LINEAR_THREADS, 0, 0)                              \
+    X(cei_k_linear_few, cei_linear_kernel_args, CEI_FEW_ROWS *CEI_FEW_COLUMNS, 0, 0)                     \
     X(cei_k_linear_int8, cei_linear_rounded_kernel_args, CEI_LINEAR_THREADS, 0, 0)                       \
     X(cei_k_tensor_bfloat16, cei_linear_rounded_kernel_args, CEI_LINEAR_THREADS, 80, 0)                  \
     X(cei_k_tensor_bfloat16_small, cei_linear_rounded_kernel_args, CEI_LINEAR_THREADS, 80, 0)            \
