@@ -12,6 +12,9 @@
 
 static void *pointer(cei_slice slice) { return (void *)(uintptr_t)cei_cuda_at(slice); }
 
+/* Can four floats be read at once here? */
+static bool is_aligned(const void *pointer) { return (uintptr_t)pointer % sizeof(cei_four_floats) == 0; }
+
 static size_t blocks_of(size_t count, size_t of_block) { return count / of_block + (count % of_block != 0); }
 
 /* A running operation: the device is current. */
@@ -69,6 +72,8 @@ ce_status cei_cuda_embed(cei_stream *stream, const cei_embed_args *args, ce_erro
         kernel.types = pointer(args->types);
         kernel.type = cei_cuda_values_of(args->type);
     }
+    kernel.in_fours = kernel.word.columns % 4 == 0 && is_aligned(kernel.out) && is_aligned(kernel.word.values) &&
+                      is_aligned(kernel.position.values) && is_aligned(kernel.type.values);
     return run_kernel(&run, CEI_CUDA_cei_k_embed, args->tokens, 1, &kernel);
 }
 
@@ -86,8 +91,6 @@ static void *keep(cei_stream *base, cei_cuda_held held, unsigned *tiles) {
     *tiles = (unsigned)blocks_of(held.columns * sizeof(uint16_t), CEI_TILE_WIDTH);
     return (void *)(uintptr_t)cei_cuda_rounded_of(stream, held.area).rows;
 }
-
-static bool is_aligned(const void *pointer) { return (uintptr_t)pointer % sizeof(cei_four_floats) == 0; }
 
 /* Warps that share a row: by its width alone, since memory is aligned wherever a model has a width that suits. */
 static unsigned warps_of_norm(const cei_norm_kernel_args *norm) {
@@ -451,6 +454,7 @@ ce_status cei_cuda_gather(cei_stream *stream, const cei_gather_args *args, ce_er
                                      .out = pointer(args->out),
                                      .columns = (unsigned)args->columns,
                                      .x_rows = (unsigned)(x_rows < INT_MAX ? x_rows : INT_MAX)};
+    kernel.in_fours = args->columns % 4 == 0 && is_aligned(kernel.x) && is_aligned(kernel.out);
     return run_kernel(&run, CEI_CUDA_cei_k_gather, args->count, 1, &kernel);
 }
 

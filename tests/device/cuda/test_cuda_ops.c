@@ -194,38 +194,52 @@ static void test_low_precision(void **state) {
 
 enum { ROWS = 23, COLUMNS = 135 };
 
-static void test_embed_and_gather(void **state) {
-    (void)state;
-    enum { COUNT = 4 };
-    float *tables[3] = {floats(9 * COLUMNS, 1), floats(5 * COLUMNS, 1), floats(2 * COLUMNS, 1)};
-    const int32_t ids[COUNT] = {8, 0, 3, 9}, positions[COUNT] = {0, 4, 2, 1}, types[COUNT] = {0, 1, 1, 0};
-    const int32_t chosen[3] = {2, 0, 1 << 20};
-    float found[COUNT * COLUMNS], wanted[COLUMNS], picked[3 * COLUMNS];
-    cuda_bench b = cuda_open((cei_stream_limits){COUNT, 4, 4, COLUMNS});
-    const cei_weight word = cuda_put_weight(&b, CEI_ROLE_TABLE, CEI_FORMAT_FLOAT32, 9, COLUMNS, tables[0], NULL);
-    const cei_weight position = cuda_put_weight(&b, CEI_ROLE_TABLE, CEI_FORMAT_FLOAT32, 5, COLUMNS, tables[1], NULL);
-    const cei_weight type = cuda_put_weight(&b, CEI_ROLE_TABLE, CEI_FORMAT_FLOAT32, 2, COLUMNS, tables[2], NULL);
-    cei_embed_args args = {.tokens = COUNT, .word = &word, .position = &position, .type = &type};
+/* Sums of rows of three tables, then some of these sums; a row that is not there is loud, and not read. */
+static void check_embed_and_gather(cei_format format, size_t columns) {
+    enum { COUNT = 4, CHOSEN = 3 };
+    static const size_t rows[3] = {9, 5, 2}; /* words, positions, types */
+    static const int32_t ids[COUNT] = {8, 0, 3, 9}, positions[COUNT] = {0, 4, 2, 1}, types[COUNT] = {0, 1, 1, 0};
+    static const int32_t chosen[CHOSEN] = {2, 0, 1 << 20};
+    float *tables[3], scales[9], *found = floats(COUNT * columns, 1), *picked = floats(CHOSEN * columns, 1);
+    float *wanted = floats(columns, 1);
+    cei_weight weights[3];
+    cuda_bench b = cuda_open((cei_stream_limits){COUNT, 4, 4, columns});
+    for (size_t i = 0; i < 3; i++) {
+        tables[i] = floats(rows[i] * columns, 1);
+        cei_round_rows(format, tables[i], rows[i], columns, scales);
+        weights[i] = cuda_put_weight(&b, CEI_ROLE_TABLE, format, rows[i], columns, tables[i], scales);
+    }
+    cei_embed_args args = {.tokens = COUNT, .word = &weights[0], .position = &weights[1], .type = &weights[2]};
     args.ids = cuda_put(&b, ids, sizeof ids);
     args.positions = cuda_put(&b, positions, sizeof positions);
     args.types = cuda_put(&b, types, sizeof types);
-    args.out = cuda_put_result(&b, COUNT * COLUMNS);
-    const cei_gather_args gather = {3, COLUMNS, args.out, cuda_put(&b, chosen, sizeof chosen),
-                                    cuda_put_result(&b, 3 * COLUMNS)};
+    args.out = cuda_put_result(&b, COUNT * columns);
+    const cei_gather_args gather = {CHOSEN, columns, args.out, cuda_put(&b, chosen, sizeof chosen),
+                                    cuda_put_result(&b, CHOSEN * columns)};
     expect_ok(cei_embed(b.stream, &args, &b.error), &b.error);
     expect_ok(cei_gather(b.stream, &gather, &b.error), &b.error);
-    cuda_get_result(&b, args.out, found, COUNT * COLUMNS);
-    cuda_get_result(&b, gather.out, picked, 3 * COLUMNS);
+    cuda_get_result(&b, args.out, found, COUNT * columns);
+    cuda_get_result(&b, gather.out, picked, CHOSEN * columns);
     for (size_t t = 0; t < 3; t++) {
-        cei_ref_embed_row(tables[0] + ids[t] * COLUMNS, tables[2] + types[t] * COLUMNS,
-                          tables[1] + positions[t] * COLUMNS, COLUMNS, wanted);
-        expect_same_bits(found + t * COLUMNS, wanted, COLUMNS, "embed");
+        cei_ref_embed_row(tables[0] + (size_t)ids[t] * columns, tables[2] + (size_t)types[t] * columns,
+                          tables[1] + (size_t)positions[t] * columns, columns, wanted);
+        expect_same_bits(found + t * columns, wanted, columns, "embed");
     }
-    expect_same_bits(picked, found + 2 * COLUMNS, COLUMNS, "gather");
-    for (size_t i = 0; i < COLUMNS; i++) /* rows that are not there are loud, and not read */
-        assert_true(isnan(found[3 * COLUMNS + i]) && isnan(picked[2 * COLUMNS + i]));
+    expect_same_bits(picked, found + 2 * columns, columns, "gather");
+    expect_same_bits(picked + columns, found, columns, "gather");
+    for (size_t i = 0; i < columns; i++) assert_true(isnan(found[3 * columns + i]) && isnan(picked[2 * columns + i]));
     cuda_close(&b);
     for (size_t i = 0; i < 3; i++) free(tables[i]);
+    free(found), free(picked), free(wanted);
+}
+
+/* Widths that are no whole fours, and that are, up to more than a block reads at once. */
+static void test_embed_and_gather(void **state) {
+    (void)state;
+    static const size_t widths[] = {COLUMNS, 136, 768, 2052};
+    for (int format = 0; format < CEI_FORMAT_COUNT; format++)
+        for (size_t i = 0; i < sizeof widths / sizeof *widths; i++)
+            check_embed_and_gather((cei_format)format, widths[i]);
 }
 
 static void test_norm(void **state) {

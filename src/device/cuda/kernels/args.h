@@ -41,8 +41,9 @@ typedef struct cei_embed_kernel_args {
     const int *ids, *positions, *types; /* [tokens] */
     cei_values_args word, position, type;
     unsigned has_position, has_type;
-    float scale; /* of words; 0 is none */
-    float *out;  /* [tokens, columns] */
+    float scale;       /* of words; 0 is none */
+    float *out;        /* [tokens, columns] */
+    unsigned in_fours; /* columns are whole fours, and out and the tables aligned to 16 bytes */
 } cei_embed_kernel_args;
 
 /* Of rows, or of heads that lie side by side in rows of stride columns. */
@@ -171,7 +172,8 @@ typedef struct cei_gather_kernel_args {
     const int *rows; /* [count] */
     float *out;      /* [count, columns] */
     unsigned columns;
-    unsigned x_rows; /* that x has at most; others give NaN */
+    unsigned x_rows;   /* that x has at most; others give NaN */
+    unsigned in_fours; /* columns are whole fours, and x and out aligned to 16 bytes */
 } cei_gather_kernel_args;
 
 typedef struct cei_pool_kernel_args {
