@@ -256,6 +256,38 @@ static ce_status hold_rows(const running *run, cei_cuda_stream_state *stream, co
     return status;
 }
 
+/* The largest blocks of which there are enough for the chip, and that are not to be half empty. */
+static ce_status launch_groups(const running *run, const cei_linear_args *args, cei_group_kernel_args *group) {
+    static const struct {
+        cei_cuda_kernel of_bfloat16, of_int8;
+        size_t rows, columns, blocks; /* blocks of a processor */
+    } shapes[] = {
+        {CEI_CUDA_cei_k_group_bfloat16_wide, CEI_CUDA_cei_k_group_int8_wide, CEI_GROUP_ROWS, CEI_GROUP_WIDE, 1},
+        {CEI_CUDA_cei_k_group_bfloat16_narrow, CEI_CUDA_cei_k_group_int8_narrow, CEI_GROUP_ROWS, CEI_GROUP_NARROW,
+         CEI_NARROW_BLOCKS},
+        {CEI_CUDA_cei_k_group_bfloat16_small, CEI_CUDA_cei_k_group_int8_small, CEI_SMALL_TILE, CEI_SMALL_TILE, 1}};
+    enum { SHAPES = sizeof shapes / sizeof *shapes };
+    const size_t rows = args->rows, outs = args->weight->rows, processors = run->device->processors;
+    size_t s = 0;
+    for (; s + 1 < SHAPES; s++) {
+        const size_t rest = outs % shapes[s].columns;
+        if (blocks_of(rows, shapes[s].rows) * blocks_of(outs, shapes[s].columns) >= processors &&
+            (rest == 0 || rest > shapes[s].columns / 2))
+            break;
+    }
+    const size_t down = blocks_of(rows, shapes[s].rows), count = down * blocks_of(outs, shapes[s].columns);
+    if (count > INT_MAX) {
+        cei_cuda_leave(run->device);
+        return cei_fail(run->error, CE_ERR_UNSUPPORTED, "cuda:%d: a product of %zu by %zu is too large",
+                        run->device->base.id.index, rows, outs);
+    }
+    group->down = (unsigned)down;
+    group->count = (unsigned)count;
+    group->step = (unsigned)(s + 1 < SHAPES ? cei_min_size(count, shapes[s].blocks * processors) : count);
+    return run_kernel(run, args->weight->format == CEI_FORMAT_INT8 ? shapes[s].of_int8 : shapes[s].of_bfloat16,
+                      group->step, 1, group);
+}
+
 static ce_status run_groups(const running *run, cei_cuda_stream_state *stream, const cei_linear_args *args,
                             const cei_linear_kernel_args *linear) {
     const size_t outs = args->weight->rows;
@@ -274,8 +306,7 @@ static ce_status run_groups(const running *run, cei_cuda_stream_state *stream, c
             keep(&stream->base, (cei_cuda_held){args->out, args->rows, outs, false, other}, &kernel.next_tiles);
     else
         forget_overwritten(stream, args);
-    return is_int8 ? run_sized(run, CEI_CUDA_cei_k_group_int8, CEI_CUDA_cei_k_group_int8_small, args, &kernel)
-                   : run_sized(run, CEI_CUDA_cei_k_group_bfloat16, CEI_CUDA_cei_k_group_bfloat16_small, args, &kernel);
+    return launch_groups(run, args, &kernel);
 }
 
 /* May cei_k_linear_few make these results? Its bits are those of the other kernels of float32. */

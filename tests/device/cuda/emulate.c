@@ -234,7 +234,7 @@ void cei_load_transposed(cei_shared row, unsigned words[4]) {
 
 /* ---- warp groups ----------------------------------------------------------------------------------------------- */
 
-enum { LAUNCHED = 128 * 1024, LAUNCHED_ALIGNMENT = 1024, TILE_ROW = 128 };
+enum { LAUNCHED = 227 * 1024, LAUNCHED_ALIGNMENT = 1024, TILE_ROW = 128 };
 static unsigned char launched[LAUNCHED] __attribute__((aligned(LAUNCHED_ALIGNMENT), section("cei_shared")));
 
 cei_shared cei_launched_memory(void) { return launched; }
@@ -313,8 +313,10 @@ static void multiply_int8(cei_shared x, cei_shared y, int *sums, unsigned count)
 
 void cei_group_bfloat16_64(cei_shared x, cei_shared y, float sums[32]) { multiply_bfloat16(x, y, sums, 32); }
 void cei_group_bfloat16_128(cei_shared x, cei_shared y, float sums[64]) { multiply_bfloat16(x, y, sums, 64); }
+void cei_group_bfloat16_256(cei_shared x, cei_shared y, float sums[128]) { multiply_bfloat16(x, y, sums, 128); }
 void cei_group_int8_64(cei_shared x, cei_shared y, int sums[32]) { multiply_int8(x, y, sums, 32); }
 void cei_group_int8_128(cei_shared x, cei_shared y, int sums[64]) { multiply_int8(x, y, sums, 64); }
+void cei_group_int8_256(cei_shared x, cei_shared y, int sums[128]) { multiply_int8(x, y, sums, 128); }
 
 static unsigned count_state(unsigned first, unsigned count, fiber_state state) {
     unsigned found = 0;

@@ -104,6 +104,8 @@ typedef struct cei_group_kernel_args {
     const int *zeros;
     void *next;          /* receives the results in bfloat16, in tiles, instead of out; or NULL. For few functions: */
     unsigned next_tiles; /* see CEI_QUICK */
+    unsigned down, count, step; /* a block makes the results that have its number of count, down of them a column, and
+                                 * those that are step on */
 } cei_group_kernel_args;
 
 /* Moves chunks of 16 bytes of rows that follow each other into tiles, or takes them from there. */
@@ -220,11 +222,17 @@ enum { CEI_TILE_ROWS = 64, CEI_TILE_WIDTH = 128 /* bytes */, CEI_TILE_BYTES = CE
 /* Threads of a block, and what a block does. */
 enum {
     CEI_GROUP_THREADS = 128, /* of a warp group; a block has some, and a warp that copies */
-    CEI_LARGE_STAGES = 3,
-    CEI_SMALL_STAGES = 6,
-    CEI_LARGE_GROUPS = 2 * CEI_GROUP_THREADS + CEI_WARP_THREADS,
+    CEI_GROUP_ROWS = 128,    /* of a large product's block */
+    CEI_GROUP_WIDE = 256,
+    CEI_GROUP_NARROW = 128,
+    CEI_WIDE_STAGES = 4, /* steps over the depth that are in shared memory at a time */
+    CEI_NARROW_STAGES = 3,
+    CEI_NARROW_BLOCKS = 2, /* that share a multiprocessor: one multiplies while the other writes */
+    CEI_SMALL_STAGES = 12,
+    CEI_LARGE_GROUPS = CEI_GROUP_ROWS / CEI_TILE_ROWS * CEI_GROUP_THREADS + CEI_WARP_THREADS,
     CEI_SMALL_GROUPS = CEI_GROUP_THREADS + CEI_WARP_THREADS,
-    CEI_LARGE_SHARED = 4 * CEI_LARGE_STAGES * CEI_TILE_BYTES + 1024 /* to be aligned */,
+    CEI_WIDE_SHARED = CEI_WIDE_STAGES * (CEI_GROUP_ROWS + CEI_GROUP_WIDE) * CEI_TILE_WIDTH + 1024 /* to be aligned */,
+    CEI_NARROW_SHARED = CEI_NARROW_STAGES * (CEI_GROUP_ROWS + CEI_GROUP_NARROW) * CEI_TILE_WIDTH + 1024,
     CEI_MEASURE_SHARED = 3 * CEI_TILE_BYTES + 1024,
     CEI_SMALL_SHARED = 2 * CEI_SMALL_STAGES * CEI_TILE_BYTES + 1024,
     CEI_LINEAR_THREADS = 256,
@@ -260,9 +268,11 @@ enum {
     X(cei_k_tensor_bfloat16_small, cei_linear_rounded_kernel_args, CEI_LINEAR_THREADS, 80, 0)            \
     X(cei_k_tensor_int8, cei_linear_rounded_kernel_args, CEI_LINEAR_THREADS, 80, 0)                      \
     X(cei_k_tensor_int8_small, cei_linear_rounded_kernel_args, CEI_LINEAR_THREADS, 80, 0)                \
-    X(cei_k_group_bfloat16, cei_group_kernel_args, CEI_LARGE_GROUPS, 90, CEI_LARGE_SHARED)               \
+    X(cei_k_group_bfloat16_wide, cei_group_kernel_args, CEI_LARGE_GROUPS, 90, CEI_WIDE_SHARED)           \
+    X(cei_k_group_bfloat16_narrow, cei_group_kernel_args, CEI_LARGE_GROUPS, 90, CEI_NARROW_SHARED)       \
     X(cei_k_group_bfloat16_small, cei_group_kernel_args, CEI_SMALL_GROUPS, 90, CEI_SMALL_SHARED)         \
-    X(cei_k_group_int8, cei_group_kernel_args, CEI_LARGE_GROUPS, 90, CEI_LARGE_SHARED)                   \
+    X(cei_k_group_int8_wide, cei_group_kernel_args, CEI_LARGE_GROUPS, 90, CEI_WIDE_SHARED)               \
+    X(cei_k_group_int8_narrow, cei_group_kernel_args, CEI_LARGE_GROUPS, 90, CEI_NARROW_SHARED)           \
     X(cei_k_group_int8_small, cei_group_kernel_args, CEI_SMALL_GROUPS, 90, CEI_SMALL_SHARED)             \
     X(cei_k_lay_tiles, cei_tiles_kernel_args, CEI_LINEAR_THREADS, 90, 0)                                 \
     X(cei_k_round, cei_round_kernel_args, CEI_ROWS_THREADS, 0, 0)                                        \

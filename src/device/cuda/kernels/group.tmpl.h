@@ -2,13 +2,14 @@
  * in tiles as tiles.h has them: a kernel, for results of one shape and numbers of one kind. Included with
  *
  *     GROUP(name)      name_suffix, for functions; GROUP_KERNEL is the kernel's name
- *     GROUP_ROWS, GROUP_COLUMNS     results of a block: a multiple of 64 down, 64 or 128 across
+ *     GROUP_ROWS, GROUP_COLUMNS     results of a block: a multiple of 64 down, 64, 128 or 256 across
+ *     GROUP_BLOCKS     that share a multiprocessor
  *     GROUP_STAGES     steps over the depth that are in shared memory at a time
  *     GROUP_SUM, GROUP_MULTIPLY     the sums' type, and the product of tiles that adds to them
  *     GROUP_RESULT(args, sum, row, column)     the result, in front of its function
  *
  * One warp copies tiles, a warp group for every 64 rows multiplies them: the first waits until a stage is empty, the
- * others until it is full. Two blocks share a multiprocessor, so that one multiplies while the other writes.
+ * others until it is full. Blocks stay where they are: while groups write what they have, the next tiles come.
  *
  * A result's sum runs over the depth in steps of 32 bytes, within which the order is the chip's: it depends on no other
  * row, and not on the shape of tiles. */
@@ -23,59 +24,52 @@ typedef struct GROUP(signals) {
     unsigned long long full[GROUP_STAGES], empty[GROUP_STAGES];
 } GROUP(signals);
 
-/* The tiles of W that the block has, and the matrix too. */
-CEI_INLINE unsigned GROUP(wanted)(const cei_group_kernel_args *a) {
-    const unsigned first = cei_block_y() * GROUP(ACROSS);
+/* The tiles of W that a block's results have, and the matrix too. */
+CEI_INLINE unsigned GROUP(wanted)(const cei_group_kernel_args *a, unsigned first) {
     const unsigned tiles = (a->linear.weight.rows + CEI_TILE_ROWS - 1) / CEI_TILE_ROWS;
     return tiles - first < GROUP(ACROSS) ? tiles - first : GROUP(ACROSS);
 }
 
-/* One thread: copies what each step needs. */
-CEI_INLINE void GROUP(copy)(const cei_group_kernel_args *a, GROUP(signals) * signals, cei_shared stages) {
-    const unsigned wanted = GROUP(wanted)(a), first_x = cei_block_x() * GROUP(COUNT);
-    const unsigned first_w = cei_block_y() * GROUP(ACROSS);
+/* Begins to copy what a step of the results `turn` needs. */
+CEI_INLINE void GROUP(copy)(const cei_group_kernel_args *a, unsigned turn, unsigned step, cei_shared to,
+                            cei_shared full) {
+    const unsigned first_x = turn % a->down * GROUP(COUNT), first_w = turn / a->down * GROUP(ACROSS);
+    const unsigned wanted = GROUP(wanted)(a, first_w);
     const unsigned char *x = (const unsigned char *)a->rounded, *w = (const unsigned char *)a->linear.weight.values;
-    for (unsigned step = 0; step < a->tiles; step++) {
-        const unsigned stage = step % GROUP_STAGES;
-        const cei_shared to = stages + stage * GROUP(STAGE_BYTES), full = cei_shared_of(&signals->full[stage]);
-        if (step >= GROUP_STAGES) cei_signal_wait(cei_shared_of(&signals->empty[stage]), (step / GROUP_STAGES + 1) % 2);
-        cei_signal_expect(full, (GROUP(COUNT) + wanted) * CEI_TILE_BYTES);
-        for (unsigned i = 0; i < GROUP(COUNT); i++)
-            cei_copy_tile(to + i * CEI_TILE_BYTES,
-                          x + ((unsigned long long)(first_x + i) * a->tiles + step) * CEI_TILE_BYTES, CEI_TILE_BYTES,
-                          full);
-        for (unsigned i = 0; i < wanted; i++)
-            cei_copy_tile(to + (GROUP(COUNT) + i) * CEI_TILE_BYTES,
-                          w + ((unsigned long long)(first_w + i) * a->tiles + step) * CEI_TILE_BYTES, CEI_TILE_BYTES,
-                          full);
-    }
+    cei_signal_expect(full, (GROUP(COUNT) + wanted) * CEI_TILE_BYTES);
+    for (unsigned i = 0; i < GROUP(COUNT); i++)
+        cei_copy_tile(to + i * CEI_TILE_BYTES,
+                      x + ((unsigned long long)(first_x + i) * a->tiles + step) * CEI_TILE_BYTES, CEI_TILE_BYTES, full);
+    for (unsigned i = 0; i < wanted; i++)
+        cei_copy_tile(to + (GROUP(COUNT) + i) * CEI_TILE_BYTES,
+                      w + ((unsigned long long)(first_w + i) * a->tiles + step) * CEI_TILE_BYTES, CEI_TILE_BYTES, full);
 }
 
-CEI_INLINE void GROUP(multiply)(const cei_group_kernel_args *a, GROUP(signals) * signals, cei_shared stages,
-                                GROUP_SUM sums[GROUP(SUMS)]) {
-    const cei_shared own = stages + cei_thread() / CEI_GROUP_THREADS * CEI_TILE_BYTES;
-    for (unsigned step = 0; step < a->tiles; step++) {
-        const unsigned stage = step % GROUP_STAGES, at = stage * GROUP(STAGE_BYTES);
-        cei_signal_wait(cei_shared_of(&signals->full[stage]), step / GROUP_STAGES % 2);
-        GROUP_MULTIPLY(own + at, stages + at + GROUP(COUNT) * CEI_TILE_BYTES, sums);
-        if (cei_thread() % CEI_GROUP_THREADS == 0) cei_signal_arrive(cei_shared_of(&signals->empty[stage]));
-    }
+/* One thread. Stages are taken in turn, over all that the block does. */
+CEI_INLINE void GROUP(copy_all)(const cei_group_kernel_args *a, GROUP(signals) * signals, cei_shared stages) {
+    unsigned done = 0;
+    for (unsigned turn = cei_block_x(); turn < a->count; turn += a->step)
+        for (unsigned step = 0; step < a->tiles; step++, done++) {
+            const unsigned stage = done % GROUP_STAGES, round = done / GROUP_STAGES;
+            if (round > 0) cei_signal_wait(cei_shared_of(&signals->empty[stage]), (round + 1) % 2);
+            GROUP(copy)(a, turn, step, stages + stage * GROUP(STAGE_BYTES), cei_shared_of(&signals->full[stage]));
+        }
 }
 
 /* Row and column of the thread's sum i: pairs lie side by side, every second pair eight rows down. */
-CEI_INLINE unsigned GROUP(row_of)(unsigned i) {
+CEI_INLINE unsigned GROUP(row_of)(const cei_group_kernel_args *a, unsigned turn, unsigned i) {
     const unsigned own = cei_thread() / CEI_WARP * 16 + cei_thread() % CEI_WARP / 4;
-    return cei_block_x() * GROUP_ROWS + own + i / 2 % 2 * 8;
+    return turn % a->down * GROUP_ROWS + own + i / 2 % 2 * 8;
 }
-CEI_INLINE unsigned GROUP(column_of)(unsigned i) {
-    return cei_block_y() * GROUP_COLUMNS + i / 4 * 8 + cei_thread() % 4 * 2 + i % 2;
+CEI_INLINE unsigned GROUP(column_of)(const cei_group_kernel_args *a, unsigned turn, unsigned i) {
+    return turn / a->down * GROUP_COLUMNS + i / 4 * 8 + cei_thread() % 4 * 2 + i % 2;
 }
 
-CEI_INLINE void GROUP(write)(const cei_group_kernel_args *a, const GROUP_SUM sums[GROUP(SUMS)]) {
+CEI_INLINE void GROUP(write)(const cei_group_kernel_args *a, unsigned turn, const GROUP_SUM sums[GROUP(SUMS)]) {
     const unsigned outs = a->linear.weight.rows, function = a->linear.function;
     CEI_UNROLL
     for (unsigned i = 0; i < GROUP(SUMS); i += 2) {
-        const unsigned row = GROUP(row_of)(i), column = GROUP(column_of)(i);
+        const unsigned row = GROUP(row_of)(a, turn, i), column = GROUP(column_of)(a, turn, i);
         float low = 0, high = 0;
         if (row >= a->linear.rows) continue;
         if (column < outs) low = cei_quick(function, GROUP_RESULT(a, sums[i], row, column));
@@ -84,13 +78,29 @@ CEI_INLINE void GROUP(write)(const cei_group_kernel_args *a, const GROUP_SUM sum
     }
     if (function <= CEI_QUICK) return;
     for (unsigned i = 0; i < GROUP(SUMS); i++) { /* the thread's own, as it wrote them */
-        const unsigned row = GROUP(row_of)(i), column = GROUP(column_of)(i);
+        const unsigned row = GROUP(row_of)(a, turn, i), column = GROUP(column_of)(a, turn, i);
         float *out = a->linear.out + (unsigned long long)row * outs + column;
-        if (row < a->linear.rows && column < outs) *out = cei_apply(function, *out);
+        if (row < a->linear.rows && column < outs) *out = cei_apply_here(function, *out);
     }
 }
 
-CEI_KERNEL_BLOCKS(GROUP_KERNEL, GROUP(COUNT) * CEI_GROUP_THREADS + CEI_WARP, 2, cei_group_kernel_args) {
+/* A warp group. */
+CEI_INLINE void GROUP(multiply_all)(const cei_group_kernel_args *a, GROUP(signals) * signals, cei_shared stages) {
+    const cei_shared own = stages + cei_thread() / CEI_GROUP_THREADS * CEI_TILE_BYTES;
+    unsigned done = 0;
+    for (unsigned turn = cei_block_x(); turn < a->count; turn += a->step) {
+        GROUP_SUM sums[GROUP(SUMS)] = {0};
+        for (unsigned step = 0; step < a->tiles; step++, done++) {
+            const unsigned stage = done % GROUP_STAGES, at = stage * GROUP(STAGE_BYTES);
+            cei_signal_wait(cei_shared_of(&signals->full[stage]), done / GROUP_STAGES % 2);
+            GROUP_MULTIPLY(own + at, stages + at + GROUP(COUNT) * CEI_TILE_BYTES, sums);
+            if (cei_thread() % CEI_GROUP_THREADS == 0) cei_signal_arrive(cei_shared_of(&signals->empty[stage]));
+        }
+        GROUP(write)(a, turn, sums);
+    }
+}
+
+CEI_KERNEL_BLOCKS(GROUP_KERNEL, GROUP(COUNT) * CEI_GROUP_THREADS + CEI_WARP, GROUP_BLOCKS, cei_group_kernel_args) {
     CEI_SHARED GROUP(signals) signals;
     const cei_shared stages = cei_launched_memory();
     if (cei_thread() == 0) {
@@ -101,13 +111,10 @@ CEI_KERNEL_BLOCKS(GROUP_KERNEL, GROUP(COUNT) * CEI_GROUP_THREADS + CEI_WARP, 2, 
         cei_signal_begun();
     }
     cei_barrier();
-    if (cei_thread() >= GROUP(COUNT) * CEI_GROUP_THREADS) {
-        if (cei_thread() % CEI_WARP == 0) GROUP(copy)(&a, &signals, stages);
-        return;
-    }
-    GROUP_SUM sums[GROUP(SUMS)] = {0};
-    GROUP(multiply)(&a, &signals, stages, sums);
-    GROUP(write)(&a, sums);
+    if (cei_thread() < GROUP(COUNT) * CEI_GROUP_THREADS)
+        GROUP(multiply_all)(&a, &signals, stages);
+    else if (cei_thread() % CEI_WARP == 0)
+        GROUP(copy_all)(&a, &signals, stages);
 }
 
 #undef GROUP
@@ -115,3 +122,4 @@ CEI_KERNEL_BLOCKS(GROUP_KERNEL, GROUP(COUNT) * CEI_GROUP_THREADS + CEI_WARP, 2, 
 #undef GROUP_ROWS
 #undef GROUP_COLUMNS
 #undef GROUP_STAGES
+#undef GROUP_BLOCKS

@@ -58,11 +58,27 @@ CEI_INLINE float cei_gelu(float x) {
     return (x > 0 ? x : 0) - tail;
 }
 
+/* The same where results are rounded to eight bits or come from numbers that were: x (1/2 + t P(t^2)), t = x within
+ * 4.5, behind which that is 0 or x to 2e-7 of it. The error is 4e-5 at most. */
+CEI_INLINE float cei_gelu_low(float x) {
+    const float most = 4.5f, t = x < -most ? -most : x > most ? most : x, u = t * t; /* a NaN stays */
+    float p = cei_fma(-0x1.70b076p-40f, u, 0x1.6266e6p-33f);
+    p = cei_fma(p, u, -0x1.30121ap-27f);
+    p = cei_fma(p, u, 0x1.358982p-22f);
+    p = cei_fma(p, u, -0x1.a46264p-18f);
+    p = cei_fma(p, u, 0x1.970cc2p-14f);
+    p = cei_fma(p, u, -0x1.253ef6p-10f);
+    p = cei_fma(p, u, 0x1.41d93ep-7f);
+    p = cei_fma(p, u, -0x1.0fa7a4p-4f);
+    p = cei_fma(p, u, 0x1.987326p-2f);
+    return x * cei_fma(t, p, 0.5f);
+}
+
 /* x/2 (1 + tanh u) = x sigmoid(2 u), 2 sqrt(2 / pi) = 0x1.988454p+0. */
 CEI_INLINE float cei_gelu_tanh(float x) { return x * cei_sigmoid(0x1.988454p+0f * cei_fma(0.044715f * x * x, x, x)); }
 
-/* An elementwise function, numbered as cei_function is. Called, since it would come in many times over. */
-CEI_OUTLINE float cei_apply(unsigned function, float x) {
+/* An elementwise function, numbered as cei_function is. */
+CEI_INLINE float cei_apply_here(unsigned function, float x) {
     switch (function) {
     case 1: return cei_gelu(x);
     case 2: return cei_gelu_tanh(x);
@@ -74,5 +90,8 @@ CEI_OUTLINE float cei_apply(unsigned function, float x) {
     default: return x;
     }
 }
+
+/* The same, called, where it would come in many times over. */
+CEI_OUTLINE float cei_apply(unsigned function, float x) { return cei_apply_here(function, x); }
 
 #endif
