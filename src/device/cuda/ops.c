@@ -15,6 +15,11 @@ static void *pointer(cei_slice slice) { return (void *)(uintptr_t)cei_cuda_at(sl
 /* Can four floats be read at once here? */
 static bool is_aligned(const void *pointer) { return (uintptr_t)pointer % sizeof(cei_four_floats) == 0; }
 
+/* Rows of whole fours, as every model has them. */
+static bool has_whole_rows(cei_strided matrix) {
+    return matrix.stride % 4 == 0 && matrix.stride <= INT_MAX / sizeof(float) && is_aligned(pointer(matrix.at));
+}
+
 static size_t blocks_of(size_t count, size_t of_block) { return count / of_block + (count % of_block != 0); }
 
 /* A running operation: the device is current. */
@@ -378,11 +383,6 @@ static cei_attention_kernel_args attention_args(const cei_attention_args *args, 
                                        .scale = args->scale};
 }
 
-/* Rows of whole fours, as every model has them. */
-static bool has_whole_rows(cei_strided matrix) {
-    return matrix.stride % 4 == 0 && matrix.stride <= INT_MAX / sizeof(float) && is_aligned(pointer(matrix.at));
-}
-
 /* May products be taken in less than float32, of a head that is whole steps, without a cap, which only wide heads have?
  * A choice by the model alone. */
 static bool suits_tensor_cores(const cei_attention_args *args) {
@@ -469,6 +469,8 @@ ce_status cei_cuda_gate(cei_stream *stream, const cei_gate_args *args, ce_error 
                                    .b_stride = (unsigned)args->b.stride,
                                    .columns = (unsigned)args->columns,
                                    .function = (unsigned)args->function};
+    kernel.in_fours =
+        args->columns % 4 == 0 && has_whole_rows(args->a) && has_whole_rows(args->b) && is_aligned(kernel.out);
     return run_kernel(&run, CEI_CUDA_cei_k_gate, args->rows, 1, &kernel);
 }
 

@@ -73,6 +73,7 @@ CEI_INLINE void cei_read_four(const void *from, float to[4]) {
     for (int i = 0; i < 4; i++) to[i] = ((const float *)from)[i];
 }
 CEI_INLINE float cei_exp2(float x) { return exp2f(x); }
+CEI_INLINE float cei_reciprocal(float x) { return 1 / x; }
 CEI_INLINE float cei_greater(float x, float y) { return fmaxf(x, y); }
 CEI_INLINE float cei_sqrt(float x) { return sqrtf(x); }
 CEI_INLINE double cei_sqrt_double(double x) { return sqrt(x); }

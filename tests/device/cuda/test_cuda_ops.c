@@ -87,6 +87,41 @@ static void test_functions(void **state) {
     }
 }
 
+/* Gates over whole fours that are aligned, and over the same that are not: the same bits, and a NaN stays one. */
+static void test_gates_in_fours(void **state) {
+    (void)state;
+    enum { GATE_ROWS = 3, WIDE = 516, STRIDE = 2 * WIDE, COUNT = GATE_ROWS * STRIDE };
+    float *x = floats(COUNT, 20), *found = floats(GATE_ROWS * WIDE, 1), *again = floats(GATE_ROWS * WIDE, 1);
+    for (size_t r = 0; r < GATE_ROWS; r++) x[r * STRIDE + r] = NAN;
+    for (int f = 0; f < CEI_FN_COUNT; f++) {
+        cuda_bench b = cuda_open((cei_stream_limits){GATE_ROWS, 1, 1, STRIDE});
+        cei_slice in = cuda_put_result(&b, COUNT);
+        const cei_slice out = cuda_put_result(&b, GATE_ROWS * WIDE);
+        for (size_t shift = 0; shift < 2; shift++) {
+            in.offset += shift * sizeof(float);
+            const cei_slice gate = {in.buffer, in.offset + WIDE * sizeof(float)};
+            const cei_gate_args args = {GATE_ROWS, WIDE, {in, STRIDE}, {gate, STRIDE}, (cei_function)f, out};
+            expect_ok(cei_write(b.stream, in, x, COUNT * sizeof *x, &b.error), &b.error);
+            expect_ok(cei_gate(b.stream, &args, &b.error), &b.error);
+            cuda_get_result(&b, out, shift ? again : found, GATE_ROWS * WIDE);
+        }
+        cuda_close(&b);
+        for (size_t i = 0; i < GATE_ROWS * WIDE; i++) {
+            const float *at = x + i / WIDE * STRIDE + i % WIDE;
+            const double wanted = exact_function((cei_function)f, (double)at[0]), factor = (double)at[WIDE];
+            if (i % WIDE == i / WIDE) {
+                assert_true(isnan(found[i]) && isnan(again[i]));
+                found[i] = again[i] = 0;
+            } else {
+                const double bound = (2 * function_bound(wanted) + 1.2e-7 * fabs(wanted)) * fabs(factor);
+                expect_near((double)found[i], wanted * factor, bound, function_names[f], i);
+            }
+        }
+        expect_same_bits(again, found, GATE_ROWS * WIDE, "gates one by one");
+    }
+    free(x), free(found), free(again);
+}
+
 static void test_linear_bits(void **state) {
     (void)state;
     enum { ROWS = 131, IN = 340, OUT = 70 };
@@ -473,6 +508,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cuda_test(test_linear),
         cuda_test(test_functions),
+        cuda_test(test_gates_in_fours),
         cuda_test(test_linear_bits),
         cuda_test(test_low_precision),
         cuda_test(test_embed_and_gather),

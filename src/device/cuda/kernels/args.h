@@ -151,6 +151,7 @@ typedef struct cei_gate_kernel_args {
     const float *a, *b;
     float *out; /* [rows, columns] */
     unsigned a_stride, b_stride, columns, function;
+    unsigned in_fours; /* columns and strides are whole fours, and a, b and out aligned to 16 bytes */
 } cei_gate_kernel_args;
 
 /* A block's threads are enough for half, which is at most half a head. */

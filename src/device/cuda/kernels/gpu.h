@@ -74,6 +74,13 @@ CEI_INLINE float cei_exp2(float x) {
     return result;
 }
 
+/* 1 / x of 1 <= x < 2^64, rounded as a division is, whose way for other numbers would be a branch. */
+CEI_INLINE float cei_reciprocal(float x) {
+    float y;
+    __asm__("rcp.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+    return cei_fma(y, cei_fma(-x, y, 1), y);
+}
+
 /* The greater; of a NaN and a number the number. */
 CEI_INLINE float cei_greater(float x, float y) {
     float result;

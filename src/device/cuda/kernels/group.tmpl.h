@@ -80,7 +80,7 @@ CEI_INLINE void GROUP(write)(const cei_group_kernel_args *a, unsigned turn, cons
     for (unsigned i = 0; i < GROUP(SUMS); i++) { /* the thread's own, as it wrote them */
         const unsigned row = GROUP(row_of)(a, turn, i), column = GROUP(column_of)(a, turn, i);
         float *out = a->linear.out + (unsigned long long)row * outs + column;
-        if (row < a->linear.rows && column < outs) *out = cei_apply_here(function, *out);
+        if (row < a->linear.rows && column < outs) *out = cei_apply(function, *out);
     }
 }
 
