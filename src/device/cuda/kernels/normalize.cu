@@ -1,5 +1,5 @@
-/* normalize.cu - rows scaled to length 1. A warp a row, as in norm.cu; squares are added up in double, since they
- * overflow and underflow float32 where the length does not. */
+/* normalize.cu - rows scaled to length 1. A warp a row; squares are added up in double, since they overflow and
+ * underflow float32 where the length does not. */
 #include "device/cuda/kernels/args.h"
 #include "device/cuda/kernels/gpu.h"
 
