@@ -1,5 +1,6 @@
-/* new_folder.c - making a folder appear whole. Relies on rename within one file system. Must not remove anything but
- * files that it made itself, and those of a folder that it was asked to replace: of folders in it, those of modules. */
+/* new_folder.c - making a folder, or a file, appear whole. Relies on rename within one file system. Must not remove
+ * anything but files that it made itself, and those of a folder that it was asked to replace: of folders in it, those
+ * of modules. */
 #define _GNU_SOURCE /* renameat2 */
 
 #include "base/new_folder.h"
@@ -61,7 +62,7 @@ static ce_status split_path(cei_new_folder *folder, const char *path, ce_error *
     const char *name = path + begin;
     size_t size = length - begin;
     if (size == 0 || (size == 1 && name[0] == '.') || (size == 2 && name[0] == '.' && name[1] == '.'))
-        return cei_fail(error, CE_ERR_ARGUMENT, "\"%s\" names no folder that could be made", path);
+        return cei_fail(error, CE_ERR_ARGUMENT, "\"%s\" names nothing that could be made", path);
     folder->target = cei_copy_string(path, length);
     folder->parent = begin ? cei_copy_string(path, begin > 1 ? begin - 1 : 1) : cei_copy_string(".", 1);
     return folder->target && folder->parent ? CE_OK : cei_fail_memory(error, path, 0);
@@ -185,6 +186,32 @@ ce_status cei_new_folder_create(cei_new_folder *folder, const char *target, cons
     return status;
 }
 
+static ce_status check_target_file(const cei_new_folder *folder, bool (*may_replace)(const char *path),
+                                   ce_error *error) {
+    struct stat info;
+    if (lstat(folder->target, &info) != 0)
+        return errno == ENOENT ? CE_OK : cei_fail_errno(error, "write to", folder->target, errno);
+    if (!S_ISREG(info.st_mode))
+        return cei_fail(error, CE_ERR_IO, "%s is there already, and is %s: choose another name", folder->target,
+                        S_ISDIR(info.st_mode)   ? "a folder"
+                        : S_ISLNK(info.st_mode) ? "a symbolic link"
+                                                : "no file");
+    if (!may_replace)
+        return cei_fail(error, CE_ERR_IO, "%s is there already: choose another name, or ask for it to be replaced",
+                        folder->target);
+    if (may_replace(folder->target)) return CE_OK;
+    return cei_fail(error, CE_ERR_IO, "%s is not replaced, for it is a file of another kind", folder->target);
+}
+
+ce_status cei_new_folder_create_file(cei_new_folder *folder, const char *target, bool (*may_replace)(const char *path),
+                                     ce_error *error) {
+    *folder = (cei_new_folder){.replaces = may_replace != NULL};
+    ce_status status = split_path(folder, target, error);
+    if (status == CE_OK) status = check_target_file(folder, may_replace, error);
+    if (status == CE_OK) status = make_folder(folder, error);
+    return status;
+}
+
 /* Makes the folder in the new one that a file is to be in, unless it was made before. */
 static ce_status make_inner(cei_new_folder *folder, const char *name, size_t length, ce_error *error) {
     char *inner = cei_copy_string(name, length);
@@ -270,6 +297,26 @@ ce_status cei_new_folder_publish(cei_new_folder *folder, bool *left, ce_error *e
     if (replaces)
         *left =
             !remove_files(folder->old_descriptor - 1, &folder->old, &folder->old_folders) || rmdir(folder->path) != 0;
+    sync_parent(folder);
+    return CE_OK;
+}
+
+/* A file that came to be there meanwhile is not replaced, where the file system can see to it. */
+static int rename_file(const cei_new_folder *folder, const char *path) {
+    const unsigned flags = folder->replaces ? 0 : RENAME_NOREPLACE;
+    if (renameat2(AT_FDCWD, path, AT_FDCWD, folder->target, flags) == 0) return 0;
+    if (errno != EINVAL && errno != ENOSYS) return errno;
+    return rename(path, folder->target) == 0 ? 0 : errno;
+}
+
+ce_status cei_new_folder_publish_file(cei_new_folder *folder, ce_error *error) {
+    char *path = cei_join_path(folder->path, folder->names.all[0]);
+    if (!path) return cei_fail_memory(error, folder->target, 0);
+    const int number = rename_file(folder, path);
+    cei_free(path);
+    if (number) return cei_fail_errno(error, "make", folder->target, number);
+    rmdir(folder->path);
+    folder->is_made = false;
     sync_parent(folder);
     return CE_OK;
 }

@@ -1,7 +1,9 @@
-/* blocks.c - conversion of GGML's quantized blocks to float32. Relies on values.c for F16; must not allocate, and must
- * not assume any alignment of what it reads. */
+/* blocks.c - conversion of GGML's quantized blocks to float32, and of float32 to Q8_0. Relies on values.c and
+ * rounding.c for F16; must not allocate, and must not assume any alignment of what it reads. */
 #include "formats/blocks.h"
 
+#include <float.h>
+#include <math.h>
 #include <string.h>
 
 enum { SMALL = 32, LARGE = 256, HALF_BYTES = 2 };
@@ -142,4 +144,27 @@ void cei_blocks_read(cei_dtype dtype, const uint8_t *from, size_t count, float *
     const block_reader read = reader_of(dtype);
     const size_t values = cei_dtype_block(dtype), bytes = cei_dtype_size(dtype);
     for (size_t at = 0; read && at < count; at += values, from += bytes) read(from, out + at);
+}
+
+/* ---- writing ------------------------------------------------------------------------------------------------- */
+
+static bool write_q8_0(const float *values, uint8_t *out) {
+    float most = 0;
+    for (size_t i = 0; i < SMALL; i++) most = fabsf(values[i]) > most || isnan(values[i]) ? fabsf(values[i]) : most;
+    const float d = most / 127, inverse = d >= FLT_MIN ? 1 / d : 0;
+    const uint16_t half = cei_round_float16(d);
+    const float read = half_at((const uint8_t *)&half);
+    if (!isfinite(read)) return false;
+    memcpy(out, &half, sizeof half);
+    for (size_t i = 0; i < SMALL; i++) {
+        const int8_t q = (int8_t)roundf(values[i] * inverse);
+        memcpy(out + HALF_BYTES + i, &q, sizeof q);
+    }
+    return true;
+}
+
+bool cei_blocks_write_q8_0(const float *values, size_t count, uint8_t *out) {
+    bool good = true;
+    for (size_t i = 0; i < count && good; i += SMALL, out += HALF_BYTES + SMALL) good = write_q8_0(values + i, out);
+    return good;
 }

@@ -21,4 +21,9 @@
 /* Converts count values, whole blocks, to float32. dtype is one with blocks. */
 void cei_blocks_read(cei_dtype dtype, const uint8_t *from, size_t count, float *out);
 
+/* Rounds count values, whole blocks, to Q8_0 as that package does: d is max|x| / 127 of the block, and F16 afterwards;
+ * q = x / d, to nearest, ties away from 0. A block too small for d is 0. false if d is too large for F16, or no number,
+ * when out may have been written. */
+bool cei_blocks_write_q8_0(const float *values, size_t count, uint8_t *out);
+
 #endif

@@ -1,10 +1,13 @@
-/* gguf_parts.h - what the two readers of a GGUF file share, and the file as a checkpoint reads it. Only src/formats
- * includes this. */
+/* gguf_parts.h - what the readers and the writer of a GGUF file share, and the file as a checkpoint reads it. Only
+ * src/formats includes this. */
 #ifndef CEI_GGUF_PARTS_H
 #define CEI_GGUF_PARTS_H
 
 #include "formats/gguf.h"
 #include "formats/header.h"
+
+/* Where data begin, unless general.alignment says otherwise. */
+enum { CEI_GGUF_ALIGNMENT = 32 };
 
 /* A place in the file. */
 typedef struct cei_gguf_reader {
@@ -33,6 +36,9 @@ int cei_gguf_compare(cei_gguf_text a, cei_gguf_text b);
 /* gguf_tensors.c: the tensors, of which the file claims count, and which follow the metadata. Errors: FORMAT,
  * UNSUPPORTED, MEMORY. */
 ce_status cei_gguf_read_tensors(cei_gguf_reader *in, uint64_t count, cei_gguf *gguf);
+
+/* gguf_tensors.c: GGML's number of a type; UINT32_MAX if it has none. */
+uint32_t cei_gguf_number_of(cei_dtype dtype);
 
 /* gguf_tensors.c: the tensors of a file alone, as cei_header_parse gives those of safetensors. */
 ce_status cei_gguf_header(const uint8_t *data, size_t size, const char *path, cei_header *header, ce_error *error);

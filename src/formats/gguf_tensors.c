@@ -10,8 +10,7 @@
 
 enum {
     LEAST_TENSOR = 8 + 4 + 4 + 8, /* the length of a name, how many sizes, a type, where it begins */
-    MOST_SIZES = 4,               /* of GGML's tensors */
-    USUAL_ALIGNMENT = 32
+    MOST_SIZES = 4                /* of GGML's tensors */
 };
 
 /* GGML's numbers of types: those that are read, and the names of the others. */
@@ -54,6 +53,12 @@ static const struct ggml_type {
     {39, "MXFP4", -1},
     {40, "NVFP4", -1},
 };
+
+uint32_t cei_gguf_number_of(cei_dtype dtype) {
+    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
+        if (types[i].dtype == (int)dtype) return types[i].number;
+    return UINT32_MAX;
+}
 
 static ce_status find_type(const cei_gguf_reader *in, const cei_tensor *tensor, uint32_t number, cei_dtype *dtype) {
     const char *name = "unknown";
@@ -137,7 +142,7 @@ static ce_status measure_names(cei_gguf_reader in, uint64_t count, size_t *bytes
 /* ---- where the bytes are --------------------------------------------------------------------------------------- */
 
 static ce_status find_data(cei_gguf_reader *in, const cei_gguf *gguf, size_t *alignment) {
-    *alignment = USUAL_ALIGNMENT;
+    *alignment = CEI_GGUF_ALIGNMENT;
     ce_status status = cei_gguf_size(gguf, "general.alignment", 1 << 20, alignment, in->error);
     if (status != CE_OK) return status;
     if (*alignment < 8 || (*alignment & (*alignment - 1)) != 0)

@@ -1,4 +1,4 @@
-/* rounding.c - rounding to bfloat16 and int8. Portable; relies on the default rounding mode, to nearest even. */
+/* rounding.c - rounding to bfloat16, F16 and int8. Portable; relies on the default rounding mode, to nearest even. */
 #include "formats/rounding.h"
 
 #include <float.h>
@@ -20,6 +20,20 @@ float cei_round_bfloat16(float x) {
     bits &= UINT32_C(0xFFFF0000);
     memcpy(&x, &bits, sizeof x);
     return x;
+}
+
+uint16_t cei_round_float16(float x) {
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    const uint32_t sign = bits >> 16 & 0x8000, size = bits & INT32_MAX;
+    if (x != x) return (uint16_t)(sign | 0x7E00);
+    if (size >= UINT32_C(0x477FF000)) return (uint16_t)(sign | 0x7C00); /* from 65,520 on: 31 in the exponent */
+    if (size >= UINT32_C(0x38800000)) /* from 2^-14 on: normal, whose exponent is less by 112 */
+        return (uint16_t)(sign | (size - (UINT32_C(112) << 23) + UINT32_C(0xFFF) + (size >> 13 & 1)) >> 13);
+    /* Behind 0.5 a float32 has steps of 2^-24, as subnormals have. */
+    const float shifted = fabsf(x) + 0.5f;
+    memcpy(&bits, &shifted, sizeof bits);
+    return (uint16_t)(sign | (bits - UINT32_C(0x3F000000)));
 }
 
 /* Adding and taking away 1.5 * 2^23 leaves the nearest integer, ties to even, of a value below 2^22. */

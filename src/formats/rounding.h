@@ -1,4 +1,5 @@
-/* rounding.h - the precisions that weights and activations are rounded to, as plain loops over float32.
+/* rounding.h - the precisions that weights and activations are rounded to, as plain loops over float32; and F16 of
+ * files.
  *
  * Rounding happens on the host, before a weight is sent: so the same values, and the same checksums, are on every
  * device, and the portable reference can compute with them. Knows no file and no device. */
@@ -22,6 +23,9 @@ const char *cei_format_name(cei_format format); /* "float32", "bfloat16", "int8"
 
 /* x rounded to bfloat16, to nearest, ties to even; NaN stays NaN. The lower half of its bits is 0. */
 float cei_round_bfloat16(float x);
+
+/* The IEEE 754 binary16 nearest to x, ties to even; what is too large is infinity. */
+uint16_t cei_round_float16(float x);
 
 /* May an int8 row have this scale? 0 or a normal number, finite when it is multiplied by 128: others are too large to
  * multiply by or too small to divide by, or of a row with NaN or infinity. */

@@ -280,6 +280,15 @@ def random_blocks(kind, rng, count):
     return blocks
 
 
+def written(rng):
+    """Values, and the blocks of Q8_0 that they become: of all sizes, with a block of zeros and one of the least."""
+    values = (rng.normal(0, 1, (6, 32)) * 10.0 ** rng.integers(-6, 5, (6, 1))).astype(np.float32)
+    values[4], values[5, 3:] = 0, 0
+    values[3, 7] = 127.5 * np.abs(values[3]).max() / 127
+    blocks = gguf.quantize(values, Type.Q8_0)
+    return {"floats": values.astype("<f4").tobytes().hex(), "blocks": blocks.tobytes().hex()}
+
+
 def write_blocks():
     rng = np.random.Generator(np.random.PCG64(11))
     cases = []
@@ -289,7 +298,9 @@ def write_blocks():
         cases.append({"type": kind.name, "blocks": blocks.tobytes().hex(), "values": values.tobytes().hex()})
     text = ",\n".join(json.dumps(case, separators=(",", ":")) for case in cases)
     head = json.dumps({"made_by": "tools/golden/gguf_golden.py", "versions": {"gguf": version("gguf")}})
-    (DATA / "formats" / "gguf.json").write_text(head[:-1] + ',"cases":[\n' + text + "\n]}\n", encoding="ascii")
+    tail = json.dumps(written(rng), separators=(",", ":"))
+    (DATA / "formats" / "gguf.json").write_text(head[:-1] + ',"cases":[\n' + text + '\n],\n"written":' + tail + "}\n",
+                                                encoding="ascii")
 
 
 # ---- seeds of the fuzz target
