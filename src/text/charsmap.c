@@ -1,4 +1,4 @@
-/* charsmap.c - reads and applies a compiled charsmap, as the reference does and not as SentencePiece does.
+/* charsmap.c - reads, writes and applies a compiled charsmap, as the reference does and not as SentencePiece does.
  *
  * The reference looks up grapheme clusters of less than six bytes, then single code points, and takes the SHORTEST key
  * that either begins with; what it finds replaces all of the cluster. A lookup is bounded by the size of its text, and
@@ -144,6 +144,18 @@ ce_status cei_charsmap_create(const char *base64, size_t size, const char *path,
                            : damaged(path, error);
     cei_free(data);
     return status;
+}
+
+static bool append_unit(cei_bytes *out, uint32_t unit) {
+    const char little[] = {(char)(unit & 0xFF), (char)(unit >> 8 & 0xFF), (char)(unit >> 16 & 0xFF),
+                           (char)(unit >> 24)};
+    return cei_bytes_append(out, little, sizeof little);
+}
+
+bool cei_charsmap_write(const cei_charsmap *charsmap, cei_bytes *out) {
+    bool good = append_unit(out, (uint32_t)(4 * charsmap->unit_count));
+    for (size_t i = 0; i < charsmap->unit_count && good; i++) good = append_unit(out, charsmap->units[i]);
+    return good && cei_bytes_append(out, charsmap->texts, charsmap->text_size);
 }
 
 void cei_charsmap_free(cei_charsmap *charsmap) {

@@ -18,6 +18,10 @@ ce_status cei_charsmap_create(const char *base64, size_t size, const char *path,
                               ce_error *error);
 void cei_charsmap_free(cei_charsmap *charsmap); /* NULL is fine */
 
+/* Appends the bytes that the charsmap was read from, but for three at most behind the trie. false if there is no
+ * memory. */
+bool cei_charsmap_write(const cei_charsmap *charsmap, cei_bytes *out);
+
 /* Appends the normalized text to out. Linear in size. false if there is no memory. */
 bool cei_charsmap_apply(const cei_charsmap *charsmap, const char *text, size_t size, cei_bytes *out);
 

@@ -71,6 +71,26 @@ typedef struct cei_tokenizer_spec {
     const char *roles[CEI_ROLES]; /* the tokens of the named roles; NULL for none */
 } cei_tokenizer_spec;
 
+/* Gives what a tokenizer's files say to use, which may take from it; all is freed behind it. The second reads the files
+ * of a folder, as cei_tokenizer_load does, and gives those. Errors: those of cei_tokenizer_load, and use's. */
+typedef ce_status (*cei_spec_fn)(void *user, cei_tokenizer_spec *spec, ce_error *error);
+ce_status cei_tokenizer_read(const cei_tokenizer_files *files, cei_spec_fn use, void *user, ce_error *error);
+typedef ce_status (*cei_files_fn)(void *user, const cei_tokenizer_files *files, ce_error *error);
+ce_status cei_tokenizer_read_folder(const char *folder, cei_files_fn use, void *user, ce_error *error);
+
+/* tokenizer_compare.c: do two tokenizers give every text the same ids, but for tokens "[PADn]" of number n that one has
+ * beside the other's, and scores in float32? *difference names what they differ in first; NULL: nothing. Takes both
+ * vocabularies. Errors: those of building a tokenizer. */
+ce_status cei_tokenizer_compare(cei_tokenizer_spec *one, cei_tokenizer_spec *other, const char **difference,
+                                ce_error *error);
+
+/* tokenizer_compare.c: merge number i of a list, by the ids of its two tokens; -1 for one that is none. */
+typedef struct cei_merge_walk {
+    const cei_tokenizer_spec *spec;
+    size_t next, at; /* the merge, and where its text begins */
+} cei_merge_walk;
+bool cei_merge_walk_next(cei_merge_walk *walk, int32_t *left, int32_t *right); /* false at the end */
+
 /* tokenizer_json.c: fills what tokenizer.json, an object, decides. Errors: FORMAT, UNSUPPORTED (naming the component),
  * MEMORY. */
 ce_status cei_tokenizer_json_read(const json_t *root, cei_tokenizer_spec *spec, ce_error *error);

@@ -60,16 +60,15 @@ static ce_status read_spec(const cei_tokenizer_files *files, cei_tokenizer_setti
     return status == CE_OK ? cei_tokenizer_config_apply(settings, has_json, spec, error) : status;
 }
 
-ce_status cei_tokenizer_parse(const cei_tokenizer_files *files, cei_tokenizer **tokenizer, ce_error *error) {
+ce_status cei_tokenizer_read(const cei_tokenizer_files *files, cei_spec_fn use, void *user, ce_error *error) {
     cei_tokenizer_spec spec = {.path = main_path(files), .wordpiece = {"[UNK]", "##", 100}};
     cei_tokenizer_settings settings = {.config_path = files->tokenizer_config.path,
                                        .specials_path = files->special_tokens_map.path,
                                        .added_path = files->added_tokens.path,
                                        .model_path = files->model_config.path};
     json_t *root = NULL;
-    *tokenizer = NULL;
     ce_status status = read_spec(files, &settings, &spec, &root, error);
-    if (status == CE_OK) status = cei_tokenizer_build(&spec, tokenizer, error);
+    if (status == CE_OK) status = use(user, &spec, error);
     cei_vocabulary_free(&spec.vocabulary);
     cei_normalizer_free(&spec.normalizer);
     cei_free(spec.unigram.scores);
@@ -82,6 +81,15 @@ ce_status cei_tokenizer_parse(const cei_tokenizer_files *files, cei_tokenizer **
     json_decref(settings.added);
     json_decref(settings.model);
     return status;
+}
+
+static ce_status build(void *user, cei_tokenizer_spec *spec, ce_error *error) {
+    return cei_tokenizer_build(spec, user, error);
+}
+
+ce_status cei_tokenizer_parse(const cei_tokenizer_files *files, cei_tokenizer **tokenizer, ce_error *error) {
+    *tokenizer = NULL;
+    return cei_tokenizer_read(files, build, tokenizer, error);
 }
 
 /* A file of the folder, in memory that release_file gives back. One that is not there has no data. */
@@ -149,9 +157,8 @@ static cei_tokenizer_file borrow(const loaded_file *file) {
     return (cei_tokenizer_file){file->path, file->data, file->size};
 }
 
-ce_status cei_tokenizer_load(const char *folder, cei_tokenizer **tokenizer, ce_error *error) {
+ce_status cei_tokenizer_read_folder(const char *folder, cei_files_fn use, void *user, ce_error *error) {
     loaded_file files[FILES] = {{0}};
-    *tokenizer = NULL;
     ce_status status = load_files(folder, files, error);
     if (status == CE_OK) {
         const cei_tokenizer_files all = {.tokenizer_json = borrow(&files[TOKENIZER_JSON]),
@@ -163,13 +170,22 @@ ce_status cei_tokenizer_load(const char *folder, cei_tokenizer **tokenizer, ce_e
                                          .tokenizer_config = borrow(&files[TOKENIZER_CONFIG]),
                                          .special_tokens_map = borrow(&files[SPECIAL_TOKENS_MAP]),
                                          .added_tokens = borrow(&files[ADDED_TOKENS])};
-        status = cei_tokenizer_parse(&all, tokenizer, error);
+        status = use(user, &all, error);
     }
     for (size_t i = 0; i < FILES; i++) {
         cei_free(files[i].path);
         cei_free(files[i].data);
     }
     return status;
+}
+
+static ce_status parse_files(void *user, const cei_tokenizer_files *files, ce_error *error) {
+    return cei_tokenizer_parse(files, user, error);
+}
+
+ce_status cei_tokenizer_load(const char *folder, cei_tokenizer **tokenizer, ce_error *error) {
+    *tokenizer = NULL;
+    return cei_tokenizer_read_folder(folder, parse_files, tokenizer, error);
 }
 
 void cei_tokenizer_free(cei_tokenizer *tokenizer) {
