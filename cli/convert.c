@@ -1,5 +1,5 @@
-/* convert.c - crossenc convert: a model in another precision. The library does it and cleans up; a signal stops it
- * between two blocks, so that nothing half made stays. */
+/* convert.c - crossenc convert: a model in another precision or form. The library does it and cleans up; a signal stops
+ * it between two blocks, so that nothing half made stays. */
 #include "commands.h"
 #include "format.h"
 #include "progress.h"
@@ -45,6 +45,7 @@ static cli_status convert(conversion *work, cli_error *error) {
     ce_error why = {0};
     ce_convert_options options = {.size = sizeof options};
     options.precision = (ce_precision)settings->precision;
+    options.gguf_type = (ce_gguf_type)settings->gguf_type;
     options.overwrite = settings->force;
     options.adapter = settings->adapter;
     options.threads = settings->threads > UINT_MAX ? UINT_MAX : (unsigned)settings->threads;
@@ -76,7 +77,11 @@ static void write_json(cli_output *output, const conversion *work) {
               report->bytes_after);
     cli_print(output, ",\"largest_error\":%.9g,\"largest_error_tensor\":", report->largest_error);
     cli_write_json(output, ce_text_of(report->largest_error_tensor));
-    cli_write_string(output, "}\n");
+    cli_write_string(output, ",\"gguf_type\":");
+    if (report->gguf_type)
+        cli_print(output, "\"%s\"}\n", ce_gguf_type_name(report->gguf_type));
+    else
+        cli_write_string(output, "null}\n");
 }
 
 static void write_text(cli_output *output, const conversion *work) {
@@ -84,7 +89,9 @@ static void write_text(cli_output *output, const conversion *work) {
     char before[CLI_NUMBER_SIZE], after[CLI_NUMBER_SIZE];
     cli_print(output, "written   %s", cli_style(output, CLI_GREEN));
     cli_write_plain(output, ce_text_of(work->settings->arguments[1]), 0);
-    cli_print(output, "%s, in %s\n", cli_style(output, CLI_RESET), ce_precision_name(report->precision));
+    cli_print(output, "%s, in %s%s\n", cli_style(output, CLI_RESET),
+              report->gguf_type ? ce_gguf_type_name(report->gguf_type) : ce_precision_name(report->precision),
+              report->gguf_type ? ", as GGUF" : "");
     cli_print(output, "weights   %s, before %s\n", cli_format_bytes(report->bytes_after, after),
               cli_format_bytes(report->bytes_before, before));
     cli_print(output, "tensors   %" PRIu32 ", of which %" PRIu32 " were rounded", report->tensors,
@@ -96,7 +103,7 @@ static void write_text(cli_output *output, const conversion *work) {
         cli_write_plain(output, ce_text_of(report->largest_error_tensor), 0);
         cli_write_string(output, "\n");
     }
-    cli_print(output, "files     %" PRIu32 " copied\n", report->files);
+    if (!report->gguf_type) cli_print(output, "files     %" PRIu32 " copied\n", report->files);
 }
 
 static cli_status run(conversion *work, cli_output *output, cli_error *error) {
@@ -115,7 +122,8 @@ static cli_status run(conversion *work, cli_output *output, cli_error *error) {
 
 cli_status cli_convert(const cli_settings *settings, cli_error *error) {
     if (settings->argument_count != 2) {
-        return cli_fail(error, CLI_USAGE, "convert takes a model and the folder to write; %d arguments were given",
+        return cli_fail(error, CLI_USAGE,
+                        "convert takes a model and the folder or file to write; %d arguments were given",
                         settings->argument_count);
     }
     cli_output *output = calloc(1, sizeof *output);

@@ -131,20 +131,24 @@ static const help_text texts[] = {
      "  crossenc tokenize 'what is a panda' 'The giant panda is a bear.'\n"
      "  crossenc tokenize --max-length 16 --json 'what is a panda' 'The giant panda is a bear native to China.'\n"
      "  crossenc tokenize --model my-encoder --prompt 'query: ' 'what is a panda'\n"},
-    {CLI_CONVERT, "crossenc convert [OPTION]... MODEL DIR",
+    {CLI_CONVERT, "crossenc convert [OPTION]... MODEL DIR|FILE.gguf",
      "Writes a model in another precision: DIR becomes a whole model folder, smaller and sooner loaded in that\n"
-     "precision. It appears whole or, after an error, not at all. MODEL is a folder, a GGUF file or a name, as for\n"
-     "--model, of a cross-encoder or of a bi-encoder.",
+     "precision; FILE.gguf a GGUF file of an encoder, with the tokenizer inside. It appears whole or, after an error,\n"
+     "not at all. MODEL is a folder, a GGUF file or a name, as for --model, of a cross-encoder or of a bi-encoder.",
      "Forms\n"
      "  float32   every tensor F32; also what other programs read, made of a model in crossenc's int8 form\n"
      "  bfloat16  matrices and tables BF16, the rest F32\n"
      "  int8      large matrices and tables I8 with a scale for each row, the rest F32; the classifier stays F32,\n"
      "            and so do a bi-encoder's modules.\n"
-     "            Other programs don't know the scales\n",
+     "            Other programs don't know the scales\n"
+     "  GGUF      matrices and tables as --gguf-type says, the rest F32, for llama.cpp and its kin too; what such a\n"
+     "            file cannot say of a model is an error that names it\n",
      "  # A model for --precision int8\n"
      "  crossenc convert --precision int8 my-model my-model-int8\n"
      "  # The default model, for programs that know float32 only\n"
-     "  crossenc convert crossenc-small-en crossenc-small-en-float32\n"},
+     "  crossenc convert crossenc-small-en crossenc-small-en-float32\n"
+     "  # One file, tokenizer and all\n"
+     "  crossenc convert --gguf-type Q8_0 my-model my-model-Q8_0.gguf\n"},
     {CLI_PULL, "crossenc pull [OPTION]... ORG/NAME[@REVISION]...",
      "Fetches models from the Hugging Face hub into its cache, which Python's programs have too: what they fetched is\n"
      "there, and they find what is fetched here. REVISION is a branch, a tag, a commit or refs/pr/N (default: main).\n"

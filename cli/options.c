@@ -36,6 +36,7 @@ typedef struct option_row {
 
 static const char *const activations[] = {"default", "identity", "sigmoid", "tanh", "relu", "softmax", NULL};
 static const char *const precisions[] = {"default", "float32", "bfloat16", "int8", NULL};
+static const char *const gguf_types[] = {"default", "F32", "F16", "BF16", "Q8_0", NULL};
 static const char *const policies[] = {"strict", "replace", NULL};
 static const char *const formats[] = {"auto", "lines", "tsv", "jsonl", NULL};
 static const char *const parts[] = {"all", "throughput", "latency", "cold-start", "memory", NULL};
@@ -73,8 +74,11 @@ static const option_row rows[] = {
      "the lower ones are smaller and faster, and their scores differ a little"},
     {NULL, 0, "precision", "NAME", CLI_CONVERT, TYPE_CHOICE, FIELD(precision), 0, precisions,
      "float32 (the default), bfloat16 or int8: how the weights are written"},
+    {NULL, 0, "gguf-type", "NAME", CLI_CONVERT, TYPE_CHOICE, FIELD(gguf_type), 0, gguf_types,
+     "F32, F16, BF16 or Q8_0: the matrices of a GGUF file (default: by --precision:\n"
+     "F32, BF16, Q8_0)"},
     {NULL, 0, "force", NULL, CLI_CONVERT, TYPE_FLAG, FIELD(force), 0, NULL,
-     "replace a model folder that is there already"},
+     "replace a model folder, or GGUF file, that is there already"},
     {NULL, 0, "batch-tokens", "N", CLI_WITH_MODEL, TYPE_COUNT, FIELD(batch_tokens), 0, NULL,
      "tokens encoded together (default: 0, a good value); scores don't depend on it"},
     {NULL, 0, "deferred", NULL, CLI_SCORING | CLI_ENCODE, TYPE_FLAG, FIELD(deferred), 0, NULL,

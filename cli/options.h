@@ -28,6 +28,7 @@ typedef struct cli_settings {
     const char *model, *adapter, *device, *cpus;
     size_t threads, max_length, batch_tokens;
     int precision, activation, utf8; /* values of ce_precision, ce_activation, ce_utf8_policy */
+    int gguf_type;                   /* a ce_gguf_type */
     bool logits, softmax, deferred, place, force;
     const char *documents, *run, *corpus, *queries, *qrels, *tag, *output, *save_run;
     int format; /* cli_format */

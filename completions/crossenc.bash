@@ -20,7 +20,8 @@ _crossenc_options() {
     bench) echo "$model --only:all,throughput,latency,cold-start,memory --seconds:TEXT --quick -p:FILE --plot:FILE" ;;
     inspect) echo "$model --place" ;;
     tokenize) echo "$model --utf8:strict,replace --prompt:TEXT --prompt-name:TEXT" ;;
-    convert) echo "--adapter:DIR -t:TEXT --threads:TEXT --precision:default,float32,bfloat16,int8 --force --json
+    convert) echo "--adapter:DIR -t:TEXT --threads:TEXT --precision:default,float32,bfloat16,int8
+        --gguf-type:default,F32,F16,BF16,Q8_0 --force --json
         --color:auto,always,never -Q --quiet -v --verbose -h --help" ;;
     pull) echo "--json --color:auto,always,never -Q --quiet -v --verbose -h --help" ;;
     esac
@@ -69,7 +70,7 @@ _crossenc() {
     elif [[ $command == predict || $command == encode ]]; then
         _crossenc_value FILE "$current"
     elif [[ $command == convert ]]; then
-        _crossenc_value DIR "$current"
+        _crossenc_value FILE "$current"
     fi
 }
 

@@ -1,4 +1,4 @@
-/* crossenc/convert.h - a model folder in another precision, made ahead; or of a GGUF file.
+/* crossenc/convert.h - a model folder in another precision, made ahead, or of a GGUF file; and GGUF files.
  *
  * A model can be loaded in any precision from any of these forms; a form of that precision is smaller on disk and
  * sooner loaded. The folder that is made has all that crossenc reads:
@@ -19,7 +19,12 @@
  *
  * Tensors have the names that Hugging Face gives them now; those that the model does not read are left out (a
  * bi-encoder's pooler, a classifier that embeddings are made without). Other programs read the float32 and bfloat16
- * forms, and not the int8 form: they do not know the scales. */
+ * forms, and not the int8 form: they do not know the scales.
+ *
+ * Where the name to be made ends with ".gguf", it becomes one GGUF file with the tokenizer inside, as llama.cpp has
+ * them: of the encoders that are read from such files (docs/models.md), as long as the file can say all that the model
+ * is, which is found by reading it again. Vectors, positions, token types and the classifier are F32 in it, the rest of
+ * ce_gguf_type. */
 #ifndef CROSSENC_CONVERT_H
 #define CROSSENC_CONVERT_H
 
@@ -30,26 +35,40 @@
 extern "C" {
 #endif
 
+/* The type of matrices in a GGUF file. */
+typedef enum ce_gguf_type {
+    CE_GGUF_DEFAULT = 0, /* by the precision: F32, BF16, or Q8_0 for int8 */
+    CE_GGUF_F32 = 1,
+    CE_GGUF_F16 = 2,
+    CE_GGUF_BF16 = 3,
+    CE_GGUF_Q8_0 = 4 /* blocks of 32 integers with a scale; F16 where rows are no whole blocks */
+} ce_gguf_type;
+
+/* "F32", "F16", "BF16", "Q8_0"; "default" for 0; NULL for a value that is no ce_gguf_type. */
+CE_API const char *ce_gguf_type_name(ce_gguf_type type);
+
 /* How to convert. Zero every field but size for the defaults. */
 typedef struct ce_convert_options {
     size_t size;            /* sizeof(ce_convert_options) as the caller was compiled */
     ce_precision precision; /* of the weights that are written; default: float32 */
     ce_kind kind;           /* what is read from the folder; default: what it says that it is. A transformer alone, or
                                a cross-encoder, taken for a bi-encoder, becomes a transformer alone */
-    bool overwrite;         /* replace a model folder that is there. One with a folder in it that is not a module's, or
-                               with files and neither config.json nor modules.json, is not replaced; nor is a link */
-    unsigned threads;       /* as in ce_load_options */
-    ce_log_fn log;          /* NULL is silence */
+    bool overwrite; /* replace a GGUF file, or a model folder, that is there. A folder with a folder in it that is not a
+                       module's, or with files and neither config.json nor modules.json, is not replaced; nor is a link
+                     */
+    unsigned threads; /* as in ce_load_options */
+    ce_log_fn log;    /* NULL is silence */
     void *log_user;
     ce_progress_fn progress; /* NULL is none; in bytes of weights that were read */
     void *progress_user;
-    const char *adapter; /* as in ce_load_options: what is written is the model with it */
+    const char *adapter;    /* as in ce_load_options: what is written is the model with it */
+    ce_gguf_type gguf_type; /* of a GGUF file, in place of the precision */
 } ce_convert_options;
 
 /* How far a conversion came. */
 typedef enum ce_convert_stage {
     CE_CONVERT_READING = 0, /* what failed is the model that was to be read */
-    CE_CONVERT_WRITING = 1, /* what failed is the folder that was to be written */
+    CE_CONVERT_WRITING = 1, /* what failed is the folder, or file, that was to be written */
     CE_CONVERT_DONE = 2
 } ce_convert_stage;
 
@@ -66,9 +85,10 @@ typedef struct ce_convert_report {
     uint64_t bytes_after;     /* weights in the new files */
     double largest_error;     /* |w - w'| / |w| (Euclidean norms) of the tensor that changed most, and its name; */
     char largest_error_tensor[128]; /* 0 and "" if none changed */
+    ce_gguf_type gguf_type;         /* of a GGUF file; DEFAULT: it is a folder */
 } ce_convert_report;
 
-/* Reads the model in the folder from, and makes the folder to of it.
+/* Reads the model in the folder from, and makes the folder to, or the GGUF file, of it.
  *
  * The model is checked as ce_model_load checks it, and so is the new folder before it gets its name: a known input runs
  * through the portable reference, reading the new file. to appears whole or not at all: files are written in a folder
@@ -77,12 +97,13 @@ typedef struct ce_convert_report {
  * are streamed in blocks.
  *
  * from     as the path of ce_model_load, or of ce_encoder_load
- * to       a path that is free, in a folder that exists
+ * to       a path that is free, in a folder that exists; one that ends with ".gguf" is that of a file
  * options  NULL is all defaults
  * report   may be NULL
  *
  * Errors: those of ce_model_load, or ce_encoder_load, without a device's; IO (to is there, cannot be written, no room);
- * ARGUMENT (to is from); MODEL (weights with NaN or infinity); CANCELLED. Thread-safe. */
+ * ARGUMENT (to is from; a gguf_type for a folder, or beside a precision); MODEL (weights with NaN or infinity);
+ * UNSUPPORTED (what a GGUF file cannot say, by name); CANCELLED. Thread-safe. */
 CE_API ce_status ce_convert(const char *from, const char *to, const ce_convert_options *options,
                             ce_convert_report *report, ce_error *error);
 

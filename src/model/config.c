@@ -112,6 +112,12 @@ static const struct activation_class {
     {"Softmax", "torch.nn.modules.activation.", CE_ACTIVATION_SOFTMAX},
 };
 
+const char *cei_activation_class(ce_activation activation) {
+    for (size_t i = 0; i < sizeof activations / sizeof activations[0]; i++)
+        if (activations[i].activation == activation) return activations[i].name;
+    return "";
+}
+
 static bool is_module(const char *string, size_t length, const char *module) {
     return length == strlen(module) && memcmp(string, module, length) == 0;
 }

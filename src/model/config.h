@@ -105,6 +105,9 @@ ce_status cei_config_parse(const char *data, size_t size, const char *path, cons
  * become LABEL_0 ..., and an activation that the files don't name is chosen anew. Errors: MEMORY. */
 ce_status cei_config_set_labels(cei_config *config, size_t num_labels, ce_error *error);
 
+/* The class of torch.nn that an activation is: "Identity". */
+const char *cei_activation_class(ce_activation activation);
+
 void cei_config_free(cei_config *config); /* zeroed is fine */
 
 #endif

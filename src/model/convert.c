@@ -29,6 +29,12 @@ static ce_status check_options(const ce_convert_options *options, ce_error *erro
     if (!ce_precision_name(options->precision))
         return cei_fail(error, CE_ERR_ARGUMENT, "ce_convert_options.precision is %d, which is no ce_precision",
                         (int)options->precision);
+    if (!ce_gguf_type_name(options->gguf_type))
+        return cei_fail(error, CE_ERR_ARGUMENT, "ce_convert_options.gguf_type is %d, which is no ce_gguf_type",
+                        (int)options->gguf_type);
+    if (options->gguf_type && options->precision)
+        return cei_fail(error, CE_ERR_ARGUMENT, "a GGUF type (%s) and a precision (%s): give one of them",
+                        ce_gguf_type_name(options->gguf_type), ce_precision_name(options->precision));
     if (ce_kind_name(options->kind)) return CE_OK;
     return cei_fail(error, CE_ERR_ARGUMENT, "ce_convert_options.kind is %d, which is no ce_kind", (int)options->kind);
 }
@@ -38,15 +44,13 @@ static ce_status check_difference(const char *from, const char *to, ce_error *er
     cei_file_identity a, b;
     if (cei_file_identify(from, &a, NULL) != CE_OK || cei_file_identify(to, &b, NULL) != CE_OK) return CE_OK;
     if (a.device != b.device || a.inode != b.inode) return CE_OK;
-    return cei_fail(error, CE_ERR_ARGUMENT, "%s is the folder of the model that is read: choose another for the result",
-                    to);
+    return cei_fail(error, CE_ERR_ARGUMENT, "%s is the model that is read: choose another name for the result", to);
 }
 
 /* ---- reading ------------------------------------------------------------------------------------------------- */
 
-/* Loads all but the weights, which stay in the files. */
-static ce_status load(const char *path, const ce_convert_options *options, ce_model **model,
-                      cei_checkpoint **checkpoint, ce_error *error) {
+ce_status cei_convert_load(const char *path, const ce_convert_options *options, ce_model **model,
+                           cei_checkpoint **checkpoint, ce_error *error) {
     const ce_load_options how = {.size = sizeof how,
                                  .device = "cpu",
                                  .place = CE_PLACE_DEFERRED,
@@ -188,29 +192,44 @@ static ce_status copy_folder(const cei_convert_source *source, const char *inner
     return status;
 }
 
+static void put_modules(cei_json_out *list, bool normalizes) {
+    cei_json_put(list, "[\n  {\"idx\": 0, \"name\": \"0\", \"path\": \"\", "
+                       "\"type\": \"sentence_transformers.models.Transformer\"},\n"
+                       "  {\"idx\": 1, \"name\": \"1\", \"path\": \"1_Pooling\", "
+                       "\"type\": \"sentence_transformers.models.Pooling\"}");
+    if (normalizes)
+        cei_json_put(list, ",\n  {\"idx\": 2, \"name\": \"2\", \"path\": \"2_Normalize\", "
+                           "\"type\": \"sentence_transformers.models.Normalize\"}");
+    cei_json_put(list, "\n]\n");
+}
+
+static void put_pooling(cei_json_out *pooling, const cei_gguf_model *file) {
+    cei_json_put(pooling, "{\n  \"embedding_dimension\": ");
+    cei_json_put_number(pooling, file->hidden);
+    cei_json_put(pooling, ",\n  \"pooling_mode\": \"");
+    cei_json_put(pooling, file->pooling);
+    cei_json_put(pooling, "\",\n  \"include_prompt\": true\n}\n");
+}
+
 /* What a bi-encoder's folder says beside its transformer. */
 static ce_status write_pooling(const cei_gguf_model *file, cei_new_folder *folder, ce_convert_report *report,
                                ce_error *error) {
-    static const char modules[] = "[\n  {\"idx\": 0, \"name\": \"0\", \"path\": \"\", "
-                                  "\"type\": \"sentence_transformers.models.Transformer\"},\n"
-                                  "  {\"idx\": 1, \"name\": \"1\", \"path\": \"1_Pooling\", "
-                                  "\"type\": \"sentence_transformers.models.Pooling\"}\n]\n";
-    cei_json_out list = {0}, limit = {0}, pooling = {0};
-    cei_json_put(&list, modules);
+    static const char settings_name[] = "config_sentence_transformers.json";
+    cei_json_out list = {0}, limit = {0}, pooling = {0}, settings = {0};
+    put_modules(&list, file->normalizes);
     cei_json_put(&limit, "{\n  \"max_seq_length\": ");
-    cei_json_put_number(&limit, file->context);
+    cei_json_put_number(&limit, file->max_length);
     cei_json_put(&limit, ",\n  \"do_lower_case\": false\n}\n");
-    cei_json_put(&pooling, "{\n  \"embedding_dimension\": ");
-    cei_json_put_number(&pooling, file->hidden);
-    cei_json_put(&pooling, ",\n  \"pooling_mode\": \"");
-    cei_json_put(&pooling, file->pooling);
-    cei_json_put(&pooling, "\",\n  \"include_prompt\": true\n}\n");
+    put_pooling(&pooling, file);
+    cei_json_put_bytes(&settings, file->settings.data, file->settings.size);
     ce_status status = write_text(&list, folder, "modules.json", report, error);
     if (status == CE_OK) status = write_text(&limit, folder, "sentence_bert_config.json", report, error);
     if (status == CE_OK) status = write_text(&pooling, folder, "1_Pooling/config.json", report, error);
+    if (status == CE_OK && file->settings.data) status = write_text(&settings, folder, settings_name, report, error);
     cei_free(list.data);
     cei_free(limit.data);
     cei_free(pooling.data);
+    cei_free(settings.data);
     return status;
 }
 
@@ -243,18 +262,18 @@ static ce_status write_folder(const cei_convert_source *source, cei_new_folder *
 
 /* ---- the check of what was written ---------------------------------------------------------------------------- */
 
-static ce_status run_probe(const ce_model *model, const cei_checkpoint *checkpoint, const char *from, ce_error *error) {
+ce_status cei_convert_probe(const ce_model *model, const cei_checkpoint *checkpoint, const char *from, float **logits,
+                            ce_error *error) {
     const size_t count = CEI_PROBE_SEQUENCES * model->blueprint.network->head.outputs;
-    float *logits = cei_alloc(count, sizeof *logits);
-    if (!logits) return cei_fail_memory(error, "the self-test", count * sizeof *logits);
-    ce_status status = cei_probe_reference(&model->blueprint, checkpoint, logits, error);
+    *logits = cei_alloc(count, sizeof **logits);
+    if (!*logits) return cei_fail_memory(error, "the self-test", count * sizeof **logits);
+    ce_status status = cei_probe_reference(&model->blueprint, checkpoint, *logits, error);
     for (size_t i = 0; i < count && status == CE_OK; i++)
-        if (!isfinite(logits[i]))
+        if (!isfinite((*logits)[i]))
             status = cei_fail(error, CE_ERR_MODEL,
                               "%s: a known input gives a value that is no number: the weights have NaN or infinity, or "
-                              "values that %s does not hold",
-                              from, ce_precision_name(model->blueprint.precision));
-    cei_free(logits);
+                              "values that the new form does not hold",
+                              from);
     return status;
 }
 
@@ -262,10 +281,12 @@ static ce_status check_result(const char *path, const char *from, const ce_conve
     ce_convert_options quiet = *options; /* what is worth saying was said of the source */
     ce_model *model = NULL;
     cei_checkpoint *checkpoint = NULL;
+    float *logits = NULL;
     quiet.log = NULL;
     quiet.adapter = NULL;
-    ce_status status = load(path, &quiet, &model, &checkpoint, error);
-    if (status == CE_OK) status = run_probe(model, checkpoint, from, error);
+    ce_status status = cei_convert_load(path, &quiet, &model, &checkpoint, error);
+    if (status == CE_OK) status = cei_convert_probe(model, checkpoint, from, &logits, error);
+    cei_free(logits);
     cei_checkpoint_close(checkpoint);
     ce_model_free(model);
     return status;
@@ -292,9 +313,9 @@ static ce_status convert(const char *from, const char *to, const ce_convert_opti
     ce_model *model = NULL;
     cei_checkpoint *checkpoint = NULL;
     cei_new_folder folder = {0};
-    ce_status status = load(from, options, &model, &checkpoint, error);
+    ce_status status = cei_convert_load(from, options, &model, &checkpoint, error);
     if (status != CE_OK) goto done;
-    const cei_convert_source source = {model, checkpoint, options};
+    const cei_convert_source source = {model, checkpoint, options, NULL};
     report->precision = model->blueprint.precision;
     report->kind = options->kind;
     report->tensors_dropped = model->tensors_unused;
@@ -326,9 +347,14 @@ ce_status ce_convert(const char *from, const char *to, const ce_convert_options 
     if (status == CE_OK && report) status = cei_check_struct(report->size, sizeof *report, "ce_convert_report", error);
     if (status != CE_OK) return status;
     ce_convert_options resolved = *options;
+    if (options->gguf_type && !cei_model_file_is_gguf(to))
+        return cei_fail(error, CE_ERR_ARGUMENT, "%s of the type %s: the name of a GGUF file ends with \".gguf\"", to,
+                        ce_gguf_type_name(options->gguf_type));
     status = check_difference(from, to, error);
     if (status == CE_OK && !resolved.kind) status = ce_kind_find(from, &resolved.kind, error);
-    if (status == CE_OK) status = convert(from, to, &resolved, &found, error);
+    if (status == CE_OK)
+        status = cei_model_file_is_gguf(to) ? cei_convert_to_gguf(from, to, &resolved, &found, error)
+                                            : convert(from, to, &resolved, &found, error);
     found.size = report ? report->size : sizeof found;
     if (report) *report = found;
     return status;

@@ -1,4 +1,4 @@
-/* convert_weights.c - the tensors of a model, streamed into files of another precision.
+/* convert_weights.c - the tensors of a model, streamed into files of another precision, or into a GGUF file.
  *
  * A tensor of which the model reads some rows alone, as of words' logits, is written whole, and once.
  * A tensor is read in waves of rows: the pool's threads convert them, then the calling thread adds up their errors, in
@@ -6,6 +6,7 @@
  * of the source are given back with each wave. */
 #include "base/error.h"
 #include "base/memory.h"
+#include "formats/blocks.h"
 #include "formats/quantize.h"
 #include "formats/safetensors_write.h"
 #include "model/convert.h"
@@ -26,6 +27,9 @@ static const char int8_form[] =
 static const char scale_suffix[] = ".scale";
 static const char weights_name[] = "model.safetensors";
 
+/* Of a GGUF file: its name in the folder that it is made in, and a table in it. */
+static const char gguf_name[] = "model.gguf", position_table[] = "position_embd.weight";
+
 /* What became of a row. */
 typedef struct row_result {
     double changed, size; /* sums of squares: of the differences, and of the values */
@@ -43,7 +47,7 @@ typedef struct conversion {
     ce_convert_report *report;
     cei_new_tensor *tensors;
     target *targets; /* [parts] */
-    char **names;    /* [parts] of the scales, or NULL */
+    char **names;    /* [parts] of the scales, or of the tensor in a GGUF file, or NULL */
     size_t tensor_count;
     cei_new_file file;    /* that is being written */
     uint64_t done, total; /* bytes of the source */
@@ -68,10 +72,24 @@ static bool is_classifier(const cei_part *part) {
 /* Where the folder of a module ends in the name of its tensor ("2_Dense/linear.weight"); NULL for the transformer's. */
 static const char *module_end(const cei_part *part) { return strchr(part->name, '/'); }
 
-static cei_dtype choose_dtype(const cei_plan *plan, const cei_part *part, ce_precision precision,
-                              const cei_values *values) {
-    const cei_weight *weight = &plan->weights[part->weight];
-    if (weight->role == CEI_ROLE_VECTOR || is_classifier(part) || module_end(part)) return CEI_DTYPE_F32;
+/* Other programs add small tables to the states as float32. */
+static bool is_added(const char *name) {
+    return strcmp(name, position_table) == 0 || strcmp(name, "token_types.weight") == 0;
+}
+
+/* As converters have it: where rows are no whole blocks, the largest type without them that is smaller than F32. */
+static cei_dtype choose_gguf_type(const cei_convert_gguf *gguf, const char *name, const cei_values *values) {
+    if (is_added(name)) return CEI_DTYPE_F32;
+    return values->columns % cei_dtype_block(gguf->type) == 0 ? gguf->type : CEI_DTYPE_F16;
+}
+
+static cei_dtype choose_dtype(const conversion *work, size_t index, const char *name, const cei_values *values) {
+    const cei_plan *plan = &work->source->model->blueprint.plan;
+    const cei_part *part = &plan->parts[index];
+    const ce_precision precision = work->report->precision;
+    if (plan->weights[part->weight].role == CEI_ROLE_VECTOR || is_classifier(part) || module_end(part))
+        return CEI_DTYPE_F32;
+    if (work->source->gguf) return choose_gguf_type(work->source->gguf, name, values);
     if (precision == CE_PRECISION_BFLOAT16) return CEI_DTYPE_BF16;
     if (precision != CE_PRECISION_INT8) return CEI_DTYPE_F32;
     const bool is_large = values->rows >= 2 && values->rows * values->columns >= FEWEST_INT8;
@@ -92,6 +110,32 @@ static ce_status add_scales(conversion *work, size_t index, size_t rows, ce_erro
     return CE_OK;
 }
 
+/* The tensor's name where it is written. */
+static ce_status name_part(conversion *work, size_t index, const char **name, ce_error *error) {
+    const cei_part *part = &work->source->model->blueprint.plan.parts[index];
+    const char *slash = module_end(part);
+    char made[CEI_NAME_SIZE];
+    *name = slash ? slash + 1 : part->name;
+    if (!work->source->gguf) return CE_OK;
+    if (!cei_gguf_name_back(work->source->gguf->form, part->name, made))
+        return cei_fail(error, CE_ERR_UNSUPPORTED, "%s: the tensor %s has no name in GGUF files of %s",
+                        work->source->model->path, part->name, work->source->gguf->form->architecture);
+    *name = work->names[index] = cei_copy_string(made, strlen(made));
+    return *name ? CE_OK : cei_fail_memory(error, part->name, 0);
+}
+
+/* A part's values as they are written: in a GGUF file positions begin at 0. */
+static ce_status find_values(const conversion *work, size_t index, cei_values *values, ce_error *error) {
+    const cei_blueprint *blueprint = &work->source->model->blueprint;
+    ce_status status = cei_plan_whole_values(&blueprint->plan, index, work->source->checkpoint, values, error);
+    const bool is_cut = work->source->gguf && work->names[index] && strcmp(work->names[index], position_table) == 0;
+    if (status != CE_OK || !is_cut || blueprint->network->padding_id < 0) return status;
+    const size_t before =
+        (size_t)blueprint->network->padding_id + 1; /* fewer than there are rows: a load has seen it */
+    *values = cei_values_rows(values, before, values->rows - before);
+    return CE_OK;
+}
+
 /* Decides what a part becomes; zeros that no tensor has become nothing. */
 static ce_status add_part(conversion *work, size_t index, ce_error *error) {
     const cei_plan *plan = &work->source->model->blueprint.plan;
@@ -100,14 +144,14 @@ static ce_status add_part(conversion *work, size_t index, ce_error *error) {
     cei_values values;
     *to = (target){.values = work->tensor_count, .is_written = *part->name && !cei_plan_reads_before(plan, index)};
     if (!to->is_written) return CE_OK;
-    ce_status status = cei_plan_whole_values(plan, index, work->source->checkpoint, &values, error);
+    const char *name = NULL;
+    ce_status status = name_part(work, index, &name, error);
+    if (status == CE_OK) status = find_values(work, index, &values, error);
     if (status != CE_OK) return status;
     const bool is_vector = plan->weights[part->weight].role == CEI_ROLE_VECTOR;
-    const char *slash = module_end(part);
-    cei_new_tensor tensor = {
-        .name = slash ? slash + 1 : part->name, .rank = is_vector ? 1 : 2, .shape = {values.rows, values.columns}};
+    cei_new_tensor tensor = {.name = name, .rank = is_vector ? 1 : 2, .shape = {values.rows, values.columns}};
     if (is_vector) tensor.shape[0] = values.columns;
-    tensor.dtype = choose_dtype(plan, part, work->report->precision, &values);
+    tensor.dtype = choose_dtype(work, index, name, &values);
     work->total += cei_values_bytes(&values, values.rows);
     work->tensors[work->tensor_count++] = tensor;
     return tensor.dtype == CEI_DTYPE_I8 ? add_scales(work, index, values.rows, error) : CE_OK;
@@ -165,6 +209,19 @@ static void note(row_result *result, double value, double written) {
     result->size += value * value;
 }
 
+/* The same of a row that was written in that type. */
+static void note_written(cei_dtype dtype, const float *row, size_t columns, const uint8_t *out, row_result *result) {
+    enum { BLOCK = 32 };
+    for (size_t k = 0; k < columns; k += BLOCK) {
+        const cei_values block = {.dtype = dtype, .rows = 1, .columns = cei_min_size(columns - k, BLOCK), .data = out};
+        float values[BLOCK];
+        cei_values_read(&block, 0, 1, values);
+        for (size_t i = 0; i < block.columns; i++) note(result, row[k + i], values[i]);
+        out += cei_values_bytes(&block, 1);
+    }
+    result->is_bad = !isfinite(result->changed); /* too large for the type */
+}
+
 static void round_to_bfloat16(const float *row, size_t columns, uint8_t *out, row_result *result) {
     for (size_t k = 0; k < columns; k++) {
         const float rounded = cei_round_bfloat16(row[k]);
@@ -175,6 +232,19 @@ static void round_to_bfloat16(const float *row, size_t columns, uint8_t *out, ro
         note(result, row[k], rounded);
     }
     result->is_bad = !isfinite(result->changed); /* too large for bfloat16 */
+}
+
+static void round_to_float16(const float *row, size_t columns, uint8_t *out, row_result *result) {
+    for (size_t k = 0; k < columns; k++) {
+        const uint16_t half = cei_round_float16(row[k]);
+        memcpy(out + k * sizeof half, &half, sizeof half);
+    }
+    note_written(CEI_DTYPE_F16, row, columns, out, result);
+}
+
+static void round_to_q8_0(const float *row, size_t columns, uint8_t *out, row_result *result) {
+    result->is_bad = !cei_blocks_write_q8_0(row, columns, out);
+    if (!result->is_bad) note_written(CEI_DTYPE_Q8_0, row, columns, out, result);
 }
 
 static void round_to_int8(const float *row, size_t columns, int8_t *out, float *scale, row_result *result) {
@@ -189,10 +259,15 @@ static void keep_int8(const cei_values *values, size_t row, uint8_t *out, float 
     result->is_bad = !cei_scale_is_sound(*scale);
 }
 
+/* Bytes of a row as it is written. */
+static size_t row_bytes(const conversion *work) {
+    return cei_values_bytes(&(cei_values){.dtype = work->to, .columns = work->values.columns}, 1);
+}
+
 static void convert_row(conversion *work, size_t row) {
     const size_t columns = work->values.columns;
     float *values = work->staging + row * columns;
-    uint8_t *out = work->out + row * columns * cei_dtype_size(work->to);
+    uint8_t *out = work->out + row * row_bytes(work);
     row_result *result = &work->results[row];
     *result = (row_result){0};
     if (work->to == CEI_DTYPE_I8 && work->values.dtype == CEI_DTYPE_I8) {
@@ -206,6 +281,10 @@ static void convert_row(conversion *work, size_t row) {
         round_to_int8(values, columns, (int8_t *)out, &work->scales[row], result);
     else if (work->to == CEI_DTYPE_BF16)
         round_to_bfloat16(values, columns, out, result);
+    else if (work->to == CEI_DTYPE_F16)
+        round_to_float16(values, columns, out, result);
+    else if (work->to == CEI_DTYPE_Q8_0)
+        round_to_q8_0(values, columns, out, result);
     else
         memcpy(out, values, columns * sizeof *values);
 }
@@ -237,7 +316,7 @@ static ce_status add_results(conversion *work, row_result *sum, ce_error *error)
 
 static ce_status write_wave(conversion *work, ce_error *error) {
     const target *to = &work->targets[work->part];
-    const size_t bytes = work->values.columns * cei_dtype_size(work->to);
+    const size_t bytes = row_bytes(work);
     work->report->stage = CE_CONVERT_WRITING;
     ce_status status = cei_new_file_write(&work->file, work->tensors[to->values].offset + work->first * bytes,
                                           work->out, work->count * bytes, error);
@@ -281,7 +360,7 @@ static ce_status convert_part(conversion *work, size_t index, ce_error *error) {
     if (!work->targets[index].is_written) return CE_OK;
     work->part = index;
     work->to = work->tensors[work->targets[index].values].dtype;
-    ce_status status = cei_plan_whole_values(&blueprint->plan, index, work->source->checkpoint, &work->values, error);
+    ce_status status = find_values(work, index, &work->values, error);
     if (status != CE_OK) return status;
     work->values.heads = 0; /* rows are written in the order in which they were found */
     const size_t rows = work->values.rows, columns = work->values.columns, most = wave_rows(rows, columns);
@@ -338,6 +417,20 @@ static char *name_file(const conversion *work, const part_range *range) {
     return name;
 }
 
+static ce_status create_gguf(conversion *work, const part_range *range, cei_new_folder *folder, ce_error *error) {
+    char *path = NULL;
+    work->report->stage = CE_CONVERT_WRITING;
+    ce_status status = cei_new_folder_add(folder, gguf_name, &path, error);
+    if (status == CE_OK)
+        status = cei_gguf_create(path, &work->source->gguf->keys, range->tensors, range->count, &work->file, error);
+    if (status == CE_OK) {
+        work->report->stage = CE_CONVERT_READING;
+        status = cei_convert_check_gguf(work->source, path, error);
+    }
+    cei_free(path);
+    return status;
+}
+
 static ce_status create_file(conversion *work, const part_range *range, cei_new_folder *folder, ce_error *error) {
     const cei_new_metadata metadata[] = {{"crossenc.weights", int8_form}, {"format", "pt"}};
     const size_t skipped = work->report->precision != CE_PRECISION_INT8 || range->is_module;
@@ -363,7 +456,8 @@ static ce_status finish_file(conversion *work, const part_range *range, ce_error
 }
 
 static ce_status convert_range(conversion *work, const part_range *range, cei_new_folder *folder, ce_error *error) {
-    ce_status status = create_file(work, range, folder, error);
+    ce_status status =
+        work->source->gguf ? create_gguf(work, range, folder, error) : create_file(work, range, folder, error);
     for (size_t i = range->first; i < range->end && status == CE_OK; i++) status = convert_part(work, i, error);
     if (status == CE_OK) status = finish_file(work, range, error);
     cei_new_file_close(&work->file);

@@ -72,7 +72,7 @@ ce_status cei_gguf_model_open(const char *file, bool bi_encoder, cei_gguf_model 
     if (status == CE_OK) status = check_kind(&model->file, error);
     if (status == CE_OK) status = cei_gguf_write_config(model, bi_encoder, error);
     if (status == CE_OK) {
-        const cei_gguf_tokenizer to = {&model->file, model->context, model->types > 1, &model->tokenizer_json,
+        const cei_gguf_tokenizer to = {&model->file, model->max_length, model->types > 1, &model->tokenizer_json,
                                        &model->tokenizer_config};
         status = cei_gguf_write_tokenizer(&to, error);
     }
@@ -86,6 +86,13 @@ void cei_gguf_model_close(cei_gguf_model *model) {
     cei_free(model->tokenizer_json.data);
     cei_free(model->tokenizer_config.data);
     *model = (cei_gguf_model){0};
+}
+
+cei_tokenizer_files cei_gguf_tokenizer_files(const cei_gguf_model *model) {
+    const char *path = model->file.path;
+    return (cei_tokenizer_files){.tokenizer_json = {path, model->tokenizer_json.data, model->tokenizer_json.size},
+                                 .tokenizer_config = {path, model->tokenizer_config.data, model->tokenizer_config.size},
+                                 .model_config = {path, model->config.data, model->config.size}};
 }
 
 ce_status cei_gguf_is_bi_encoder(const char *file, bool *is, ce_error *error) {

@@ -6,13 +6,25 @@
  *
  * Read are the architectures bert (BERT, RoBERTa and XLM-RoBERTa, whose positions converters cut so that they begin at
  * 0, and DistilBERT, which has no token types), nomic-bert and modern-bert. What a file does not say is as the
- * published models have it: gelu, no dropout. Memory of the texts: 8 times the bytes of the file's metadata. */
+ * published models have it: gelu, no dropout. Memory of the texts: 8 times the bytes of the file's metadata.
+ *
+ * Four keys are crossenc's own, for what no other key says; gguf_put.h writes them where they count:
+ *   crossenc.activation_fn                 of scores, as config.json has it: "torch.nn.Identity"
+ *   crossenc.max_length                    tokens that are read of a text or pair, where context_length is more
+ *   crossenc.normalize                     a bi-encoder's embeddings are scaled to length 1
+ *   crossenc.config_sentence_transformers  the text of that file, in JSON: prompts, similarity */
 #ifndef CEI_MODEL_GGUF_H
 #define CEI_MODEL_GGUF_H
 
 #include "base/json_write.h"
 #include "formats/gguf.h"
 #include "formats/naming.h"
+#include "text/spec.h"
+
+#define CEI_GGUF_ACTIVATION "crossenc.activation_fn"
+#define CEI_GGUF_MAX_LENGTH "crossenc.max_length"
+#define CEI_GGUF_NORMALIZE "crossenc.normalize"
+#define CEI_GGUF_SETTINGS "crossenc.config_sentence_transformers"
 
 /* How converters name the tensors of one kind of model. */
 typedef struct cei_gguf_form cei_gguf_form;
@@ -23,7 +35,10 @@ typedef struct cei_gguf_model {
     const cei_gguf_form *form;
     const char *pooling;                                   /* of a bi-encoder: "cls", "mean", "lasttoken" */
     size_t hidden, context;                                /* columns of the states; tokens of a sequence */
+    size_t max_length;                                     /* that are read of them */
     size_t types;                                          /* token types that have embeddings */
+    bool normalizes;                                       /* of a bi-encoder: embeddings are scaled to length 1 */
+    cei_gguf_text settings;                                /* the text of config_sentence_transformers.json, or none */
     cei_json_out config, tokenizer_json, tokenizer_config; /* the texts of these files */
 } cei_gguf_model;
 
@@ -37,6 +52,9 @@ ce_status cei_gguf_find_file(const char *path, char **file, ce_error *error);
 ce_status cei_gguf_model_open(const char *file, bool bi_encoder, cei_gguf_model *model, ce_error *error);
 void cei_gguf_model_close(cei_gguf_model *model);
 
+/* Its tokenizer, as files that end with the model. */
+cei_tokenizer_files cei_gguf_tokenizer_files(const cei_gguf_model *model);
+
 /* Is the file a bi-encoder's: has it no classification head, nor part of one? Errors: those of cei_gguf_open. */
 ce_status cei_gguf_is_bi_encoder(const char *file, bool *is, ce_error *error);
 
@@ -49,6 +67,9 @@ ce_status cei_gguf_open_weights(const char *file, const char *model_type, bool b
 /* gguf_names.c: the form of an architecture; NULL if it is not known. And by the model_type that it gives. */
 const cei_gguf_form *cei_gguf_form_find(cei_gguf_text architecture, bool has_types);
 const cei_gguf_form *cei_gguf_form_of(const char *model_type);
+
+/* gguf_names.c: the name in a file of a folder's tensor; false if it has none. */
+bool cei_gguf_name_back(const cei_gguf_form *form, const char *name, char out[CEI_NAME_SIZE]);
 
 struct cei_gguf_form {
     const char *architecture; /* general.architecture */

@@ -146,6 +146,17 @@ static ce_status put_labels(translation *work) {
     return CE_OK;
 }
 
+static ce_status put_activation(translation *work) {
+    cei_gguf_text name = {NULL, 0};
+    ce_status status = cei_gguf_string(&work->model->file, CEI_GGUF_ACTIVATION, &name, work->error);
+    if (status != CE_OK || !name.data) return status;
+    put_key(work, "sentence_transformers");
+    cei_json_put(work->out, "{\"activation_fn\": ");
+    cei_json_put_string(work->out, name.data, name.size);
+    cei_json_put(work->out, "}");
+    return CE_OK;
+}
+
 static ce_status put_head(translation *work, bool bi_encoder) {
     bool found = false;
     ce_status status = bi_encoder ? CE_OK : find_head(work, &found);
@@ -155,7 +166,8 @@ static ce_status put_head(translation *work, bool bi_encoder) {
     cei_json_put(work->out, found ? work->model->form->classifier : work->model->form->encoder);
     cei_json_put(work->out, "\"]");
     put_string(work, "model_type", work->model->form->model_type);
-    return found ? put_labels(work) : CE_OK;
+    status = found ? put_labels(work) : CE_OK;
+    return status == CE_OK ? put_activation(work) : status;
 }
 
 /* ---- kinds of models ----------------------------------------------------------------------------------------- */
@@ -304,6 +316,17 @@ static ce_status put_kind(translation *work) {
     return strcmp(type, "nomic_bert") == 0 ? put_nomic(work) : put_bert(work);
 }
 
+/* What crossenc's own keys say beside the config. */
+static ce_status read_own_keys(const translation *work) {
+    cei_gguf_model *model = work->model;
+    model->max_length = model->context;
+    ce_status status = cei_gguf_size(&model->file, CEI_GGUF_MAX_LENGTH, MOST, &model->max_length, work->error);
+    if (status == CE_OK) status = cei_gguf_bool(&model->file, CEI_GGUF_NORMALIZE, &model->normalizes, work->error);
+    if (status == CE_OK) status = cei_gguf_string(&model->file, CEI_GGUF_SETTINGS, &model->settings, work->error);
+    if (status != CE_OK || model->max_length > 0) return status;
+    return cei_fail(work->error, CE_ERR_FORMAT, "%s: \"%s\" is 0", model->file.path, CEI_GGUF_MAX_LENGTH);
+}
+
 ce_status cei_gguf_write_config(cei_gguf_model *model, bool bi_encoder, ce_error *error) {
     translation work = {.model = model, .out = &model->config, .error = error};
     ce_status status = find_form(&work);
@@ -313,6 +336,7 @@ ce_status cei_gguf_write_config(cei_gguf_model *model, bool bi_encoder, ce_error
     if (status == CE_OK) status = require_size(&work, "embedding_length", &model->hidden);
     if (status == CE_OK) status = put_head(&work, bi_encoder);
     if (status == CE_OK) status = put_kind(&work);
+    if (status == CE_OK) status = read_own_keys(&work);
     cei_json_put(work.out, "\n}\n");
     if (status == CE_OK && work.out->is_short) status = cei_fail_memory(error, model->file.path, 0);
     return status;

@@ -22,6 +22,7 @@ static names bert_parts[] = {{"attn_q", "attention.self.query"},
                              {"layer_output_norm", "output.LayerNorm"},
                              {NULL, NULL}};
 static names bert_head[] = {{"cls.output", "classifier"}, {NULL, NULL}};
+static names roberta_head[] = {{"cls", "classifier.dense"}, {"cls.output", "classifier.out_proj"}, {NULL, NULL}};
 
 static names distilbert_whole[] = {{"token_embd", "embeddings.word_embeddings"},
                                    {"position_embd", "embeddings.position_embeddings"},
@@ -62,6 +63,13 @@ static names modern_parts[] = {{"attn_norm", "attn_norm"}, {"attn_output", "attn
                                {"ffn_up", "mlp.Wi"},       {"ffn_down", "mlp.Wo"},     {NULL, NULL}};
 static names modern_head[] = {
     {"cls", "head.dense"}, {"cls.norm", "head.norm"}, {"cls.output", "classifier"}, {NULL, NULL}};
+
+/* RoBERTa and its kin, whose names are BERT's but for the prefix and the head. */
+#define ROBERTA(type)                                                                            \
+    {                                                                                            \
+        "bert", type, "", "", "roberta.", bert_whole, "encoder.layer", bert_parts,               \
+            {"attention.self.query", "attention.self.key", "attention.self.value"}, roberta_head \
+    }
 
 static const cei_gguf_form forms[] = {
     {"bert",
@@ -104,6 +112,10 @@ static const cei_gguf_form forms[] = {
      modern_parts,
      {"attn.Wqkv"},
      modern_head},
+    /* These are only written: a file says of itself that it is BERT's. */
+    ROBERTA("roberta"),
+    ROBERTA("xlm-roberta"),
+    ROBERTA("camembert"),
 };
 enum { FORMS = sizeof forms / sizeof forms[0], DISTILBERT = 1 };
 
@@ -171,6 +183,45 @@ static void name_tensor(const void *user, const cei_tensor *tensor, cei_naming *
     if (whole) set_name(to, rule->prefix, whole, kind);
     if (!whole && head) set_name(to, "", head, kind);
 }
+
+/* ---- the way back -------------------------------------------------------------------------------------------- */
+
+/* What a table's second names are in the file. */
+static const char *look_back(names *table, cei_gguf_text stem) {
+    for (; (*table)[0]; table++)
+        if (is_text(stem, (*table)[1])) return (*table)[0];
+    return NULL;
+}
+
+/* Text behind a beginning that it has; else NULL. */
+static const char *behind(const char *text, const char *beginning) {
+    const size_t length = strlen(beginning);
+    return strncmp(text, beginning, length) == 0 ? text + length : NULL;
+}
+
+/* "3.attention.self.query.weight", where kind is the end of it. */
+static bool name_back_part(const cei_gguf_form *form, const char *part, const char *kind, char out[CEI_NAME_SIZE]) {
+    const size_t digits = strspn(part, "0123456789");
+    if (digits == 0 || part[digits] != '.' || part + digits >= kind) return false;
+    const cei_gguf_text stem = {part + digits + 1, (size_t)(kind - part - digits - 1)};
+    const char *name = !form->qkv[1] && is_text(stem, form->qkv[0]) ? "attn_qkv" : look_back(form->parts, stem);
+    if (name) snprintf(out, CEI_NAME_SIZE, "blk.%.*s.%s%s", (int)digits, part, name, kind);
+    return name != NULL;
+}
+
+bool cei_gguf_name_back(const cei_gguf_form *form, const char *name, char out[CEI_NAME_SIZE]) {
+    const char *inner = behind(name, form->prefix), *kind = strrchr(name, '.');
+    if (!kind || (strcmp(kind, ".weight") != 0 && strcmp(kind, ".bias") != 0)) return false;
+    if (!inner) inner = name;
+    const char *part = behind(inner, form->layer);
+    if (part && *part == '.') return name_back_part(form, part + 1, kind, out);
+    const char *found = look_back(form->whole, (cei_gguf_text){inner, (size_t)(kind - inner)});
+    if (!found) found = look_back(form->head, (cei_gguf_text){name, (size_t)(kind - name)});
+    if (found) snprintf(out, CEI_NAME_SIZE, "%s%s", found, kind);
+    return found != NULL;
+}
+
+/* ---- opening ------------------------------------------------------------------------------------------------- */
 
 ce_status cei_gguf_open_weights(const char *file, const char *model_type, bool bi_encoder, cei_checkpoint **checkpoint,
                                 ce_error *error) {

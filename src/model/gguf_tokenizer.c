@@ -19,7 +19,7 @@
 enum { MOST_TOKENS = 1 << 24 };
 
 typedef enum vocabulary_kind { WORDPIECE, BYTE_LEVEL, UNIGRAM } vocabulary_kind;
-enum { NORMAL = 1, CONTROL = 3, USER_DEFINED = 4 }; /* types of tokens, by the format's numbers */
+enum { NORMAL = 1, CONTROL = 3, USER_DEFINED = 4, UNUSED = 5 }; /* types of tokens, by the format's numbers */
 
 /* Special tokens by what they are for; an id is SIZE_MAX if there is none. */
 enum { BOS, EOS, UNK, SEP, PAD, MASK, CLS, ROLES };
@@ -215,6 +215,11 @@ static ce_status read_flags(writer *work) {
 
 static int type_of(const writer *work, size_t id) {
     return work->types ? (int)cei_gguf_integer_at(work->types, id) : NORMAL;
+}
+
+/* What fills a vocabulary up to the rows of the embeddings is no token. */
+static void drop_unused(writer *work) {
+    while (work->types && work->count > 1 && type_of(work, work->count - 1) == UNUSED) work->count--;
 }
 
 static bool has_role(const writer *work, size_t id) {
@@ -529,6 +534,7 @@ ce_status cei_gguf_write_tokenizer(const cei_gguf_tokenizer *to, ce_error *error
     if (status == CE_OK) status = find_cutting(&work);
     if (status == CE_OK) status = read_tokens(&work);
     if (status == CE_OK) status = read_arrays(&work);
+    drop_unused(&work);
     if (status == CE_OK) status = read_roles(&work);
     if (status == CE_OK) {
         guess_roles(&work);

@@ -8,7 +8,6 @@
 #include "base/memory.h"
 #include "model/gguf.h"
 #include "model/model.h"
-#include "text/spec.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -288,7 +287,9 @@ static ce_status read_gguf(ce_model *model, const ce_load_options *options, ce_e
     cei_gguf_model file;
     ce_status status = cei_gguf_model_open(model->gguf, model->bi_encoder, &file, error);
     if (status != CE_OK) return status;
-    if (model->bi_encoder) status = cei_modules_set(file.pooling, file.context, &model->modules, error);
+    const cei_modules_said said = {model->gguf,     file.pooling,       file.max_length,
+                                   file.normalizes, file.settings.data, file.settings.size};
+    if (model->bi_encoder) status = cei_modules_set(&said, &model->modules, error);
     if (status == CE_OK && options->include_prompt)
         model->modules.includes_prompt = options->include_prompt == CE_INCLUDE_PROMPT_YES;
     if (status == CE_OK)
@@ -297,10 +298,7 @@ static ce_status read_gguf(ce_model *model, const ce_load_options *options, ce_e
     if (status == CE_OK && options->adapter) status = cei_adapter_load(options->adapter, &model->adapter, error);
     if (status == CE_OK) status = cei_model_adapt_config(model, options->num_labels, error);
     if (status == CE_OK) status = set_labels(model, options->num_labels, error);
-    const cei_tokenizer_files files = {
-        .tokenizer_json = {model->gguf, file.tokenizer_json.data, file.tokenizer_json.size},
-        .tokenizer_config = {model->gguf, file.tokenizer_config.data, file.tokenizer_config.size},
-        .model_config = {model->gguf, file.config.data, file.config.size}};
+    const cei_tokenizer_files files = cei_gguf_tokenizer_files(&file);
     if (status == CE_OK) status = cei_tokenizer_parse(&files, &model->tokenizer, error);
     cei_gguf_model_close(&file);
     return status;

@@ -178,10 +178,22 @@ static ce_status expect_output(const cei_modules_reader *in, const cei_modules_f
                     file->path, found);
 }
 
+/* Appends a layer, in that folder. */
+static ce_status add_layer(const cei_modules_reader *in, const char *folder, const cei_module *what) {
+    cei_modules *to = in->to;
+    void *layers = to->layers;
+    const bool grown = cei_grow(&layers, &to->layer_capacity, to->layer_count + 1, sizeof *what);
+    to->layers = layers;
+    if (!grown) return cei_fail_memory(in->error, "a model's settings", 0);
+    to->layers[to->layer_count] = *what;
+    ce_status status = cei_modules_copy(in, folder, &to->layers[to->layer_count].folder);
+    if (status == CE_OK) to->layer_count++;
+    return status;
+}
+
 static ce_status read_layer(const cei_modules_reader *in, cei_head_kind kind, const char *folder, bool gives_scores) {
     cei_modules_file file;
     cei_module layer = {.kind = kind};
-    void *layers = in->to->layers;
     ce_status status = cei_modules_file_open(in, folder, "config.json", &file);
     if (status == CE_OK && file.root) status = cei_modules_expect(in, &file, "module_input_name", "sentence_embedding");
     if (status == CE_OK && file.root) status = expect_output(in, &file, gives_scores);
@@ -189,13 +201,7 @@ static ce_status read_layer(const cei_modules_reader *in, cei_head_kind kind, co
         status = cei_fail(in->error, CE_ERR_NOT_FOUND, "%s is not there, and modules.json names it", file.path);
     if (status == CE_OK && kind == CEI_HEAD_DENSE) status = read_dense(in, &file, &layer);
     if (status == CE_OK && kind == CEI_HEAD_NORM) status = read_norm(in, &file, &layer);
-    if (status == CE_OK) status = cei_modules_copy(in, folder, &layer.folder);
-    if (status == CE_OK && !cei_grow(&layers, &in->to->layer_capacity, in->to->layer_count + 1, sizeof layer)) {
-        cei_free(layer.folder);
-        status = cei_fail_memory(in->error, "a model's settings", 0);
-    }
-    in->to->layers = layers;
-    if (status == CE_OK) in->to->layers[in->to->layer_count++] = layer;
+    if (status == CE_OK) status = add_layer(in, folder, &layer);
     cei_modules_file_close(&file);
     return status;
 }
@@ -394,13 +400,29 @@ ce_status cei_modules_load_scorer(const char *folder, const cei_log *log, cei_mo
     return load_either(folder, log, true, modules, error);
 }
 
-ce_status cei_modules_set(const char *pooling, size_t max_length, cei_modules *modules, ce_error *error) {
-    *modules = (cei_modules){.is_listed = true, .includes_prompt = true, .max_length = max_length};
+static ce_status set_settings(const cei_modules_reader *in, const cei_modules_said *said) {
+    char *path = cei_copy_string(said->path, strlen(said->path));
+    cei_modules_file file = {path, NULL};
+    ce_status status = path ? cei_json_parse(said->settings, said->settings_size, path, &file.root, in->error)
+                            : cei_fail_memory(in->error, said->path, 0);
+    if (status == CE_OK && !json_is_object(file.root))
+        status = cei_fail(in->error, CE_ERR_FORMAT, "%s: the settings of a bi-encoder in it are no object", said->path);
+    if (status == CE_OK) status = cei_modules_read_settings(in, &file);
+    cei_modules_file_close(&file);
+    return status;
+}
+
+ce_status cei_modules_set(const cei_modules_said *said, cei_modules *modules, ce_error *error) {
+    *modules = (cei_modules){.is_listed = true, .includes_prompt = true, .max_length = said->max_length};
     const cei_modules_reader in = {.to = modules, .error = error};
     for (size_t i = 0; i < POOLINGS; i++)
-        if (strcmp(pooling, poolings[i].name) == 0) add_pooling(modules, &poolings[i]);
+        if (strcmp(said->pooling, poolings[i].name) == 0) add_pooling(modules, &poolings[i]);
     ce_status status = cei_modules_copy(&in, "", &modules->transformer);
     if (status == CE_OK) status = add_folder(&in, "1_Pooling");
+    if (status == CE_OK && said->normalizes) status = add_folder(&in, "2_Normalize");
+    if (status == CE_OK && said->normalizes)
+        status = add_layer(&in, "2_Normalize", &(cei_module){.kind = CEI_HEAD_NORMALIZE});
+    if (status == CE_OK && said->settings) status = set_settings(&in, said);
     if (status != CE_OK) cei_modules_free(modules);
     return status;
 }

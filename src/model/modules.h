@@ -59,9 +59,19 @@ ce_status cei_modules_load(const char *folder, const cei_log *log, cei_modules *
  * classifier, alone or as the only module, has no pooling then: cei_modules_are_head is false. Errors: as above. */
 ce_status cei_modules_load_scorer(const char *folder, const cei_log *log, cei_modules *modules, ce_error *error);
 
-/* The modules of a bi-encoder whose file names no more than a pooling, by the reference's name, and how many tokens a
- * text may have: as a folder with modules.json that has it in "1_Pooling". Errors: MEMORY. */
-ce_status cei_modules_set(const char *pooling, size_t max_length, cei_modules *modules, ce_error *error);
+/* What the one file of a bi-encoder says of its modules. */
+typedef struct cei_modules_said {
+    const char *path;     /* of the file, for messages */
+    const char *pooling;  /* by the reference's name */
+    size_t max_length;    /* tokens of a text */
+    bool normalizes;      /* a Normalize follows */
+    const char *settings; /* the text of a config_sentence_transformers.json; NULL: there is none */
+    size_t settings_size;
+} cei_modules_said;
+
+/* The modules of such a bi-encoder: as a folder with modules.json that has them in "1_Pooling" and "2_Normalize".
+ * Errors: FORMAT, MODEL (a default prompt that is not there), MEMORY. */
+ce_status cei_modules_set(const cei_modules_said *said, cei_modules *modules, ce_error *error);
 
 /* The folder of the transformer in the model's: "" is the same. */
 static inline const char *cei_modules_transformer(const cei_modules *modules) {

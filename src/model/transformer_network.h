@@ -60,4 +60,9 @@ ce_status cei_transformer_declare(const cei_config *config, const cei_checkpoint
                                   const cei_transformer_form *form, cei_plan *plan, cei_transformer *net,
                                   ce_error *error);
 
+/* transformer_compare.c: what two networks, or heads, differ in, for messages; NULL: nothing that changes a result of
+ * the same weights. */
+const char *cei_transformer_compare(const cei_network *one, const cei_network *other);
+const char *cei_head_compare(const cei_head *a, const cei_head *b);
+
 #endif

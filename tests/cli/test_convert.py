@@ -16,7 +16,7 @@ from conftest import COMMAND, DATA, ENVIRONMENT, MODELS, REAL_MODEL
 SHARED = pathlib.Path(os.environ.get("CE_SHARED") or REAL_MODEL.parents[2] / "shared")
 ORIGINAL = SHARED / "models" / "crossenc-small-en"
 KEYS = ["model", "output", "kind", "precision", "tensors", "tensors_rounded", "tensors_dropped", "files_copied",
-        "bytes_before", "bytes_after", "largest_error", "largest_error_tensor"]
+        "bytes_before", "bytes_after", "largest_error", "largest_error_tensor", "gguf_type"]
 PAIRS = "what is a panda\tThe giant panda is a bear.\nheat flow\tlaminar heat transfer\n\tx\na b c\t\n"
 
 
@@ -72,6 +72,38 @@ def test_gguf(run, tmp_path):
     assert {entry.name for entry in (tmp_path / "new").iterdir()} == {
         "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"}
     assert logits(run, tmp_path / "new", "float32") == logits(run, file, "float32")
+
+
+def test_to_gguf(run, tmp_path):
+    model, file = MODELS / "three-labels", tmp_path / "new.gguf"
+    report = run("convert", "--json", model, file).json()
+    assert list(report) == KEYS and report["gguf_type"] == "F32" and os.listdir(tmp_path) == ["new.gguf"]
+    assert logits(run, file, "float32") == logits(run, model, "float32")
+    said = run("convert", "--force", "--gguf-type", "BF16", model, file).out
+    assert "in BF16, as GGUF" in said and "files" not in said
+    assert "there already" in run("convert", model, file, expect=6).error
+    assert "give one of them" in run("convert", "--gguf-type", "F16", "--precision", "int8", model, file, expect=2).error
+    refused = run("convert", MODELS / "distilbert", tmp_path / "no.gguf", expect=3).error
+    assert "it differs in the function of its feed-forward" in refused and os.listdir(tmp_path) == ["new.gguf"]
+
+
+@pytest.mark.parametrize("kind", ["F32", "F16", "BF16", "Q8_0"])
+def test_what_the_package_gguf_reads(run, tmp_path, kind):
+    gguf = pytest.importorskip("gguf", reason="the package gguf is not installed")
+    numpy = pytest.importorskip("numpy", reason="numpy is not installed")
+    source, file = DATA / "golden/gguf/quantized.gguf", tmp_path / "new.gguf"
+    run("convert", "--gguf-type", kind, source, file)
+    one, other = gguf.GGUFReader(source), gguf.GGUFReader(file)
+    assert other.fields["general.architecture"].contents() == "bert"
+    assert other.fields["tokenizer.ggml.tokens"].contents() == one.fields["tokenizer.ggml.tokens"].contents()
+    found = {tensor.name: tensor for tensor in other.tensors}
+    assert found.keys() == {tensor.name for tensor in one.tensors}
+    for tensor in one.tensors:
+        values = gguf.dequantize(tensor.data, tensor.tensor_type).astype("f4")
+        stored = found[tensor.name]
+        wanted = gguf.quantize(values, stored.tensor_type)
+        assert (stored.shape == tensor.shape).all() and (stored.data.view("u1") == wanted.view("u1")).all()
+        assert stored.tensor_type.name in (kind, "F32") and numpy.isfinite(values).all()
 
 
 @pytest.mark.parametrize("precision", ["float32", "int8"])
@@ -148,7 +180,7 @@ def test_places_that_cannot_be_written(run, one, tmp_path):
     assert "no folder" in run("convert", one, tmp_path / "file", expect=6).error
     assert "Not a directory" in run("convert", one, tmp_path / "file/new", expect=6).error
     assert run("convert", one, "/proc/new", expect=6).error
-    assert "names no folder" in run("convert", one, "/", expect=2).error
+    assert "names nothing" in run("convert", one, "/", expect=2).error
     if os.geteuid() != 0:
         (tmp_path / "closed").mkdir(0o500)
         assert "Permission denied" in run("convert", one, tmp_path / "closed/new", expect=6).error

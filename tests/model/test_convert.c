@@ -301,7 +301,7 @@ static void targets_that_are_there(void **state) {
     for (size_t i = 0; i < 3; i++) {
         const char *same[] = {at("model"), at("model/"), at("link")};
         expect_status(ce_convert(at("model"), same[i], &options, NULL, &error), CE_ERR_ARGUMENT, &error,
-                      "the folder of the model that is read");
+                      "is the model that is read");
     }
     assert_int_equal(files_in(at("model")), 4);
     expect_refused(at("model"), at("gone/new"), CE_PRECISION_INT8, CE_ERR_NOT_FOUND, CE_CONVERT_WRITING, "gone");

@@ -4,6 +4,7 @@
 #include "model/gguf.h"
 
 #include "support/failing_malloc.h"
+#include "support/same_models.h"
 #include "support/support.h"
 
 #include <crossenc/crossenc.h>
@@ -12,8 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { TOKENS = 256, LABELS = 8, MOST_PAIRS = 64, MOST_VALUES = 64 };
 
 static const char *file_of(const char *name) {
     char path[256];
@@ -27,102 +26,12 @@ static const char *folder_of(const char *name) {
     return test_data(path);
 }
 
-static ce_model *load(const char *path, size_t max_length) {
-    const ce_load_options options = {.size = sizeof options, .device = "cpu", .threads = 1, .max_length = max_length};
-    ce_model *model = NULL;
-    ce_error error = {0};
-    expect_ok(ce_model_load(path, &options, &model, &error), &error);
-    return model;
-}
-
-static ce_encoder *load_encoder(const char *path) {
-    const ce_load_options options = {.size = sizeof options, .device = "cpu", .threads = 1};
-    ce_encoder *encoder = NULL;
-    ce_error error = {0};
-    expect_ok(ce_encoder_load(path, &options, &encoder, &error), &error);
-    return encoder;
-}
-
-/* ---- cross-encoders ---------------------------------------------------------------------------------------------- */
-
-/* The pairs that the reference's results are of. */
-typedef struct cases {
-    json_t *root;
-    size_t max_length, count;
-    ce_pair pairs[MOST_PAIRS];
-} cases;
-
-static ce_text text_of(const json_t *string) {
-    return (ce_text){json_string_value(string), json_string_length(string)};
-}
-
-static cases read_cases(const char *folder) {
-    char path[256];
-    snprintf(path, sizeof path, "golden/%s.json", folder);
-    cases all = {.root = json_load_file(test_data(path), JSON_ALLOW_NUL, NULL)};
-    assert_non_null(all.root);
-    all.max_length = (size_t)json_integer_value(json_object_get(all.root, "max_length"));
-    json_t *pairs = json_object_get(json_array_get(json_object_get(all.root, "cases"), 0), "pairs"), *entry;
-    size_t i;
-    json_array_foreach(pairs, i, entry) {
-        if (i == MOST_PAIRS) break;
-        all.pairs[all.count++] =
-            (ce_pair){text_of(json_object_get(entry, "query")), text_of(json_object_get(entry, "document"))};
-    }
-    assert_true(all.count > 5);
-    return all;
-}
-
-static size_t tokenize(const ce_model *model, ce_pair pair, int32_t ids[TOKENS], int32_t types[TOKENS]) {
-    size_t count = 0;
-    ce_error error = {0};
-    expect_ok(ce_tokenize(model, pair, NULL, ids, types, TOKENS, &count, NULL, &error), &error);
-    return count;
-}
-
-static void same_tokens(const ce_model *a, const ce_model *b, ce_pair pair) {
-    int32_t ids[2][TOKENS], types[2][TOKENS];
-    const size_t count = tokenize(a, pair, ids[0], types[0]);
-    assert_int_equal(tokenize(b, pair, ids[1], types[1]), count);
-    assert_memory_equal(ids[0], ids[1], count * sizeof **ids);
-    assert_memory_equal(types[0], types[1], count * sizeof **types);
-}
-
-static size_t labels_of(const ce_model *model) {
-    ce_model_info info = {.size = sizeof info};
-    ce_error error = {0};
-    expect_ok(ce_model_describe(model, &info, &error), &error);
-    return info.num_labels;
-}
-
-static void predict(ce_model *model, const cases *all, float *logits) {
-    const ce_score_options options = {.size = sizeof options, .activation = CE_ACTIVATION_IDENTITY};
-    ce_error error = {0};
-    expect_ok(ce_predict(model, all->pairs, all->count, &options, logits, &error), &error);
-}
-
-static void same_models(const char *one, const char *other, const char *folder) {
-    float logits[2][MOST_PAIRS * LABELS];
-    const cases all = read_cases(folder);
-    ce_model *a = load(one, all.max_length), *b = load(other, all.max_length);
-    const size_t labels = labels_of(a);
-    assert_int_equal(labels_of(b), labels);
-    for (size_t i = 0; i < labels; i++) assert_string_equal(ce_model_label(a, i), ce_model_label(b, i));
-    for (size_t i = 0; i < all.count; i++) same_tokens(a, b, all.pairs[i]);
-    predict(a, &all, logits[0]);
-    predict(b, &all, logits[1]);
-    assert_memory_equal(logits[0], logits[1], all.count * labels * sizeof(float));
-    ce_model_free(a);
-    ce_model_free(b);
-    json_decref(all.root);
-}
-
 static void a_file_has_the_bits_of_its_folder(void **state) {
     static const char *const names[][2] = {
         {"xlm-roberta", "xlm-roberta-unigram"}, {"roberta", "roberta-byte-level"}, {"modernbert", "modernbert"}};
     (void)state;
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-        same_models(file_of(names[i][0]), folder_of(names[i][1]), names[i][1]);
+        test_same_models(file_of(names[i][0]), folder_of(names[i][1]), names[i][1]);
 }
 
 static void copy_to(const char *from, const char *folder, const char *name) {
@@ -142,7 +51,7 @@ static void distilbert_has_them_but_for_its_function(void **state) {
     json_object_set_new(config, "activation", json_string("gelu"));
     char *text = json_dumps(config, 0);
     test_write_file(folder, "config.json", text, strlen(text));
-    same_models(file_of("distilbert"), folder, "distilbert");
+    test_same_models(file_of("distilbert"), folder, "distilbert");
     free(text);
     json_decref(config);
     test_remove_folder(folder);
@@ -150,31 +59,11 @@ static void distilbert_has_them_but_for_its_function(void **state) {
 
 /* ---- bi-encoders ------------------------------------------------------------------------------------------------- */
 
-static size_t encode(const char *path, float values[3 * MOST_VALUES]) {
-    const ce_text texts[] = {ce_text_of("how many people live in berlin?"), ce_text_of(""), ce_text_of("Äpfel, a b")};
-    ce_encoder *encoder = load_encoder(path);
-    ce_encoder_info info = {.size = sizeof info};
-    ce_error error = {0};
-    expect_ok(ce_encoder_describe(encoder, &info, &error), &error);
-    assert_string_equal(info.pooling, "mean");
-    assert_true(info.dimension <= MOST_VALUES);
-    expect_ok(ce_encode(encoder, texts, 3, NULL, values, &error), &error);
-    ce_encoder_free(encoder);
-    return info.dimension;
-}
-
-static void same_encoders(const char *one, const char *other) {
-    float values[2][3 * MOST_VALUES];
-    const size_t dimension = encode(one, values[0]);
-    assert_int_equal(encode(other, values[1]), dimension);
-    assert_memory_equal(values[0], values[1], 3 * dimension * sizeof(float));
-}
-
 /* The folders are taken for transformers with mean pooling, which the files say. */
 static void embeddings_have_the_bits_of_the_folder(void **state) {
     (void)state;
-    same_encoders(file_of("nomic-bert"), folder_of("nomic-bert"));
-    same_encoders(file_of("without-pooler"), folder_of("three-labels"));
+    test_same_encoders(file_of("nomic-bert"), folder_of("nomic-bert"));
+    test_same_encoders(file_of("without-pooler"), folder_of("three-labels"));
 }
 
 /* ---- converting -------------------------------------------------------------------------------------------------- */
@@ -195,7 +84,7 @@ static void a_file_becomes_a_folder(void **state) {
         convert(file_of(names[i][0]), test_path(place, names[i][0]), &report);
         assert_int_equal(report.kind, CE_KIND_CROSS_ENCODER);
         assert_int_equal(report.tensors_dropped, 0);
-        same_models(file_of(names[i][0]), test_path(place, names[i][0]), names[i][1]);
+        test_same_models(file_of(names[i][0]), test_path(place, names[i][0]), names[i][1]);
     }
     test_remove_folder(place);
 }
@@ -210,7 +99,7 @@ static void a_bi_encoder_becomes_a_folder(void **state) {
     assert_int_equal(report.kind, CE_KIND_BI_ENCODER);
     expect_ok(ce_kind_find(test_path(place, "nomic"), &kind, &error), &error);
     assert_int_equal(kind, CE_KIND_BI_ENCODER);
-    same_encoders(file_of("nomic-bert"), test_path(place, "nomic"));
+    test_same_encoders(file_of("nomic-bert"), test_path(place, "nomic"));
     test_remove_folder(place);
 }
 
@@ -218,7 +107,7 @@ static void a_bi_encoder_becomes_a_folder(void **state) {
 
 static void a_file_is_described(void **state) {
     (void)state;
-    ce_model *model = load(file_of("quantized"), 0);
+    ce_model *model = test_load(file_of("quantized"), 0);
     ce_model_info info = {.size = sizeof info};
     ce_error error = {0};
     expect_ok(ce_model_describe(model, &info, &error), &error);
@@ -258,7 +147,7 @@ static void a_folder_may_have_one_file(void **state) {
     (void)state;
     char *folder = test_make_folder();
     copy_to(file_of("quantized"), folder, "model-Q4.gguf");
-    same_models(folder, file_of("quantized"), "three-labels");
+    test_same_models(folder, file_of("quantized"), "three-labels");
     copy_to(file_of("quantized"), folder, "model-Q8.gguf");
     expect_refused(folder, CE_ERR_UNSUPPORTED, "has 2 GGUF files");
     test_remove_folder(folder);
