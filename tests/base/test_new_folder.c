@@ -227,7 +227,7 @@ static void what_is_not_replaced(void **state) {
     expect_refused(at("file/new"), NULL, CE_ERR_NOT_FOUND, "Not a directory");
     expect_refused(at("gone/new"), NULL, CE_ERR_NOT_FOUND, "No such file");
     for (size_t i = 0; i < 5; i++)
-        expect_refused((const char *[]){"", "/", ".", "..", "a/.."}[i], marks, CE_ERR_ARGUMENT, "names no folder");
+        expect_refused((const char *[]){"", "/", ".", "..", "a/.."}[i], marks, CE_ERR_ARGUMENT, "names nothing");
     assert_string_equal(listing(place), "bare dangling deep deeper file link strange ");
 }
 
@@ -312,6 +312,67 @@ static ce_status replace(void *user, ce_error *error) {
     return status;
 }
 
+/* ---- a single file ------------------------------------------------------------------------------------------- */
+
+static bool is_mine(const char *path) {
+    size_t size;
+    char *text = test_read_file(path, &size);
+    const bool mine = strncmp(text, "mine", 4) == 0;
+    free(text);
+    return mine;
+}
+
+static ce_status make_file(bool (*may_replace)(const char *path), ce_error *error) {
+    cei_new_folder folder;
+    ce_status status = cei_new_folder_create_file(&folder, at("file"), may_replace, error);
+    if (status == CE_OK) {
+        add(&folder, "any name", "mine, new");
+        status = cei_new_folder_publish_file(&folder, error);
+    }
+    cei_new_folder_free(&folder);
+    return status;
+}
+
+static void a_file_appears_when_published(void **state) {
+    (void)state;
+    ce_error error = {0};
+    expect_ok(make_file(NULL, &error), &error);
+    assert_string_equal(listing(place), "file ");
+    expect_status(make_file(NULL, &error), CE_ERR_IO, &error, "is there already");
+    test_write_file(place, "file", "mine, old", 9);
+    expect_ok(make_file(is_mine, &error), &error);
+    size_t size;
+    char *text = test_read_file(at("file"), &size);
+    assert_string_equal(text, "mine, new");
+    free(text);
+    test_write_file(place, "file", "other", 5);
+    expect_status(make_file(is_mine, &error), CE_ERR_IO, &error, "of another kind");
+    assert_string_equal(listing(place), "file ");
+}
+
+static void a_file_that_came_later_is_kept(void **state) {
+    (void)state;
+    ce_error error = {0};
+    cei_new_folder folder;
+    expect_ok(cei_new_folder_create_file(&folder, at("file"), NULL, &error), &error);
+    add(&folder, "any name", "mine");
+    test_write_file(place, "file", "other", 5);
+    expect_status(cei_new_folder_publish_file(&folder, &error), CE_ERR_IO, &error, "file");
+    cei_new_folder_free(&folder);
+    assert_string_equal(listing(place), "file ");
+    assert_false(is_mine(at("file")));
+}
+
+static void only_files_are_replaced_by_one(void **state) {
+    (void)state;
+    ce_error error = {0};
+    test_make_inner(place, "file");
+    expect_status(make_file(is_mine, &error), CE_ERR_IO, &error, "is a folder");
+    assert_int_equal(rmdir(at("file")), 0);
+    assert_int_equal(symlink("nowhere", at("file")), 0);
+    expect_status(make_file(is_mine, &error), CE_ERR_IO, &error, "a symbolic link");
+}
+
 static void want_of_memory_leaves_nothing(void **state) {
     (void)state;
     char target[2048];
@@ -336,6 +397,9 @@ int main(void) {
         case_of(relative_names),
         case_of(files_are_new),
         case_of(no_room),
+        case_of(a_file_appears_when_published),
+        case_of(a_file_that_came_later_is_kept),
+        case_of(only_files_are_replaced_by_one),
         case_of(want_of_memory_leaves_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
