@@ -475,6 +475,8 @@ ce_status cei_checkpoint_values(const cei_checkpoint *checkpoint, const char *na
                         checkpoint->path, name, tensor->dtype);
     if (!has_shape(tensor, rows, columns)) return fail_shape(checkpoint, tensor, rows, columns, error);
     *values = (cei_values){.dtype = dtype, .rows = rows, .columns = columns, .data = tensor->data};
+    values->pairs = tensor->pairs;
+    values->is_more = tensor->is_more;
     values->delta = cei_checkpoint_delta(checkpoint, tensor->name);
     if (dtype != CEI_DTYPE_I8) return CE_OK;
     if (values->delta)

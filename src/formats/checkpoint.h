@@ -25,6 +25,8 @@ typedef struct cei_tensor {
     uint64_t count; /* elements */
     const uint8_t *data;
     uint64_t bytes;
+    size_t pairs; /* as in cei_values, as is what follows */
+    bool is_more;
 } cei_tensor;
 
 typedef struct cei_checkpoint cei_checkpoint;

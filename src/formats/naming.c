@@ -35,6 +35,8 @@ static void append(cei_header *to, char **names, const cei_tensor *tensor, const
         cei_tensor *piece = &to->tensors[to->count++];
         *piece = piece_of(tensor, pieces, i);
         piece->name = memcpy(*names, name, bytes);
+        piece->pairs = naming->pairs;
+        piece->is_more = naming->is_more;
         *names += bytes;
     }
 }

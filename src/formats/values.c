@@ -100,6 +100,10 @@ static void read_i8_rows(const cei_values *values, size_t first, size_t count, f
 
 /* Where the file has a row. */
 static size_t row_in_file(const cei_values *values, size_t row) {
+    if (values->pairs) {
+        const size_t half = values->pairs / 2, place = row % values->pairs;
+        return row - place + place % half * 2 + place / half;
+    }
     if (!values->heads) return row;
     const size_t size = values->rows / (3 * values->heads), part = row / (values->heads * size);
     return (row / size % values->heads * 3 + part) * size + row % size;
@@ -128,7 +132,7 @@ static bool has_sound_scales(const cei_values *values) {
 }
 
 cei_format cei_values_own_format(const cei_values *values) {
-    if (values->delta) return CEI_FORMAT_FLOAT32;
+    if (values->delta || values->is_more) return CEI_FORMAT_FLOAT32;
     switch (values->dtype) {
     case CEI_DTYPE_BF16: return CEI_FORMAT_BFLOAT16;
     case CEI_DTYPE_I8: return has_sound_scales(values) ? CEI_FORMAT_INT8 : CEI_FORMAT_FLOAT32;
@@ -169,24 +173,26 @@ static void add_delta(const cei_values *values, size_t first, size_t count, floa
                      cei_min_size(values->columns - c, TILE_COLUMNS), out + r * values->columns + c);
 }
 
-static void read_rows(const cei_values *values, size_t first, size_t count, float *out) {
-    read_plain(values, first, count, out);
-    if (values->delta) add_delta(values, first, count, out);
+/* Rows that lie at place in the file; a delta's are those of the values, but where the file has them head by head. */
+static void read_rows(const cei_values *values, size_t place, size_t first, size_t count, float *out) {
+    read_plain(values, place, count, out);
+    for (size_t i = 0; values->is_more && i < count * values->columns; i++) out[i] -= 1;
+    if (values->delta) add_delta(values, values->heads ? place : first, count, out);
 }
 
 void cei_values_read(const cei_values *values, size_t first, size_t count, float *out) {
-    if (!values->heads) {
-        read_rows(values, first, count, out);
+    if (!values->heads && !values->pairs) {
+        read_rows(values, first, first, count, out);
         return;
     }
-    for (size_t row = 0; row < count; row++)
-        read_rows(values, row_in_file(values, first + row), 1, out + row * values->columns);
+    for (size_t row = first; row < first + count; row++, out += values->columns)
+        read_rows(values, row_in_file(values, row), row, 1, out);
 }
 
 const float *cei_values_direct(const cei_values *values, size_t first) {
     const uint8_t *at = values->data + first * values->columns * sizeof(float);
-    if (values->delta || values->heads || values->dtype != CEI_DTYPE_F32 || (uintptr_t)at % _Alignof(float) != 0)
-        return NULL;
+    const bool is_changed = values->delta || values->heads || values->pairs || values->is_more;
+    if (is_changed || values->dtype != CEI_DTYPE_F32 || (uintptr_t)at % _Alignof(float) != 0) return NULL;
     return (const float *)(const void *)at;
 }
 

@@ -36,6 +36,9 @@ typedef struct cei_values {
     const struct cei_delta *delta; /* what is added to the values; NULL: nothing. Not of I8 */
     size_t delta_row;              /* the delta's row for the first of these */
     size_t heads; /* not 0: rows are queries, keys, values, each of so many heads; the file has them head by head */
+    size_t
+        pairs; /* not 0: rows of a head, of which the file has each of the first half before its fellow of the second */
+    bool is_more; /* the file has each value and one: 1 is taken from it */
 } cei_values;
 
 /* A change of low rank (LoRA, Hu et al. 2021): scale B A, with b [rows, rank] and a [rank, columns] of plain types. */

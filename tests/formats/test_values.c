@@ -129,6 +129,45 @@ static void dtypes_have_names_and_sizes(void **state) {
     }
 }
 
+/* Two heads of six rows: the file has 0 3 1 4 2 5 of each. A change of low rank is of the rows as they are read. */
+static void rows_that_a_file_has_in_pairs(void **state) {
+    (void)state;
+    enum { ROWS = 12, COLUMNS = 2, HEAD = 6 };
+    static const size_t places[HEAD] = {0, 2, 4, 1, 3, 5};
+    float rows[ROWS][COLUMNS], got[ROWS][COLUMNS], b[ROWS];
+    const float a[COLUMNS] = {1, 10};
+    for (size_t i = 0; i < ROWS; i++) {
+        const size_t at = i / HEAD * HEAD + places[i % HEAD];
+        rows[at][0] = (float)i;
+        rows[at][1] = 100 + (float)i;
+        b[i] = (float)i;
+    }
+    cei_values values = {
+        .dtype = CEI_DTYPE_F32, .rows = ROWS, .columns = COLUMNS, .data = (const uint8_t *)rows, .pairs = HEAD};
+    assert_null(cei_values_direct(&values, 0));
+    cei_values_read(&values, 0, ROWS, *got);
+    for (size_t i = 0; i < ROWS; i++) assert_true(got[i][0] == (float)i && got[i][1] == 100 + (float)i);
+    const cei_delta delta = {.a = {.dtype = CEI_DTYPE_F32, .rows = 1, .columns = COLUMNS, .data = (const uint8_t *)a},
+                             .b = {.dtype = CEI_DTYPE_F32, .rows = ROWS, .columns = 1, .data = (const uint8_t *)b},
+                             .scale = 1};
+    values.delta = &delta;
+    cei_values_read(&values, 7, 4, *got);
+    for (size_t i = 0; i < 4; i++)
+        assert_true(got[i][0] == 2 * (float)(i + 7) && got[i][1] == 100 + 11 * (float)(i + 7));
+}
+
+static void values_of_which_a_file_has_one_more(void **state) {
+    (void)state;
+    static const float more[] = {1, 1.25f, 0, -3};
+    float got[4];
+    const cei_values values = {
+        .dtype = CEI_DTYPE_F32, .rows = 1, .columns = 4, .data = (const uint8_t *)more, .is_more = true};
+    assert_null(cei_values_direct(&values, 0));
+    assert_int_equal(cei_values_own_format(&values), CEI_FORMAT_FLOAT32);
+    cei_values_read(&values, 0, 1, got);
+    for (size_t i = 0; i < 4; i++) assert_true(got[i] == more[i] - 1);
+}
+
 /* Two heads of two columns: the file has q0 q0 k0 k0 v0 v0 q1 q1 k1 k1 v1 v1, and rows are q0 q0 q1 q1 k0 k0 ... */
 static void rows_that_a_file_has_by_heads(void **state) {
     (void)state;
@@ -169,6 +208,8 @@ int main(void) {
         cmocka_unit_test(aligned_floats_are_used_in_place),
         cmocka_unit_test(dtypes_have_names_and_sizes),
         cmocka_unit_test(rows_that_a_file_has_by_heads),
+        cmocka_unit_test(rows_that_a_file_has_in_pairs),
+        cmocka_unit_test(values_of_which_a_file_has_one_more),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
