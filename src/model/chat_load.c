@@ -40,3 +40,12 @@ ce_status cei_model_load_chat(ce_model *model, const char *folder, ce_error *err
         status = cei_chat_load(folder, model->tokenizer, &settings, &model->chat, reason, error);
     return status == CE_OK && *reason ? answer_unfit(model, reason, error) : status;
 }
+
+ce_status cei_model_parse_chat(ce_model *model, ce_text text, ce_error *error) {
+    const cei_chat_settings settings = {model->modules.message_format, NULL, model->path};
+    char reason[CE_ERROR_MESSAGE_SIZE] = "";
+    ce_status status = find_words(model, error);
+    if (status == CE_OK && text.size > 0)
+        status = cei_chat_parse(text, model->tokenizer, &settings, &model->chat, reason, error);
+    return status == CE_OK && *reason ? answer_unfit(model, reason, error) : status;
+}

@@ -66,6 +66,10 @@ size_t cei_model_specials(const ce_model *model);
  * transformer. Errors: those of cei_chat_load; MODEL (no such words, or a template that cannot carry a pair). */
 ce_status cei_model_load_chat(ce_model *model, const char *folder, ce_error *error);
 
+/* chat_load.c: the same of a chat template's text; one without bytes is none. Errors: those of cei_chat_parse; MODEL.
+ */
+ce_status cei_model_parse_chat(ce_model *model, ce_text text, ce_error *error);
+
 /* adapted.c: finds the adapter that is asked for, or that own, the folder of the transformer, is; and the model that it
  * changes. Errors: those of cei_adapter_load and ce_model_find; MODEL. */
 ce_status cei_model_find_adapter(ce_model *model, const char *own, const char *asked, ce_error *error);

@@ -249,23 +249,48 @@ static ce_status make_chat(const source *found, const cei_tokenizer *tokenizer, 
     return status == CE_OK ? probe_roles(chat, reason, error) : status;
 }
 
-ce_status cei_chat_load(const char *folder, const cei_tokenizer *tokenizer, const cei_chat_settings *settings,
-                        cei_chat **chat, char *reason, ce_error *error) {
-    source found = {0};
-    *chat = NULL;
-    *reason = '\0';
-    ce_status status = find_source(folder, &found, error);
-    if (status == CE_OK && found.text) {
+/* A chat of the template that was found, if it was; what was found is freed. */
+static ce_status load(source *found, const cei_tokenizer *tokenizer, const cei_chat_settings *settings, cei_chat **chat,
+                      char *reason, ce_error *error) {
+    ce_status status = CE_OK;
+    if (found->text) {
         *chat = cei_alloc_zeroed(1, sizeof **chat);
-        status = *chat ? make_chat(&found, tokenizer, settings, *chat, reason, error)
+        status = *chat ? make_chat(found, tokenizer, settings, *chat, reason, error)
                        : cei_fail_memory(error, "a chat template", 0);
     }
     if (status != CE_OK || *reason) {
         cei_chat_free(*chat);
         *chat = NULL;
     }
-    cei_free(found.path);
-    cei_free(found.text);
+    return status;
+}
+
+static void free_source(source *found) {
+    cei_free(found->path);
+    cei_free(found->text);
+}
+
+ce_status cei_chat_load(const char *folder, const cei_tokenizer *tokenizer, const cei_chat_settings *settings,
+                        cei_chat **chat, char *reason, ce_error *error) {
+    source found = {0};
+    *chat = NULL;
+    *reason = '\0';
+    ce_status status = find_source(folder, &found, error);
+    if (status == CE_OK) status = load(&found, tokenizer, settings, chat, reason, error);
+    free_source(&found);
+    return status;
+}
+
+ce_status cei_chat_parse(ce_text text, const cei_tokenizer *tokenizer, const cei_chat_settings *settings,
+                         cei_chat **chat, char *reason, ce_error *error) {
+    source found = {.path = cei_copy_string(settings->path, strlen(settings->path)),
+                    .text = cei_copy_string(text.data, text.size),
+                    .size = text.size};
+    *chat = NULL;
+    *reason = '\0';
+    ce_status status = found.path && found.text ? load(&found, tokenizer, settings, chat, reason, error)
+                                                : cei_fail_memory(error, "a chat template", text.size);
+    free_source(&found);
     return status;
 }
 

@@ -23,6 +23,10 @@ typedef struct cei_chat_settings {
  * *reason (CE_ERROR_MESSAGE_SIZE bytes) tells then. Errors: IO, FORMAT, UNSUPPORTED (by name), MEMORY. */
 ce_status cei_chat_load(const char *folder, const cei_tokenizer *tokenizer, const cei_chat_settings *settings,
                         cei_chat **chat, char *reason, ce_error *error);
+
+/* The same of a template's text, which settings->path names. Errors: FORMAT, UNSUPPORTED (by name), MEMORY. */
+ce_status cei_chat_parse(ce_text text, const cei_tokenizer *tokenizer, const cei_chat_settings *settings,
+                         cei_chat **chat, char *reason, ce_error *error);
 void cei_chat_free(cei_chat *chat); /* NULL is fine */
 
 /* What one thread needs. Zeroed is empty; memory is kept. */
