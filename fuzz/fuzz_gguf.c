@@ -5,6 +5,7 @@
 #include "base/memory.h"
 #include "model/config.h"
 #include "model/gguf.h"
+#include "model/modules.h"
 #include "text/spec.h"
 
 #include <string.h>
@@ -33,34 +34,57 @@ static void check_pairs(const cei_gguf *file, const uint8_t *data, size_t size) 
     }
 }
 
-static void check_tokenizer(const cei_gguf *file) {
-    cei_json_out json = {0}, config = {0};
+static void check_tokenizer(const cei_gguf *file, bool is_decoder) {
+    cei_json_out json = {0}, config = {0}, pieces = {0}, chat = {0};
     ce_error error = {CE_OK, ""};
-    const cei_gguf_tokenizer to = {file, 64, true, &json, &config};
-    ce_status status = cei_gguf_write_tokenizer(&to, &error);
+    bool is_flat;
+    const cei_gguf_tokenizer to = {.file = file,
+                                   .context = 64,
+                                   .has_types = true,
+                                   .is_decoder = is_decoder,
+                                   .tokenizer_json = &json,
+                                   .tokenizer_config = &config,
+                                   .pieces = &pieces,
+                                   .chat = &chat};
+    ce_status status = is_decoder ? cei_gguf_write_chat(file, &chat, &is_flat, &error) : CE_OK;
+    if (status == CE_OK) status = cei_gguf_write_tokenizer(&to, &error);
     fuzz_check_error(status, &error);
     if (status == CE_OK) {
         cei_tokenizer *tokenizer = NULL;
         const cei_tokenizer_files files = {.tokenizer_json = {"tokenizer.json", json.data, json.size},
+                                           .pieces = {"tokenizer.model", pieces.data, pieces.size},
                                            .tokenizer_config = {"tokenizer_config.json", config.data, config.size}};
         fuzz_check_error(cei_tokenizer_parse(&files, &tokenizer, &error), &error);
         cei_tokenizer_free(tokenizer);
     }
     cei_free(json.data);
     cei_free(config.data);
+    cei_free(pieces.data);
+    cei_free(chat.data);
 }
 
-static void check_config(cei_gguf *file) {
+static void check_modules(const cei_gguf_model *model) {
+    ce_error error = {CE_OK, ""};
+    cei_modules modules;
+    const cei_modules_said said = {
+        "file", model->pooling, model->max_length, model->normalizes, model->settings.data, model->settings.size};
+    ce_status status = cei_modules_set(&said, &modules, &error);
+    fuzz_check_error(status, &error);
+    if (status == CE_OK) cei_modules_free(&modules);
+}
+
+static void check_config(const cei_gguf *file, bool bi_encoder) {
     ce_error error = {CE_OK, ""};
     const cei_log log = {NULL, NULL};
     cei_config config;
     cei_gguf_model model = {.file = *file};
-    ce_status status = cei_gguf_write_config(&model, true, &error);
+    ce_status status = cei_gguf_write_config(&model, bi_encoder, &error);
     fuzz_check_error(status, &error);
     if (status == CE_OK) {
         fuzz_check_error(cei_config_parse(model.config.data, model.config.size, "config.json", &log, &config, &error),
                          &error);
         cei_config_free(&config);
+        if (bi_encoder) check_modules(&model);
     }
     cei_free(model.config.data);
 }
@@ -74,8 +98,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (status != CE_OK) return 0;
     check_tensors(&file, data, size);
     check_pairs(&file, data, size);
-    check_tokenizer(&file);
-    check_config(&file);
+    check_tokenizer(&file, false);
+    check_tokenizer(&file, true);
+    check_config(&file, false);
+    check_config(&file, true);
     cei_gguf_close(&file);
     return 0;
 }

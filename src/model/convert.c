@@ -240,11 +240,25 @@ static ce_status write_files(const ce_model *model, cei_new_folder *folder, ce_c
     ce_status status = cei_gguf_model_open(model->gguf, model->bi_encoder, &file, error);
     if (status != CE_OK) return status;
     status = write_text(&file.config, folder, "config.json", report, error);
-    if (status == CE_OK) status = write_text(&file.tokenizer_json, folder, "tokenizer.json", report, error);
+    if (status == CE_OK && file.tokenizer_json.size > 0)
+        status = write_text(&file.tokenizer_json, folder, "tokenizer.json", report, error);
+    if (status == CE_OK && file.pieces.size > 0)
+        status = write_text(&file.pieces, folder, "tokenizer.model", report, error);
     if (status == CE_OK) status = write_text(&file.tokenizer_config, folder, "tokenizer_config.json", report, error);
     if (status == CE_OK && model->bi_encoder) status = write_pooling(&file, folder, report, error);
     cei_gguf_model_close(&file);
     return status;
+}
+
+/* A folder's matrix of logits has the rows of all words. */
+static ce_status check_words(const cei_convert_source *source, ce_error *error) {
+    if (!source->model->modules.logits.is_read || !cei_checkpoint_find(source->checkpoint, CEI_GGUF_WORDS))
+        return CE_OK;
+    return cei_fail(
+        error, CE_ERR_UNSUPPORTED,
+        "%s has the logits of \"yes\" and \"no\" alone (%s), and a folder would need those of all words: it can "
+        "be scored with, and not be converted",
+        source->model->path, CEI_GGUF_WORDS);
 }
 
 static ce_status write_folder(const cei_convert_source *source, cei_new_folder *folder, ce_convert_report *report,
@@ -320,6 +334,8 @@ static ce_status convert(const char *from, const char *to, const ce_convert_opti
     report->kind = options->kind;
     report->tensors_dropped = model->tensors_unused;
     report->bytes_before = model->file_bytes;
+    status = check_words(&source, error);
+    if (status != CE_OK) goto done;
     report->stage = CE_CONVERT_WRITING;
     status = cei_new_folder_create(&folder, to, options->overwrite ? marks : NULL, error);
     if (status != CE_OK) goto done;

@@ -152,13 +152,12 @@ ce_status cei_convert_check_gguf(const cei_convert_source *source, const char *p
 /* ---- the file -------------------------------------------------------------------------------------------------- */
 
 static ce_status find_form(const ce_model *model, const cei_gguf_form **form, ce_error *error) {
-    const bool is_alibi = strcmp(model->config.position_embedding, "alibi") == 0;
-    *form = is_alibi ? NULL : cei_gguf_form_of(model->config.model_type);
-    if (!*form)
+    *form = cei_gguf_form_of(&model->config);
+    if (!*form || (*form)->is_decoder)
         return cei_fail(
             error, CE_ERR_UNSUPPORTED,
             "%s: GGUF files are written of BERT, DistilBERT, RoBERTa, XLM-RoBERTa, CamemBERT, NomicBERT and "
-            "ModernBERT, and this is a %s",
+            "ModernBERT, and this is: %s",
             model->path, model->blueprint.network->architecture->encoder);
     for (size_t i = 0; i < model->modules.layer_count; i++)
         if (model->modules.layers[i].kind != CEI_HEAD_NORMALIZE)

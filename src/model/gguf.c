@@ -71,9 +71,18 @@ ce_status cei_gguf_model_open(const char *file, bool bi_encoder, cei_gguf_model 
     ce_status status = cei_gguf_open(file, &model->file, error);
     if (status == CE_OK) status = check_kind(&model->file, error);
     if (status == CE_OK) status = cei_gguf_write_config(model, bi_encoder, error);
+    if (status == CE_OK && model->form->is_decoder)
+        status = cei_gguf_write_chat(&model->file, &model->chat, &model->chat_is_flat, error);
     if (status == CE_OK) {
-        const cei_gguf_tokenizer to = {&model->file, model->max_length, model->types > 1, &model->tokenizer_json,
-                                       &model->tokenizer_config};
+        const cei_gguf_tokenizer to = {.file = &model->file,
+                                       .context = model->max_length,
+                                       .has_types = model->types > 1,
+                                       .is_decoder = model->form->is_decoder,
+                                       .is_gemma = model->form->is_more,
+                                       .chat = &model->chat,
+                                       .tokenizer_json = &model->tokenizer_json,
+                                       .tokenizer_config = &model->tokenizer_config,
+                                       .pieces = &model->pieces};
         status = cei_gguf_write_tokenizer(&to, error);
     }
     if (status != CE_OK) cei_gguf_model_close(model);
@@ -85,12 +94,15 @@ void cei_gguf_model_close(cei_gguf_model *model) {
     cei_free(model->config.data);
     cei_free(model->tokenizer_json.data);
     cei_free(model->tokenizer_config.data);
+    cei_free(model->pieces.data);
+    cei_free(model->chat.data);
     *model = (cei_gguf_model){0};
 }
 
 cei_tokenizer_files cei_gguf_tokenizer_files(const cei_gguf_model *model) {
     const char *path = model->file.path;
     return (cei_tokenizer_files){.tokenizer_json = {path, model->tokenizer_json.data, model->tokenizer_json.size},
+                                 .pieces = {path, model->pieces.data, model->pieces.size},
                                  .tokenizer_config = {path, model->tokenizer_config.data, model->tokenizer_config.size},
                                  .model_config = {path, model->config.data, model->config.size}};
 }

@@ -1,6 +1,8 @@
 /* gguf_names.c - the names of tensors in GGUF files and in model folders, one table for each kind of model. */
 #include "model/gguf.h"
 
+#include "base/memory.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -64,58 +66,119 @@ static names modern_parts[] = {{"attn_norm", "attn_norm"}, {"attn_output", "attn
 static names modern_head[] = {
     {"cls", "head.dense"}, {"cls.norm", "head.norm"}, {"cls.output", "classifier"}, {NULL, NULL}};
 
-/* RoBERTa and its kin, whose names are BERT's but for the prefix and the head. */
-#define ROBERTA(type)                                                                            \
-    {                                                                                            \
-        "bert", type, "", "", "roberta.", bert_whole, "encoder.layer", bert_parts,               \
-            {"attention.self.query", "attention.self.key", "attention.self.value"}, roberta_head \
+static names jina_whole[] = {{"token_embd", "embeddings.word_embeddings"},
+                             {"token_types", "embeddings.token_type_embeddings"},
+                             {"token_embd_norm", "embeddings.LayerNorm"},
+                             {"cls", "pooler.dense"},
+                             {NULL, NULL}};
+static names jina_parts[] = {{"attn_q", "attention.self.query"},
+                             {"attn_k", "attention.self.key"},
+                             {"attn_v", "attention.self.value"},
+                             {"attn_output", "attention.output.dense"},
+                             {"attn_output_norm", "attention.output.LayerNorm"},
+                             {"ffn_gate", "mlp.gated_layers_w"},
+                             {"ffn_up", "mlp.gated_layers"},
+                             {"ffn_down", "mlp.wo"},
+                             {"layer_output_norm", "mlp.layernorm"},
+                             {NULL, NULL}};
+
+#define DECODER_PARTS                                                                                       \
+    {"attn_norm", "input_layernorm"}, {"attn_q", "self_attn.q_proj"}, {"attn_k", "self_attn.k_proj"},       \
+        {"attn_v", "self_attn.v_proj"}, {"attn_output", "self_attn.o_proj"}, {"ffn_gate", "mlp.gate_proj"}, \
+        {"ffn_up", "mlp.up_proj"}, {                                                                        \
+        "ffn_down", "mlp.down_proj"                                                                         \
+    }
+#define NORM_BEFORE \
+    { "ffn_norm", "post_attention_layernorm" }
+#define NORMS_AROUND                                                                                  \
+    {"post_attention_norm", "post_attention_layernorm"}, {"ffn_norm", "pre_feedforward_layernorm"}, { \
+        "post_ffw_norm", "post_feedforward_layernorm"                                                 \
+    }
+#define HEAD_NORMS \
+    {"attn_q_norm", "self_attn.q_norm"}, { "attn_k_norm", "self_attn.k_norm" }
+
+static names decoder_whole[] = {{"token_embd", "embed_tokens"}, {"output_norm", "norm"}, {NULL, NULL}};
+static names decoder_head[] = {{"cls.output", "score"}, {"output", "lm_head"}, {NULL, NULL}};
+static names decoder_parts[] = {DECODER_PARTS, NORM_BEFORE, {NULL, NULL}};
+static names qwen3_parts[] = {DECODER_PARTS, NORM_BEFORE, HEAD_NORMS, {NULL, NULL}};
+static names gemma2_parts[] = {DECODER_PARTS, NORMS_AROUND, {NULL, NULL}};
+static names gemma3_parts[] = {DECODER_PARTS, NORMS_AROUND, HEAD_NORMS, {NULL, NULL}};
+
+#define SELF_ATTENTION \
+    { "attention.self.query", "attention.self.key", "attention.self.value" }
+
+#define CLASSES(name) .encoder = name "Model", .classifier = name "ForSequenceClassification"
+
+/* RoBERTa and its kin, whose names are BERT's but for the prefix and the head. They are only written: a file says of
+ * itself that it is BERT's. */
+#define ROBERTA(type, name)                                                                                     \
+    {                                                                                                           \
+        .architecture = "bert", .model_type = (type), CLASSES(name), .prefix = "roberta.", .whole = bert_whole, \
+        .layer = "encoder.layer", .parts = bert_parts, .qkv = SELF_ATTENTION, .head = roberta_head              \
     }
 
+#define DECODER(name, type, class, its_causal, its_parts)                                             \
+    .architecture = (name), .model_type = (type), CLASSES(class), .causal = its_causal "ForCausalLM", \
+    .prefix = "model.", .whole = decoder_whole, .layer = "layers", .parts = (its_parts),              \
+    .qkv = {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"}, .head = decoder_head, .is_decoder = true
+
 static const cei_gguf_form forms[] = {
-    {"bert",
-     "bert",
-     "BertModel",
-     "BertForSequenceClassification",
-     "bert.",
-     bert_whole,
-     "encoder.layer",
-     bert_parts,
-     {"attention.self.query", "attention.self.key", "attention.self.value"},
-     bert_head},
-    {"bert",
-     "distilbert",
-     "DistilBertModel",
-     "DistilBertForSequenceClassification",
-     "distilbert.",
-     distilbert_whole,
-     "transformer.layer",
-     distilbert_parts,
-     {"attention.q_lin", "attention.k_lin", "attention.v_lin"},
-     distilbert_head},
-    {"nomic-bert",
-     "nomic_bert",
-     "NomicBertModel",
-     "NomicBertForSequenceClassification",
-     "nomic_bert.",
-     nomic_whole,
-     "layers",
-     nomic_parts,
-     {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"},
-     no_head},
-    {"modern-bert",
-     "modernbert",
-     "ModernBertModel",
-     "ModernBertForSequenceClassification",
-     "model.",
-     modern_whole,
-     "layers",
-     modern_parts,
-     {"attn.Wqkv"},
-     modern_head},
-    /* These are only written: a file says of itself that it is BERT's. */
-    ROBERTA("roberta"),
-    ROBERTA("xlm-roberta"),
-    ROBERTA("camembert"),
+    {.architecture = "bert",
+     .model_type = "bert",
+     CLASSES("Bert"),
+     .prefix = "bert.",
+     .whole = bert_whole,
+     .layer = "encoder.layer",
+     .parts = bert_parts,
+     .qkv = SELF_ATTENTION,
+     .head = bert_head},
+    {.architecture = "bert",
+     .model_type = "distilbert",
+     CLASSES("DistilBert"),
+     .prefix = "distilbert.",
+     .whole = distilbert_whole,
+     .layer = "transformer.layer",
+     .parts = distilbert_parts,
+     .qkv = {"attention.q_lin", "attention.k_lin", "attention.v_lin"},
+     .head = distilbert_head},
+    {.architecture = "nomic-bert",
+     .model_type = "nomic_bert",
+     CLASSES("NomicBert"),
+     .prefix = "nomic_bert.",
+     .whole = nomic_whole,
+     .layer = "layers",
+     .parts = nomic_parts,
+     .qkv = {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"},
+     .head = no_head},
+    {.architecture = "modern-bert",
+     .model_type = "modernbert",
+     CLASSES("ModernBert"),
+     .prefix = "model.",
+     .whole = modern_whole,
+     .layer = "layers",
+     .parts = modern_parts,
+     .qkv = {"attn.Wqkv"},
+     .head = modern_head},
+    {.architecture = "jina-bert-v2",
+     .model_type = "bert",
+     CLASSES("JinaBert"),
+     .prefix = "bert.",
+     .whole = jina_whole,
+     .layer = "encoder.layer",
+     .parts = jina_parts,
+     .qkv = SELF_ATTENTION,
+     .head = bert_head,
+     .position = "alibi",
+     .up_alone = "mlp.gated_layers_v"},
+    {DECODER("qwen2", "qwen2", "Qwen2", "Qwen2", decoder_parts)},
+    {DECODER("qwen3", "qwen3", "Qwen3", "Qwen3", qwen3_parts)},
+    {DECODER("llama", "llama", "Llama", "Llama", decoder_parts), .is_paired = true},
+    {DECODER("gemma", "gemma", "Gemma", "Gemma", decoder_parts), .is_more = true},
+    {DECODER("gemma2", "gemma2", "Gemma2", "Gemma2", gemma2_parts), .is_more = true},
+    {DECODER("gemma3", "gemma3_text", "Gemma3Text", "Gemma3", gemma3_parts), .is_more = true},
+    ROBERTA("roberta", "Roberta"),
+    ROBERTA("xlm-roberta", "XLMRoberta"),
+    ROBERTA("camembert", "Camembert"),
 };
 enum { FORMS = sizeof forms / sizeof forms[0], DISTILBERT = 1 };
 
@@ -129,18 +192,23 @@ const cei_gguf_form *cei_gguf_form_find(cei_gguf_text architecture, bool has_typ
     return NULL;
 }
 
-const cei_gguf_form *cei_gguf_form_of(const char *model_type) {
+const cei_gguf_form *cei_gguf_form_of(const cei_config *config) {
+    const bool is_alibi = strcmp(config->position_embedding, "alibi") == 0;
     for (size_t i = 0; i < FORMS; i++)
-        if (strcmp(model_type, forms[i].model_type) == 0) return &forms[i];
+        if (strcmp(config->model_type, forms[i].model_type) == 0 && (forms[i].position != NULL) == is_alibi)
+            return &forms[i];
     return NULL;
 }
 
 /* ---- naming -------------------------------------------------------------------------------------------------- */
 
-/* What names depend on. */
+/* What names, and the order of rows, depend on. */
 typedef struct naming_rule {
     const cei_gguf_form *form;
     const char *prefix;
+    size_t inner;     /* rows of a feed-forward's matrix */
+    size_t head_size; /* columns of a head of queries */
+    bool reads_words; /* the rows of two words keep their name, as no folder has them */
 } naming_rule;
 
 static const char *look_up(names *table, cei_gguf_text stem) {
@@ -153,15 +221,22 @@ static void set_name(cei_naming *to, const char *prefix, const char *stem, const
     snprintf(to->names[to->count++], CEI_NAME_SIZE, "%s%s%s", prefix, stem, kind);
 }
 
+/* What a tensor of a layer is, by its stem; NULL if nothing is known of it. */
+static const char *name_stem(const naming_rule *rule, cei_gguf_text stem, const cei_tensor *tensor) {
+    const bool is_alone = rule->form->up_alone && is_text(stem, "ffn_up") && tensor->shape[0] == rule->inner;
+    return is_alone ? rule->form->up_alone : look_up(rule->form->parts, stem);
+}
+
 static void name_part(const naming_rule *rule, cei_gguf_text index, cei_gguf_text stem, const char *kind,
-                      cei_naming *to) {
+                      const cei_tensor *tensor, cei_naming *to) {
     const cei_gguf_form *form = rule->form;
     char prefix[CEI_NAME_SIZE / 2];
     snprintf(prefix, sizeof prefix, "%s%s.%.*s.", rule->prefix, form->layer, (int)index.size, index.data);
-    const char *name = look_up(form->parts, stem);
+    const char *name = name_stem(rule, stem, tensor);
     if (name) set_name(to, prefix, name, kind);
     for (size_t i = 0; is_text(stem, "attn_qkv") && i < CEI_MOST_NAMES && form->qkv[i]; i++)
         set_name(to, prefix, form->qkv[i], kind);
+    if (form->is_paired && (is_text(stem, "attn_q") || is_text(stem, "attn_k"))) to->pairs = rule->head_size;
 }
 
 /* "blk.3.attn_q.weight", "token_embd.weight", "cls.output.bias". What is not known keeps its name. */
@@ -170,18 +245,27 @@ static void name_tensor(const void *user, const cei_tensor *tensor, cei_naming *
     const naming_rule *rule = user;
     const char *name = tensor->name, *kind = strrchr(name, '.');
     if (!kind || (strcmp(kind, ".weight") != 0 && strcmp(kind, ".bias") != 0)) return;
+    if (rule->reads_words && strcmp(name, CEI_GGUF_WORDS) == 0) return;
+    to->is_more = rule->form->is_more && kind - name >= 4 && strncmp(kind - 4, "norm", 4) == 0;
     if (strncmp(name, block, sizeof block - 1) == 0) {
         const char *index = name + sizeof block - 1;
         const size_t digits = strspn(index, "0123456789");
         if (digits == 0 || digits > 6 || index[digits] != '.' || index + digits >= kind) return;
         const cei_gguf_text stem = {index + digits + 1, (size_t)(kind - index - digits - 1)};
-        name_part(rule, (cei_gguf_text){index, digits}, stem, kind, to);
+        name_part(rule, (cei_gguf_text){index, digits}, stem, kind, tensor, to);
         return;
     }
     const cei_gguf_text stem = {name, (size_t)(kind - name)};
     const char *whole = look_up(rule->form->whole, stem), *head = look_up(rule->form->head, stem);
     if (whole) set_name(to, rule->prefix, whole, kind);
     if (!whole && head) set_name(to, "", head, kind);
+}
+
+bool cei_gguf_is_known(const cei_gguf_form *form, const cei_tensor *tensor) {
+    const naming_rule rule = {.form = form, .prefix = ""};
+    cei_naming to = {.count = 0};
+    name_tensor(&rule, tensor, &to);
+    return to.count > 0;
 }
 
 /* ---- the way back -------------------------------------------------------------------------------------------- */
@@ -223,9 +307,15 @@ bool cei_gguf_name_back(const cei_gguf_form *form, const char *name, char out[CE
 
 /* ---- opening ------------------------------------------------------------------------------------------------- */
 
-ce_status cei_gguf_open_weights(const char *file, const char *model_type, bool bi_encoder, cei_checkpoint **checkpoint,
-                                ce_error *error) {
-    const cei_gguf_form *form = cei_gguf_form_of(model_type);
-    const naming_rule rule = {form, bi_encoder ? "" : form->prefix};
+ce_status cei_gguf_open_weights(const char *file, const cei_config *config, bool bi_encoder,
+                                cei_checkpoint **checkpoint, ce_error *error) {
+    const cei_gguf_form *form = cei_gguf_form_of(config);
+    size_t stem, head_size = config->decoder.head_size;
+    if (!head_size && config->heads) head_size = config->hidden_size / config->heads;
+    const naming_rule rule = {.form = form,
+                              .prefix = bi_encoder ? "" : form->prefix,
+                              .inner = config->intermediate_size,
+                              .head_size = head_size,
+                              .reads_words = cei_ends_with(config->architecture, "ForCausalLM", &stem)};
     return cei_checkpoint_open_gguf(file, name_tensor, &rule, checkpoint, error);
 }

@@ -6,25 +6,21 @@
  */
 #include "model/transformer.h"
 
-static const cei_transformer_form form = {
-    .prefix = "bert.",
-    .names = {.word = "embeddings.word_embeddings",
-              .embedding_norm = "embeddings.LayerNorm",
-              .layer = "encoder.layer",
-              .query = "attention.self.query",
-              .key = "attention.self.key",
-              .value = "attention.self.value",
-              .attention = "attention.output.dense",
-              .attention_norm = "attention.output.LayerNorm",
-              .up = "mlp.gated_layers",
-              .down = "mlp.wo",
-              .output_norm = "mlp.layernorm"},
-    .biases = {.query = true, .attention = true, .down = true, .norm = true},
-    .has_types = true,
-    .gated = true,
-    .position_type = "alibi",
-    .bias = CEI_BIAS_SLOPES,
-};
+#define NAMES                                                                                                 \
+    .word = "embeddings.word_embeddings", .embedding_norm = "embeddings.LayerNorm", .layer = "encoder.layer", \
+    .query = "attention.self.query", .key = "attention.self.key", .value = "attention.self.value",            \
+    .attention = "attention.output.dense", .attention_norm = "attention.output.LayerNorm", .down = "mlp.wo",  \
+    .output_norm = "mlp.layernorm"
+
+#define FORM                                                                                                        \
+    .prefix = "bert.", .biases = {.query = true, .attention = true, .down = true, .norm = true}, .has_types = true, \
+    .gated = true, .position_type = "alibi", .bias = CEI_BIAS_SLOPES
+
+/* As GGUF files have it: the two halves of gated_layers apart. */
+static const cei_transformer_form halves = {FORM,
+                                            .names = {NAMES, .gate = "mlp.gated_layers_w", .up = "mlp.gated_layers_v"}};
+
+static const cei_transformer_form form = {FORM, .names = {NAMES, .up = "mlp.gated_layers"}, .other = &halves};
 
 const cei_architecture cei_jina_bert = {
     .model_type = "bert",

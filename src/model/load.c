@@ -121,8 +121,7 @@ char *cei_model_transformer_folder(const ce_model *model) {
 }
 
 static ce_status open_model(const ce_model *model, cei_checkpoint **checkpoint, ce_error *error) {
-    if (model->gguf)
-        return cei_gguf_open_weights(model->gguf, model->config.model_type, model->bi_encoder, checkpoint, error);
+    if (model->gguf) return cei_gguf_open_weights(model->gguf, &model->config, model->bi_encoder, checkpoint, error);
     char *own = cei_model_transformer_folder(model);
     ce_status status = own ? cei_checkpoint_open(model->base ? model->base : own, checkpoint, error)
                            : cei_fail_memory(error, "a model", 0);
@@ -142,8 +141,10 @@ ce_status cei_model_open_weights(const ce_model *model, cei_checkpoint **checkpo
     return status;
 }
 
-/* The name of a causal model's logits: those of its word embeddings, or of a matrix of their own. */
-static ce_status add_logits(ce_model *model, const cei_architecture *architecture, ce_error *error) {
+/* The name of a causal model's logits: those of its word embeddings, or of a matrix of their own, of which a GGUF file
+ * may have the rows of the two words alone. */
+static ce_status add_logits(ce_model *model, const cei_architecture *architecture, const cei_checkpoint *checkpoint,
+                            ce_error *error) {
     cei_blueprint *blueprint = &model->blueprint;
     cei_network *network = blueprint->network;
     char own[64];
@@ -153,6 +154,10 @@ static ce_status add_logits(ce_model *model, const cei_architecture *architectur
     if (model->config.decoder.logit_cap > 0)
         return cei_fail(error, CE_ERR_UNSUPPORTED, "%s: final_logit_softcapping, where logits of words are read",
                         model->config.path);
+    if (cei_checkpoint_find(checkpoint, CEI_GGUF_WORDS)) {
+        static const cei_token_logits rows = {.is_read = true, .true_id = 0, .false_id = 1};
+        return cei_head_add_token_logits(&network->head, &blueprint->plan, &rows, CEI_GGUF_WORDS, 2, error);
+    }
     snprintf(own, sizeof own, "%s.weight", architecture->logits);
     const char *const name = model->config.decoder.ties_words ? cei_plan_name(&blueprint->plan, network->word) : own;
     return cei_head_add_token_logits(&network->head, &blueprint->plan, &model->modules.logits, name,
@@ -189,7 +194,7 @@ static ce_status make_network(ce_model *model, const cei_checkpoint *checkpoint,
     if (status != CE_OK) return status;
     cei_network *network = blueprint->network;
     network->head = head;
-    if (model->modules.logits.is_read) return add_logits(model, architecture, error);
+    if (model->modules.logits.is_read) return add_logits(model, architecture, checkpoint, error);
     if (has_modules) return cei_modules_plan(&model->modules, &blueprint->plan, &network->head, error);
     return cei_head_classify(&network->head, &blueprint->plan, &classifier, model->config.num_labels, error);
 }
@@ -282,6 +287,14 @@ static ce_status read_folder(ce_model *model, const ce_load_options *options, ce
     return status;
 }
 
+/* The template by which a decoder's pairs become prompts. */
+static ce_status read_gguf_chat(ce_model *model, const cei_gguf_model *file, ce_error *error) {
+    static const char flat[] = "flat";
+    if (file->chat_is_flat && !(model->modules.message_format = cei_copy_string(flat, sizeof flat - 1)))
+        return cei_fail_memory(error, "a chat template", 0);
+    return cei_model_parse_chat(model, (ce_text){file->chat.data, file->chat.size}, error);
+}
+
 /* The same of a GGUF file. */
 static ce_status read_gguf(ce_model *model, const ce_load_options *options, ce_error *error) {
     cei_gguf_model file;
@@ -297,9 +310,11 @@ static ce_status read_gguf(ce_model *model, const ce_load_options *options, ce_e
                                   &model->config, error);
     if (status == CE_OK && options->adapter) status = cei_adapter_load(options->adapter, &model->adapter, error);
     if (status == CE_OK) status = cei_model_adapt_config(model, options->num_labels, error);
+    model->modules.logits.is_read = status == CE_OK && !model->bi_encoder && is_causal(&model->config);
     if (status == CE_OK) status = set_labels(model, options->num_labels, error);
     const cei_tokenizer_files files = cei_gguf_tokenizer_files(&file);
     if (status == CE_OK) status = cei_tokenizer_parse(&files, &model->tokenizer, error);
+    if (status == CE_OK && !model->bi_encoder) status = read_gguf_chat(model, &file, error);
     cei_gguf_model_close(&file);
     return status;
 }

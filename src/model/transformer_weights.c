@@ -176,13 +176,12 @@ static void declare_layer(declaration *to, const cei_transformer *net, size_t i,
         layer->output_norm = declare_norm(to, hidden, names->final_norm);
 }
 
-/* Whose names the checkpoint has: the form's, or another writer's, by the norm in the first layer. */
+/* Whose names the checkpoint has: the form's, or another writer's, by the feed-forward in the first layer. */
 static const cei_transformer_form *writer_of(const cei_checkpoint *checkpoint, const cei_transformer_form *form) {
     const cei_transformer_form *other = form->other;
     char name[NAME_SIZE];
     if (!other) return form;
-    snprintf(name, sizeof name, "%.32s%.48s.0.%.80s.weight", other->prefix, other->names.layer,
-             other->names.attention_norm);
+    snprintf(name, sizeof name, "%.32s%.48s.0.%.80s.weight", other->prefix, other->names.layer, other->names.up);
     const char *const alone = name + strlen(other->prefix);
     return cei_checkpoint_find(checkpoint, name) || cei_checkpoint_find(checkpoint, alone) ? other : form;
 }

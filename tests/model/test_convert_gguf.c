@@ -84,9 +84,9 @@ static void same_settings(const char *one, const char *other) {
 
 static void a_file_has_the_bits_of_its_folder(void **state) {
     (void)state;
-    static const char *const names[] = {
-        "three-labels", "xlm-roberta-unigram", "roberta-byte-level", "modernbert",
-        "int8",         "cased-tanh",          "long-1024",          "sharded-old-names"};
+    static const char *const names[] = {"three-labels", "xlm-roberta-unigram", "roberta-byte-level",
+                                        "modernbert",   "jina-bert",           "int8",
+                                        "cased-tanh",   "long-1024",           "sharded-old-names"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         const char *folder = golden("models", names[i]);
         const ce_convert_report report = convert(folder, at("new.gguf"), CE_GGUF_DEFAULT, CE_KIND_DEFAULT);
@@ -253,8 +253,9 @@ static void what_a_file_cannot_say_is_named(void **state) {
         {"models", "modernbert-scaled", "it differs in its rotary positions"},
         {"models", "modernbert-mean-biases", "it differs in which layers have a window"},
         {"models", "nomic-bert", "nomic_bert.pooler.dense.weight has no name in GGUF files of nomic-bert"},
-        {"models", "jina-bert", "this is a JinaBertModel"},
-        {"models", "qwen3", "this is a Qwen3Model"},
+        {"models", "jina-bert-reglu", "it differs in the function of its feed-forward"},
+        {"models", "albert", "this is: AlbertModel"},
+        {"models", "qwen3", "this is: Qwen3Model"},
         {"models", "bert-modules", "no module like 2_Dense"},
         {"encoders", "all-poolings", "it differs in"},
         {"encoders", "cls-dense", "no module like 2_Dense"},

@@ -72,21 +72,29 @@ static file begin(const char *model, const char *pre) {
     return made;
 }
 
-static cei_tokenizer *finish(file *made) {
+static cei_tokenizer *finish(file *made, bool is_decoder) {
     memcpy(made->bytes.data + 16, &made->pairs, sizeof made->pairs);
     cei_gguf gguf;
-    cei_json_out json = {0}, config = {0};
+    cei_json_out json = {0}, config = {0}, pieces = {0};
     cei_tokenizer *tokenizer = NULL;
     ce_error error = {0};
     expect_ok(cei_gguf_parse((uint8_t *)made->bytes.data, made->bytes.size, "the file", &gguf, &error), &error);
-    const cei_gguf_tokenizer to = {&gguf, 512, true, &json, &config};
+    const cei_gguf_tokenizer to = {.file = &gguf,
+                                   .context = 512,
+                                   .has_types = true,
+                                   .is_decoder = is_decoder,
+                                   .tokenizer_json = &json,
+                                   .tokenizer_config = &config,
+                                   .pieces = &pieces};
     expect_ok(cei_gguf_write_tokenizer(&to, &error), &error);
     const cei_tokenizer_files files = {.tokenizer_json = {"tokenizer.json", json.data, json.size},
+                                       .pieces = {"tokenizer.model", pieces.data, pieces.size},
                                        .tokenizer_config = {"tokenizer_config.json", config.data, config.size}};
     expect_ok(cei_tokenizer_parse(&files, &tokenizer, &error), &error);
     cei_gguf_close(&gguf);
     cei_free(json.data);
     cei_free(config.data);
+    cei_free(pieces.data);
     cei_free(made->bytes.data);
     return tokenizer;
 }
@@ -223,7 +231,7 @@ static void bert(void **state) {
     begin_strings(&made, "tokenizer.ggml.tokens");
     for_each_line(vocabulary, add_wordpiece, &made);
     end_strings(&made);
-    check_all(finish(&made), "bert-bge");
+    check_all(finish(&made, false), "bert-bge");
 }
 
 static void gpt2(void **state) {
@@ -232,7 +240,7 @@ static void gpt2(void **state) {
     file made = begin("gpt2", "gpt-2");
     add_gpt2(&made, merges);
     put_size(&made, "tokenizer.ggml.eos_token_id", 50256);
-    check_all(finish(&made), "gpt-2");
+    check_all(finish(&made, false), "gpt-2");
 }
 
 static void qwen2(void **state) {
@@ -240,10 +248,80 @@ static void qwen2(void **state) {
     const char *json = test_shared("tokenizers/qwen3/tokenizer.json"); /* whose vocabulary is Qwen2's */
     file made = begin("gpt2", "qwen2");
     add_byte_level(&made, json);
-    check_all(finish(&made), "qwen2");
+    check_all(finish(&made, false), "qwen2");
+}
+
+/* ---- SentencePiece ------------------------------------------------------------------------------------------------
+ */
+
+static void put_array(file *to, const char *key, uint32_t type, size_t count) {
+    const uint64_t length = count;
+    put_key(to, key, CEI_GGUF_ARRAY);
+    put(to, &type, sizeof type);
+    put(to, &length, sizeof length);
+}
+
+/* The arrays that a converter makes of a model's pieces. */
+static void put_pieces(file *to, const cei_sentencepiece *model) {
+    begin_strings(to, "tokenizer.ggml.tokens");
+    for (size_t i = 0; i < model->count; i++) add_string(to, model->pieces[i].text, model->pieces[i].size);
+    end_strings(to);
+    put_array(to, "tokenizer.ggml.scores", CEI_GGUF_FLOAT32, model->count);
+    for (size_t i = 0; i < model->count; i++) put(to, &model->pieces[i].score, sizeof(float));
+    put_array(to, "tokenizer.ggml.token_type", CEI_GGUF_INT32, model->count);
+    for (size_t i = 0; i < model->count; i++) put(to, &(int32_t){(int32_t)model->pieces[i].kind}, sizeof(int32_t));
+}
+
+static void same_ids(const cei_tokenizer *one, const cei_tokenizer *other, const char *text) {
+    cei_token_buffer a = {0}, b = {0};
+    ce_error error = {0};
+    expect_ok(cei_tokenizer_encode(one, ce_text_of(text), CE_UTF8_STRICT, &a, &error), &error);
+    expect_ok(cei_tokenizer_encode(other, ce_text_of(text), CE_UTF8_STRICT, &b, &error), &error);
+    assert_int_equal(a.count, b.count);
+    if (a.count) assert_memory_equal(a.ids, b.ids, a.count * sizeof *a.ids);
+    cei_token_buffer_free(&a);
+    cei_token_buffer_free(&b);
+}
+
+/* A published model of byte pair encoding, read as llama's class reads its file, and through a GGUF file. */
+static void pieces(void **state) {
+    (void)state;
+    static const char config[] = "{\"tokenizer_class\": \"LlamaTokenizer\", \"bos_token\": \"<s>\", \"eos_token\": "
+                                 "\"</s>\", \"unk_token\": \"<unk>\", \"add_bos_token\": true, \"legacy\": false}";
+    static const char *const texts[] = {"",
+                                        "Hello world",
+                                        "  two  blanks ",
+                                        "Der König im Schloß, 2024",
+                                        "日本語 emoji 🦙",
+                                        "<s>a</s> <unk>",
+                                        "x\ny\tz",
+                                        "the \xE2\x96\x81 mark"};
+    size_t size;
+    char *data = test_read_file(test_shared("tokenizers/sentencepiece-bpe/sentencepiece.bpe.model"), &size);
+    const cei_tokenizer_files files = {.pieces = {"tokenizer.model", data, size},
+                                       .tokenizer_config = {"tokenizer_config.json", config, sizeof config - 1}};
+    cei_sentencepiece model = {0};
+    cei_tokenizer *want = NULL;
+    ce_error error = {0};
+    expect_ok(cei_sentencepiece_read(data, size, "the model", &model, &error), &error);
+    expect_ok(cei_tokenizer_parse(&files, &want, &error), &error);
+    file made = begin("llama", "default");
+    put_pieces(&made, &model);
+    put_size(&made, "tokenizer.ggml.unknown_token_id", (uint32_t)cei_tokenizer_find(want, "<unk>"));
+    put_size(&made, "tokenizer.ggml.bos_token_id", (uint32_t)cei_tokenizer_find(want, "<s>"));
+    put_size(&made, "tokenizer.ggml.eos_token_id", (uint32_t)cei_tokenizer_find(want, "</s>"));
+    cei_tokenizer *got = finish(&made, true);
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) same_ids(want, got, texts[i]);
+    assert_int_equal(cei_tokenizer_pair_specials(got), 2); /* the beginning of each text */
+    assert_int_equal(cei_tokenizer_single_specials(got), 1);
+    cei_tokenizer_free(want);
+    cei_tokenizer_free(got);
+    cei_sentencepiece_free(&model);
+    free(data);
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(bert), cmocka_unit_test(gpt2), cmocka_unit_test(qwen2)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(bert), cmocka_unit_test(gpt2), cmocka_unit_test(qwen2),
+                                       cmocka_unit_test(pieces)};
     return cmocka_run_group_tests_name("gguf_vocabulary", tests, NULL, NULL);
 }

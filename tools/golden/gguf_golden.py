@@ -28,13 +28,24 @@ MARK = "\u2581"
 
 ARCHITECTURES = {"bert": gguf.MODEL_ARCH.BERT, "xlm-roberta": gguf.MODEL_ARCH.BERT, "roberta": gguf.MODEL_ARCH.BERT,
                  "distilbert": gguf.MODEL_ARCH.BERT, "nomic_bert": gguf.MODEL_ARCH.NOMIC_BERT,
-                 "modernbert": gguf.MODEL_ARCH.MODERN_BERT}  # fmt: skip
+                 "modernbert": gguf.MODEL_ARCH.MODERN_BERT, "jina": gguf.MODEL_ARCH.JINA_BERT_V2,
+                 "qwen2": gguf.MODEL_ARCH.QWEN2, "qwen3": gguf.MODEL_ARCH.QWEN3, "mistral": gguf.MODEL_ARCH.LLAMA,
+                 "gemma": gguf.MODEL_ARCH.GEMMA, "gemma2": gguf.MODEL_ARCH.GEMMA2,
+                 "gemma3_text": gguf.MODEL_ARCH.GEMMA3}  # fmt: skip
+DECODERS = ("qwen2", "qwen3", "mistral", "gemma", "gemma2", "gemma3_text")
 PREFIXES = ("bert.", "roberta.", "distilbert.", "nomic_bert.", "model.")
 QUANTIZED = [Type.Q8_0, Type.Q4_0, Type.Q4_1, Type.Q5_0, Type.Q5_1, Type.F16, Type.BF16]
 LARGE = [Type.Q4_K, Type.Q5_K, Type.Q6_K]
 
+# What a re-ranker asks, as the converter writes it and as messages' template; both render the same.
+RERANK = '<|im_start|>Is "yes" \\ no?\n<Query>: {query}\n<Document>: {document}<|im_end|>\n'
+CHAT = ("{%- for message in messages %}{%- if message.role == 'query' %}{{ '<|im_start|>Is \"yes\" \\\\ no?\n<Query>: ' + "
+        "message.content }}{%- elif message.role == 'document' %}{{ '\n<Document>: ' + message.content + "
+        "'<|im_end|>\n' }}{%- endif %}{%- endfor %}")
+
 # file: folder; pooling: of a bi-encoder, whose head is left out; pre: of byte-level BPE; types: matrices are rounded to
-# these in turn; fused: queries, keys and values are one tensor.
+# these in turn; fused: queries, keys and values are one tensor; words: only the rows of "yes" and "no" of the matrix of
+# logits, as the converter has it of re-rankers; template: the chat template's text.
 FILES = {
     "xlm-roberta": {"folder": "xlm-roberta-unigram"},
     "roberta": {"folder": "roberta-byte-level", "pre": "roberta-bpe", "fused": True},
@@ -43,6 +54,15 @@ FILES = {
     "nomic-bert": {"folder": "nomic-bert", "pooling": PoolingType.MEAN},
     "without-pooler": {"folder": "three-labels"},
     "quantized": {"folder": "quantized", "types": QUANTIZED},
+    "jina-bert": {"folder": "jina-bert"},
+    "qwen2": {"folder": "qwen2", "pre": "qwen2"},
+    "qwen3": {"folder": "qwen3"},
+    "llama": {"folder": "mistral"},
+    "gemma": {"folder": "gemma"},
+    "gemma2": {"folder": "gemma2"},
+    "gemma3": {"folder": "gemma3"},
+    "causal": {"folder": "../chat/model", "pre": "qwen2", "template": CHAT},
+    "rerank": {"folder": "../chat/model", "pre": "qwen2", "words": True, "template": RERANK},
 }  # fmt: skip
 
 # transformers 5 has names of its own for nomic's tensors; the package knows those of the model's author.
@@ -52,6 +72,10 @@ NOMIC = {"self_attn.o_proj": "attn.out_proj", "post_attention_layernorm": "norm1
 
 
 # ---- weights
+
+
+def kind_of(config):
+    return "jina" if config.get("position_embedding_type") == "alibi" else config["model_type"]
 
 
 def bare(name):
@@ -87,8 +111,33 @@ def fuse(arrays):
     return out
 
 
+def pairs(array, heads):
+    """Rows of each head as llama.cpp turns them: one of the first half, its fellow of the second."""
+    return array.reshape(heads, 2, array.shape[0] // heads // 2, *array.shape[1:]).swapaxes(1, 2).reshape(array.shape)
+
+
+def decoder_tensors(folder, config, spec):
+    names = gguf.get_tensor_name_map(ARCHITECTURES[config["model_type"]], config["num_hidden_layers"])
+    out = {}
+    for name, tensor in checkpoint.read_folder(folder).items():
+        array = tensor.float32()
+        if config["model_type"] == "mistral" and ".q_proj" in name:
+            array = pairs(array, config["num_attention_heads"])
+        if config["model_type"] == "mistral" and ".k_proj" in name:
+            array = pairs(array, config["num_key_value_heads"])
+        if config["model_type"].startswith("gemma") and name.endswith("norm.weight"):
+            array = array + np.float32(1)
+        if name == "model.embed_tokens.weight" and spec.get("words"):
+            vocabulary = json.loads((folder / "tokenizer.json").read_text("utf-8"))["model"]["vocab"]
+            out["cls.output.weight"] = array[[vocabulary["yes"], vocabulary["no"]]]
+        out["cls.output.weight" if name == "score.weight" else names.get_name(name, (".weight", ".bias"))] = array
+    return out
+
+
 def tensors(folder, config, spec):
-    kind = config["model_type"]
+    kind = kind_of(config)
+    if kind in DECODERS:
+        return decoder_tensors(folder, config, spec)
     stored = {bare(name): tensor.float32() for name, tensor in checkpoint.read_folder(folder).items()}
     head = ("pooler.", "classifier.", "pre_classifier.", "head.")
     if spec.get("pooling") or spec["folder"] == "three-labels":
@@ -100,6 +149,9 @@ def tensors(folder, config, spec):
         stored[name] = stored[name][config["pad_token_id"] + 1 :]
     if spec.get("fused") or kind == "nomic_bert":
         stored = fuse(stored)
+    if kind == "jina":
+        head = {"cls." + end: stored.pop("pooler.dense." + end) for end in ("weight", "bias")}
+        stored = {new: part for name, array in stored.items() for new, part in halves(name, array)}
     names = gguf.get_tensor_name_map(ARCHITECTURES[kind], config.get("num_hidden_layers", config.get("n_layers")))
     every = gguf.get_tensor_name_map(gguf.MODEL_ARCH.MODERN_BERT, 99)  # of Wqkv
     out = {}
@@ -110,7 +162,15 @@ def tensors(folder, config, spec):
         new = names.get_name(old, (".weight", ".bias")) or every.get_name(old, (".weight", ".bias"))
         assert new, name
         out[new] = array
-    return out
+    return {**out, **head} if kind == "jina" else out
+
+
+def halves(name, array):
+    if "gated_layers" not in name:
+        return [(name, array)]
+    half = len(array) // 2
+    return [(name.replace("gated_layers", "gated_layers_w"), array[:half]),
+            (name.replace("gated_layers", "gated_layers_v"), array[half:])]
 
 
 def stored_dtype(folder):
@@ -141,12 +201,35 @@ def add_sizes(writer, config, spec):
     writer.add_feed_forward_length(get("intermediate_size", "hidden_dim"))
     writer.add_block_count(get("num_hidden_layers", "n_layers"))
     writer.add_head_count(get("num_attention_heads", "n_heads"))
-    writer.add_layer_norm_eps(config.get("norm_eps", config.get("layer_norm_eps", 1e-12)))
-    writer.add_causal_attention(False)
+    if config["model_type"] in DECODERS:
+        add_decoder(writer, config)
+    else:
+        writer.add_layer_norm_eps(config.get("norm_eps", config.get("layer_norm_eps", 1e-12)))
+        writer.add_causal_attention(False)
     if spec.get("pooling"):
         writer.add_pooling_type(spec["pooling"])
+    if spec.get("words"):
+        writer.add_array(f"{writer.arch}.classifier.output_labels", ["yes", "no"])
     if "id2label" in config:
         writer.add_array(f"{writer.arch}.classifier.output_labels", list(config["id2label"].values()))
+
+
+def add_decoder(writer, config):
+    rope = config.get("rope_parameters", config)
+    writer.add_head_count_kv(config["num_key_value_heads"])
+    size = config.get("head_dim", config["hidden_size"] // config["num_attention_heads"])
+    writer.add_key_length(size)
+    writer.add_value_length(size)
+    writer.add_layer_norm_rms_eps(config["rms_norm_eps"])
+    writer.add_rope_freq_base(rope.get("rope_theta", 10000.0))
+    if config["model_type"] in ("gemma2", "gemma3_text"):
+        writer.add_sliding_window(config["sliding_window"])
+    if config["model_type"] == "gemma2":
+        writer.add_attn_logit_softcapping(config["attn_logit_softcapping"])
+        writer.add_final_logit_softcapping(config["final_logit_softcapping"])
+    if config["model_type"] == "gemma3_text":
+        writer.add_uint32("gemma3.attention.sliding_window_pattern", config["sliding_window_pattern"])
+        writer.add_float32("gemma3.rope.freq_base_swa", config["rope_local_base_freq"])
 
 
 def add_rotary(writer, config):
@@ -201,16 +284,31 @@ def add_unigram(writer, folder):
     add_ids(writer, tokens, {"bos": "<s>", "eos": "</s>", "unk": "<unk>", "sep": "</s>", "pad": "<pad>", "mask": "<mask>"})
 
 
+def read_byte_level(folder):
+    """Vocabulary and merges, of either form."""
+    if (folder / "vocab.json").exists():
+        lines = (folder / "merges.txt").read_text("utf-8").splitlines()
+        return (json.loads((folder / "vocab.json").read_text("utf-8")),
+                [line for line in lines if not line.startswith("#version")])
+    root = json.loads((folder / "tokenizer.json").read_text("utf-8"))
+    added = {token["content"]: token["id"] for token in root["added_tokens"]}
+    merges = [merge if isinstance(merge, str) else " ".join(merge) for merge in root["model"]["merges"]]
+    return {**root["model"]["vocab"], **added}, merges
+
+
 def add_byte_level(writer, folder, pre):
-    vocabulary = json.loads((folder / "vocab.json").read_text("utf-8"))
+    vocabulary, merges = read_byte_level(folder)
     tokens = sorted(vocabulary, key=vocabulary.get)
-    merges = [line for line in (folder / "merges.txt").read_text("utf-8").splitlines() if not line.startswith("#version")]
-    special = {"<s>", "<pad>", "</s>", "<unk>", "<mask>"}
+    special = {"<s>", "<pad>", "</s>", "<unk>", "<mask>", "<|endoftext|>", "<|im_start|>", "<|im_end|>", "<think>"}
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre(pre)
     writer.add_token_list(tokens)
     writer.add_token_types([TokenType.CONTROL if token in special else TokenType.NORMAL for token in tokens])
     writer.add_token_merges(merges)
+    if pre == "qwen2":
+        add_ids(writer, tokens, {"bos": "<|endoftext|>", "eos": "<|endoftext|>", "pad": "<|endoftext|>"})
+        writer.add_add_bos_token(False)
+        return
     add_ids(writer, tokens, {"bos": "<s>", "eos": "</s>", "unk": "<unk>", "sep": "</s>", "pad": "<pad>", "mask": "<mask>"})
 
 
@@ -222,6 +320,8 @@ def add_tokenizer(writer, folder, config, spec):
     else:
         add_wordpiece(writer, folder)
     writer.add_token_type_count(config.get("type_vocab_size", 1))
+    if "template" in spec:
+        writer.add_chat_template([{"name": "rerank", "template": RERANK}] if spec.get("words") else spec["template"])
 
 
 # ---- a model of all types
@@ -254,7 +354,7 @@ def write_model(name, spec):
         arrays = tensors(folder, config, spec)
     path = DATA / "golden" / "gguf" / f"{name}.gguf"
     path.parent.mkdir(exist_ok=True)
-    writer = gguf.GGUFWriter(path, gguf.MODEL_ARCH_NAMES[ARCHITECTURES[config["model_type"]]])
+    writer = gguf.GGUFWriter(path, gguf.MODEL_ARCH_NAMES[ARCHITECTURES[kind_of(config)]])
     writer.add_name(name)
     add_sizes(writer, config, spec)
     add_rotary(writer, config)
@@ -306,7 +406,7 @@ def write_blocks():
 # ---- seeds of the fuzz target
 
 
-def seed(name, architecture, add_vocabulary, kinds):
+def seed(name, architecture, add_vocabulary, kinds, causal=False):
     """All keys and a few tensors of some bytes each."""
     path = DATA.parents[1] / "fuzz" / "corpus" / "gguf" / name
     path.parent.mkdir(exist_ok=True)
@@ -314,11 +414,13 @@ def seed(name, architecture, add_vocabulary, kinds):
     for key in ("context_length", "embedding_length", "feed_forward_length", "block_count", "head_count"):
         getattr(writer, f"add_{key}")(4)
     writer.add_layer_norm_eps(1e-5)
-    writer.add_causal_attention(False)
+    writer.add_causal_attention(causal)
     writer.add_pooling_type(PoolingType.CLS)
-    writer.add_array(f"{architecture}.classifier.output_labels", ["no", "yes"])
+    writer.add_array(f"{architecture}.classifier.output_labels", ["yes", "no"] if causal else ["no", "yes"])
     add_vocabulary(writer)
     names = ["token_embd.weight", "token_types.weight", "blk.0.attn_qkv.weight", "cls.output.weight", "cls.weight"]
+    if causal:
+        names = ["token_embd.weight", "blk.0.attn_q.weight", "cls.output.weight", "output.weight", "output_norm.weight"]
     for number, tensor in enumerate(names):
         kind = kinds[number % len(kinds)]
         shape = (2, gguf.GGML_QUANT_SIZES[kind][0])
@@ -355,6 +457,31 @@ def write_seeds():
         writer.add_eos_token_id(1)
         writer.add_add_space_prefix(False)
 
+    def pieces(writer):
+        writer.add_tokenizer_model("llama")
+        writer.add_token_list(["<unk>", "<s>", "</s>", "<0x0A>", MARK, "a", MARK + "a", "<t>"])
+        writer.add_token_scores([0.0, 0.0, 0.0, 0.0, -3.0, -4.0, -1.0, 0.0])
+        writer.add_token_types([2, 3, 3, 6, 1, 1, 1, 4])
+        writer.add_bos_token_id(1)
+        writer.add_eos_token_id(2)
+        writer.add_unk_token_id(0)
+        writer.add_chat_template("{% for m in messages %}{{ m.content }}{% endfor %}")
+        writer.add_string("crossenc.config_sentence_transformers", '{"prompts": {"q": "ask: "}}')
+
+    def words(writer):
+        writer.add_tokenizer_model("gpt2")
+        writer.add_tokenizer_pre("qwen2")
+        writer.add_token_list(["a", "b", "ab", "yes", "no", "<|e|>", "[PAD6]"])
+        writer.add_token_types([1, 1, 1, 1, 1, 3, 5])
+        writer.add_token_merges(["a b"])
+        writer.add_eos_token_id(5)
+        writer.add_chat_template([{"name": "rerank", "template": "ask \"{query}\" of {document}"}])
+        writer.add_string("crossenc.activation_fn", "torch.nn.Identity")
+        writer.add_uint32("crossenc.max_length", 3)
+        writer.add_bool("crossenc.normalize", True)
+
+    seed("pieces", "gemma2", pieces, [Type.F32], causal=True)
+    seed("words", "qwen3", words, [Type.F16, Type.Q5_0], causal=True)
     seed("wordpiece", "bert", wordpiece, [Type.F32, Type.Q8_0])
     seed("unigram", "nomic-bert", unigram, [Type.F16, Type.BF16])
     seed("byte_level", "modern-bert", byte_level, [Type.Q4_0, Type.Q5_1])

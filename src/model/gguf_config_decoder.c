@@ -1,0 +1,155 @@
+/* gguf_config_decoder.c - from the keys of a decoder's GGUF file to its config.json.
+ *
+ * A file has no key for what llama.cpp has as a constant of an architecture (which layers of Gemma have a window, what
+ * its scores are divided by); these are here by the same rules. What would change scores and has no place in a config
+ * here is refused. */
+#include "model/gguf_config.h"
+
+#include "base/error.h"
+#include "base/memory.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+static bool is_text(cei_gguf_text text, const char *name) {
+    return text.size == strlen(name) && memcmp(text.data, name, text.size) == 0;
+}
+
+static bool has_type(const cei_translation *work, const char *model_type) {
+    return strcmp(work->model->form->model_type, model_type) == 0;
+}
+
+/* ---- words ------------------------------------------------------------------------------------------------------- */
+
+ce_status cei_gguf_find_words(const cei_translation *work, bool *found) {
+    const cei_gguf_value *labels = NULL;
+    cei_gguf_text text = {NULL, 0};
+    char key[CEI_KEY_SIZE];
+    ce_status status = cei_gguf_array(&work->model->file, cei_translation_key(work, "classifier.output_labels", key),
+                                      CEI_GGUF_STRING, &labels, work->error);
+    if (status == CE_OK) status = cei_gguf_string(&work->model->file, CEI_GGUF_RERANK_TEMPLATE, &text, work->error);
+    *found = false;
+    if (status != CE_OK || !text.data || !labels || labels->count != 2) return status;
+    const uint8_t *at = labels->data;
+    const cei_gguf_text first = cei_gguf_next_string(&at), second = cei_gguf_next_string(&at);
+    *found = is_text(first, "yes") && is_text(second, "no") && cei_translation_rows(work, CEI_GGUF_WORDS) == 2;
+    return CE_OK;
+}
+
+/* ---- positions -----------------------------------------------------------------------------------------------------
+ */
+
+/* Scaled positions are a key here, or a tensor, which check_tensors finds. */
+static ce_status check_scaling(const cei_translation *work) {
+    cei_gguf_text type = {"none", 4};
+    char key[CEI_KEY_SIZE];
+    ce_status status =
+        cei_gguf_string(&work->model->file, cei_translation_key(work, "rope.scaling.type", key), &type, work->error);
+    if (status != CE_OK || is_text(type, "none")) return status;
+    return cei_fail(work->error, CE_ERR_UNSUPPORTED, "%s: \"%s\" is \"%.*s\"; supported: none", work->model->file.path,
+                    key, (int)cei_min_size(type.size, 40), type.data);
+}
+
+/* Heads' columns, all of which turn, in keys as in values. */
+static ce_status put_heads(cei_translation *work) {
+    size_t heads = 0, hidden = work->model->hidden;
+    ce_status status = cei_translation_require_size(work, "attention.head_count", &heads);
+    if (status != CE_OK) return status;
+    size_t key_heads = heads, size = hidden / heads, value_size, turning;
+    status = cei_translation_get_size(work, "attention.head_count_kv", &key_heads);
+    if (status == CE_OK) status = cei_translation_get_size(work, "attention.key_length", &size);
+    value_size = turning = size;
+    if (status == CE_OK) status = cei_translation_get_size(work, "attention.value_length", &value_size);
+    if (status == CE_OK) status = cei_translation_get_size(work, "rope.dimension_count", &turning);
+    if (status != CE_OK) return status;
+    if (value_size != size || turning != size)
+        return cei_fail(work->error, CE_ERR_UNSUPPORTED,
+                        "%s: heads have %zu columns of keys, %zu of values, and %zu that turn: supported is one number",
+                        work->model->file.path, size, value_size, turning);
+    cei_translation_put_size(work, "num_key_value_heads", key_heads);
+    cei_translation_put_size(work, "head_dim", size);
+    return CE_OK;
+}
+
+/* ---- Gemma ---------------------------------------------------------------------------------------------------------
+ */
+
+/* By llama.cpp's rule the largest models divide scores by the columns that a head would have if they shared the states,
+ * the others by those that it has. */
+static ce_status put_query_scale(cei_translation *work, size_t largest) {
+    size_t heads = 0, layers = 0, size;
+    ce_status status = cei_translation_require_size(work, "attention.head_count", &heads);
+    if (status == CE_OK) status = cei_translation_require_size(work, "block_count", &layers);
+    if (status != CE_OK) return status;
+    size = work->model->hidden / heads;
+    if (layers != largest) status = cei_translation_get_size(work, "attention.key_length", &size);
+    cei_translation_put_size(work, "query_pre_attn_scalar", size);
+    return status;
+}
+
+static ce_status put_gemma2(cei_translation *work) {
+    enum { LARGEST = 46 }; /* layers of the model of 27 billion parameters */
+    size_t window = 4096;
+    ce_status status = cei_translation_get_size(work, "attention.sliding_window", &window);
+    cei_translation_put_size(work, "sliding_window", window);
+    if (status == CE_OK)
+        status = cei_translation_put_float(work, "attn_logit_softcapping", "attn_logit_softcapping", 50);
+    if (status == CE_OK)
+        status = cei_translation_put_float(work, "final_logit_softcapping", "final_logit_softcapping", 30);
+    return status == CE_OK ? put_query_scale(work, LARGEST) : status;
+}
+
+static ce_status put_gemma3(cei_translation *work) {
+    enum { LARGEST = 62 };
+    size_t window = 0, every = 6;
+    ce_status status = cei_translation_require_size(work, "attention.sliding_window", &window);
+    if (status == CE_OK) status = cei_translation_get_size(work, "attention.sliding_window_pattern", &every);
+    cei_translation_put_size(work, "sliding_window", window);
+    cei_translation_put_size(work, "sliding_window_pattern", every);
+    if (status == CE_OK) status = cei_translation_put_float(work, "rope.freq_base_swa", "rope_local_base_freq", 10000);
+    return status == CE_OK ? put_query_scale(work, LARGEST) : status;
+}
+
+/* ---- all of it -----------------------------------------------------------------------------------------------------
+ */
+
+/* Biases, and what has them in a config. */
+static ce_status put_biases(cei_translation *work) {
+    const bool has_bias = cei_translation_has_tensor(work, "blk.0.attn_q.bias");
+    if (has_bias && work->model->form->is_paired)
+        return cei_fail(work->error, CE_ERR_UNSUPPORTED, "%s: biases of queries are not supported of %s",
+                        work->model->file.path, work->architecture);
+    cei_translation_put_bool(work, "attention_bias", has_bias);
+    if (has_type(work, "llama"))
+        cei_translation_put_bool(work, "mlp_bias", cei_translation_has_tensor(work, "blk.0.ffn_up.bias"));
+    return CE_OK;
+}
+
+static ce_status put_padding(cei_translation *work) {
+    size_t padding = SIZE_MAX;
+    ce_status status =
+        cei_gguf_size(&work->model->file, "tokenizer.ggml.padding_token_id", SIZE_MAX, &padding, work->error);
+    if (status == CE_OK && padding < CEI_NO_TOKEN) cei_translation_put_size(work, "pad_token_id", padding);
+    return status;
+}
+
+static ce_status put_kind(cei_translation *work) {
+    if (has_type(work, "gemma2")) return put_gemma2(work);
+    return has_type(work, "gemma3_text") ? put_gemma3(work) : CE_OK;
+}
+
+ce_status cei_gguf_put_decoder(cei_translation *work) {
+    ce_status status = check_scaling(work);
+    if (status == CE_OK) status = cei_translation_put_sizes(work, cei_usual_sizes);
+    if (status == CE_OK) status = put_heads(work);
+    if (status == CE_OK)
+        status = cei_translation_put_float(work, "attention.layer_norm_rms_epsilon", "rms_norm_eps", 1e-6);
+    if (status == CE_OK) status = cei_translation_put_float(work, "rope.freq_base", "rope_theta", 10000);
+    if (status == CE_OK) status = put_biases(work);
+    if (status == CE_OK) status = put_padding(work);
+    if (status == CE_OK) status = put_kind(work);
+    cei_translation_put_size(work, "max_position_embeddings", work->model->context);
+    cei_translation_put_bool(work, "tie_word_embeddings", !cei_translation_has_tensor(work, "output.weight"));
+    return status;
+}
