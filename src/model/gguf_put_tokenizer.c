@@ -43,7 +43,7 @@ static ce_status read_vocabulary(writer *work) {
     ce_status status = CE_OK;
     for (size_t i = 0; i < vocabulary->slot_count && status == CE_OK; i++) {
         const cei_vocabulary_slot *slot = &vocabulary->slots[i];
-        if (slot->id >= 0)
+        if (slot->id >= 0 && slot->size > 0) /* an empty one is found in no text */
             status = set_token(work, vocabulary->bytes.data + slot->offset, slot->size, slot->id, NORMAL);
     }
     return status;
@@ -202,14 +202,14 @@ static int32_t role_id(const writer *work, size_t role) {
     return token ? cei_tokenizer_find(work->built, token) : -1;
 }
 
-/* Readers take the white space before a mask token, but for WordPiece's: one that keeps it has no role then. */
-static bool may_be_mask(const writer *work) {
-    const char *mask = work->spec->roles[CEI_ROLE_MASK];
+/* Readers take the white space before a mask token, but for WordPiece's: so what a text loses that before is one,
+ * whatever it is called, and a mask that keeps it is none. */
+static int32_t mask_id(const writer *work) {
     const cei_added_list *added = &work->spec->added;
-    bool strips = work->spec->kind == CEI_MODEL_WORDPIECE;
-    for (size_t i = 0; mask && i < added->count && !strips; i++)
-        strips = added->items[i].lstrip && strcmp(added->items[i].content, mask) == 0;
-    return strips;
+    if (work->spec->kind == CEI_MODEL_WORDPIECE) return role_id(work, CEI_ROLE_MASK);
+    for (size_t i = 0; i < added->count; i++)
+        if (added->items[i].lstrip) return cei_tokenizer_find(work->built, added->items[i].content);
+    return -1;
 }
 
 /* What stands before a text and behind it; -1 for nothing. Of more than two the file knows nothing. */
@@ -234,7 +234,7 @@ static void put_roles(const writer *work) {
     if (work->spec->kind != CEI_MODEL_UNIGRAM)
         put_id(work, "tokenizer.ggml.unknown_token_id", role_id(work, CEI_ROLE_UNK));
     put_id(work, "tokenizer.ggml.padding_token_id", role_id(work, CEI_ROLE_PAD));
-    if (may_be_mask(work)) put_id(work, "tokenizer.ggml.mask_token_id", role_id(work, CEI_ROLE_MASK));
+    put_id(work, "tokenizer.ggml.mask_token_id", mask_id(work));
     cei_gguf_put_bool(work->out, "tokenizer.ggml.add_bos_token", first >= 0);
     cei_gguf_put_bool(work->out, "tokenizer.ggml.add_eos_token", last >= 0);
 }

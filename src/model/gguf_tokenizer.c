@@ -50,7 +50,8 @@ static void put_added(const cei_gguf_vocabulary *work, size_t id) {
     put_token(work, id);
     put_bool(work, ",\"single_word\":false,\"lstrip\":",
              work->kind != CEI_VOCABULARY_WORDPIECE && id == work->roles[CEI_VOCABULARY_MASK]);
-    put_bool(work, ",\"rstrip\":false,\"normalized\":", !special);
+    const bool is_raw = special || (work->kind == CEI_VOCABULARY_BYTE_LEVEL && work->cutting->finds_raw);
+    put_bool(work, ",\"rstrip\":false,\"normalized\":", !is_raw);
     put_bool(work, ",\"special\":", special);
     cei_json_put(work->out, "}");
 }

@@ -25,19 +25,17 @@ static const struct role {
     {"tokenizer.ggml.cls_token_id", "cls_token"}};
 
 static const cei_gguf_cutting cuttings[] = {
-    {"gpt-2", false, false, false, NULL, false},
-    {"roberta-bpe", false, false, false, NULL, false},
-    {"jina-v1-en", false, false, false, NULL, false},
-    {"jina-v2-code", false, false, false, NULL, false},
-    {"modern-bert", true, true, false, NULL, false},
+    {"gpt-2", false, false, false, NULL, false, false},
+    {"roberta-bpe", false, false, false, NULL, false, false},
+    {"modern-bert", true, true, false, NULL, false, false},
     {"qwen2", true, true, false,
      "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\\\r\\\\n\\\\p{L}\\\\p{N}]?\\\\p{L}+|\\\\p{N}| ?[^\\\\s\\\\p{L}\\\\p{N}]+"
      "[\\\\r\\\\n]*|\\\\s*[\\\\r\\\\n]+|\\\\s+(?!\\\\S)|\\\\s+",
-     false},
+     false, true},
     {"llama-bpe", false, true, true,
      "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\\\r\\\\n\\\\p{L}\\\\p{N}]?\\\\p{L}+|\\\\p{N}{1,3}| ?[^\\\\s\\\\p{L}\\\\p{N}]+"
      "[\\\\r\\\\n]*|\\\\s*[\\\\r\\\\n]+|\\\\s+(?!\\\\S)|\\\\s+",
-     true},
+     true, false},
 };
 enum { CUTTINGS = sizeof cuttings / sizeof cuttings[0] };
 
@@ -71,8 +69,8 @@ static ce_status find_cutting(cei_gguf_vocabulary *work) {
     for (size_t i = 0; i < CUTTINGS; i++)
         if (is_text(pre, (work->cutting = &cuttings[i])->pre)) return CE_OK;
     return cei_fail(work->error, CE_ERR_UNSUPPORTED,
-                    "%s: tokenizer.ggml.pre \"%.*s\" is not supported; supported: gpt-2, roberta-bpe, jina-v1-en, "
-                    "jina-v2-code, modern-bert, qwen2, llama-bpe",
+                    "%s: tokenizer.ggml.pre \"%.*s\" is not supported; supported: gpt-2, roberta-bpe, modern-bert, "
+                    "qwen2, llama-bpe",
                     work->file->path, (int)cei_min_size(pre.size, 60), pre.data);
 }
 

@@ -33,6 +33,7 @@ typedef struct cei_gguf_cutting {
     bool nfc, one_separator, ignores_merges;
     const char *regex; /* in JSON; NULL: GPT-2's */
     bool begins;       /* a decoder's texts begin with a token, unless the file says otherwise */
+    bool finds_raw;    /* all added tokens are looked for before the text is normalized */
 } cei_gguf_cutting;
 
 /* Zeroed is empty; tokens are its own, all else is the file's. */

@@ -35,8 +35,8 @@ static bool index_added(const cei_added_list *list, cei_vocabulary *index) {
 static bool is_held(const cei_vocabulary *one, const cei_vocabulary *other, const cei_vocabulary *added) {
     for (size_t i = 0; i < one->slot_count; i++) {
         const int32_t id = one->slots[i].id;
-        if (id < 0) continue;
         const cei_word token = token_at(one, i);
+        if (id < 0 || token.size == 0) continue; /* the latter is found in no text */
         const int32_t found = cei_vocabulary_find(other, token.data, token.size);
         if (found == id || (found < 0 && is_padding(token, id))) continue;
         if (found >= 0 || cei_vocabulary_find(added, token.data, token.size) < 0) return false;
