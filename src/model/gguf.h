@@ -81,6 +81,9 @@ bool cei_gguf_is_known(const cei_gguf_form *form, const cei_tensor *tensor);
 /* The rows of two words in the matrix of logits, as converters cut them out of a re-ranker; a folder has no such. */
 #define CEI_GGUF_WORDS "cls.output.weight"
 
+/* What frequencies of rotary positions are divided by. */
+#define CEI_GGUF_DIVISORS "rope_freqs.weight"
+
 /* How such a re-ranker asks, with {query} and {document} in it. */
 #define CEI_GGUF_RERANK_TEMPLATE "tokenizer.chat_template.rerank"
 

@@ -2,7 +2,7 @@
  *
  * A file has no key for what llama.cpp has as a constant of an architecture (which layers of Gemma have a window, what
  * its scores are divided by); these are here by the same rules. What would change scores and has no place in a config
- * here is refused. */
+ * here is refused. The only values of a tensor that are read are the few by which Llama 3.1 divides frequencies. */
 #include "model/gguf_config.h"
 
 #include "base/error.h"
@@ -40,7 +40,7 @@ ce_status cei_gguf_find_words(const cei_translation *work, bool *found) {
 /* ---- positions -----------------------------------------------------------------------------------------------------
  */
 
-/* Scaled positions are a key here, or a tensor, which check_tensors finds. */
+/* Scaled positions are a key, or a tensor: see put_divisors. */
 static ce_status check_scaling(const cei_translation *work) {
     cei_gguf_text type = {"none", 4};
     char key[CEI_KEY_SIZE];
@@ -49,6 +49,64 @@ static ce_status check_scaling(const cei_translation *work) {
     if (status != CE_OK || is_text(type, "none")) return status;
     return cei_fail(work->error, CE_ERR_UNSUPPORTED, "%s: \"%s\" is \"%.*s\"; supported: none", work->model->file.path,
                     key, (int)cei_min_size(type.size, 40), type.data);
+}
+
+/* The scalings of Llama 3.1 and its kin, of which a file has the divisors of frequencies alone. */
+static const struct llama_scaling {
+    double factor, low, high, original;
+} llama_scalings[] = {{8, 1, 4, 8192}, {32, 1, 4, 8192}};
+
+/* By what the scaling divides frequency i of heads of so many columns: by 1 where a turn takes few positions, by the
+ * factor where it takes many, by something between where the one becomes the other (Grattafiori et al. 2024). */
+static double divisor_of(const struct llama_scaling *scaling, double base, size_t size, size_t i) {
+    static const double turn = 6.283185307179586;
+    const double length = turn * pow(base, 2.0 * (double)i / (double)size);
+    if (length < scaling->original / scaling->high) return 1;
+    if (length > scaling->original / scaling->low) return scaling->factor;
+    const double smooth = (scaling->original / length - scaling->low) / (scaling->high - scaling->low);
+    return 1 / ((1 - smooth) / scaling->factor + smooth);
+}
+
+static bool is_scaling(const struct llama_scaling *scaling, double base, const cei_tensor *divisors) {
+    const size_t count = (size_t)divisors->count;
+    for (size_t i = 0; i < count; i++) {
+        float value;
+        memcpy(&value, divisors->data + i * sizeof value, sizeof value);
+        const double want = divisor_of(scaling, base, 2 * count, i);
+        if (!(fabs((double)value - want) <= 1e-3 * want)) return false;
+    }
+    return true;
+}
+
+static void put_scaling(cei_translation *work, const struct llama_scaling *scaling) {
+    cei_translation_put_key(work, "rope_scaling");
+    cei_json_put(work->out, "{\"rope_type\": \"llama3\", \"factor\": ");
+    cei_json_put_real(work->out, scaling->factor);
+    cei_json_put(work->out, ", \"low_freq_factor\": ");
+    cei_json_put_real(work->out, scaling->low);
+    cei_json_put(work->out, ", \"high_freq_factor\": ");
+    cei_json_put_real(work->out, scaling->high);
+    cei_json_put(work->out, ", \"original_max_position_embeddings\": ");
+    cei_json_put_real(work->out, scaling->original);
+    cei_json_put(work->out, "}");
+}
+
+/* The divisors themselves are rounded: so they are taken for those of a scaling that is known, whose frequencies then
+ * have a folder's bits. */
+static ce_status put_divisors(cei_translation *work, size_t head_size) {
+    const cei_tensor *divisors = cei_gguf_tensor(&work->model->file, CEI_GGUF_DIVISORS);
+    double base = 10000;
+    ce_status status = cei_translation_get_real(work, "rope.freq_base", &base);
+    if (status != CE_OK || !divisors) return status;
+    const bool fits = strcmp(divisors->dtype, "F32") == 0 && divisors->count == head_size / 2;
+    for (size_t i = 0; fits && i < sizeof llama_scalings / sizeof llama_scalings[0]; i++) {
+        if (!is_scaling(&llama_scalings[i], base, divisors)) continue;
+        put_scaling(work, &llama_scalings[i]);
+        return CE_OK;
+    }
+    return cei_fail(work->error, CE_ERR_UNSUPPORTED,
+                    "%s: its positions are scaled by \"%s\" in a way that is not Llama 3.1's (a factor of 8 or 32)",
+                    work->model->file.path, CEI_GGUF_DIVISORS);
 }
 
 /* Heads' columns, all of which turn, in keys as in values. */
@@ -69,7 +127,7 @@ static ce_status put_heads(cei_translation *work) {
                         work->model->file.path, size, value_size, turning);
     cei_translation_put_size(work, "num_key_value_heads", key_heads);
     cei_translation_put_size(work, "head_dim", size);
-    return CE_OK;
+    return put_divisors(work, size);
 }
 
 /* ---- Gemma ---------------------------------------------------------------------------------------------------------

@@ -264,6 +264,7 @@ static void name_tensor(const void *user, const cei_tensor *tensor, cei_naming *
 bool cei_gguf_is_known(const cei_gguf_form *form, const cei_tensor *tensor) {
     const naming_rule rule = {.form = form, .prefix = ""};
     cei_naming to = {.count = 0};
+    if (form->is_paired && strcmp(tensor->name, CEI_GGUF_DIVISORS) == 0) return true;
     name_tensor(&rule, tensor, &to);
     return to.count > 0;
 }

@@ -75,7 +75,10 @@ static const struct model {
     {"jina-bert", "jina-bert", NULL, NULL},
     {"qwen3", "qwen3", NULL, NULL},
     {"qwen2", "qwen2", "use_sliding_window", "false"},
-    {"llama", "mistral", "sliding_window", "null"},
+    {"llama", "mistral", NULL, NULL},
+    {"llama3", "mistral", "rope_scaling",
+     "{\"rope_type\": \"llama3\", \"factor\": 8, \"low_freq_factor\": 1, \"high_freq_factor\": 4, "
+     "\"original_max_position_embeddings\": 8192}"},
     {"gemma", "gemma", NULL, NULL},
     {"gemma2", "gemma2", "query_pre_attn_scalar", "6"},
     {"gemma3", "gemma3", "query_pre_attn_scalar", "6"},
@@ -86,6 +89,7 @@ static const char *folder_of(const struct model *model) {
     char path[128];
     snprintf(path, sizeof path, "models/%s", model->folder);
     copy_folder(path);
+    if (strcmp(model->folder, "mistral") == 0) set_config("sliding_window", "null");
     if (model->key) set_config(model->key, model->value);
     return place;
 }
@@ -227,6 +231,23 @@ static void what_is_not_known_is_named(void **state) {
 /* ---- memory -------------------------------------------------------------------------------------------------------
  */
 
+/* Divisors that are Llama 3.1's but for the last. */
+static void unknown_divisors_are_refused(void **state) {
+    (void)state;
+    static const float theirs[] = {1, 1, 1, 1, 8}, others[] = {1, 1, 1, 1, 9};
+    size_t size, at = 0;
+    char *data = test_read_file(file_of("llama3"), &size);
+    while (at + sizeof theirs <= size && memcmp(data + at, theirs, sizeof theirs) != 0) at++;
+    assert_true(at + sizeof theirs <= size);
+    memcpy(data + at, others, sizeof others);
+    test_write_file(place, "changed.gguf", data, size);
+    free(data);
+    cei_gguf_model model;
+    ce_error error = {0};
+    expect_status(cei_gguf_model_open(test_path(place, "changed.gguf"), false, &model, &error), CE_ERR_UNSUPPORTED,
+                  &error, "\"rope_freqs.weight\" in a way that is not Llama 3.1's");
+}
+
 /* A file without tensors is enough for what keys say. */
 static void scaled_positions_are_refused(void **state) {
     (void)state;
@@ -257,6 +278,7 @@ int main(void) {
         case_of(kinds_are_told_apart),
         case_of(what_is_not_known_is_named),
         case_of(scaled_positions_are_refused),
+        case_of(unknown_divisors_are_refused),
     };
     return cmocka_run_group_tests_name("gguf_decoder", tests, NULL, NULL);
 }

@@ -45,7 +45,8 @@ CHAT = ("{%- for message in messages %}{%- if message.role == 'query' %}{{ '<|im
 
 # file: folder; pooling: of a bi-encoder, whose head is left out; pre: of byte-level BPE; types: matrices are rounded to
 # these in turn; fused: queries, keys and values are one tensor; words: only the rows of "yes" and "no" of the matrix of
-# logits, as the converter has it of re-rankers; template: the chat template's text.
+# logits, as the converter has it of re-rankers; template: the chat template's text; scaling: of rotary positions, by what
+# its config has as factor, low and high, and the original length.
 FILES = {
     "xlm-roberta": {"folder": "xlm-roberta-unigram"},
     "roberta": {"folder": "roberta-byte-level", "pre": "roberta-bpe", "fused": True},
@@ -58,6 +59,7 @@ FILES = {
     "qwen2": {"folder": "qwen2", "pre": "qwen2"},
     "qwen3": {"folder": "qwen3"},
     "llama": {"folder": "mistral"},
+    "llama3": {"folder": "mistral", "scaling": (8, 1, 4, 8192)},
     "gemma": {"folder": "gemma"},
     "gemma2": {"folder": "gemma2"},
     "gemma3": {"folder": "gemma3"},
@@ -116,9 +118,20 @@ def pairs(array, heads):
     return array.reshape(heads, 2, array.shape[0] // heads // 2, *array.shape[1:]).swapaxes(1, 2).reshape(array.shape)
 
 
+def divisors(size, base, factor, low, high, original):
+    """What the scaling of Llama 3.1 divides each frequency by, as the converter computes it."""
+    lengths = 2 * np.pi * base ** (np.arange(0, size, 2, dtype=np.float32) / np.float32(size))
+    smooth = (original / lengths - low) / (high - low)
+    between = 1 / ((1 - smooth) / factor + smooth)
+    out = np.where(lengths < original / high, 1, np.where(lengths > original / low, factor, between))
+    return out.astype(np.float32)
+
+
 def decoder_tensors(folder, config, spec):
     names = gguf.get_tensor_name_map(ARCHITECTURES[config["model_type"]], config["num_hidden_layers"])
     out = {}
+    if "scaling" in spec:
+        out["rope_freqs.weight"] = divisors(config["head_dim"], config.get("rope_theta", 10000.0), *spec["scaling"])
     for name, tensor in checkpoint.read_folder(folder).items():
         array = tensor.float32()
         if config["model_type"] == "mistral" and ".q_proj" in name:
