@@ -192,9 +192,19 @@ static ce_status put_padding(cei_translation *work) {
     return status;
 }
 
+/* Which layers would have it, no key says. */
+static ce_status check_window(const cei_translation *work) {
+    size_t window = 0;
+    ce_status status = cei_translation_get_size(work, "attention.sliding_window", &window);
+    if (status != CE_OK || window == 0) return status;
+    return cei_fail(work->error, CE_ERR_UNSUPPORTED,
+                    "%s: \"%s.attention.sliding_window\" is %zu; supported of gemma2, gemma3", work->model->file.path,
+                    work->architecture, window);
+}
+
 static ce_status put_kind(cei_translation *work) {
     if (has_type(work, "gemma2")) return put_gemma2(work);
-    return has_type(work, "gemma3_text") ? put_gemma3(work) : CE_OK;
+    return has_type(work, "gemma3_text") ? put_gemma3(work) : check_window(work);
 }
 
 ce_status cei_gguf_put_decoder(cei_translation *work) {
