@@ -64,6 +64,8 @@ bool cei_ends_with(const char *text, const char *suffix, size_t *stem) {
     return true;
 }
 
+bool cei_same_string(const char *one, const char *other) { return strcmp(one ? one : "", other ? other : "") == 0; }
+
 char *cei_format_string(const char *format, ...) {
     va_list args;
     va_start(args, format);

@@ -44,6 +44,9 @@ char *cei_copy_string(const char *data, size_t size);
 /* Does text end with suffix? *stem receives the bytes before it. */
 bool cei_ends_with(const char *text, const char *suffix, size_t *stem);
 
+/* Are two strings the same? NULL is "". */
+bool cei_same_string(const char *one, const char *other);
+
 /* A new string of format and its arguments; NULL if there is no memory. */
 char *cei_format_string(const char *format, ...) CEI_LIKE_PRINTF;
 

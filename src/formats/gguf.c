@@ -75,6 +75,10 @@ int cei_gguf_compare(cei_gguf_text a, cei_gguf_text b) {
     return order ? order : (a.size > b.size) - (a.size < b.size);
 }
 
+bool cei_gguf_text_is(cei_gguf_text text, const char *string) {
+    return cei_gguf_compare(text, (cei_gguf_text){string, strlen(string)}) == 0;
+}
+
 /* ---- pairs --------------------------------------------------------------------------------------------------- */
 
 static ce_status read_type(cei_gguf_reader *in, cei_gguf_text key, cei_gguf_type *type) {

@@ -37,6 +37,8 @@ typedef struct cei_gguf_text {
     size_t size;
 } cei_gguf_text;
 
+bool cei_gguf_text_is(cei_gguf_text text, const char *string);
+
 typedef struct cei_gguf_value {
     cei_gguf_type type; /* of the value, or of what is in the array */
     bool is_array;

@@ -98,12 +98,11 @@ static const char *compare_labels(const ce_model *a, const ce_model *b) {
     return NULL;
 }
 
-static bool same_text(const char *one, const char *other) { return strcmp(one ? one : "", other ? other : "") == 0; }
-
 static const char *compare_modules(const cei_modules *a, const cei_modules *b) {
-    bool same = a->prompt_count == b->prompt_count && same_text(a->default_prompt, b->default_prompt);
+    bool same = a->prompt_count == b->prompt_count && cei_same_string(a->default_prompt, b->default_prompt);
     for (size_t i = 0; i < a->prompt_count && same; i++)
-        same = same_text(a->prompts[i].name, b->prompts[i].name) && same_text(a->prompts[i].text, b->prompts[i].text);
+        same = cei_same_string(a->prompts[i].name, b->prompts[i].name) &&
+               cei_same_string(a->prompts[i].text, b->prompts[i].text);
     if (!same) return "its prompts";
     if (a->similarity != b->similarity || a->truncate_dim != b->truncate_dim) return "its similarity or dimensions";
     return a->lowercase == b->lowercase ? NULL : "whether a module puts texts into lower case";

@@ -6,7 +6,7 @@
 
 #include "base/error.h"
 #include "base/memory.h"
-#include "base/utf8.h"
+#include "text/utf8.h"
 
 #include <string.h>
 
@@ -54,22 +54,14 @@ static void put_rerank(cei_json_out *out, cei_gguf_text text) {
     put_literal(out, text.data + from, text.size - from);
 }
 
-static ce_status check_text(const cei_gguf *file, cei_gguf_text text, ce_error *error) {
-    const unsigned char *bytes = (const unsigned char *)text.data;
-    for (size_t at = 0, length; at < text.size; at += length) {
-        length = cei_utf8_sequence(bytes + at, text.size - at);
-        if (length == 0) return cei_fail(error, CE_ERR_FORMAT, "%s: its chat template is not UTF-8", file->path);
-    }
-    return CE_OK;
-}
-
 ce_status cei_gguf_write_chat(const cei_gguf *file, cei_json_out *out, bool *is_flat, ce_error *error) {
     cei_gguf_text rerank = {NULL, 0}, usual = {NULL, 0};
     ce_status status = cei_gguf_string(file, CEI_GGUF_RERANK_TEMPLATE, &rerank, error);
     if (status == CE_OK) status = cei_gguf_string(file, "tokenizer.chat_template", &usual, error);
     const cei_gguf_text text = rerank.data ? rerank : usual;
-    if (status == CE_OK && text.data) status = check_text(file, text, error);
     if (status != CE_OK || !text.data) return status;
+    if (cei_utf8_check(text.data, text.size, NULL) < text.size)
+        return cei_fail(error, CE_ERR_FORMAT, "%s: its chat template is not UTF-8", file->path);
     *is_flat = rerank.data != NULL;
     if (*is_flat)
         put_rerank(out, text);

@@ -12,10 +12,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static bool is_text(cei_gguf_text text, const char *name) {
-    return text.size == strlen(name) && memcmp(text.data, name, text.size) == 0;
-}
-
 static bool has_type(const cei_translation *work, const char *model_type) {
     return strcmp(work->model->form->model_type, model_type) == 0;
 }
@@ -33,7 +29,8 @@ ce_status cei_gguf_find_words(const cei_translation *work, bool *found) {
     if (status != CE_OK || !text.data || !labels || labels->count != 2) return status;
     const uint8_t *at = labels->data;
     const cei_gguf_text first = cei_gguf_next_string(&at), second = cei_gguf_next_string(&at);
-    *found = is_text(first, "yes") && is_text(second, "no") && cei_translation_rows(work, CEI_GGUF_WORDS) == 2;
+    *found = cei_gguf_text_is(first, "yes") && cei_gguf_text_is(second, "no") &&
+             cei_translation_rows(work, CEI_GGUF_WORDS) == 2;
     return CE_OK;
 }
 
@@ -46,7 +43,7 @@ static ce_status check_scaling(const cei_translation *work) {
     char key[CEI_KEY_SIZE];
     ce_status status =
         cei_gguf_string(&work->model->file, cei_translation_key(work, "rope.scaling.type", key), &type, work->error);
-    if (status != CE_OK || is_text(type, "none")) return status;
+    if (status != CE_OK || cei_gguf_text_is(type, "none")) return status;
     return cei_fail(work->error, CE_ERR_UNSUPPORTED, "%s: \"%s\" is \"%.*s\"; supported: none", work->model->file.path,
                     key, (int)cei_min_size(type.size, 40), type.data);
 }

@@ -182,13 +182,10 @@ static const cei_gguf_form forms[] = {
 };
 enum { FORMS = sizeof forms / sizeof forms[0], DISTILBERT = 1 };
 
-static bool is_text(cei_gguf_text text, const char *name) {
-    return text.size == strlen(name) && memcmp(text.data, name, text.size) == 0;
-}
-
 const cei_gguf_form *cei_gguf_form_find(cei_gguf_text architecture, bool has_types) {
     for (size_t i = 0; i < FORMS; i++)
-        if (is_text(architecture, forms[i].architecture)) return i == 0 && !has_types ? &forms[DISTILBERT] : &forms[i];
+        if (cei_gguf_text_is(architecture, forms[i].architecture))
+            return i == 0 && !has_types ? &forms[DISTILBERT] : &forms[i];
     return NULL;
 }
 
@@ -213,7 +210,7 @@ typedef struct naming_rule {
 
 static const char *look_up(names *table, cei_gguf_text stem) {
     for (; (*table)[0]; table++)
-        if (is_text(stem, (*table)[0])) return (*table)[1];
+        if (cei_gguf_text_is(stem, (*table)[0])) return (*table)[1];
     return NULL;
 }
 
@@ -223,7 +220,7 @@ static void set_name(cei_naming *to, const char *prefix, const char *stem, const
 
 /* What a tensor of a layer is, by its stem; NULL if nothing is known of it. */
 static const char *name_stem(const naming_rule *rule, cei_gguf_text stem, const cei_tensor *tensor) {
-    const bool is_alone = rule->form->up_alone && is_text(stem, "ffn_up") && tensor->shape[0] == rule->inner;
+    const bool is_alone = rule->form->up_alone && cei_gguf_text_is(stem, "ffn_up") && tensor->shape[0] == rule->inner;
     return is_alone ? rule->form->up_alone : look_up(rule->form->parts, stem);
 }
 
@@ -234,9 +231,10 @@ static void name_part(const naming_rule *rule, cei_gguf_text index, cei_gguf_tex
     snprintf(prefix, sizeof prefix, "%s%s.%.*s.", rule->prefix, form->layer, (int)index.size, index.data);
     const char *name = name_stem(rule, stem, tensor);
     if (name) set_name(to, prefix, name, kind);
-    for (size_t i = 0; is_text(stem, "attn_qkv") && i < CEI_MOST_NAMES && form->qkv[i]; i++)
+    for (size_t i = 0; cei_gguf_text_is(stem, "attn_qkv") && i < CEI_MOST_NAMES && form->qkv[i]; i++)
         set_name(to, prefix, form->qkv[i], kind);
-    if (form->is_paired && (is_text(stem, "attn_q") || is_text(stem, "attn_k"))) to->pairs = rule->head_size;
+    if (form->is_paired && (cei_gguf_text_is(stem, "attn_q") || cei_gguf_text_is(stem, "attn_k")))
+        to->pairs = rule->head_size;
 }
 
 /* "blk.3.attn_q.weight", "token_embd.weight", "cls.output.bias". What is not known keeps its name. */
@@ -274,7 +272,7 @@ bool cei_gguf_is_known(const cei_gguf_form *form, const cei_tensor *tensor) {
 /* What a table's second names are in the file. */
 static const char *look_back(names *table, cei_gguf_text stem) {
     for (; (*table)[0]; table++)
-        if (is_text(stem, (*table)[1])) return (*table)[0];
+        if (cei_gguf_text_is(stem, (*table)[1])) return (*table)[0];
     return NULL;
 }
 
@@ -289,7 +287,8 @@ static bool name_back_part(const cei_gguf_form *form, const char *part, const ch
     const size_t digits = strspn(part, "0123456789");
     if (digits == 0 || part[digits] != '.' || part + digits >= kind) return false;
     const cei_gguf_text stem = {part + digits + 1, (size_t)(kind - part - digits - 1)};
-    const char *name = !form->qkv[1] && is_text(stem, form->qkv[0]) ? "attn_qkv" : look_back(form->parts, stem);
+    const char *name =
+        !form->qkv[1] && cei_gguf_text_is(stem, form->qkv[0]) ? "attn_qkv" : look_back(form->parts, stem);
     if (name) snprintf(out, CEI_NAME_SIZE, "blk.%.*s.%s%s", (int)digits, part, name, kind);
     return name != NULL;
 }

@@ -6,17 +6,15 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "text/sentencepiece_fields.h"
+#include "text/sentencepiece_model.h"
 
 #include <math.h>
 #include <string.h>
 
-/* Numbers of fields, and kinds of values, of the format. */
-enum { MODEL_PIECES = 1, MODEL_TRAINER = 2, MODEL_NORMALIZER = 3 };
-enum { PIECE_TEXT = 1, PIECE_SCORE = 2, PIECE_KIND = 3 };
-enum { TRAINER_TYPE = 3, TRAINER_BYTE_FALLBACK = 35, TRAINER_UNKNOWN = 40, TRAINER_BOS = 41, TRAINER_EOS = 42 };
-enum { NORMALIZER_PREFIX = 3, NORMALIZER_COLLAPSE = 4, NORMALIZER_MARK = 5 };
+/* Kinds of values, of the format. */
 enum { VARINT = 0, BYTES = 2, FIXED32 = 5 };
-enum { BPE = 2, LEAST_KIND = 1, MOST_KIND = 6, BYTE = 6, NONE = -1 };
+enum { NONE = -1 };
 
 static void put_varint(cei_json_out *out, uint64_t number) {
     do {
@@ -59,12 +57,12 @@ static void put_message(cei_json_out *out, unsigned field, cei_json_out *message
 static ce_status put_piece(const cei_gguf_vocabulary *work, size_t id, cei_json_out *piece) {
     const double score = cei_gguf_number_at(work->scores, id);
     const int kind = cei_gguf_token_type(work, id);
-    if (!isfinite(score) || kind < LEAST_KIND || kind > MOST_KIND || work->tokens[id].size == 0)
+    if (!isfinite(score) || kind < CEI_PIECE_NORMAL || kind > CEI_PIECE_BYTE || work->tokens[id].size == 0)
         return cei_fail(work->error, CE_ERR_FORMAT,
                         "%s: token %zu is no piece: it is empty, or its score or type is none", work->file->path, id);
-    put_bytes(piece, PIECE_TEXT, work->tokens[id].data, work->tokens[id].size);
-    put_float(piece, PIECE_SCORE, (float)score);
-    put_number(piece, PIECE_KIND, kind);
+    put_bytes(piece, CEI_PIECE_TEXT_FIELD, work->tokens[id].data, work->tokens[id].size);
+    put_float(piece, CEI_PIECE_SCORE_FIELD, (float)score);
+    put_number(piece, CEI_PIECE_KIND_FIELD, kind);
     return CE_OK;
 }
 
@@ -74,23 +72,23 @@ static int64_t id_of(const cei_gguf_vocabulary *work, size_t role) {
 
 static bool has_bytes(const cei_gguf_vocabulary *work) {
     for (size_t id = 0; id < work->count; id++)
-        if (cei_gguf_token_type(work, id) == BYTE) return true;
+        if (cei_gguf_token_type(work, id) == CEI_PIECE_BYTE) return true;
     return false;
 }
 
 static void put_trainer(const cei_gguf_vocabulary *work, cei_json_out *trainer) {
     const int64_t unknown = id_of(work, CEI_VOCABULARY_UNK);
-    put_number(trainer, TRAINER_TYPE, BPE);
-    put_number(trainer, TRAINER_BYTE_FALLBACK, has_bytes(work));
-    put_number(trainer, TRAINER_UNKNOWN, unknown == NONE ? 0 : unknown);
-    put_number(trainer, TRAINER_BOS, id_of(work, CEI_VOCABULARY_BOS));
-    put_number(trainer, TRAINER_EOS, id_of(work, CEI_VOCABULARY_EOS));
+    put_number(trainer, CEI_TRAINER_TYPE_FIELD, CEI_SENTENCEPIECE_BPE);
+    put_number(trainer, CEI_TRAINER_BYTE_FALLBACK_FIELD, has_bytes(work));
+    put_number(trainer, CEI_TRAINER_UNKNOWN_FIELD, unknown == NONE ? 0 : unknown);
+    put_number(trainer, CEI_TRAINER_BOS_FIELD, id_of(work, CEI_VOCABULARY_BOS));
+    put_number(trainer, CEI_TRAINER_EOS_FIELD, id_of(work, CEI_VOCABULARY_EOS));
 }
 
 static void put_normalizer(const cei_gguf_vocabulary *work, cei_json_out *normalizer) {
-    put_number(normalizer, NORMALIZER_PREFIX, work->add_space);
-    put_number(normalizer, NORMALIZER_COLLAPSE, 0);
-    put_number(normalizer, NORMALIZER_MARK, 1);
+    put_number(normalizer, CEI_NORMALIZER_PREFIX_FIELD, work->add_space);
+    put_number(normalizer, CEI_NORMALIZER_COLLAPSE_FIELD, 0);
+    put_number(normalizer, CEI_NORMALIZER_MARK_FIELD, 1);
 }
 
 ce_status cei_gguf_put_pieces(const cei_gguf_vocabulary *work, cei_json_out *out) {
@@ -98,12 +96,12 @@ ce_status cei_gguf_put_pieces(const cei_gguf_vocabulary *work, cei_json_out *out
     ce_status status = CE_OK;
     for (size_t id = 0; id < work->count && status == CE_OK; id++) {
         status = put_piece(work, id, &message);
-        put_message(out, MODEL_PIECES, &message);
+        put_message(out, CEI_MODEL_PIECES_FIELD, &message);
     }
     put_trainer(work, &message);
-    put_message(out, MODEL_TRAINER, &message);
+    put_message(out, CEI_MODEL_TRAINER_FIELD, &message);
     put_normalizer(work, &message);
-    put_message(out, MODEL_NORMALIZER, &message);
+    put_message(out, CEI_MODEL_NORMALIZER_FIELD, &message);
     cei_free(message.data);
     return status;
 }

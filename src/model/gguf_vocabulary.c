@@ -41,10 +41,6 @@ enum { CUTTINGS = sizeof cuttings / sizeof cuttings[0] };
 
 /* ---- reading the file ---------------------------------------------------------------------------------------- */
 
-static bool is_text(cei_gguf_text text, const char *name) {
-    return text.size == strlen(name) && memcmp(text.data, name, text.size) == 0;
-}
-
 static ce_status find_kind(cei_gguf_vocabulary *work) {
     static const char *const names[] = {[CEI_VOCABULARY_WORDPIECE] = "bert",
                                         [CEI_VOCABULARY_BYTE_LEVEL] = "gpt2",
@@ -54,7 +50,7 @@ static ce_status find_kind(cei_gguf_vocabulary *work) {
     ce_status status = cei_gguf_string(work->file, "tokenizer.ggml.model", &model, work->error);
     for (int i = CEI_VOCABULARY_WORDPIECE; status == CE_OK && model.data && i <= CEI_VOCABULARY_PIECES; i++) {
         work->kind = (cei_gguf_kind)i;
-        if (is_text(model, names[i])) return CE_OK;
+        if (cei_gguf_text_is(model, names[i])) return CE_OK;
     }
     if (status != CE_OK) return status;
     return cei_fail(work->error, CE_ERR_UNSUPPORTED,
@@ -67,7 +63,7 @@ static ce_status find_cutting(cei_gguf_vocabulary *work) {
     ce_status status = cei_gguf_string(work->file, "tokenizer.ggml.pre", &pre, work->error);
     if (status != CE_OK || work->kind != CEI_VOCABULARY_BYTE_LEVEL) return status;
     for (size_t i = 0; i < CUTTINGS; i++)
-        if (is_text(pre, (work->cutting = &cuttings[i])->pre)) return CE_OK;
+        if (cei_gguf_text_is(pre, (work->cutting = &cuttings[i])->pre)) return CE_OK;
     return cei_fail(work->error, CE_ERR_UNSUPPORTED,
                     "%s: tokenizer.ggml.pre \"%.*s\" is not supported; supported: gpt-2, roberta-bpe, modern-bert, "
                     "qwen2, llama-bpe",
@@ -137,7 +133,7 @@ static ce_status read_arrays(cei_gguf_vocabulary *work) {
 
 static size_t find_token(const cei_gguf_vocabulary *work, const char *name) {
     for (size_t i = 0; i < work->count; i++)
-        if (is_text(work->tokens[i], name)) return i;
+        if (cei_gguf_text_is(work->tokens[i], name)) return i;
     return SIZE_MAX;
 }
 

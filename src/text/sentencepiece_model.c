@@ -1,30 +1,16 @@
 /* sentencepiece_model.c - reads ModelProto: pieces, the trainer's and the normalizer's specifications.
  *
- * Numbers of fields and their defaults are those of SentencePiece's description of the format. A message that comes
+ * Defaults of fields are those of SentencePiece's description of the format. A message that comes
  * twice is merged, as the format wants it; a field of another type than the description's is damage. */
 #include "text/sentencepiece_model.h"
 
 #include "base/error.h"
 #include "text/components.h"
 #include "text/protobuf.h"
+#include "text/sentencepiece_fields.h"
 #include "text/utf8.h"
 
 #include <math.h>
-
-enum { MODEL_PIECES = 1, MODEL_TRAINER = 2, MODEL_NORMALIZER = 3 };
-enum { PIECE_TEXT = 1, PIECE_SCORE = 2, PIECE_KIND = 3 };
-enum {
-    TRAINER_TYPE = 3,
-    TRAINER_SUFFIX = 24,
-    TRAINER_BYTE_FALLBACK = 35,
-    TRAINER_UNKNOWN = 40,
-    TRAINER_BOS = 41,
-    TRAINER_EOS = 42,
-    TRAINER_UNKNOWN_NAME = 45,
-    TRAINER_BOS_NAME = 46,
-    TRAINER_EOS_NAME = 47
-};
-enum { NORMALIZER_CHARSMAP = 2, NORMALIZER_PREFIX = 3, NORMALIZER_COLLAPSE = 4, NORMALIZER_MARK = 5 };
 
 /* A string of the file, before it has its NUL. */
 typedef struct name {
@@ -71,16 +57,16 @@ static void read_piece_field(const cei_protobuf_field *field, cei_piece *piece, 
     int64_t kind = piece->kind;
     const uint32_t bits = (uint32_t)field->value;
     switch (field->number) {
-    case PIECE_TEXT:
+    case CEI_PIECE_TEXT_FIELD:
         read_name(field, &text, good);
         *good = *good && text.size <= UINT32_MAX;
         piece->text = text.data;
         piece->size = (uint32_t)text.size;
         break;
-    case PIECE_SCORE:
+    case CEI_PIECE_SCORE_FIELD:
         if (is_a(field, CEI_PROTOBUF_FIXED32, good)) memcpy(&piece->score, &bits, sizeof bits);
         break;
-    case PIECE_KIND:
+    case CEI_PIECE_KIND_FIELD:
         read_number(field, &kind, good);
         *good = *good && kind >= CEI_PIECE_NORMAL && kind <= CEI_PIECE_BYTE;
         piece->kind = (cei_piece_kind)kind;
@@ -114,15 +100,15 @@ static ce_status read_piece(reader *in, const cei_protobuf_field *message) {
 
 static void read_trainer_field(reader *in, const cei_protobuf_field *field, bool *good) {
     switch (field->number) {
-    case TRAINER_TYPE: read_number(field, &in->type, good); break;
-    case TRAINER_SUFFIX: read_flag(field, &in->suffix, good); break;
-    case TRAINER_BYTE_FALLBACK: read_flag(field, &in->model->byte_fallback, good); break;
-    case TRAINER_UNKNOWN: read_number(field, &in->unknown, good); break;
-    case TRAINER_BOS: read_number(field, &in->bos, good); break;
-    case TRAINER_EOS: read_number(field, &in->eos, good); break;
-    case TRAINER_UNKNOWN_NAME: read_name(field, &in->unknown_name, good); break;
-    case TRAINER_BOS_NAME: read_name(field, &in->bos_name, good); break;
-    case TRAINER_EOS_NAME: read_name(field, &in->eos_name, good); break;
+    case CEI_TRAINER_TYPE_FIELD: read_number(field, &in->type, good); break;
+    case CEI_TRAINER_SUFFIX_FIELD: read_flag(field, &in->suffix, good); break;
+    case CEI_TRAINER_BYTE_FALLBACK_FIELD: read_flag(field, &in->model->byte_fallback, good); break;
+    case CEI_TRAINER_UNKNOWN_FIELD: read_number(field, &in->unknown, good); break;
+    case CEI_TRAINER_BOS_FIELD: read_number(field, &in->bos, good); break;
+    case CEI_TRAINER_EOS_FIELD: read_number(field, &in->eos, good); break;
+    case CEI_TRAINER_UNKNOWN_NAME_FIELD: read_name(field, &in->unknown_name, good); break;
+    case CEI_TRAINER_BOS_NAME_FIELD: read_name(field, &in->bos_name, good); break;
+    case CEI_TRAINER_EOS_NAME_FIELD: read_name(field, &in->eos_name, good); break;
     default: break;
     }
 }
@@ -131,10 +117,10 @@ static void read_normalizer_field(reader *in, const cei_protobuf_field *field, b
     cei_sentencepiece *model = in->model;
     name charsmap = {model->charsmap, model->charsmap_size};
     switch (field->number) {
-    case NORMALIZER_CHARSMAP: read_name(field, &charsmap, good); break;
-    case NORMALIZER_PREFIX: read_flag(field, &model->prefix, good); break;
-    case NORMALIZER_COLLAPSE: read_flag(field, &model->collapse_blanks, good); break;
-    case NORMALIZER_MARK: read_flag(field, &model->mark_blanks, good); break;
+    case CEI_NORMALIZER_CHARSMAP_FIELD: read_name(field, &charsmap, good); break;
+    case CEI_NORMALIZER_PREFIX_FIELD: read_flag(field, &model->prefix, good); break;
+    case CEI_NORMALIZER_COLLAPSE_FIELD: read_flag(field, &model->collapse_blanks, good); break;
+    case CEI_NORMALIZER_MARK_FIELD: read_flag(field, &model->mark_blanks, good); break;
     default: break;
     }
     model->charsmap = charsmap.size > 0 ? charsmap.data : NULL;
@@ -152,9 +138,10 @@ static ce_status read_specification(reader *in, const cei_protobuf_field *messag
 
 static ce_status read_field(reader *in, const cei_protobuf_field *field) {
     switch (field->number) {
-    case MODEL_PIECES: return read_piece(in, field);
-    case MODEL_TRAINER: return read_specification(in, field, read_trainer_field, "the trainer's specification");
-    case MODEL_NORMALIZER:
+    case CEI_MODEL_PIECES_FIELD: return read_piece(in, field);
+    case CEI_MODEL_TRAINER_FIELD:
+        return read_specification(in, field, read_trainer_field, "the trainer's specification");
+    case CEI_MODEL_NORMALIZER_FIELD:
         return read_specification(in, field, read_normalizer_field, "the normalizer's specification");
     default: return CE_OK;
     }

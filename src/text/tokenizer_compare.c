@@ -71,9 +71,6 @@ static bool has_bytes(const cei_tokenizer_spec *spec) {
 
 /* ---- models -------------------------------------------------------------------------------------------------- */
 
-/* NULL is the same as "". */
-static bool same_text(const char *one, const char *other) { return strcmp(one ? one : "", other ? other : "") == 0; }
-
 bool cei_merge_walk_next(cei_merge_walk *walk, int32_t *left, int32_t *right) {
     const cei_merges *merges = &walk->spec->merges;
     const size_t i = walk->next++;
@@ -104,9 +101,10 @@ static bool same_merges(const cei_tokenizer_spec *one, const cei_tokenizer_spec 
 
 static bool same_bpe(const cei_tokenizer_spec *one, const cei_tokenizer_spec *other) {
     const cei_bpe_options *a = &one->bpe, *b = &other->bpe;
-    const bool same_unknown = same_text(a->unknown, b->unknown) && a->fuse_unknown == b->fuse_unknown;
-    return (same_unknown || has_bytes(one)) && same_text(a->prefix, b->prefix) && same_text(a->suffix, b->suffix) &&
-           a->byte_fallback == b->byte_fallback && a->ignore_merges == b->ignore_merges && same_merges(one, other);
+    const bool same_unknown = cei_same_string(a->unknown, b->unknown) && a->fuse_unknown == b->fuse_unknown;
+    return (same_unknown || has_bytes(one)) && cei_same_string(a->prefix, b->prefix) &&
+           cei_same_string(a->suffix, b->suffix) && a->byte_fallback == b->byte_fallback &&
+           a->ignore_merges == b->ignore_merges && same_merges(one, other);
 }
 
 static bool same_unigram(const cei_unigram_options *a, const cei_unigram_options *b) {
@@ -117,7 +115,7 @@ static bool same_unigram(const cei_unigram_options *a, const cei_unigram_options
 }
 
 static bool same_wordpiece(const cei_wordpiece_options *a, const cei_wordpiece_options *b) {
-    return same_text(a->unknown, b->unknown) && same_text(a->prefix, b->prefix) &&
+    return cei_same_string(a->unknown, b->unknown) && cei_same_string(a->prefix, b->prefix) &&
            a->max_characters == b->max_characters;
 }
 

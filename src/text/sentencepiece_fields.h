@@ -1,0 +1,26 @@
+/* sentencepiece_fields.h - numbers of the fields of a SentencePiece model's file, as its description of the format has
+ * them: those that its reader and its writer know. */
+#ifndef CEI_SENTENCEPIECE_FIELDS_H
+#define CEI_SENTENCEPIECE_FIELDS_H
+
+enum { CEI_MODEL_PIECES_FIELD = 1, CEI_MODEL_TRAINER_FIELD = 2, CEI_MODEL_NORMALIZER_FIELD = 3 };
+enum { CEI_PIECE_TEXT_FIELD = 1, CEI_PIECE_SCORE_FIELD = 2, CEI_PIECE_KIND_FIELD = 3 };
+enum {
+    CEI_TRAINER_TYPE_FIELD = 3,
+    CEI_TRAINER_SUFFIX_FIELD = 24,
+    CEI_TRAINER_BYTE_FALLBACK_FIELD = 35,
+    CEI_TRAINER_UNKNOWN_FIELD = 40,
+    CEI_TRAINER_BOS_FIELD = 41,
+    CEI_TRAINER_EOS_FIELD = 42,
+    CEI_TRAINER_UNKNOWN_NAME_FIELD = 45,
+    CEI_TRAINER_BOS_NAME_FIELD = 46,
+    CEI_TRAINER_EOS_NAME_FIELD = 47
+};
+enum {
+    CEI_NORMALIZER_CHARSMAP_FIELD = 2,
+    CEI_NORMALIZER_PREFIX_FIELD = 3,
+    CEI_NORMALIZER_COLLAPSE_FIELD = 4,
+    CEI_NORMALIZER_MARK_FIELD = 5
+};
+
+#endif
