@@ -98,7 +98,8 @@ struct cei_gguf_form {
     const char *const (*whole)[2];   /* names that are there once: in the file, in a folder; the last one is NULL */
     const char *layer;               /* "encoder.layer" */
     const char *const (*parts)[2];   /* names of a layer */
-    const char *qkv[CEI_MOST_NAMES]; /* what a tensor of queries, keys and values is; one name: it stays whole */
+    const char *qkv[CEI_MOST_NAMES]; /* what a tensor of queries, keys and values is; one name: it stays whole; none: it
+                                        is not known */
     const char *const (*head)[2];    /* of the head, without prefix */
     const char *position;            /* position_embedding_type of the config, where it tells forms apart; or NULL */
     const char *up_alone;            /* what "ffn_up" is where it is not one with the gate; NULL: as parts says */

@@ -10,6 +10,8 @@
 
 #include <string.h>
 
+enum { MOST_PLACES = 16 };
+
 /* A string of the template language. */
 static void put_literal(cei_json_out *out, const char *text, size_t size) {
     if (size == 0) return;
@@ -38,20 +40,23 @@ static const char *role_at(const char *text, size_t size) {
     return NULL;
 }
 
-static void put_rerank(cei_json_out *out, cei_gguf_text text) {
-    size_t from = 0;
+/* false if there are more places than MOST_PLACES: each becomes many times its size. */
+static bool put_rerank(cei_json_out *out, cei_gguf_text text) {
+    size_t from = 0, places = 0;
     for (size_t at = 0; at < text.size;) {
         const char *role = role_at(text.data + at, text.size - at);
         if (!role) {
             at++;
             continue;
         }
+        if (places++ == MOST_PLACES) return false;
         put_literal(out, text.data + from, at - from);
         put_role(out, role);
         at += strlen(role) + 2;
         from = at;
     }
     put_literal(out, text.data + from, text.size - from);
+    return true;
 }
 
 ce_status cei_gguf_write_chat(const cei_gguf *file, cei_json_out *out, bool *is_flat, ce_error *error) {
@@ -63,9 +68,10 @@ ce_status cei_gguf_write_chat(const cei_gguf *file, cei_json_out *out, bool *is_
     if (cei_utf8_check(text.data, text.size, NULL) < text.size)
         return cei_fail(error, CE_ERR_FORMAT, "%s: its chat template is not UTF-8", file->path);
     *is_flat = rerank.data != NULL;
-    if (*is_flat)
-        put_rerank(out, text);
-    else
+    if (!*is_flat)
         cei_json_put_bytes(out, text.data, text.size);
+    else if (!put_rerank(out, text))
+        return cei_fail(error, CE_ERR_UNSUPPORTED, "%s: \"%s\" has more than %d places for queries and documents",
+                        file->path, CEI_GGUF_RERANK_TEMPLATE, MOST_PLACES);
     return out->is_short ? cei_fail_memory(error, file->path, text.size) : CE_OK;
 }

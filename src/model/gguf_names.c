@@ -117,10 +117,10 @@ static names gemma3_parts[] = {DECODER_PARTS, NORMS_AROUND, HEAD_NORMS, {NULL, N
         .layer = "encoder.layer", .parts = bert_parts, .qkv = SELF_ATTENTION, .head = roberta_head              \
     }
 
-#define DECODER(name, type, class, its_causal, its_parts)                                             \
-    .architecture = (name), .model_type = (type), CLASSES(class), .causal = its_causal "ForCausalLM", \
-    .prefix = "model.", .whole = decoder_whole, .layer = "layers", .parts = (its_parts),              \
-    .qkv = {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"}, .head = decoder_head, .is_decoder = true
+#define DECODER(name, type, class, its_causal, its_parts)                                                      \
+    .architecture = (name), .model_type = (type), CLASSES(class), .causal = its_causal "ForCausalLM",          \
+    .prefix = "model.", .whole = decoder_whole, .layer = "layers", .parts = (its_parts), .head = decoder_head, \
+    .is_decoder = true
 
 static const cei_gguf_form forms[] = {
     {.architecture = "bert",
@@ -287,8 +287,9 @@ static bool name_back_part(const cei_gguf_form *form, const char *part, const ch
     const size_t digits = strspn(part, "0123456789");
     if (digits == 0 || part[digits] != '.' || part + digits >= kind) return false;
     const cei_gguf_text stem = {part + digits + 1, (size_t)(kind - part - digits - 1)};
-    const char *name =
-        !form->qkv[1] && cei_gguf_text_is(stem, form->qkv[0]) ? "attn_qkv" : look_back(form->parts, stem);
+    const char *name = form->qkv[0] && !form->qkv[1] && cei_gguf_text_is(stem, form->qkv[0])
+                           ? "attn_qkv"
+                           : look_back(form->parts, stem);
     if (name) snprintf(out, CEI_NAME_SIZE, "blk.%.*s.%s%s", (int)digits, part, name, kind);
     return name != NULL;
 }

@@ -248,6 +248,29 @@ static void unknown_divisors_are_refused(void **state) {
                   &error, "\"rope_freqs.weight\" in a way that is not Llama 3.1's");
 }
 
+static void too_many_places_are_refused(void **state) {
+    (void)state;
+    char text[20 * 7 + 1] = "";
+    cei_gguf file = {.path = NULL};
+    cei_gguf_out keys = {.count = 0};
+    cei_json_out out = {0};
+    cei_new_file made;
+    bool is_flat;
+    ce_error error = {0};
+    for (size_t i = 0; i < 20; i++) strcat(text, "{query}");
+    char path[1024];
+    snprintf(path, sizeof path, "%s", test_path(place, "places.gguf"));
+    cei_gguf_put_string(&keys, CEI_GGUF_RERANK_TEMPLATE, (cei_gguf_text){text, strlen(text)});
+    expect_ok(cei_gguf_create(path, &keys, NULL, 0, &made, &error), &error);
+    expect_ok(cei_new_file_finish(&made, &error), &error);
+    expect_ok(cei_gguf_open(path, &file, &error), &error);
+    expect_status(cei_gguf_write_chat(&file, &out, &is_flat, &error), CE_ERR_UNSUPPORTED, &error,
+                  "more than 16 places");
+    cei_gguf_close(&file);
+    cei_free(out.data);
+    cei_free(keys.pairs.data);
+}
+
 /* A file without tensors is enough for what keys say. */
 static void scaled_positions_are_refused(void **state) {
     (void)state;
@@ -279,6 +302,7 @@ int main(void) {
         case_of(what_is_not_known_is_named),
         case_of(scaled_positions_are_refused),
         case_of(unknown_divisors_are_refused),
+        case_of(too_many_places_are_refused),
     };
     return cmocka_run_group_tests_name("gguf_decoder", tests, NULL, NULL);
 }
