@@ -65,9 +65,17 @@ void cei_translation_put_size(cei_translation *work, const char *key, size_t val
     cei_json_put_number(work->out, value);
 }
 
+void cei_translation_write_real(cei_translation *work, double value) {
+    const size_t before = work->out->size;
+    cei_json_put_real(work->out, value);
+    bool is_real = work->out->is_short;
+    for (size_t i = before; i < work->out->size && !is_real; i++) is_real = strchr(".e", work->out->data[i]) != NULL;
+    if (!is_real) cei_json_put(work->out, ".0");
+}
+
 void cei_translation_put_real(cei_translation *work, const char *key, double value) {
     cei_translation_put_key(work, key);
-    cei_json_put_real(work->out, value);
+    cei_translation_write_real(work, value);
 }
 
 void cei_translation_put_bool(cei_translation *work, const char *key, bool value) {

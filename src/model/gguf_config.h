@@ -34,7 +34,9 @@ size_t cei_translation_rows(const cei_translation *work, const char *name); /* o
 
 void cei_translation_put_key(cei_translation *work, const char *key);
 void cei_translation_put_size(cei_translation *work, const char *key, size_t value);
+/* A number that is a real to Python too: "30.0". The second without a key. */
 void cei_translation_put_real(cei_translation *work, const char *key, double value);
+void cei_translation_write_real(cei_translation *work, double value);
 void cei_translation_put_bool(cei_translation *work, const char *key, bool value);
 void cei_translation_put_text(cei_translation *work, const char *key, cei_gguf_text text);
 void cei_translation_put_string(cei_translation *work, const char *key, const char *text);

@@ -78,13 +78,13 @@ static bool is_scaling(const struct llama_scaling *scaling, double base, const c
 static void put_scaling(cei_translation *work, const struct llama_scaling *scaling) {
     cei_translation_put_key(work, "rope_scaling");
     cei_json_put(work->out, "{\"rope_type\": \"llama3\", \"factor\": ");
-    cei_json_put_real(work->out, scaling->factor);
+    cei_translation_write_real(work, scaling->factor);
     cei_json_put(work->out, ", \"low_freq_factor\": ");
-    cei_json_put_real(work->out, scaling->low);
+    cei_translation_write_real(work, scaling->low);
     cei_json_put(work->out, ", \"high_freq_factor\": ");
-    cei_json_put_real(work->out, scaling->high);
+    cei_translation_write_real(work, scaling->high);
     cei_json_put(work->out, ", \"original_max_position_embeddings\": ");
-    cei_json_put_real(work->out, scaling->original);
+    cei_json_put_number(work->out, (uint64_t)scaling->original);
     cei_json_put(work->out, "}");
 }
 
