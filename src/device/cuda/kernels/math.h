@@ -143,7 +143,4 @@ CEI_INLINE cei_four_floats cei_apply_four(unsigned function, cei_four_floats x) 
     }
 }
 
-/* The same, called, where it would come in many times over. */
-CEI_OUTLINE float cei_apply(unsigned function, float x) { return cei_apply_here(function, x); }
-
 #endif
