@@ -11,7 +11,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char root[] = "base_model.model.", part_a[] = ".lora_A.weight", part_b[] = ".lora_B.weight";
+static const char root[] = "base_model.model.";
+
+/* How the two matrices of a module are called. */
+typedef struct factors {
+    const char *a, *b;
+    bool is_table; /* of an embedding, whose matrix is the product's transpose */
+} factors;
+
+static const factors kinds[] = {
+    {".lora_A.weight", ".lora_B.weight", false},
+    {".lora_embedding_A", ".lora_embedding_B", true},
+};
 
 static const cei_weights_format formats[] = {
     {"safetensors", "adapter_model.safetensors", NULL, cei_header_parse},
@@ -40,11 +51,6 @@ typedef struct adapting {
 } adapting;
 
 /* ---- names --------------------------------------------------------------------------------------------------- */
-
-static bool ends_with(const char *name, const char *suffix) {
-    size_t stem;
-    return cei_ends_with(name, suffix, &stem) && stem > 0;
-}
 
 /* Takes one ".part" out of a name, which is in the header's own block. */
 static void drop_part(const char *name, const char *part) {
@@ -136,14 +142,18 @@ static ce_status take_matrix(const adapting *work, const cei_tensor *tensor, cei
 }
 
 static bool fits(const cei_tensor *base, const cei_delta *delta) {
-    return base->rank == 2 && base->shape[0] == delta->b.rows && base->shape[1] == delta->a.columns &&
+    const size_t rows = delta->is_transposed ? delta->a.columns : delta->b.rows;
+    const size_t columns = delta->is_transposed ? delta->b.rows : delta->a.columns;
+    return base->rank == 2 && base->shape[0] == rows && base->shape[1] == columns &&
            delta->a.rows == delta->b.columns && delta->a.rows > 0;
 }
 
 /* module is the name without ".weight"; a and b are its two matrices. */
-static ce_status add_change(adapting *work, const char *module, const cei_tensor *a, const cei_tensor *b) {
+static ce_status add_change(adapting *work, const char *module, const cei_tensor *a, const cei_tensor *b,
+                            bool is_table) {
     char name[NAME_SIZE + sizeof ".weight"];
     cei_change *change = &work->changes[work->change_count];
+    change->delta.is_transposed = is_table;
     snprintf(name, sizeof name, "%s.weight", module);
     const cei_tensor *base = find_base(work, name);
     if (!base)
@@ -159,17 +169,24 @@ static ce_status add_change(adapting *work, const char *module, const cei_tensor
     return work->scale(work->user, module, change->delta.a.rows, &change->delta.scale, work->error);
 }
 
-static ce_status read_change(adapting *work, const cei_tensor *tensor) {
-    char module[NAME_SIZE], other[NAME_SIZE + sizeof part_b];
-    const size_t length = strlen(tensor->name) - (sizeof part_a - 1);
-    const bool is_a = ends_with(tensor->name, part_a);
+/* What a tensor is a matrix of, if it is one; length receives how much of its name is the module's. */
+static const factors *find_kind(const char *name, size_t *length, bool *is_a) {
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        *is_a = cei_ends_with(name, kinds[i].a, length);
+        if ((*is_a || cei_ends_with(name, kinds[i].b, length)) && *length > 0) return &kinds[i];
+    }
+    return NULL;
+}
+
+static ce_status read_change(adapting *work, const cei_tensor *tensor, const factors *kind, size_t length, bool is_a) {
+    char module[NAME_SIZE], other[2 * NAME_SIZE];
     snprintf(module, sizeof module, "%.*s", (int)length, tensor->name);
-    snprintf(other, sizeof other, "%.*s%s", (int)length, tensor->name, is_a ? part_b : part_a);
+    snprintf(other, sizeof other, "%s%s", module, is_a ? kind->b : kind->a);
     const cei_tensor *found = find_own(work, other);
     if (!found)
         return cei_fail(work->error, CE_ERR_FORMAT, "%s has \"%.128s\" and no \"%.128s\"", work->adapter->path,
                         tensor->name, other);
-    return is_a ? add_change(work, module, tensor, found) : CE_OK;
+    return is_a ? add_change(work, module, tensor, found, kind->is_table) : CE_OK;
 }
 
 /* ---- tensors that were trained whole --------------------------------------------------------------------------- */
@@ -204,12 +221,16 @@ static ce_status read_tensor(adapting *work, const cei_tensor *tensor) {
     if (strlen(tensor->name) >= NAME_SIZE)
         return cei_fail(work->error, CE_ERR_FORMAT, "%s: a tensor has a name of %zu bytes, and may have %d",
                         work->adapter->path, strlen(tensor->name), NAME_SIZE - 1);
-    if (ends_with(tensor->name, part_a) || ends_with(tensor->name, part_b)) return read_change(work, tensor);
+    size_t length;
+    bool is_a;
+    const factors *kind = find_kind(tensor->name, &length, &is_a);
+    if (kind) return read_change(work, tensor, kind, length, is_a);
     if (strstr(tensor->name, "lora_"))
-        return cei_fail(work->error, CE_ERR_UNSUPPORTED,
-                        "%s: tensor \"%.128s\" is not of a plain LoRA of linear layers: merge the adapter and save the "
-                        "model",
-                        work->adapter->path, tensor->name);
+        return cei_fail(
+            work->error, CE_ERR_UNSUPPORTED,
+            "%s: tensor \"%.128s\" is not of a plain LoRA of linear layers or embeddings: merge the adapter "
+            "and save the model",
+            work->adapter->path, tensor->name);
     return CE_OK;
 }
 

@@ -1,9 +1,10 @@
 /* adapter.h - the weights of a PEFT adapter on top of a checkpoint: adapter_model.safetensors, or adapter_model.bin.
  *
  * base_model.model.MODULE.lora_A.weight [rank, columns] and .lora_B.weight [rows, rank] change MODULE.weight by
- * scale B A, which is added when values are read (values.h): nothing is merged beforehand. Any other tensor stands in
- * for the checkpoint's of its name, or is a new one: a classifier that was trained whole, a bias. Knows no model: what
- * the scale is, the caller says. */
+ * scale B A, which is added when values are read (values.h): nothing is merged beforehand. Of an embedding they are
+ * called MODULE.lora_embedding_A [rank, rows] and .lora_embedding_B [columns, rank], and the change is the transpose of
+ * that. Any other tensor stands in for the checkpoint's of its name, or is a new one: a classifier that was trained
+ * whole, a bias. Knows no model: what the scale is, the caller says. */
 #ifndef CEI_ADAPTER_FORMAT_H
 #define CEI_ADAPTER_FORMAT_H
 

@@ -142,7 +142,7 @@ cei_format cei_values_own_format(const cei_values *values) {
 
 /* ---- deltas -------------------------------------------------------------------------------------------------- */
 
-enum { TILE_ROWS = 8, TILE_COLUMNS = 128 };
+enum { TILE_ROWS = 32, TILE_COLUMNS = 128 };
 
 /* Values [first, first + count) of row row. */
 static void read_part(const cei_values *values, size_t row, size_t first, size_t count, float *out) {
@@ -151,15 +151,33 @@ static void read_part(const cei_values *values, size_t row, size_t first, size_t
     read_plain(&part, 0, 1, out);
 }
 
+/* Term k of the sums is a product of what it has for the row and for the column. */
+static float read_of_row(const cei_delta *delta, size_t k, size_t row) {
+    float value;
+    if (delta->is_transposed)
+        read_part(&delta->a, k, row, 1, &value);
+    else
+        read_part(&delta->b, row, k, 1, &value);
+    return value;
+}
+
+static void read_of_columns(const cei_delta *delta, size_t k, size_t column, size_t columns, float *out) {
+    if (!delta->is_transposed) {
+        read_part(&delta->a, k, column, columns, out);
+        return;
+    }
+    for (size_t c = 0; c < columns; c++) read_part(&delta->b, column + c, k, 1, out + c);
+}
+
 /* Adds what is due to a tile; out is its first value, and values has the whole matrix. */
 static void add_tile(const cei_values *values, size_t row, size_t rows, size_t column, size_t columns, float *out) {
     const cei_delta *delta = values->delta;
-    float sums[TILE_ROWS][TILE_COLUMNS] = {{0}}, a[TILE_COLUMNS], b;
+    float sums[TILE_ROWS][TILE_COLUMNS] = {{0}}, terms[TILE_COLUMNS];
     for (size_t k = 0; k < delta->a.rows; k++) {
-        read_part(&delta->a, k, column, columns, a);
+        read_of_columns(delta, k, column, columns, terms);
         for (size_t r = 0; r < rows; r++) {
-            read_part(&delta->b, row + r, k, 1, &b);
-            for (size_t c = 0; c < columns; c++) sums[r][c] += b * a[c];
+            const float factor = read_of_row(delta, k, row + r);
+            for (size_t c = 0; c < columns; c++) sums[r][c] += factor * terms[c];
         }
     }
     for (size_t r = 0; r < rows; r++)

@@ -41,10 +41,12 @@ typedef struct cei_values {
     bool is_more; /* the file has each value and one: 1 is taken from it */
 } cei_values;
 
-/* A change of low rank (LoRA, Hu et al. 2021): scale B A, with b [rows, rank] and a [rank, columns] of plain types. */
+/* A change of low rank (LoRA, Hu et al. 2021): scale B A, with b [rows, rank] and a [rank, columns] of plain types; or
+ * its transpose, with b [columns, rank] and a [rank, rows]. */
 typedef struct cei_delta {
     cei_values a, b;
     float scale;
+    bool is_transposed;
 } cei_delta;
 
 /* Some rows of a matrix. */

@@ -87,6 +87,24 @@ static bool is_read(const cei_plan *plan, const char *name) {
     return false;
 }
 
+/* Where logits are made of word embeddings, the adapter's change is not theirs: it is of what comes in alone. */
+static ce_status check_tied(const ce_model *model, const cei_checkpoint *checkpoint, ce_error *error) {
+    const cei_plan *plan = &model->blueprint.plan;
+    ce_status status = CE_OK;
+    for (size_t i = 0; i < plan->part_count && status == CE_OK; i++) {
+        cei_values values;
+        if (!cei_plan_reads_before(plan, i)) continue;
+        status = cei_plan_values(plan, i, checkpoint, &values, error);
+        if (status == CE_OK && values.delta)
+            status =
+                cei_fail(error, CE_ERR_UNSUPPORTED,
+                         "%s: the adapter changes \"%.96s\", of which the model's answers are made too: embeddings "
+                         "that are tied cannot be adapted",
+                         model->adapter.folder, plan->parts[i].name);
+    }
+    return status;
+}
+
 /* A classifier under another name, as a GGUF file has it, would be passed over. Embeddings need none. */
 ce_status cei_model_check_adapter(const ce_model *model, const cei_checkpoint *checkpoint, ce_error *error) {
     const char *name;
@@ -96,7 +114,7 @@ ce_status cei_model_check_adapter(const ce_model *model, const cei_checkpoint *c
                             "%s: the adapter has the tensor \"%.96s\", which the model does not read: it is an adapter "
                             "of another model, or of another form of it",
                             model->adapter.folder, name);
-    return CE_OK;
+    return model->adapter.folder ? check_tied(model, checkpoint, error) : CE_OK;
 }
 
 const char *cei_model_tokenizer_folder(const ce_model *model, const char *own) {

@@ -148,7 +148,13 @@ static ce_status find_scale(const void *user, const char *module, size_t rank, f
     double alpha = adapter->alpha;
     const char *key;
     json_t *value;
-    (void)error;
+    /* DeBERTa reads this table around the module that PEFT puts in its place, so that a change has no effect there
+     * until it is merged. */
+    if (is_pattern_of("rel_embeddings", module))
+        return cei_fail(error, CE_ERR_UNSUPPORTED,
+                        "%s: the adapter changes \"%.96s\", which only counts once it is merged: merge the adapter and "
+                        "save the model",
+                        adapter->path, module);
     /* The first that fits counts. */
     json_object_foreach(json_object_get(adapter->root, "alpha_pattern"), key, value) {
         if (!is_pattern_of(key, module)) continue;

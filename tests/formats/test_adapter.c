@@ -112,8 +112,34 @@ static void adapters_that_do_not_fit(void **state) {
     refuse((entry[]){{a.name, "I16", 2, 4, 1}, b}, 2, CE_ERR_UNSUPPORTED, "is I16 of rank 2");
     refuse((entry[]){{ROOT "other.lora_A.weight", "F32", 2, 4, 1}, {ROOT "other.lora_B.weight", "F32", 3, 2, 1}}, 2,
            CE_ERR_MODEL, "\"other.weight\"");
-    refuse(&(entry){ROOT "bert.embeddings.lora_embedding_A", "F32", 2, 4, 1}, 1, CE_ERR_UNSUPPORTED,
+    refuse(&(entry){ROOT "bert.layer.dense.lora_magnitude_vector", "F32", 1, 4, 1}, 1, CE_ERR_UNSUPPORTED,
            "is not of a plain LoRA");
+    refuse((entry[]){a,
+                     b,
+                     {ROOT "layer.dense.lora_A.weight", "F32", 2, 4, 1},
+                     {ROOT "layer.dense.lora_B.weight", "F32", 3, 2, 1}},
+           4, CE_ERR_FORMAT, "twice");
+}
+
+/* The matrix is [3, 4] as of a linear layer, so A has 3 columns and B 4 rows. */
+static void changes_of_tables_are_transposed(void **state) {
+    (void)state;
+    const entry a = {ROOT "layer.dense.lora_embedding_A", "F32", 2, 3, 3};
+    const entry b = {ROOT "layer.dense.lora_embedding_B", "F32", 4, 2, 10};
+    char *folder = test_make_folder();
+    cei_checkpoint *checkpoint;
+    ce_error error;
+    cei_values values;
+    float rows[12];
+    expect_ok(adapt(folder, (entry[]){a, b}, 2, &checkpoint, &error), &error);
+    expect_ok(cei_checkpoint_values(checkpoint, "bert.layer.dense.weight", 3, 4, &values, &error), &error);
+    cei_values_read(&values, 0, 3, rows);
+    assert_true(rows[0] == 1 + 2 * 10 * 3 && rows[1] == 0 && rows[4] == 0);
+    cei_checkpoint_close(checkpoint);
+    test_remove_folder(folder);
+    refuse(&a, 1, CE_ERR_FORMAT, "lora_embedding_B\"");
+    refuse(&b, 1, CE_ERR_FORMAT, "lora_embedding_A\"");
+    refuse((entry[]){{a.name, "F32", 2, 4, 1}, {b.name, "F32", 3, 2, 1}}, 2, CE_ERR_MODEL, "do not fit");
     refuse((entry[]){a,
                      b,
                      {ROOT "layer.dense.lora_A.weight", "F32", 2, 4, 1},
@@ -132,40 +158,57 @@ static void a_folder_without_one(void **state) {
     test_remove_folder(folder);
 }
 
-/* Each row has the same bits alone, in any block, and beside columns that fill no tile. */
-static void rows_have_the_same_bits_alone(void **state) {
-    (void)state;
-    enum { ROWS = 21, COLUMNS = 131, RANK = 5 };
-    static float a[RANK * COLUMNS], b[ROWS * RANK], w[ROWS * COLUMNS], all[ROWS * COLUMNS], row[COLUMNS];
-    uint32_t seed = 1;
-    float *const arrays[] = {a, b, w};
-    const size_t sizes[] = {RANK * COLUMNS, ROWS * RANK, ROWS * COLUMNS};
-    for (size_t i = 0; i < 3; i++)
-        for (size_t k = 0; k < sizes[i]; k++) {
-            seed = seed * 1664525u + 1013904223u;
-            arrays[i][k] = (float)(int32_t)seed / 1e9f;
-        }
-    const cei_delta delta = {{.dtype = CEI_DTYPE_F32, .rows = RANK, .columns = COLUMNS, .data = (uint8_t *)a},
-                             {.dtype = CEI_DTYPE_F32, .rows = ROWS, .columns = RANK, .data = (uint8_t *)b},
-                             0.75f};
-    const cei_values values = {
-        .dtype = CEI_DTYPE_F32, .rows = ROWS, .columns = COLUMNS, .data = (uint8_t *)w, .delta = &delta};
+enum { ROWS = 39, COLUMNS = 131, RANK = 5 };
+
+static void fill(float *numbers, size_t count, uint32_t seed) {
+    for (size_t i = 0; i < count; i++) {
+        seed = seed * 1664525u + 1013904223u;
+        numbers[i] = (float)(int32_t)seed / 1e9f;
+    }
+}
+
+static cei_values matrix_of(const float *numbers, size_t rows, size_t columns) {
+    return (cei_values){.dtype = CEI_DTYPE_F32, .rows = rows, .columns = columns, .data = (const uint8_t *)numbers};
+}
+
+/* The change of a row's last value; right is [RANK, COLUMNS], left [ROWS, RANK], or both are transposed. */
+static double last_change(const float *left, const float *right, size_t row, bool is_transposed) {
+    double sum = 0;
+    for (size_t k = 0; k < RANK; k++)
+        sum += is_transposed ? (double)left[k * ROWS + row] * (double)right[(COLUMNS - 1) * RANK + k]
+                             : (double)left[row * RANK + k] * (double)right[k * COLUMNS + COLUMNS - 1];
+    return sum;
+}
+
+static void compare_rows(bool is_transposed) {
+    static float left[ROWS * RANK], right[RANK * COLUMNS], w[ROWS * COLUMNS], all[ROWS * COLUMNS], row[COLUMNS];
+    fill(left, ROWS * RANK, 1);
+    fill(right, RANK * COLUMNS, 2);
+    fill(w, ROWS * COLUMNS, 3);
+    const cei_delta plain = {matrix_of(right, RANK, COLUMNS), matrix_of(left, ROWS, RANK), 0.75f, false};
+    const cei_delta table = {matrix_of(left, RANK, ROWS), matrix_of(right, COLUMNS, RANK), 0.75f, true};
+    cei_values values = matrix_of(w, ROWS, COLUMNS);
+    values.delta = is_transposed ? &table : &plain;
     cei_values_read(&values, 0, ROWS, all);
     for (size_t r = 0; r < ROWS; r++) {
         cei_values_read(&values, r, 1, row);
         assert_memory_equal(row, all + r * COLUMNS, sizeof row);
-        double want = 0;
-        for (size_t k = 0; k < RANK; k++) want += (double)b[r * RANK + k] * (double)a[k * COLUMNS + COLUMNS - 1];
-        want = (double)w[r * COLUMNS + COLUMNS - 1] + 0.75 * want;
+        const double want = (double)w[r * COLUMNS + COLUMNS - 1] + 0.75 * last_change(left, right, r, is_transposed);
         assert_true(want - (double)row[COLUMNS - 1] < 1e-5 && (double)row[COLUMNS - 1] - want < 1e-5);
     }
 }
 
+/* Each row has the same bits alone, in any block, and beside columns that fill no tile. */
+static void rows_have_the_same_bits_alone(void **state) {
+    (void)state;
+    compare_rows(false);
+    compare_rows(true);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_change_is_added_where_rows_are_read),
-        cmocka_unit_test(adapters_that_do_not_fit),
-        cmocka_unit_test(a_folder_without_one),
+        cmocka_unit_test(a_change_is_added_where_rows_are_read), cmocka_unit_test(adapters_that_do_not_fit),
+        cmocka_unit_test(changes_of_tables_are_transposed),      cmocka_unit_test(a_folder_without_one),
         cmocka_unit_test(rows_have_the_same_bits_alone),
     };
     return cmocka_run_group_tests_name("adapter", tests, NULL, NULL);

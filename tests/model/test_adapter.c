@@ -166,6 +166,16 @@ static void embeddings_are_those_of_peft(void **state) {
     assert_memory_not_equal(own, beside, dimension * sizeof(float));
 }
 
+/* PEFT writes Gemma's word embeddings beside their change, which is scaled as they are. */
+static void embeddings_may_be_adapted(void **state) {
+    (void)state;
+    static const char *const names[] = {"tables", "tables-gemma3"};
+    for (size_t i = 0; i < 2; i++) {
+        float logits[INPUTS * MOST_VALUES];
+        check_rows(names[i], logits, predict(adapter_of(names[i]), NULL, names[i], logits));
+    }
+}
+
 /* Its names have another first part there, and its classifier is another one. */
 static void a_gguf_file_may_have_an_adapter(void **state) {
     (void)state;
@@ -190,9 +200,9 @@ static void convert(const char *from, const char *adapter, const char *to, ce_ki
 
 static void converting_merges(void **state) {
     (void)state;
-    static const char *const names[] = {"patterns", "classifier"};
+    static const char *const names[] = {"patterns", "classifier", "tables"};
     char *place = test_make_folder();
-    for (size_t i = 0; i < 2; i++) {
+    for (size_t i = 0; i < 3; i++) {
         float laid[INPUTS * MOST_VALUES], merged[INPUTS * MOST_VALUES];
         const size_t labels = predict(adapter_of(names[i]), NULL, names[i], laid);
         convert(adapter_of(names[i]), NULL, test_path(place, names[i]), CE_KIND_DEFAULT);
@@ -261,6 +271,37 @@ static void models_that_do_not_fit(void **state) {
     test_remove_folder(folder);
 }
 
+/* A folder with an adapter of one table [rows, columns], of rank 1 and zeros. */
+static char *table_folder(const char *module, unsigned rows, unsigned columns) {
+    static const char config[] = "{\"peft_type\":\"LORA\",\"lora_alpha\":1}";
+    static char file[8192];
+    char *folder = test_make_folder();
+    memset(file, 0, sizeof file);
+    const int length = snprintf(file + 8, sizeof file - 8,
+                                "{\"base_model.model.%s.lora_embedding_A\":{\"dtype\":\"F32\",\"shape\":[1,%u],"
+                                "\"data_offsets\":[0,%u]},\"base_model.model.%s.lora_embedding_B\":{\"dtype\":\"F32\","
+                                "\"shape\":[%u,1],\"data_offsets\":[%u,%u]}}",
+                                module, rows, 4 * rows, module, columns, 4 * rows, 4 * (rows + columns));
+    const uint64_t size = (uint64_t)length;
+    memcpy(file, &size, sizeof size);
+    memset(file + 8 + length, 0, sizeof file - 8 - (size_t)length);
+    test_write_file(folder, "adapter_config.json", config, sizeof config - 1);
+    test_write_file(folder, "adapter_model.safetensors", file, 8 + (size_t)length + (size_t)4 * (rows + columns));
+    return folder;
+}
+
+/* Where a table is read past the module that the adapter changes, the reference's results are others than those of the
+ * merged model. */
+static void tables_that_are_read_twice_are_refused(void **state) {
+    (void)state;
+    char *folder = table_folder("model.embed_tokens", 274, 16);
+    expect_refused(test_data("golden/chat/model"), folder, CE_ERR_UNSUPPORTED, "embeddings that are tied");
+    test_remove_folder(folder);
+    folder = table_folder("deberta.encoder.rel_embeddings", 24, 20);
+    expect_refused(in_golden("models", "deberta-v3"), folder, CE_ERR_UNSUPPORTED, "rel_embeddings");
+    test_remove_folder(folder);
+}
+
 /* int8 values have scales by row, and are to arrive as they are. */
 static void int8_is_not_changed(void **state) {
     (void)state;
@@ -290,10 +331,12 @@ int main(void) {
         cmocka_unit_test(scores_are_those_of_peft),
         cmocka_unit_test(an_adapter_may_bring_the_classifier),
         cmocka_unit_test(embeddings_are_those_of_peft),
+        cmocka_unit_test(embeddings_may_be_adapted),
         cmocka_unit_test(a_gguf_file_may_have_an_adapter),
         cmocka_unit_test(converting_merges),
         cmocka_unit_test(other_methods_are_refused_by_name),
         cmocka_unit_test(models_that_do_not_fit),
+        cmocka_unit_test(tables_that_are_read_twice_are_refused),
         cmocka_unit_test(int8_is_not_changed),
         cmocka_unit_test(each_allocation_may_fail),
     };

@@ -51,6 +51,15 @@ ADAPTERS = {
         "folder": "models/xlm-roberta-unigram", "bi": True,
         "config": {"task_type": TaskType.FEATURE_EXTRACTION, "r": 2, "lora_alpha": 4, "target_modules": ["query", "value"]},
     },
+    "tables": {
+        "folder": "models/three-labels",
+        "config": {"task_type": TaskType.SEQ_CLS, "r": 3, "lora_alpha": 6, "alpha_pattern": {"word_embeddings": 2},
+                   "target_modules": ["word_embeddings", "position_embeddings", "token_type_embeddings", "query"]},
+    },
+    "tables-gemma3": {
+        "folder": "models/gemma3",
+        "config": {"task_type": TaskType.SEQ_CLS, "r": 2, "lora_alpha": 1, "target_modules": ["embed_tokens"]},
+    },
 }  # fmt: skip
 
 
