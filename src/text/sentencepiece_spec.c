@@ -40,6 +40,12 @@ ce_status cei_sentencepiece_take(cei_tokenizer_spec *spec, const cei_class_piece
     return good ? CE_OK : cei_fail_memory(error, "the vocabulary", 0);
 }
 
+ce_status cei_sentencepiece_push(cei_tokenizer_spec *spec, const char *text, ce_error *error) {
+    if (spec->unigram.count >= CEI_TOKEN_ID_LIMIT)
+        return cei_fail(error, CE_ERR_FORMAT, "%s has no id left for \"%.60s\"", spec->path, text);
+    return push_piece(spec, text, strlen(text), 0) ? CE_OK : cei_fail_memory(error, "the vocabulary", 0);
+}
+
 /* ---- normalizer ---- */
 
 ce_status cei_sentencepiece_take_charsmap(cei_tokenizer_spec *spec, ce_error *error) {

@@ -20,6 +20,9 @@ typedef struct cei_class_piece {
 ce_status cei_sentencepiece_take(cei_tokenizer_spec *spec, const cei_class_piece *before, size_t count, size_t skipped,
                                  const char *last, ce_error *error);
 
+/* One piece more, with the score 0. Errors: FORMAT (too many), MEMORY. */
+ce_status cei_sentencepiece_push(cei_tokenizer_spec *spec, const char *text, ce_error *error);
+
 /* The file's charsmap, if it has one, becomes the next step of the normalizer. Errors: FORMAT, MEMORY. */
 ce_status cei_sentencepiece_take_charsmap(cei_tokenizer_spec *spec, ce_error *error);
 

@@ -60,6 +60,7 @@ typedef struct cei_tokenizer_spec {
     cei_pre_tokenizer_fn pre_tokenize; /* and where that is NULL: */
     cei_metaspace metaspace;
     cei_added_list added;
+    char *sentinels; /* the names of T5's sentinels, which tokens lend; NULL if there are none */
     cei_pair_template pair, single;
     const char *cls, *sep; /* templates of these two replace pair and single; NULL for both as they are */
     bool roberta_pairs;    /* they are RoBERTa's, else BERT's */

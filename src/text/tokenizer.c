@@ -75,6 +75,7 @@ ce_status cei_tokenizer_read(const cei_tokenizer_files *files, cei_spec_fn use, 
     cei_merges_free(&spec.merges);
     cei_sentencepiece_free(&spec.sentencepiece);
     cei_free(spec.added.items);
+    cei_free(spec.sentinels);
     json_decref(root);
     json_decref(settings.config);
     json_decref(settings.specials);

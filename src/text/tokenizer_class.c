@@ -4,8 +4,11 @@
 #include "text/tokenizer_class.h"
 
 #include "base/error.h"
+#include "base/memory.h"
 #include "text/sentencepiece_spec.h"
 #include "text/text_steps.h"
+
+#include <stdio.h>
 
 static ce_status read_bert_normalizer(cei_applying *work) {
     const json_t *config = work->settings->config;
@@ -154,6 +157,40 @@ static ce_status apply_albert(cei_applying *work) {
     return status == CE_OK ? put : status;
 }
 
+enum { SENTINEL_SIZE = 32, MOST_SENTINELS = 1000 };
+
+const char *cei_class_sentinel(const cei_applying *work, size_t i) { return work->spec->sentinels + i * SENTINEL_SIZE; }
+
+ce_status cei_class_read_sentinels(cei_applying *work) {
+    cei_tokenizer_spec *spec = work->spec;
+    work->sentinel_count = 100;
+    ce_status status = cei_json_size(work->settings->config, "extra_ids", 0, MOST_SENTINELS,
+                                     work->settings->config_path, &work->sentinel_count, work->error);
+    if (status != CE_OK || work->sentinel_count == 0) return status;
+    spec->sentinels = cei_alloc_zeroed(work->sentinel_count, SENTINEL_SIZE);
+    if (!spec->sentinels) return cei_fail_memory(work->error, "the special tokens", 0);
+    for (size_t i = 0; i < work->sentinel_count; i++)
+        snprintf(spec->sentinels + i * SENTINEL_SIZE, SENTINEL_SIZE, "<extra_id_%zu>", i);
+    return CE_OK;
+}
+
+/* What the class for T5 makes itself: a mark before each word whatever the settings say, the unknown piece at number 2,
+ * an end behind each text, and sentinels behind the pieces of a SentencePiece model, the last of them first. */
+static ce_status apply_t5(cei_applying *work) {
+    cei_tokenizer_spec *spec = work->spec;
+    ce_status status = set_metaspace(work, true, CEI_PREPEND_ALWAYS);
+    if (status == CE_OK && spec->sentencepiece.count > 0)
+        status = cei_sentencepiece_take(spec, NULL, 0, 0, NULL, work->error);
+    for (size_t i = work->sentinel_count; i > 0 && status == CE_OK && spec->sentencepiece.count > 0; i--)
+        status = cei_sentencepiece_push(spec, cei_class_sentinel(work, i - 1), work->error);
+    if (status == CE_OK) status = put_charsmap(spec, take_charsmap(&spec->normalizer), work->error);
+    spec->unigram.unknown = 2;
+    spec->with_type_ids = false; /* all of its template are 0 */
+    spec->ends_are_told = true;
+    spec->end = work->roles[CEI_ROLE_EOS].content;
+    return status;
+}
+
 /* The steps of DeBERTa's class; its charsmap is not used. */
 static ce_status set_deberta_steps(cei_applying *work, bool lowercase) {
     cei_normalizer *normalizer = &work->spec->normalizer;
@@ -267,6 +304,7 @@ ce_status cei_class_apply(cei_applying *work, bool has_json) {
     case CEI_CLASS_XLM_ROBERTA:
     case CEI_CLASS_CAMEMBERT: return apply_xlm_roberta(work);
     case CEI_CLASS_ALBERT: return apply_albert(work);
+    case CEI_CLASS_T5: return apply_t5(work);
     case CEI_CLASS_DEBERTA_V2: return apply_deberta(work);
     case CEI_CLASS_LLAMA:
     case CEI_CLASS_GEMMA: return cei_class_apply_pieces(work, has_json);

@@ -15,6 +15,7 @@ typedef enum cei_token_class {
     CEI_CLASS_XLM_ROBERTA,
     CEI_CLASS_CAMEMBERT,
     CEI_CLASS_ALBERT,
+    CEI_CLASS_T5,
     CEI_CLASS_DEBERTA_V2,
     CEI_CLASS_ROBERTA,
     CEI_CLASS_DEBERTA,
@@ -33,7 +34,14 @@ typedef struct cei_applying {
     json_t *decoder;                  /* "added_tokens_decoder"; the older files are read only where there is none */
     cei_added_token roles[CEI_ROLES]; /* content is NULL for none */
     bool named[CEI_ROLES];            /* the role is a file's, not the class's own */
+    size_t sentinel_count;            /* of T5's class: its "extra_ids" */
 } cei_applying;
+
+/* tokenizer_class.c: reads how many sentinels T5's class has, and makes their names. Errors: FORMAT, MEMORY. */
+ce_status cei_class_read_sentinels(cei_applying *work);
+
+/* The name of sentinel i, "<extra_id_7>". The spec's own. */
+const char *cei_class_sentinel(const cei_applying *work, size_t i);
 
 /* tokenizer_class_pieces.c: what the classes for Llama and Gemma make themselves. Errors: as below. */
 ce_status cei_class_apply_pieces(cei_applying *work, bool has_json);

@@ -1,11 +1,11 @@
 /* tokenizer_config.c - tokenizer_config.json, special_tokens_map.json, added_tokens.json: the reference's rules.
  *
- * Transformers has classes of its own for BERT, MPNet, XLM-RoBERTa, CamemBERT, ALBERT, DeBERTa-v2 (and v3), RoBERTa,
- * GPT-2, Qwen, Llama and Gemma, which take from tokenizer.json the vocabulary, the merges and the added tokens alone
- * (those for XLM-RoBERTa, CamemBERT and ALBERT its charsmap too): the rest follows from tokenizer_config.json, whose
- * absent keys have the class's defaults. So it is with a SentencePiece model, whose pieces each class numbers in its
- * own way. The class TokenizersBackend (formerly PreTrainedTokenizerFast) takes tokenizer.json as it is, and so does
- * this file where a folder has no tokenizer_config.json. */
+ * Transformers has classes of its own for BERT, MPNet, XLM-RoBERTa, CamemBERT, ALBERT, T5, DeBERTa-v2 (and v3),
+ * RoBERTa, GPT-2, Qwen, Llama and Gemma, which take from tokenizer.json the vocabulary, the merges and the added tokens
+ * alone (those for XLM-RoBERTa, CamemBERT, ALBERT and T5 its charsmap too): the rest follows from
+ * tokenizer_config.json, whose absent keys have the class's defaults. So it is with a SentencePiece model, whose pieces
+ * each class numbers in its own way. The class TokenizersBackend (formerly PreTrainedTokenizerFast) takes
+ * tokenizer.json as it is, and so does this file where a folder has no tokenizer_config.json. */
 #include "base/error.h"
 #include "text/tokenizer_class.h"
 
@@ -29,6 +29,7 @@ static const struct known_class {
     {"XLMRobertaTokenizer", CEI_CLASS_XLM_ROBERTA, false},
     {"CamembertTokenizer", CEI_CLASS_CAMEMBERT, false},
     {"AlbertTokenizer", CEI_CLASS_ALBERT, false},
+    {"T5Tokenizer", CEI_CLASS_T5, false},
     {"DebertaV2Tokenizer", CEI_CLASS_DEBERTA_V2, true},
     {"RobertaTokenizer", CEI_CLASS_ROBERTA, false},
     {"DebertaTokenizer", CEI_CLASS_DEBERTA, false},
@@ -61,12 +62,15 @@ static const struct {
     {"deberta-v2", "DebertaV2Tokenizer", false},
     {"albert", "AlbertTokenizer", false},
     {"mpnet", "MPNetTokenizer", false},
+    {"t5", "T5Tokenizer", false},
+    {"mt5", "T5Tokenizer", false},
+    {"umt5", "TokenizersBackend", true},
 };
 
 /* Classes with rules of their own, which this build does not know. */
 static const char *const other_classes[] = {
     "BertJapaneseTokenizer", "ConvBertTokenizer", "FunnelTokenizer",   "HerbertTokenizer", "LayoutLMv2Tokenizer",
-    "LayoutLMv3Tokenizer",   "RoCBertTokenizer",  "SplinterTokenizer", "T5Tokenizer",      "XLNetTokenizer",
+    "LayoutLMv3Tokenizer",   "RoCBertTokenizer",  "SplinterTokenizer", "XLNetTokenizer",
 };
 
 #define END_OF_TEXT "<|endoftext|>"
@@ -81,6 +85,7 @@ static const char *const usual_roles[][CEI_ROLES] = {
     [CEI_CLASS_XLM_ROBERTA] = {"<s>", "</s>", "<unk>", "</s>", "<pad>", "<s>", "<mask>"},
     [CEI_CLASS_CAMEMBERT] = {"<s>", "</s>", "<unk>", "</s>", "<pad>", "<s>", "<mask>"},
     [CEI_CLASS_ALBERT] = {"[CLS]", "[SEP]", "<unk>", "[SEP]", "<pad>", "[CLS]", "[MASK]"},
+    [CEI_CLASS_T5] = {NULL, "</s>", "<unk>", NULL, "<pad>", NULL, NULL},
     [CEI_CLASS_DEBERTA_V2] = {"[CLS]", "[SEP]", "[UNK]", "[SEP]", "[PAD]", "[CLS]", "[MASK]"},
     [CEI_CLASS_ROBERTA] = {"<s>", "</s>", "<unk>", "</s>", "<pad>", "<s>", "<mask>"},
     [CEI_CLASS_DEBERTA] = {"[CLS]", "[SEP]", "[UNK]", "[SEP]", "[PAD]", "[CLS]", "[MASK]"},
@@ -396,6 +401,11 @@ static ce_status push_extras(cei_applying *work, const json_t *extras, const cha
     return status;
 }
 
+static ce_status push_usual(cei_applying *work, const char *name) {
+    const cei_added_token token = {.content = name, .size = strlen(name), .id = -1, .fallback = true, .special = true};
+    return cei_added_list_push(&work->spec->added, &token, work->error);
+}
+
 /* Control and user-defined pieces are found in texts. Without a class, the latter are not among the tokens. */
 static ce_status push_pieces(cei_applying *work) {
     const cei_sentencepiece *model = &work->spec->sentencepiece;
@@ -413,16 +423,30 @@ static ce_status push_pieces(cei_applying *work) {
     return status;
 }
 
+/* The sentinels of T5's class stand beside the tokens from first on unless these have sentinels, which then must be
+ * as many. */
+static ce_status push_sentinels(cei_applying *work, size_t first) {
+    cei_tokenizer_spec *spec = work->spec;
+    size_t found = 0;
+    for (size_t i = first; i < spec->added.count; i++)
+        found += strstr(spec->added.items[i].content, "<extra_id_") != NULL;
+    if (found > 0 && work->sentinel_count > 0 && found != work->sentinel_count)
+        return cei_fail(work->error, CE_ERR_FORMAT,
+                        "%s: there are %zu tokens \"<extra_id_...>\", and \"extra_ids\" says %zu",
+                        work->settings->config_path, found, work->sentinel_count);
+    ce_status status = CE_OK;
+    for (size_t i = 0; i < work->sentinel_count && found == 0 && status == CE_OK; i++)
+        status = push_usual(work, cei_class_sentinel(work, i));
+    return status;
+}
+
 /* The tokens that stand in for a list of extra special tokens where no file has one. */
 static ce_status push_usual_extras(cei_applying *work) {
     static const char *const unused[] = {"<s>NOTUSED", "</s>NOTUSED", "<unk>NOTUSED"};
     ce_status status = push_pieces(work);
     if (work->class != CEI_CLASS_CAMEMBERT || work->spec->sentencepiece.count > 0) return status;
-    for (size_t i = 0; i < sizeof unused / sizeof unused[0] && status == CE_OK; i++) {
-        const cei_added_token token = {
-            .content = unused[i], .size = strlen(unused[i]), .id = -1, .fallback = true, .special = true};
-        status = cei_added_list_push(&work->spec->added, &token, work->error);
-    }
+    for (size_t i = 0; i < sizeof unused / sizeof unused[0] && status == CE_OK; i++)
+        status = push_usual(work, unused[i]);
     return status;
 }
 
@@ -448,10 +472,13 @@ static ce_status push_all_extras(cei_applying *work) {
         more = map_older;
         if (!more) extras = config_older;
     }
+    const bool beside = work->class == CEI_CLASS_T5 && !extras && (!more || more == map_older);
     ce_status status = push_model_roles(work, specials, config_extras, map_extras);
+    const size_t first = work->spec->added.count;
     if (status == CE_OK && !extras && !more) status = push_usual_extras(work);
     if (status == CE_OK) status = push_extras(work, extras, settings->config_path);
-    return status == CE_OK ? push_extras(work, more, settings->specials_path) : status;
+    if (status == CE_OK) status = push_extras(work, more, settings->specials_path);
+    return status == CE_OK && beside ? push_sentinels(work, first) : status;
 }
 
 /* The class for Qwen adds its special tokens once more, without any flags, which then count. */
@@ -488,6 +515,7 @@ ce_status cei_tokenizer_config_apply(const cei_tokenizer_settings *settings, boo
     if (status == CE_OK) status = check_left_truncation(&work);
     if (status == CE_OK) status = check_split_special(&work);
     if (status == CE_OK) status = read_input_names(&work);
+    if (status == CE_OK && work.class == CEI_CLASS_T5) status = cei_class_read_sentinels(&work);
     if (status == CE_OK) status = collect_added(&work);
     return status == CE_OK ? cei_class_apply(&work, has_json) : status;
 }

@@ -48,6 +48,23 @@ static void check_wrapped(const cei_tokenizer *tokenizer, const json_t *want, co
     cei_token_buffer_free(&buffer);
 }
 
+/* Texts with their ids, of cases that have some of their own. */
+static void check_ids(const cei_tokenizer *tokenizer, const json_t *rows, const char *name) {
+    cei_token_buffer buffer = {0};
+    ce_error error;
+    const json_t *row;
+    size_t i;
+    json_array_foreach(rows, i, row) {
+        const json_t *text = json_array_get(row, 0), *ids = json_array_get(row, 1);
+        const ce_text string = {json_string_value(text), json_string_length(text)};
+        expect_ok(cei_tokenizer_encode(tokenizer, string, CE_UTF8_STRICT, &buffer, &error), &error);
+        if (buffer.count != json_array_size(ids)) fail_msg("%s: \"%s\" has %zu ids", name, string.data, buffer.count);
+        for (size_t k = 0; k < buffer.count; k++)
+            assert_int_equal(buffer.ids[k], json_integer_value(json_array_get(ids, k)));
+    }
+    cei_token_buffer_free(&buffer);
+}
+
 static void check_case(const json_t *texts, const json_t *entry) {
     const char *name = json_string_value(golden_get(entry, "name"));
     const char *hashes = json_string_value(golden_get(entry, "hashes"));
@@ -63,6 +80,7 @@ static void check_case(const json_t *texts, const json_t *entry) {
         expect_hash(buffer.ids, buffer.count, hashes, 8, i, name, string.data);
     }
     check_wrapped(tokenizer, golden_get(entry, "a b"), name);
+    check_ids(tokenizer, json_object_get(entry, "ids"), name);
     cei_token_buffer_free(&buffer);
     cei_tokenizer_free(tokenizer);
 }
@@ -72,7 +90,7 @@ static void test_small_models(void **state) {
     json_t *root = golden_load("sentencepiece.json"), *entry;
     size_t i;
     json_array_foreach(golden_get(root, "cases"), i, entry) check_case(golden_get(root, "texts"), entry);
-    assert_int_equal(i, 37);
+    assert_int_equal(i, 45);
     json_decref(root);
 }
 
@@ -139,20 +157,20 @@ static uint64_t hash_file(const cei_tokenizer *tokenizer, const char *file, cei_
     return hash;
 }
 
-static void test_bpe_model_as_llama(void **state) {
-    (void)state;
+/* A shared model in a folder of its own, whose class has the hashes under key. */
+static void check_class(const char *model, const char *name, const char *config, const char *key) {
     test_shared("data/multilingual/ang.txt");
-    test_shared("tokenizers/sentencepiece-bpe/sentencepiece.bpe.model");
+    test_shared(model);
     char *folder = test_make_folder(), got[17];
-    copy_shared("tokenizers/sentencepiece-bpe/sentencepiece.bpe.model", folder, "tokenizer.model");
-    write_text(folder, "tokenizer_config.json", "{\"tokenizer_class\":\"LlamaTokenizer\"}");
+    copy_shared(model, folder, name);
+    write_text(folder, "tokenizer_config.json", config);
     json_t *root = golden_load("sentencepiece.json"), *hash;
     cei_tokenizer *tokenizer = NULL;
     cei_token_buffer buffer = {0};
     const char *file;
     ce_error error;
     expect_ok(cei_tokenizer_load(folder, &tokenizer, &error), &error);
-    json_object_foreach(golden_get(root, "multilingual as Llama"), file, hash) {
+    json_object_foreach(golden_get(root, key), file, hash) {
         snprintf(got, sizeof got, "%016llx", (unsigned long long)hash_file(tokenizer, file, &buffer));
         if (strcmp(got, json_string_value(hash)) != 0) fail_msg("%s: other ids", file);
     }
@@ -160,6 +178,18 @@ static void test_bpe_model_as_llama(void **state) {
     cei_tokenizer_free(tokenizer);
     test_remove_folder(folder);
     json_decref(root);
+}
+
+static void test_bpe_model_as_llama(void **state) {
+    (void)state;
+    check_class("tokenizers/sentencepiece-bpe/sentencepiece.bpe.model", "tokenizer.model",
+                "{\"tokenizer_class\":\"LlamaTokenizer\"}", "multilingual as Llama");
+}
+
+static void test_deberta_model_as_t5(void **state) {
+    (void)state;
+    check_class("tokenizers/deberta-v3/spm.model", "spiece.model", "{\"tokenizer_class\":\"T5Tokenizer\"}",
+                "multilingual as T5");
 }
 
 /* ---- writing models ---- */
@@ -356,6 +386,9 @@ static void test_refused_settings(void **state) {
     expect_setting(TRAINER, 24, 1, CE_ERR_UNSUPPORTED, "treat_whitespace_as_suffix");
     expect_setting(TRAINER, 40, 2, CE_ERR_FORMAT, "unk_id is 2");
     expect_setting(TRAINER, 40, UINT64_MAX, CE_ERR_FORMAT, "unk_id is -1");
+    cei_bytes named = plain_model();
+    put_plain(&named, "<extra_id_0>", 0, CEI_PIECE_CONTROL);
+    expect_refused(named, "{\"tokenizer_class\":\"T5Tokenizer\"}", CE_ERR_FORMAT, "\"extra_ids\" says 100");
     static const char backend[] = "{\"tokenizer_class\":\"PreTrainedTokenizerFast\",";
     char config[256];
     cei_bytes model = plain_model();
@@ -364,7 +397,9 @@ static void test_refused_settings(void **state) {
     expect_refused(small_model(false), "{\"tokenizer_class\":\"LlamaTokenizer\"}", CE_ERR_UNSUPPORTED,
                    "LlamaTokenizer");
     expect_refused(small_model(true), "{\"tokenizer_class\":\"AlbertTokenizer\"}", CE_ERR_UNSUPPORTED, "Unigram");
-    expect_refused(small_model(true), "{\"tokenizer_class\":\"T5Tokenizer\"}", CE_ERR_UNSUPPORTED, "T5Tokenizer");
+    expect_refused(small_model(true), "{\"tokenizer_class\":\"T5Tokenizer\"}", CE_ERR_UNSUPPORTED, "Unigram");
+    expect_refused(small_model(false), "{\"tokenizer_class\":\"T5Tokenizer\",\"extra_ids\":1001}", CE_ERR_FORMAT,
+                   "extra_ids");
     expect_refused(small_model(true), "{\"tokenizer_class\":\"XLMRobertaTokenizer\"}", CE_ERR_UNSUPPORTED, "Unigram");
     expect_refused(small_model(true), "{\"tokenizer_class\":\"BertTokenizer\"}", CE_ERR_UNSUPPORTED, "BertTokenizer");
     snprintf(config, sizeof config, "%s\"legacy\":false}", backend);
@@ -487,10 +522,11 @@ static void test_each_allocation_fails(void **state) {
                                           "{\"tokenizer_class\":\"CamembertTokenizer\"}",
                                           "{\"tokenizer_class\":\"DebertaV2Tokenizer\"}",
                                           "{\"tokenizer_class\":\"AlbertTokenizer\"}",
+                                          "{\"tokenizer_class\":\"T5Tokenizer\",\"extra_ids\":2}",
                                           "{}",
                                           "{\"tokenizer_class\":\"LlamaTokenizer\",\"add_bos_token\":true}",
                                           "{\"tokenizer_class\":\"GemmaTokenizer\"}"};
-    enum { CONFIGS = sizeof configs / sizeof *configs, FIRST_BPE = 5 };
+    enum { CONFIGS = sizeof configs / sizeof *configs, FIRST_BPE = 6 };
     failing_malloc_or_skip();
     for (size_t i = 0; i < CONFIGS; i++) {
         char *folder = test_make_folder();
@@ -505,12 +541,19 @@ static void test_each_allocation_fails(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_small_models),        cmocka_unit_test(test_deberta),
-        cmocka_unit_test(test_xlm_roberta),         cmocka_unit_test(test_bpe_model),
-        cmocka_unit_test(test_bpe_model_as_llama),  cmocka_unit_test(test_broken_models),
-        cmocka_unit_test(test_refused_settings),    cmocka_unit_test(test_cut_models),
-        cmocka_unit_test(test_small_model_by_hand), cmocka_unit_test(test_long_pieces),
-        cmocka_unit_test(test_long_texts),          cmocka_unit_test(test_each_allocation_fails),
+        cmocka_unit_test(test_small_models),
+        cmocka_unit_test(test_deberta),
+        cmocka_unit_test(test_xlm_roberta),
+        cmocka_unit_test(test_bpe_model),
+        cmocka_unit_test(test_bpe_model_as_llama),
+        cmocka_unit_test(test_deberta_model_as_t5),
+        cmocka_unit_test(test_broken_models),
+        cmocka_unit_test(test_refused_settings),
+        cmocka_unit_test(test_cut_models),
+        cmocka_unit_test(test_small_model_by_hand),
+        cmocka_unit_test(test_long_pieces),
+        cmocka_unit_test(test_long_texts),
+        cmocka_unit_test(test_each_allocation_fails),
     };
     return cmocka_run_group_tests_name("sentencepiece", tests, NULL, NULL);
 }

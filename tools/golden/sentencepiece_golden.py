@@ -2,7 +2,7 @@
 
 cases         folders with a small model, Unigram or BPE, and settings of all sorts, and tokenizer.json files with what
               such models are written as: a hash of the ids of each text
-multilingual as Llama  of each file one hash, of the BPE model by the class for Llama
+multilingual as Llama, as T5  of each file one hash: the BPE model by the class for Llama, DeBERTa-v3's by that for T5
 multilingual  hashes of the ids of every line of shared/data/multilingual: DeBERTa-v3's spm.model and XLM-RoBERTa's
               pieces by their classes, a BPE model as it is
 
@@ -29,6 +29,7 @@ NORMAL, UNKNOWN, CONTROL, USER, UNUSED, BYTE = 1, 2, 3, 4, 5, 6
 BYTES = [(f"<0x{i:02X}>", 0.0, BYTE) for i in range(256)]
 TEXTS = ["a <mask> b", "x  [MASK] y", "<ctrl>a<user>b <user>", "<s>a</s> <unk>NOTUSED <s>NOTUSED", "<new> a <new>b",
          "  a  b  ", "\u00df\u00e9\U0001f600\u4e2d<0x41>", f"{MARK}a{MARK}{MARK}b", "[CLS] a[UNK] <t>", "a\n\nb\tc"]
+T5_TEXTS = ["<extra_id_0> a<extra_id_1>b <extra_id_3><extra_id_99>", "<t> a<u>b </s> <pad><ctrl><unk>"]
 
 
 # ---- models ----
@@ -88,6 +89,8 @@ def folder_cases(pieces, charsmap, lines):
                         "unk_piece": "[UNK]", "bos_piece": "[CLS]", "eos_piece": "[SEP]"})
     albert = model_of([("<pad>", 0.0, CONTROL), ("<unk>", 0.0, UNKNOWN), ("[CLS]", 0.0, USER), ("[SEP]", 0.0, USER),
                        ("[MASK]", 0.0, USER), *normal, *more], charsmap)
+    t5 = model_of([("<pad>", 0.0, CONTROL), ("</s>", 0.0, CONTROL), ("<unk>", 0.0, UNKNOWN), *normal, *more], charsmap)
+    t5_class = {"tokenizer_class": "T5TokenizerFast"}
     scored = changed(deberta)
     bpe = trained_bpe(lines, normalization_rule_name="identity", remove_extra_whitespaces=False)
     mask = {"__type": "AddedToken", **added("<mask>", lstrip=True, special=True)}
@@ -113,6 +116,12 @@ def folder_cases(pieces, charsmap, lines):
                                                map_file: {"bos_token": "<q>", "mask_token": "<m>",
                                                           "additional_special_tokens": ["<t>"]}}),
         "XLM-RoBERTa, no charsmap": ("xlm-roberta", {xlm: changed(fairseq), config: {"extra_special_tokens": ["<t>"]}}),
+        "T5": ("t5", {spiece: t5, config: {"extra_ids": 3, "model_max_length": 512, "add_prefix_space": False}}),
+        "T5 alone": ("t5", {spiece: t5}),
+        "T5, extras": ("", {spiece: changed(t5), config: {**t5_class, "extra_ids": 2, "additional_special_tokens": ["<t>"]}}),
+        "T5, no sentinels": ("mt5", {spiece: t5, config: {"extra_ids": 0, "additional_special_tokens": None}}),
+        "T5, named sentinels": ("t5", {spiece: t5, config: {"extra_ids": 2, "eos_token": "<ctrl>"},
+                                       map_file: {"additional_special_tokens": ["<t>"]}}),
         "CamemBERT": ("camembert", {camembert: fairseq, config: {"model_max_length": 512}}),
         "CamemBERT alone": ("camembert", {camembert: fairseq}),
         "CamemBERT, extras": ("camembert", {camembert: fairseq, config: {"additional_special_tokens": ["<t>"],
@@ -200,8 +209,9 @@ def make_case(name, model_type, files, tokenizer, texts):
     hashes = "".join(format(hash_ids(ids_of(tokenizer, text)) & 0xFFFFFFFF, "08x") for text in texts)
     files = {file: content.hex() if isinstance(content, bytes) else content for file, content in files.items()}
     wrapped = tokenizer.encode("a b")
+    more = [[text, ids_of(tokenizer, text)] for text in (T5_TEXTS if name.startswith("T5") else [])]
     return {"name": name, "files": {"config.json": {"model_type": model_type}, **files}, "hashes": hashes,
-            "a b": wrapped if isinstance(wrapped, list) else wrapped.ids}
+            "a b": wrapped if isinstance(wrapped, list) else wrapped.ids, **({"ids": more} if more else {})}
 
 
 # ---- real vocabularies ----
@@ -236,11 +246,10 @@ def multilingual(shared):
     return out
 
 
-def multilingual_as_llama(shared):
+def multilingual_as(shared, tokenizer_class, model, name):
     """One hash of the ids of all lines of a file."""
-    bpe = (shared / "tokenizers/sentencepiece-bpe/sentencepiece.bpe.model").read_bytes()
-    tokenizer, out = open_folder("", {"tokenizer.model": bpe,
-                                      "tokenizer_config.json": {"tokenizer_class": "LlamaTokenizer"}}), {}
+    tokenizer, out = open_folder("", {name: (shared / "tokenizers" / model).read_bytes(),
+                                      "tokenizer_config.json": {"tokenizer_class": tokenizer_class}}), {}
     for path in sorted((shared / "data" / "multilingual").glob("*.txt")):
         ids = tokenizer(path.read_text(encoding="utf-8").split("\n"), add_special_tokens=False)["input_ids"]
         out[path.name] = format(hash_ids([i for line in ids for i in line]), "016x")
@@ -252,14 +261,23 @@ def main():
     lines = excerpts(shared)
     texts = TEXTS + ODD_TEXTS + MORE_TEXTS + lines
     folders, bpe = folder_cases(small_pieces(lines + ODD_TEXTS + MORE_TEXTS), compile_charsmap(RULES), lines)
-    for name in ("CamemBERT", "ALBERT", "Llama's class"):
+    for name in ("CamemBERT", "ALBERT", "Llama's class", "T5"):
         folders[f"{name}, tokenizer.json"] = (folders[name][0], saved_json(*folders[name]))
+    bare = {key: value for key, value in saved_json(*folders["T5, no sentinels"]).items() if key == "tokenizer.json"}
+    t5_class = {"tokenizer_class": "T5Tokenizer"}
+    folders["T5, sentinels behind tokenizer.json"] = ("t5", {**bare, "tokenizer_config.json": {**t5_class, "extra_ids": 4}})
+    folders["T5, its map behind tokenizer.json"] = ("t5", {
+        **bare, "tokenizer_config.json": {**t5_class, "extra_ids": 2},
+        "special_tokens_map.json": {"additional_special_tokens": ["<t>", "<u>"]}})
     cases = [make_case(name, *case, open_folder(*case), texts) for name, case in folders.items()]
     cases += [make_case(name, "", {"tokenizer.json": json.loads(tokenizer.to_str())}, tokenizer, texts)
               for name, tokenizer in json_cases(bpe).items()]
     head = {"versions": {**VERSIONS, "sentencepiece": sentencepiece.__version__}, "texts": texts,
             "each hash": "the last 8 hex digits of FNV-1a over the ids, of a line the last 4",
-            "multilingual": multilingual(shared), "multilingual as Llama": multilingual_as_llama(shared)}
+            "multilingual": multilingual(shared),
+            "multilingual as Llama": multilingual_as(shared, "LlamaTokenizer", "sentencepiece-bpe/sentencepiece.bpe.model",
+                                                     "tokenizer.model"),
+            "multilingual as T5": multilingual_as(shared, "T5Tokenizer", "deberta-v3/spm.model", "spiece.model")}
     text = ",\n".join(json.dumps(case, ensure_ascii=True, separators=(",", ":")) for case in cases)
     head = json.dumps(head, ensure_ascii=True, separators=(",", ":"))
     (OUT / "sentencepiece.json").write_text(head[:-1] + ',"cases":[\n' + text + "\n]}\n", encoding="ascii")
