@@ -41,6 +41,20 @@ static ce_status apply_bert(cei_applying *work) {
     return read_bert_normalizer(work);
 }
 
+ce_status cei_class_set_ends(cei_applying *work, bool has_json) {
+    const json_t *config = work->settings->config;
+    const char *path = work->settings->config_path;
+    cei_tokenizer_spec *spec = work->spec;
+    bool begins = false, ends = false;
+    if (has_json) return CE_OK;
+    ce_status status = cei_json_bool(config, "add_bos_token", path, &begins, work->error);
+    if (status == CE_OK) status = cei_json_bool(config, "add_eos_token", path, &ends, work->error);
+    spec->ends_are_told = true;
+    spec->begin = begins ? work->roles[CEI_ROLE_BOS].content : NULL;
+    spec->end = ends ? work->roles[CEI_ROLE_EOS].content : NULL;
+    return status;
+}
+
 /* Empties the normalizer. The step is its charsmap's, if it had one, else without. */
 static cei_normalizer_step take_charsmap(cei_normalizer *normalizer) {
     cei_normalizer_step kept = {0};
@@ -141,19 +155,29 @@ static ce_status set_albert_steps(cei_applying *work) {
     return CE_OK;
 }
 
+/* ALBERT's template counts unless settings tell the ends. */
+static ce_status set_albert_ends(cei_applying *work, bool has_json) {
+    const json_t *config = work->settings->config;
+    if (has_json || (!json_object_get(config, "add_bos_token") && !json_object_get(config, "add_eos_token"))) {
+        work->spec->cls = work->roles[CEI_ROLE_CLS].content;
+        work->spec->sep = work->roles[CEI_ROLE_SEP].content;
+        return CE_OK;
+    }
+    return cei_class_set_ends(work, has_json);
+}
+
 /* What the class for ALBERT makes itself; the unknown piece is number 1 by its code. */
-static ce_status apply_albert(cei_applying *work) {
+static ce_status apply_albert(cei_applying *work, bool has_json) {
     cei_tokenizer_spec *spec = work->spec;
     ce_status status = set_metaspace(work, true, CEI_PREPEND_NEVER);
     if (status != CE_OK) return status;
     const cei_normalizer_step charsmap = take_charsmap(&spec->normalizer);
     if (spec->sentencepiece.count > 0) status = cei_sentencepiece_take(spec, NULL, 0, 0, NULL, work->error);
     if (status == CE_OK) status = set_albert_steps(work);
+    if (status == CE_OK) status = set_albert_ends(work, has_json);
     /* Put where it is freed, whatever failed. */
     const ce_status put = put_charsmap(spec, charsmap, work->error);
     spec->unigram.unknown = 1;
-    spec->cls = work->roles[CEI_ROLE_CLS].content;
-    spec->sep = work->roles[CEI_ROLE_SEP].content;
     return status == CE_OK ? put : status;
 }
 
@@ -242,34 +266,12 @@ static ce_status apply_deberta(cei_applying *work) {
 /* The byte-level classes that put special tokens around texts and between them. */
 static bool has_pairs(cei_token_class class) { return class == CEI_CLASS_ROBERTA || class == CEI_CLASS_DEBERTA; }
 
-/* Without a tokenizer.json, beginnings and ends would have to be put into a template that is not there. */
-static ce_status check_template(cei_applying *work, bool has_json) {
-    const char *const keys[] = {"add_bos_token", "add_eos_token"};
-    for (size_t i = 0; i < 2 && !has_json && !has_pairs(work->class); i++) {
-        bool add = false;
-        ce_status status =
-            cei_json_bool(work->settings->config, keys[i], work->settings->config_path, &add, work->error);
-        if (status != CE_OK) return status;
-        if (add)
-            return cei_fail(work->error, CE_ERR_UNSUPPORTED, "%s: \"%s\" is not supported without a tokenizer.json",
-                            work->settings->config_path, keys[i]);
-    }
-    return CE_OK;
-}
-
-/* Texts without special tokens. */
-static void set_bare_templates(cei_tokenizer_spec *spec) {
-    spec->pair = (cei_pair_template){.items = {{CEI_PAIR_QUERY, 0, 0}, {CEI_PAIR_DOCUMENT, 0, 1}}, .count = 2};
-    spec->single = (cei_pair_template){.items = {{CEI_PAIR_QUERY, 0, 0}}, .count = 1};
-}
-
 static ce_status apply_byte_level(cei_applying *work, bool has_json) {
     cei_tokenizer_spec *spec = work->spec;
     bool qwen = work->class == CEI_CLASS_QWEN2, prefix_space = false;
     const cei_split numbers = {CEI_SPLIT_GPT4, 1, false}, whole = {CEI_SPLIT_NOTHING, 0, true};
     ce_status status = cei_json_bool(work->settings->config, "add_prefix_space", work->settings->config_path,
                                      &prefix_space, work->error);
-    if (status == CE_OK) status = check_template(work, has_json);
     spec->bpe = (cei_bpe_options){.byte_level = true};
     cei_normalizer_free(&spec->normalizer);
     spec->normalizer = (cei_normalizer){.steps = {{.kind = CEI_NORMALIZER_NFC}}, .count = qwen};
@@ -280,10 +282,9 @@ static ce_status apply_byte_level(cei_applying *work, bool has_json) {
         spec->roberta_pairs = true;
         spec->cls = work->roles[CEI_ROLE_CLS].content;
         spec->sep = work->roles[CEI_ROLE_SEP].content;
-    } else if (!has_json) {
-        set_bare_templates(spec);
+        return status;
     }
-    return status;
+    return status == CE_OK ? cei_class_set_ends(work, has_json) : status;
 }
 
 /* A SentencePiece model without a class follows its own settings. "legacy" says which stretches get a blank. */
@@ -291,8 +292,7 @@ static ce_status apply_sentencepiece(cei_applying *work) {
     bool legacy = true;
     ce_status status =
         cei_json_bool(work->settings->config, "legacy", work->settings->config_path, &legacy, work->error);
-    if (status == CE_OK) status = check_template(work, false);
-    set_bare_templates(work->spec);
+    if (status == CE_OK) status = cei_class_set_ends(work, false);
     return status == CE_OK ? cei_sentencepiece_apply(work->spec, legacy, work->error) : status;
 }
 
@@ -303,7 +303,7 @@ ce_status cei_class_apply(cei_applying *work, bool has_json) {
     case CEI_CLASS_MPNET: return apply_bert(work);
     case CEI_CLASS_XLM_ROBERTA:
     case CEI_CLASS_CAMEMBERT: return apply_xlm_roberta(work);
-    case CEI_CLASS_ALBERT: return apply_albert(work);
+    case CEI_CLASS_ALBERT: return apply_albert(work, has_json);
     case CEI_CLASS_T5: return apply_t5(work);
     case CEI_CLASS_DEBERTA_V2: return apply_deberta(work);
     case CEI_CLASS_LLAMA:

@@ -43,6 +43,10 @@ ce_status cei_class_read_sentinels(cei_applying *work);
 /* The name of sentinel i, "<extra_id_7>". The spec's own. */
 const char *cei_class_sentinel(const cei_applying *work, size_t i);
 
+/* tokenizer_class.c: the tokens that "add_bos_token" and "add_eos_token" put around each text. The reference asks for
+ * them only where there is no tokenizer.json, whose template counts whatever they say. Errors: FORMAT. */
+ce_status cei_class_set_ends(cei_applying *work, bool has_json);
+
 /* tokenizer_class_pieces.c: what the classes for Llama and Gemma make themselves. Errors: as below. */
 ce_status cei_class_apply_pieces(cei_applying *work, bool has_json);
 

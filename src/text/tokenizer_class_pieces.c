@@ -25,22 +25,6 @@ static ce_status set_marks(cei_applying *work) {
     return status;
 }
 
-/* The template of tokenizer.json counts unless settings say which ends a text gets. */
-static ce_status set_ends(cei_applying *work, bool has_json) {
-    const json_t *config = work->settings->config;
-    const char *path = work->settings->config_path;
-    cei_tokenizer_spec *spec = work->spec;
-    bool begins = false, ends = false;
-    if (has_json && !json_object_get(config, "add_bos_token") && !json_object_get(config, "add_eos_token"))
-        return CE_OK;
-    ce_status status = cei_json_bool(config, "add_bos_token", path, &begins, work->error);
-    if (status == CE_OK) status = cei_json_bool(config, "add_eos_token", path, &ends, work->error);
-    spec->ends_are_told = true;
-    spec->begin = begins ? work->roles[CEI_ROLE_BOS].content : NULL;
-    spec->end = ends ? work->roles[CEI_ROLE_EOS].content : NULL;
-    return status;
-}
-
 ce_status cei_class_apply_pieces(cei_applying *work, bool has_json) {
     cei_tokenizer_spec *spec = work->spec;
     ce_status status = set_marks(work);
@@ -50,5 +34,5 @@ ce_status cei_class_apply_pieces(cei_applying *work, bool has_json) {
         status = cei_sentencepiece_take(spec, NULL, 0, 0, NULL, work->error);
         if (status == CE_OK) status = cei_sentencepiece_merges(spec, true, work->error);
     }
-    return status == CE_OK ? set_ends(work, has_json) : status;
+    return status == CE_OK ? cei_class_set_ends(work, has_json) : status;
 }

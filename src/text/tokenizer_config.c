@@ -65,6 +65,7 @@ static const struct {
     {"t5", "T5Tokenizer", false},
     {"mt5", "T5Tokenizer", false},
     {"umt5", "TokenizersBackend", true},
+    {"mistral", "TokenizersBackend", true},
 };
 
 /* Classes with rules of their own, which this build does not know. */

@@ -45,4 +45,17 @@ static inline char *golden_hex(const json_t *string, size_t *size) {
     return bytes;
 }
 
+/* Files of a folder: JSON, or bytes as hex digits. */
+static inline void golden_write_files(const char *folder, const json_t *files) {
+    const char *name;
+    const json_t *content;
+    json_object_foreach((json_t *)(uintptr_t)files, name, content) {
+        size_t size = 0;
+        char *bytes = json_is_string(content) ? golden_hex(content, &size) : json_dumps(content, JSON_COMPACT);
+        assert_non_null(bytes);
+        test_write_file(folder, name, bytes, json_is_string(content) ? size : strlen(bytes));
+        free(bytes);
+    }
+}
+
 #endif

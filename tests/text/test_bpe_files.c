@@ -112,7 +112,7 @@ static void test_vocab_json_and_merges_txt(void **state) {
         {"{\"a\":-1}", "a b", NULL, CE_ERR_FORMAT, "is -1"},
         {"{\"a\":1", "a b", NULL, CE_ERR_FORMAT, "vocab.json"},
         {PAIR_VOCAB, "a b", "{\"tokenizer_class\":\"BertTokenizer\"}", CE_ERR_UNSUPPORTED, "BertTokenizer"},
-        {PAIR_VOCAB, "a b", "{\"tokenizer_class\":\"GPT2Tokenizer\",\"add_bos_token\":true}", CE_ERR_UNSUPPORTED,
+        {PAIR_VOCAB, "a b", "{\"tokenizer_class\":\"GPT2Tokenizer\",\"add_bos_token\":1}", CE_ERR_FORMAT,
          "add_bos_token"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {

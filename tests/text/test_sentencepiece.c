@@ -13,23 +13,11 @@
 
 /* ---- against the reference ---- */
 
-static void write_files(const char *folder, const json_t *files) {
-    const char *name;
-    const json_t *content;
-    json_object_foreach((json_t *)(uintptr_t)files, name, content) {
-        size_t size = 0;
-        char *bytes = json_is_string(content) ? golden_hex(content, &size) : json_dumps(content, JSON_COMPACT);
-        assert_non_null(bytes);
-        test_write_file(folder, name, bytes, json_is_string(content) ? size : strlen(bytes));
-        free(bytes);
-    }
-}
-
 static cei_tokenizer *open_case(const json_t *entry) {
     char *folder = test_make_folder();
     cei_tokenizer *tokenizer = NULL;
     ce_error error;
-    write_files(folder, golden_get(entry, "files"));
+    golden_write_files(folder, golden_get(entry, "files"));
     expect_ok(cei_tokenizer_load(folder, &tokenizer, &error), &error);
     test_remove_folder(folder);
     return tokenizer;
@@ -404,8 +392,8 @@ static void test_refused_settings(void **state) {
     expect_refused(small_model(true), "{\"tokenizer_class\":\"BertTokenizer\"}", CE_ERR_UNSUPPORTED, "BertTokenizer");
     snprintf(config, sizeof config, "%s\"legacy\":false}", backend);
     expect_refused(small_model(true), config, CE_ERR_UNSUPPORTED, "\"legacy\"");
-    snprintf(config, sizeof config, "%s\"add_bos_token\":true}", backend);
-    expect_refused(small_model(true), config, CE_ERR_UNSUPPORTED, "add_bos_token");
+    snprintf(config, sizeof config, "%s\"add_bos_token\":1}", backend);
+    expect_refused(small_model(true), config, CE_ERR_FORMAT, "add_bos_token");
     snprintf(config, sizeof config, "%s\"added_tokens_decoder\":{\"1\":{\"content\":\"<q>\"}}}", backend);
     expect_refused(small_model(true), config, CE_ERR_UNSUPPORTED, "\"<q>\" has the id 1");
 }
