@@ -38,12 +38,15 @@ typedef struct ce_score_options {
                               max_length that the model was loaded with, which 0 stands for */
     const ce_text *prompt; /* put before each query as it is, or, where a chat template makes prompts, given to it as
                               the message "system"; NULL is the model's default prompt, an empty text none */
+    const ce_text *chat_settings; /* a JSON object of names for the chat template in this call, over those that the
+                                     model's files set; the call then reads the template anew, and allocates. NULL is
+                                     none. Where no chat template makes prompts it has no effect */
 } ce_score_options;
 
 /* Scores pairs.
  *
  * Where a chat template makes prompts of pairs, a prompt is cut at its end, and the tokens that the template puts
- * behind everything are put back there, as the reference does.
+ * behind everything are put back there, as the reference does (unless chat_settings say "restore_suffix": false).
  *
  * pairs   [count]; may be NULL if count is 0
  * scores  [count, num_labels], row-major, in input order. On failure its content is unspecified

@@ -54,11 +54,10 @@ static ce_status read_joined(const cei_pair_reading *reading, ce_pair pair, cei_
 
 static ce_status read_chat(const cei_pair_reading *reading, ce_pair pair, cei_lane_text *lane, cei_tokens *tokens,
                            ce_truncation *truncation, ce_error *error) {
-    const ce_model *model = reading->model;
     const char *part;
     ce_error why = {0};
-    ce_status status = cei_chat_encode(model->chat, model->tokenizer, reading->prompt, pair, reading->utf8, &lane->chat,
-                                       &lane->document, &part, &why);
+    ce_status status = cei_chat_encode(reading->chat, reading->model->tokenizer, reading->prompt, pair, reading->utf8,
+                                       &lane->chat, &lane->document, &part, &why);
     if (status != CE_OK) return fail_part(error, status, part, &why);
     const size_t found = lane->document.count, kept = cei_min_size(found, reading->max_length);
     if (kept) memcpy(tokens->ids, lane->document.ids, kept * sizeof *tokens->ids);
@@ -74,6 +73,22 @@ static ce_status read_chat(const cei_pair_reading *reading, ce_pair pair, cei_la
     return CE_OK;
 }
 
+/* The model's chat with the settings of a call over its own. */
+static ce_status vary_chat(cei_pair_reading *reading, const ce_text *settings, ce_error *error) {
+    static const char name[] = "ce_score_options.chat_settings";
+    json_t *root = NULL;
+    ce_error why = {0};
+    ce_status status = cei_json_parse(settings->data, settings->size, name, &root, &why);
+    if (status == CE_OK && !json_is_object(root))
+        status = cei_fail(&why, CE_ERR_FORMAT, "%s is %s, and must be an object", name, cei_json_type(root));
+    if (status == CE_OK)
+        status = cei_chat_vary(reading->chat, reading->model->tokenizer, root, name, &reading->own, &why);
+    json_decref(root);
+    reading->chat = reading->own;
+    if (status == CE_OK) return CE_OK;
+    return cei_fail(error, status == CE_ERR_FORMAT ? CE_ERR_ARGUMENT : status, "%s", why.message);
+}
+
 /* ---- both ---------------------------------------------------------------------------------------------------- */
 
 ce_status cei_pair_reading_start(const ce_model *model, const ce_score_options *options, cei_lane_text *lane,
@@ -83,19 +98,24 @@ ce_status cei_pair_reading_start(const ce_model *model, const ce_score_options *
     *reading = (cei_pair_reading){.model = model,
                                   .prompt = options->prompt ? *options->prompt : usual,
                                   .utf8 = options->utf8,
-                                  .max_length = options->max_length};
+                                  .max_length = options->max_length,
+                                  .chat = model->chat};
     if (!model->chat) return CE_OK;
-    ce_status status = cei_text_check(&reading->prompt, options->utf8, &lane->prompt, &why);
+    ce_status status = options->chat_settings ? vary_chat(reading, options->chat_settings, error) : CE_OK;
+    if (status != CE_OK) return status;
+    status = cei_text_check(&reading->prompt, options->utf8, &lane->prompt, &why);
     if (status == CE_OK)
-        status = cei_chat_suffix(model->chat, model->tokenizer, reading->prompt, &lane->chat, &lane->query,
+        status = cei_chat_suffix(reading->chat, model->tokenizer, reading->prompt, &lane->chat, &lane->query,
                                  &lane->document, &reading->suffix, &reading->suffix_count, &why);
     return status == CE_OK ? CE_OK : cei_fail(error, status, "the prompt: %s", why.message);
 }
 
+void cei_pair_reading_end(cei_pair_reading *reading) { cei_chat_free(reading->own); }
+
 ce_status cei_pair_read(const cei_pair_reading *reading, ce_pair pair, cei_lane_text *lane, cei_tokens *tokens,
                         ce_truncation *truncation, ce_error *error) {
-    ce_status status = reading->model->chat ? read_chat(reading, pair, lane, tokens, truncation, error)
-                                            : read_joined(reading, pair, lane, tokens, truncation, error);
+    ce_status status = reading->chat ? read_chat(reading, pair, lane, tokens, truncation, error)
+                                     : read_joined(reading, pair, lane, tokens, truncation, error);
     if (status == CE_OK) tokens->removed = truncation->query_removed + truncation->document_removed;
     return status;
 }

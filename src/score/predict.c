@@ -57,6 +57,7 @@ ce_status cei_score_pairs(ce_model *model, const cei_pairs *pairs, const ce_scor
                    .progress_user = options->progress_user};
     ce_status status = cei_pair_reading_start(model, options, &scratch->prompt, &call.reading, error);
     if (status == CE_OK) status = cei_job_run(&job, scratch, error);
+    cei_pair_reading_end(&call.reading);
     ce_score_report *report = options->report;
     if (report)
         *report = (ce_score_report){report->size, status == CE_OK ? job.count : 0, job.tokens, job.truncated,

@@ -16,6 +16,7 @@ static ce_status read_one(const ce_model *model, ce_pair pair, const ce_score_op
         status = cei_pair_read(&reading, pair, &lane, tokens, truncation, &why);
         if (status != CE_OK) status = cei_fail(error, status, "the pair, %s", why.message);
     }
+    cei_pair_reading_end(&reading);
     cei_lane_free(&prompt);
     cei_lane_free(&lane);
     return status;

@@ -12,12 +12,6 @@
 
 enum { FILE_LIMIT = 256 << 20 }; /* of tokenizer_config.json, which lists added tokens */
 
-struct cei_chat {
-    cei_template *tmpl;
-    bool in_parts; /* contents are lists of parts */
-    bool restores_suffix;
-};
-
 /* A template's text as it was found. */
 typedef struct source {
     char *path; /* of the file */
@@ -25,6 +19,14 @@ typedef struct source {
     size_t size;
     bool is_named; /* it is one of several */
 } source;
+
+struct cei_chat {
+    cei_template *tmpl;
+    source found;
+    json_t *settings; /* NULL for none */
+    bool in_parts;    /* contents are lists of parts */
+    bool restores_suffix;
+};
 
 /* ---- finding it ---------------------------------------------------------------------------------------------- */
 
@@ -127,20 +129,17 @@ static ce_status define_usual(cei_template *tmpl, const cei_tokenizer *tokenizer
 }
 
 /* Settings are the template's names, but for those that are the reference's own arguments. */
-static ce_status define_settings(cei_chat *chat, const cei_chat_settings *settings, ce_error *error) {
+static ce_status define_settings(cei_chat *chat, const json_t *settings, const char *path, ce_error *error) {
     static const char *const others[] = {
         "chat_template", "truncation", "max_length", "padding", "return_tensors", "messages", "continue_final_message"};
-    ce_status status = CE_OK;
-    json_t *object = (json_t *)(uintptr_t)settings->settings;
-    chat->restores_suffix = true;
-    if (status == CE_OK)
-        status = cei_json_bool(object, "restore_suffix", settings->path, &chat->restores_suffix, error);
+    json_t *object = (json_t *)(uintptr_t)settings;
+    ce_status status = cei_json_bool(object, "restore_suffix", path, &chat->restores_suffix, error);
     for (void *at = json_object_iter(object); at && status == CE_OK; at = json_object_iter_next(object, at)) {
         const char *name = json_object_iter_key(at);
         for (size_t i = 0; i < sizeof others / sizeof *others; i++)
             if (strcmp(name, others[i]) == 0)
                 return cei_fail(error, CE_ERR_UNSUPPORTED, "%s: the setting \"%s\" of a chat template is not supported",
-                                settings->path, name);
+                                path, name);
         if (strcmp(name, "restore_suffix") != 0)
             status = cei_template_define(chat->tmpl, name, json_object_iter_value(at), error);
     }
@@ -240,62 +239,95 @@ static ce_status probe_roles(const cei_chat *chat, char *reason, ce_error *error
     return status;
 }
 
-static ce_status make_chat(const source *found, const cei_tokenizer *tokenizer, const cei_chat_settings *settings,
-                           cei_chat *chat, char *reason, ce_error *error) {
-    ce_status status = choose_format(settings, found, &chat->in_parts, error);
-    if (status == CE_OK) status = cei_template_parse(found->text, found->size, found->path, &chat->tmpl, error);
+/* Everything but the check of what it carries; more may be NULL. */
+static ce_status make_chat(cei_chat *chat, const cei_tokenizer *tokenizer, const json_t *more, const char *path,
+                           ce_error *error) {
+    const source *found = &chat->found;
+    chat->restores_suffix = true;
+    ce_status status = cei_template_parse(found->text, found->size, found->path, &chat->tmpl, error);
     if (status == CE_OK) status = define_usual(chat->tmpl, tokenizer, error);
-    if (status == CE_OK) status = define_settings(chat, settings, error);
-    return status == CE_OK ? probe_roles(chat, reason, error) : status;
+    if (status == CE_OK) status = define_settings(chat, chat->settings, path, error);
+    return status == CE_OK && more ? define_settings(chat, more, path, error) : status;
 }
 
-/* A chat of the template that was found, if it was; what was found is freed. */
-static ce_status load(source *found, const cei_tokenizer *tokenizer, const cei_chat_settings *settings, cei_chat **chat,
-                      char *reason, ce_error *error) {
-    ce_status status = CE_OK;
-    if (found->text) {
-        *chat = cei_alloc_zeroed(1, sizeof **chat);
-        status = *chat ? make_chat(found, tokenizer, settings, *chat, reason, error)
-                       : cei_fail_memory(error, "a chat template", 0);
-    }
-    if (status != CE_OK || *reason) {
-        cei_chat_free(*chat);
-        *chat = NULL;
-    }
+/* A chat with the caller's settings, whose template is still to be found. */
+static cei_chat *begin_chat(const cei_chat_settings *settings, ce_error *error) {
+    cei_chat *chat = cei_alloc_zeroed(1, sizeof *chat);
+    if (chat)
+        chat->settings = json_incref((json_t *)(uintptr_t)settings->settings);
+    else
+        cei_fail_memory(error, "a chat template", 0);
+    return chat;
+}
+
+/* Gives the chat to the caller, if its template was found and can be used; else frees it. status is that of finding. */
+static ce_status end_chat(cei_chat *chat, ce_status status, const cei_tokenizer *tokenizer,
+                          const cei_chat_settings *settings, cei_chat **out, char *reason, ce_error *error) {
+    const bool is_there = status == CE_OK && chat->found.text;
+    if (is_there) status = choose_format(settings, &chat->found, &chat->in_parts, error);
+    if (is_there && status == CE_OK) status = make_chat(chat, tokenizer, NULL, settings->path, error);
+    if (is_there && status == CE_OK) status = probe_roles(chat, reason, error);
+    if (is_there && status == CE_OK && !*reason)
+        *out = chat;
+    else
+        cei_chat_free(chat);
     return status;
-}
-
-static void free_source(source *found) {
-    cei_free(found->path);
-    cei_free(found->text);
 }
 
 ce_status cei_chat_load(const char *folder, const cei_tokenizer *tokenizer, const cei_chat_settings *settings,
-                        cei_chat **chat, char *reason, ce_error *error) {
-    source found = {0};
-    *chat = NULL;
+                        cei_chat **out, char *reason, ce_error *error) {
+    cei_chat *chat = begin_chat(settings, error);
+    *out = NULL;
     *reason = '\0';
-    ce_status status = find_source(folder, &found, error);
-    if (status == CE_OK) status = load(&found, tokenizer, settings, chat, reason, error);
-    free_source(&found);
-    return status;
+    if (!chat) return CE_ERR_MEMORY;
+    const ce_status status = find_source(folder, &chat->found, error);
+    return end_chat(chat, status, tokenizer, settings, out, reason, error);
+}
+
+static ce_status copy_source(const source *from, source *to, ce_error *error) {
+    *to = *from;
+    to->path = cei_copy_string(from->path, strlen(from->path));
+    to->text = cei_copy_string(from->text, from->size);
+    return to->path && to->text ? CE_OK : cei_fail_memory(error, "a chat template", from->size);
 }
 
 ce_status cei_chat_parse(ce_text text, const cei_tokenizer *tokenizer, const cei_chat_settings *settings,
-                         cei_chat **chat, char *reason, ce_error *error) {
-    source found = {.path = cei_copy_string(settings->path, strlen(settings->path)),
-                    .text = cei_copy_string(text.data, text.size),
-                    .size = text.size};
-    *chat = NULL;
+                         cei_chat **out, char *reason, ce_error *error) {
+    cei_chat *chat = begin_chat(settings, error);
+    const source given = {
+        .path = (char *)(uintptr_t)settings->path, .text = (char *)(uintptr_t)text.data, .size = text.size};
+    *out = NULL;
     *reason = '\0';
-    ce_status status = found.path && found.text ? load(&found, tokenizer, settings, chat, reason, error)
-                                                : cei_fail_memory(error, "a chat template", text.size);
-    free_source(&found);
+    if (!chat) return CE_ERR_MEMORY;
+    const ce_status status = copy_source(&given, &chat->found, error);
+    return end_chat(chat, status, tokenizer, settings, out, reason, error);
+}
+
+ce_status cei_chat_vary(const cei_chat *chat, const cei_tokenizer *tokenizer, const json_t *more, const char *path,
+                        cei_chat **out, ce_error *error) {
+    char reason[CE_ERROR_MESSAGE_SIZE];
+    cei_chat *made = cei_alloc_zeroed(1, sizeof *made);
+    if (!made) return cei_fail_memory(error, "a chat template", 0);
+    made->in_parts = chat->in_parts;
+    made->settings = json_incref(chat->settings);
+    ce_status status = copy_source(&chat->found, &made->found, error);
+    if (status == CE_OK) status = make_chat(made, tokenizer, more, path, error);
+    if (status == CE_OK) status = probe_roles(made, reason, error);
+    if (status == CE_OK && *reason)
+        status = cei_fail(error, CE_ERR_MODEL,
+                          "%s: the chat template cannot carry a query and a document with it (%.300s)", path, reason);
+    if (status == CE_OK)
+        *out = made;
+    else
+        cei_chat_free(made);
     return status;
 }
 
 void cei_chat_free(cei_chat *chat) {
     if (!chat) return;
     cei_template_free(chat->tmpl);
+    cei_free(chat->found.path);
+    cei_free(chat->found.text);
+    json_decref(chat->settings);
     cei_free(chat);
 }

@@ -29,6 +29,11 @@ ce_status cei_chat_parse(ce_text text, const cei_tokenizer *tokenizer, const cei
                          cei_chat **chat, char *reason, ce_error *error);
 void cei_chat_free(cei_chat *chat); /* NULL is fine */
 
+/* A chat of the same template with more names over its own, an object. Errors: FORMAT, UNSUPPORTED (by name), MODEL (it
+ * cannot carry a pair with them), MEMORY. */
+ce_status cei_chat_vary(const cei_chat *chat, const cei_tokenizer *tokenizer, const json_t *more, const char *path,
+                        cei_chat **out, ce_error *error);
+
 /* What one thread needs. Zeroed is empty; memory is kept. */
 typedef struct cei_chat_memory {
     cei_template_memory render;

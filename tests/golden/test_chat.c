@@ -65,13 +65,15 @@ static ce_pair pair_at(const json_t *root, size_t index) {
     return (ce_pair){text_of(json_array_get(pair, 0)), text_of(json_array_get(pair, 1))};
 }
 
-/* What the reference made of one pair: [index, prompt, limit, ids, logit]. */
+/* What the reference made of one pair: [index, prompt, limit, ids, logit], and what the call said of the template. */
 typedef struct result {
     ce_pair pair;
     ce_text prompt;
     ce_score_options options;
     const json_t *ids;
     float logit;
+    char *chat; /* NULL, or freed by the caller */
+    ce_text settings;
 } result;
 
 static result read_result(const json_t *root, const json_t *row) {
@@ -82,7 +84,15 @@ static result read_result(const json_t *root, const json_t *row) {
                                 .activation = CE_ACTIVATION_IDENTITY,
                                 .max_length = (size_t)json_integer_value(json_array_get(row, 2))},
                     .ids = json_array_get(row, 3),
-                    .logit = (float)json_number_value(json_array_get(row, 4))};
+                    .logit = (float)json_number_value(json_array_get(row, 4)),
+                    .chat = json_dumps(json_array_get(row, 5), 0)};
+}
+
+/* The options point into the result itself. */
+static void complete(result *want) {
+    if (want->prompt.data) want->options.prompt = &want->prompt;
+    want->settings = want->chat ? ce_text_of(want->chat) : (ce_text){NULL, 0};
+    if (want->chat) want->options.chat_settings = &want->settings;
 }
 
 static void check_ids(const ce_model *model, const result *want, const char *name, size_t row) {
@@ -107,13 +117,14 @@ static void check_case(const json_t *root, const json_t *entry) {
     size_t i;
     json_array_foreach(get(entry, "results"), i, row) {
         result want = read_result(root, row);
-        if (want.prompt.data) want.options.prompt = &want.prompt;
+        complete(&want);
         float score;
         ce_error error;
         check_ids(model, &want, name, i);
         expect_ok(ce_predict(model, &want.pair, 1, &want.options, &score, &error), &error);
         if (!(fabsf(score - want.logit) <= 2e-5f * (1 + fabsf(want.logit))))
             fail_msg("%s, result %zu: %g, and the reference gives %g", name, i, (double)score, (double)want.logit);
+        free(want.chat);
     }
     ce_model_free(model);
     test_remove_folder(folder);
@@ -218,12 +229,40 @@ static void test_what_is_refused(void **state) {
     json_decref(root);
 }
 
-/* Loads a folder and scores a pair, with a prompt that is cut. */
+static void refuse_settings(ce_model *model, const char *settings, ce_status want, const char *part) {
+    const ce_text text = ce_text_of(settings);
+    const ce_score_options options = {.size = sizeof options, .chat_settings = &text};
+    const ce_pair pair = {ce_text_of("a"), ce_text_of("b")};
+    size_t count;
+    float score;
+    ce_error error = {0};
+    expect_status(ce_predict(model, &pair, 1, &options, &score, &error), want, &error, part);
+    expect_status(ce_tokenize(model, pair, &options, NULL, NULL, 0, &count, NULL, &error), want, &error, part);
+}
+
+static void test_settings_that_are_refused(void **state) {
+    (void)state;
+    json_t *root = load_cases();
+    char *folder = make_folder(get(json_array_get(get(root, "cases"), 0), "files"));
+    write_text(folder, "chat_template.jinja", "{{ none_of_it or messages[0].content ~ messages[1].content }}");
+    ce_model *model = load(folder, 0);
+    refuse_settings(model, "{", CE_ERR_ARGUMENT, "ce_score_options.chat_settings");
+    refuse_settings(model, "[1]", CE_ERR_ARGUMENT, "must be an object");
+    refuse_settings(model, "{\"restore_suffix\": 1}", CE_ERR_ARGUMENT, "restore_suffix");
+    refuse_settings(model, "{\"chat_template\": \"x\"}", CE_ERR_UNSUPPORTED, "\"chat_template\"");
+    refuse_settings(model, "{\"none_of_it\": \"x\"}", CE_ERR_MODEL, "does not change with the query");
+    ce_model_free(model);
+    test_remove_folder(folder);
+    json_decref(root);
+}
+
+/* Loads a folder and scores a pair, with a prompt that is cut, and settings. */
 static ce_status load_and_score(void *user, ce_error *error) {
     const ce_load_options options = {.size = sizeof options, .device = "cpu", .threads = 1, .max_length = 24};
     const ce_pair pair = {ce_text_of("query"), ce_text_of("a document that is longer than the model may read of it")};
     const ce_text prompt = ce_text_of("Rule");
-    const ce_score_options how = {.size = sizeof how, .prompt = &prompt};
+    const ce_text settings = ce_text_of("{\"tail\": \"now\"}");
+    const ce_score_options how = {.size = sizeof how, .prompt = &prompt, .chat_settings = &settings};
     ce_model *model = NULL;
     float score;
     ce_status status = ce_model_load(user, &options, &model, error);
@@ -271,6 +310,7 @@ int main(void) {
         cmocka_unit_test(test_batches),
         cmocka_unit_test(test_what_a_model_says),
         cmocka_unit_test(test_what_is_refused),
+        cmocka_unit_test(test_settings_that_are_refused),
         cmocka_unit_test(test_allocations_fail),
         cmocka_unit_test(test_steady_scoring_allocates_nothing),
     };

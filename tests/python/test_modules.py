@@ -58,6 +58,8 @@ def test_a_limit_does_not_load_the_model_anew(model):
     model.max_seq_length = 5
     assert model._handle is handle and model.encode(TEXTS).tolist() != whole
     assert model.encode(TEXTS, processing_kwargs={"text": {"max_length": length, "padding": True}}).tolist() == whole
+    kwargs = {"text": {"max_length": length}, "chat_template": {"x": 1}}  # which plain texts know nothing of
+    assert model.encode(TEXTS, processing_kwargs=kwargs).tolist() == whole
     for wrong in (1, 10**6, 0, None):
         with pytest.raises(ValueError):
             model.max_seq_length = wrong

@@ -23,9 +23,22 @@ def test_scores(package, case):
     folder, results = case
     model = package.CrossEncoder(str(folder), device="cpu", activation_fn=package.Identity())
     assert model.num_labels == 1
-    for index, prompt, limit, _ids, logit in results:
-        more = {} if limit is None else {"processing_kwargs": {"text": {"max_length": limit}}}
-        assert model.predict(CASES["pairs"][index], prompt=prompt, **more) == pytest.approx(logit, rel=2e-5, abs=2e-5)
+    for index, prompt, limit, _ids, logit, *chat in results:
+        kwargs = {**({"text": {"max_length": limit}} if limit else {}), **({"chat_template": chat[0]} if chat else {})}
+        score = model.predict(CASES["pairs"][index], prompt=prompt, processing_kwargs=kwargs or None)
+        assert score == pytest.approx(logit, rel=2e-5, abs=2e-5)
+
+
+@pytest.mark.parametrize("case", [c for c in CASES["cases"] if c["name"] == "plain"], indirect=True)
+def test_names_for_the_template(package, case):
+    model = package.CrossEncoder(str(case[0]), device="cpu")
+    model.max_seq_length, pair = 40, ("query", "a document " * 30)
+    usual = model.predict(pair)
+    assert model.predict(pair, processing_kwargs={"chat_template": {"think": True}}) != usual
+    assert model.predict(pair, processing_kwargs={"chat_template": {"other": 1}}) == usual  # the limit stays
+    for wrong in ({"think": {1}}, {"think": float("nan")}, {"chat_template": "x"}):
+        with pytest.raises(NotImplementedError, match="chat_template"):
+            model.predict(pair, processing_kwargs={"chat_template": wrong})
 
 
 @pytest.mark.parametrize("case", [c for c in CASES["cases"] if c["name"] == "saved, one word"], indirect=True)

@@ -112,6 +112,21 @@ def saved_files(base, work, template, words, settings, chat=None):
     return files
 
 
+# Names for the template that are given in a call.
+CHATS = {"plain": [{"think": True}, {"think": True, "restore_suffix": False}, {"unknown": [1, {"a": None}]}],
+         "saved, one word": [{"tail": " now"}, {"add_generation_prompt": False}], "joined": [{"think": True}]}
+
+
+def varied(folder, chat):
+    """What is made of each pair where a call has names of its own, in few tokens."""
+    model, how = CrossEncoder(str(folder), device="cpu", model_kwargs={"dtype": torch.float32}, max_length=48), {
+        "processing_kwargs": {"chat_template": chat}}
+    for index, pair in enumerate(PAIRS):
+        ids = model[0].preprocess([tuple(pair)], prompt=model._resolve_prompt(None, None), **how)["input_ids"][0].tolist()
+        score = model.predict([pair], activation_fn=torch.nn.Identity(), **how)[0]
+        yield [index, None, 48, ids, float(score), chat]
+
+
 def results(folder, prompts, limits):
     rows = []
     for limit in limits:
@@ -162,7 +177,9 @@ def main():
         work = Path(name)
         for number, (title, files, prompts, limits) in enumerate(cases(base, work)):
             folder = copied(base, work / str(number), files)
-            rows.append({"name": title, "files": files, "results": results(folder, prompts, limits)})
+            found = results(folder, prompts, limits)
+            found += [row for chat in CHATS.get(title, []) for row in varied(folder, chat)]
+            rows.append({"name": title, "files": files, "results": found})
             print(f"{title}: {len(rows[-1]['results'])} results, files {sorted(files)}")
     golden = {"versions": versions(), "pairs": PAIRS, "deaf": DEAF, "cases": rows}
     (OUT / "cases.json").write_text(json.dumps(golden, separators=(",", ":")).replace('{"name"', '\n{"name"') + "\n")

@@ -96,7 +96,7 @@ def main():
     for count in (1, 32):
         pairs = [("a", f"b {n}") for n in range(count)]
         whole = least(lambda: model.predict(pairs), rounds)
-        extension = least(lambda: handle.predict(pairs, b"", "Identity", False, 0, None), rounds)
+        extension = least(lambda: handle.predict(pairs, b"", "Identity", False, 0, None, None), rounds)
         print(f"{count} pairs: predict {whole:.1f} us, of that Python {whole - extension:.1f} us")
     print(f"no pairs: predict {least(lambda: model.predict([]), rounds):.1f} us")
     if options.library:

@@ -3,6 +3,7 @@ to transformers, of which crossenc takes what it can and refuses the rest by nam
 from __future__ import annotations
 
 import functools
+import json
 import operator
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
@@ -166,6 +167,8 @@ def call_max_length(processing_kwargs: dict[str, Any] | None) -> int:
     """The max_length that a call's processing_kwargs say, 0 if they say none."""
     length = None
     for kind, given in (processing_kwargs or {}).items():
+        if kind == "chat_template" and isinstance(given, dict):
+            continue
         if kind not in ("text", "common") or not isinstance(given, dict):
             raise NotImplementedError(f"processing_kwargs: crossenc reads texts, and has nothing that {kind!r} could set")
         _refuse("processing_kwargs", given, {"max_length", "truncation", "padding"}, "It takes max_length")
@@ -173,6 +176,19 @@ def call_max_length(processing_kwargs: dict[str, Any] | None) -> int:
             raise NotImplementedError("processing_kwargs: texts are always truncated, to max_length at most")
         length = given.get("max_length", length)
     return count("max_length", length)
+
+
+def call_chat_settings(processing_kwargs: dict[str, Any] | None) -> str | None:
+    """The names for the chat template that a call's processing_kwargs have, in JSON; None if they have none."""
+    given = (processing_kwargs or {}).get("chat_template")
+    if not given:
+        return None
+    try:
+        return json.dumps(given, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise NotImplementedError(
+            f"processing_kwargs: what chat_template gives to the template must be of JSON's kinds ({error})"
+        ) from None
 
 
 def config_settings(config_kwargs: dict[str, Any] | None) -> dict[str, Any]:

@@ -65,6 +65,7 @@ class Model(_Placed):
         activation: Optional[str],
         apply_softmax: bool,
         max_length: int,
+        chat_settings: Optional[str],
         progress: _Progress,
         /,
     ) -> bytearray: ...

@@ -9,7 +9,8 @@ import numpy as np
 
 from . import _activations, _crossenc, _inputs, _tensors
 from ._arguments import (
-    call_arguments, call_max_length, config_settings, init_arguments, read_options, refuse_modules_and_backends,
+    call_arguments, call_chat_settings, call_max_length, config_settings, init_arguments, read_options,
+    refuse_modules_and_backends,
 )
 from ._log import logger
 from ._model import PlacedModel
@@ -173,15 +174,17 @@ class CrossEncoder(Prompted, PlacedModel):
         convert_to_tensor    a tensor, by importing PyTorch; with neither this nor convert_to_numpy, a list of tensors
         device               moves the model there first, for good, as to() does; of a list, to each
         pool, chunk_size     checked, and change nothing (start_multi_process_pool)
-        processing_kwargs    {"text": {"max_length": n}} for this call
+        processing_kwargs    {"text": {"max_length": n}} for this call; {"chat_template": {...}}, names for the model's chat
+                             template, if it has one
         """
         _inputs.check_batch_size(batch_size)
         if device is not None or pool is not None:
             self._before_call(device, pool, chunk_size)
-        limit = call_max_length(processing_kwargs) if processing_kwargs else self._limit or 0
+        limit = (call_max_length(processing_kwargs) if processing_kwargs else 0) or self._limit or 0
+        chat = call_chat_settings(processing_kwargs) if processing_kwargs else None
         pairs, is_single = _inputs.as_pairs(inputs)
         text = _inputs.prompt_bytes(self._resolve_prompt(prompt, prompt_name))
-        scores = self._score(pairs, text, activation_fn, bool(apply_softmax), show_progress_bar, limit)
+        scores = self._score(pairs, text, activation_fn, bool(apply_softmax), show_progress_bar, limit, chat)
         result = _tensors.convert(scores, convert_to_numpy, convert_to_tensor)
         return result[0] if is_single else result
 
@@ -222,11 +225,11 @@ class CrossEncoder(Prompted, PlacedModel):
 
     def _score(
         self, pairs: list[Any], prompt: bytes, activation_fn: Callable[..., Any] | None, softmax: bool,
-        show: bool | None, limit: int,
+        show: bool | None, limit: int, chat: str | None,
     ) -> np.ndarray:
         function = self._activation if activation_fn is None else _activations.check(activation_fn)
         native = _activations.native_name(function)
-        arguments = (pairs, prompt, native or "Identity", softmax and native is not None, limit)
+        arguments = (pairs, prompt, native or "Identity", softmax and native is not None, limit, chat)
         scores = np.frombuffer(watched(self._handle.predict, arguments, len(pairs), show, "pair"), np.float32)
         labels = self.num_labels
         if native is not None or not pairs:

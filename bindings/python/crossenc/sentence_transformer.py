@@ -148,7 +148,8 @@ class SentenceTransformer(Prompted, PlacedModel):
         convert_to_tensor     a tensor, by importing PyTorch; with neither this nor convert_to_numpy, a list of tensors
         device                moves the model there first, for good, as to() does; of a list, to each
         pool, chunk_size      checked, and change nothing (start_multi_process_pool)
-        processing_kwargs     {"text": {"max_length": n}} for this call
+        processing_kwargs     {"text": {"max_length": n}} for this call; "chat_template" has no effect, as in the reference
+                              where texts are no messages
         normalize_embeddings  scales each embedding to length 1, after truncation
         truncate_dim          keeps the first values alone; None is the model's
         """

@@ -43,15 +43,17 @@ static PyObject *model_predict(PyObject *object, PyObject *args) {
     PyObject *list, *progress;
     const char *activation;
     int softmax;
-    Py_ssize_t prompt_size, max_length;
-    ce_text prompt;
+    Py_ssize_t prompt_size, max_length, chat_size;
+    ce_text prompt, chat;
     ce_score_options options = {.size = sizeof options, .prompt = &prompt};
-    if (!PyArg_ParseTuple(args, "Oy#zpnO", &list, &prompt.data, &prompt_size, &activation, &softmax, &max_length,
-                          &progress) ||
+    if (!PyArg_ParseTuple(args, "Oy#zpnz#O", &list, &prompt.data, &prompt_size, &activation, &softmax, &max_length,
+                          &chat.data, &chat_size, &progress) ||
         find_activation(activation, &options.activation) < 0)
         return NULL;
     progress_watch watch = {.progress = progress == Py_None ? NULL : progress};
     prompt.size = (size_t)prompt_size;
+    chat.size = (size_t)chat_size;
+    if (chat.data) options.chat_settings = &chat;
     options.apply_softmax = softmax;
     options.max_length = (size_t)max_length; /* a negative one is too large for any model */
     options.progress = forward_progress;
@@ -76,8 +78,8 @@ static PyObject *model_describe(PyObject *object, PyObject *none) {
 
 static PyMethodDef methods[] = {
     {"predict", model_predict, METH_VARARGS,
-     "predict(pairs, prompt, activation, apply_softmax, max_length, progress) -> bytearray of float32 [pairs, "
-     "labels]."},
+     "predict(pairs, prompt, activation, apply_softmax, max_length, chat_settings, progress) -> bytearray of float32 "
+     "[pairs, labels]."},
     {"describe", model_describe, METH_NOARGS, "describe() -> dict: ce_model_describe, and the labels' names."},
     PLACED_METHODS,
     {NULL, NULL, 0, NULL}};
