@@ -56,9 +56,9 @@ static const option_row rows[] = {
      "folder of a bi-encoder as Sentence Transformers has it, a GGUF file, or a name\n"
      "in a folder of CROSSENC_MODELS or in the hub's cache, where 'crossenc pull' puts\n"
      "them; must be given, for none comes with crossenc"},
-    {NULL, 0, "adapter", "DIR", CLI_WITH_MODEL | CLI_CONVERT, TYPE_STRING, FIELD(adapter), 0, NULL,
-     "folder of a LoRA adapter to lay over the model (default: none, or the one that\n"
-     "the model's folder is)"},
+    {NULL, 0, "adapter", "DIR|NAME", CLI_WITH_MODEL | CLI_CONVERT, TYPE_STRING, FIELD(adapter), 0, NULL,
+     "LoRA adapter, a folder or a name as of a model, to lay over the model (default:\n"
+     "none, or the one that the model's folder is)"},
     {NULL, 'd', "device", "DEVICE", CLI_WITH_MODEL, TYPE_STRING, FIELD(device), 0, NULL,
      "where to run: auto, cpu, cuda, cuda:N, opencl, opencl:N (default: auto), or\n"
      "several of one kind, as in cuda:0,cuda:1; 'crossenc devices' says what is there"},

@@ -51,7 +51,12 @@ static void write_json(cli_output *output, const pulling *work) {
     const ce_hub_report *report = &work->report;
     cli_write_string(output, "{\"model\":");
     cli_write_json(output, ce_text_of(report->repository));
-    cli_print(output, ",\"commit\":\"%s\",\"folder\":", report->commit);
+    cli_print(output, ",\"commit\":\"%s\"", report->commit);
+    if (*report->base) {
+        cli_write_string(output, ",\"base\":");
+        cli_write_json(output, ce_text_of(report->base));
+    }
+    cli_write_string(output, ",\"folder\":");
     cli_write_json(output, ce_text_of(work->folder));
     cli_print(output, ",\"files\":%" PRIu32 ",\"files_fetched\":%" PRIu32 ",\"bytes\":%" PRIu64, report->files,
               report->files_fetched, report->bytes);
@@ -63,6 +68,7 @@ static void write_text(cli_output *output, const pulling *work) {
     char bytes[CLI_NUMBER_SIZE], fetched[CLI_NUMBER_SIZE];
     cli_print(output, "model     %s%s%s, commit %.12s\n", cli_style(output, CLI_GREEN), report->repository,
               cli_style(output, CLI_RESET), report->commit);
+    if (*report->base) cli_print(output, "changes   %s\n", report->base);
     cli_write_string(output, "folder    ");
     cli_write_plain(output, ce_text_of(work->folder), 0);
     cli_print(output, "\nfiles     %" PRIu32 ", %s", report->files, cli_format_bytes(report->bytes, bytes));

@@ -45,6 +45,9 @@ static void read_lists(const char *data, size_t size) {
     check_names(&folders, true);
     fuzz_check_error(cei_listing_shards(data, size, "index", "F/", &shards, &error), &error);
     check_names(&shards, false);
+    cei_model_name base = {.repository = ""};
+    fuzz_check_error(cei_listing_base(data, size, "adapter_config.json", &base, &error), &error);
+    if (*base.repository) fuzz_require(cei_file_name_is_safe(base.repository));
     cei_file_list_free(&folders);
     cei_file_list_free(&shards);
 }

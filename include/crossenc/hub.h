@@ -53,6 +53,8 @@ typedef struct ce_hub_report {
     uint32_t files_fetched; /* of them, those that were not in the cache */
     uint64_t bytes;         /* of all these files */
     uint64_t bytes_fetched; /* that came over the network; less than the files have where a broken fetch went on */
+    char base[200];         /* of a LoRA adapter, the model that it changes, which was fetched too, and whose files
+                               count with its own; else "" */
 } ce_hub_report;
 
 /* Finds the folder of a model that is here, without any network. In this order:
@@ -62,7 +64,8 @@ typedef struct ce_hub_report {
  *     revision)
  *     the hub's cache: as the organization's, then as it is
  *
- * In the cache a model counts whose weights are there. name NULL is the default model (ce_default_model_path).
+ * In the cache a model counts whose weights are there. A LoRA adapter is found as a model is. name NULL is the default
+ * model (ce_default_model_path).
  *
  * path, size   receives the folder with its terminating NUL
  *
@@ -74,7 +77,9 @@ CE_API ce_status ce_model_find(const char *name, const ce_hub_options *options, 
 /* Fetches what is missing of a model, after asking the hub which commit the revision is now, and gives the folder.
  *
  * Fetched are the files that crossenc can use: configs, tokenizer, modules with their folders, README and LICENSE, and
- * weights, safetensors where there are any, else PyTorch's. Each is checked by size and by the SHA-256 (large files) or
+ * weights, safetensors where there are any, else PyTorch's. A repository that has no weights but a LoRA adapter's
+ * (adapter_config.json, adapter_model.safetensors or .bin) is fetched with the model that base_model_name_or_path
+ * names, unless that is a folder here. Each is checked by size and by the SHA-256 (large files) or
  * git's SHA-1 (others) that the hub names, before it gets its name; the revision points to the new commit only when all
  * are there. A call that fails, is cancelled or killed leaves what came, and the next one goes on from there; several
  * processes may fetch the same model at once. Host memory is bounded: files are streamed, and other replies, and

@@ -83,8 +83,8 @@ typedef struct ce_load_options {
     ce_log_fn log;            /* NULL is silence */
     void *log_user;
     ce_include_prompt include_prompt; /* of a bi-encoder: do a prompt's tokens count in pooling? */
-    const char *adapter;              /* folder of a LoRA adapter (PEFT) to lay over the model; NULL is none, or the
-                                         one that path itself has */
+    const char *adapter;              /* LoRA adapter (PEFT) to lay over the model: a folder, or a name that
+                                         ce_model_find finds; NULL is none, or the one that path itself has */
 } ce_load_options;
 
 /* Instruction-set tiers of the cpu device, for ce_load_options.cpu_disable. Those of x86-64: the others stand on the

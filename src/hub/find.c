@@ -32,7 +32,8 @@ static bool is_file(const void *where, const char *folder, const char *name) {
 }
 
 static bool is_model(const char *folder) {
-    return is_file(folder, "", "config.json") || is_file(folder, "", "modules.json");
+    return is_file(folder, "", "config.json") || is_file(folder, "", "modules.json") ||
+           cei_listing_adapter(is_file, folder);
 }
 
 /* A file that is a whole model, by its name: what is in it is looked at when it is loaded. */
@@ -94,7 +95,7 @@ static ce_status look_in_cache(search *self, const char *cache, const cei_model_
     ce_status status = cei_cache_snapshot(repository, name->revision, &snapshot, error);
     cei_free(repository);
     if (status != CE_OK) return status == CE_ERR_NOT_FOUND ? CE_OK : status;
-    bool have = has_weights(snapshot, "");
+    bool have = has_weights(snapshot, "") || cei_listing_adapter(is_file, snapshot);
     if (!have) status = modules_have_weights(snapshot, &have, error);
     if (status == CE_OK && have) {
         consider(self, snapshot);

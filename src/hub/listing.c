@@ -169,6 +169,18 @@ ce_status cei_listing_shards(const char *data, size_t size, const char *source, 
     return status;
 }
 
+ce_status cei_listing_base(const char *data, size_t size, const char *source, cei_model_name *base, ce_error *error) {
+    json_t *root = NULL;
+    const char *name = NULL, *revision = NULL;
+    ce_status status = cei_json_parse(data, size, source, &root, error);
+    if (status == CE_OK) status = cei_json_string(root, "base_model_name_or_path", source, &name, error);
+    if (status == CE_OK) status = cei_json_string(root, "revision", source, &revision, error);
+    if (status == CE_OK && (!name || cei_model_name_parse(name, revision, base, NULL) != CE_OK))
+        *base->repository = '\0';
+    json_decref(root);
+    return status;
+}
+
 size_t cei_listing_gguf(const cei_listing *listing, const char **first) {
     size_t count = 0;
     for (size_t i = 0; i < listing->files.count; i++) {
@@ -200,5 +212,14 @@ const char *cei_listing_weights(bool (*is_there)(const void *where, const char *
         *is_index = i % 2;
         if (is_there(where, folder, names[i])) return names[i];
     }
+    return NULL;
+}
+
+const char *cei_listing_adapter(bool (*is_there)(const void *where, const char *folder, const char *name),
+                                const void *where) {
+    static const char *const names[] = {"adapter_model.safetensors", "adapter_model.bin"};
+    if (!is_there(where, "", "adapter_config.json")) return NULL;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (is_there(where, "", names[i])) return names[i];
     return NULL;
 }

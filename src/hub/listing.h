@@ -52,4 +52,13 @@ bool cei_listing_want(const cei_listing *listing, const char *folder, cei_file_l
 const char *cei_listing_weights(bool (*is_there)(const void *where, const char *folder, const char *name),
                                 const void *where, const char *folder, bool *is_index);
 
+/* The weights of a LoRA adapter, asked for in the same way; NULL if there is no adapter_config.json, or they are not.
+ */
+const char *cei_listing_adapter(bool (*is_there)(const void *where, const char *folder, const char *name),
+                                const void *where);
+
+/* The model that an adapter_config.json names, at the revision that it names; base->repository is "" if what it names
+ * is no name of the hub. Errors: FORMAT, MEMORY. */
+ce_status cei_listing_base(const char *data, size_t size, const char *source, cei_model_name *base, ce_error *error);
+
 #endif

@@ -25,6 +25,7 @@ typedef struct pull {
     cei_file_list folders; /* of modules; "" is the model's own */
     cei_file_list wanted;
     bool has_weights;
+    cei_model_name base; /* of an adapter, the model that it changes; its repository is "" for none */
     cei_hub_file *files; /* [wanted.count] */
     char *folder, *locks, *path;
     cei_hub_snapshot snapshot;
@@ -139,13 +140,36 @@ static ce_status check_gguf(const pull *self, ce_error *error) {
                     self->client->model, count, first);
 }
 
-static ce_status choose_files(pull *self, ce_error *error) {
+/* A repository without a model's weights may be an adapter's. */
+static ce_status want_adapter(pull *self, ce_error *error) {
+    static const char config[] = "adapter_config.json";
+    const char *weights = self->has_weights ? NULL : cei_listing_adapter(is_listed, self);
+    char *data = NULL;
+    size_t size = 0;
+    if (!weights) return CE_OK;
+    self->has_weights = true;
+    if (!cei_file_list_add(&self->wanted, config) || !cei_file_list_add(&self->wanted, weights))
+        return cei_fail_memory(error, self->client->model, 0);
+    ce_status status = read_small(self, config, &data, &size, error);
+    if (status == CE_OK) status = cei_listing_base(data, size, config, &self->base, error);
+    cei_free(data);
+    if (status == CE_OK && !*self->base.repository)
+        cei_log_line(
+            &self->client->settings->log, CE_LOG_WARNING,
+            "%s is an adapter, and the model that it changes has no name of the hub: give that model, and this "
+            "as its adapter",
+            self->client->model);
+    return status;
+}
+
+static ce_status choose_files(pull *self, bool is_base, ce_error *error) {
     ce_status status = find_folders(self, error);
     for (size_t i = 0; status == CE_OK && i < self->folders.count; i++)
         if (!cei_listing_want(&self->listing, self->folders.names[i], &self->wanted))
             status = cei_fail_memory(error, self->client->model, 0);
     for (size_t i = 0; status == CE_OK && i < self->folders.count; i++)
         status = want_weights(self, self->folders.names[i], error);
+    if (status == CE_OK && !is_base) status = want_adapter(self, error);
     if (status == CE_OK) status = check_gguf(self, error);
     if (status != CE_OK || self->wanted.count) return status;
     return cei_fail(error, CE_ERR_NOT_FOUND, "%s has no file of a model that crossenc could use", self->client->model);
@@ -210,23 +234,28 @@ static ce_status publish(pull *self, ce_error *error) {
     return cei_cache_set_ref(self->folder, self->name->revision, self->listing.commit, error);
 }
 
-ce_status cei_hub_pull(cei_hub_client *client, const cei_model_name *name, char **folder, ce_hub_report *report,
-                       ce_error *error) {
+static ce_status pull_all(pull *self, bool is_base, ce_error *error) {
+    ce_status status = list_files(self, error);
+    if (status == CE_OK) status = begin_snapshot(self, error);
+    if (status == CE_OK) status = choose_files(self, is_base, error);
+    if (status == CE_OK) status = ask_all(self, error);
+    if (status == CE_OK) status = check_room(self, error);
+    if (status == CE_OK) status = fetch_all(self, error);
+    return status == CE_OK ? publish(self, error) : status;
+}
+
+/* One repository; base receives the name of the model that is to be fetched behind an adapter, or "". */
+static ce_status pull_one(cei_hub_client *client, const cei_model_name *name, bool is_base, char **folder,
+                          cei_model_name *base, ce_hub_report *report, ce_error *error) {
     char model[CEI_REPOSITORY_SIZE + CEI_REVISION_SIZE];
     pull self = {.client = client, .name = name, .report = report};
     snprintf(model, sizeof model, "%s%s%s", name->repository, name->has_revision ? "@" : "",
              name->has_revision ? name->revision : "");
     client->model = model;
     snprintf(report->repository, sizeof report->repository, "%s", name->repository);
-    ce_status status = list_files(&self, error);
-    if (status == CE_OK) status = begin_snapshot(&self, error);
-    if (status == CE_OK) status = choose_files(&self, error);
-    if (status == CE_OK) status = ask_all(&self, error);
-    if (status == CE_OK) status = check_room(&self, error);
-    if (status == CE_OK) status = fetch_all(&self, error);
-    if (status == CE_OK) status = publish(&self, error);
+    ce_status status = pull_all(&self, is_base, error);
     report->files = (uint32_t)self.wanted.count;
-    report->bytes_fetched = client->received;
+    *base = self.base;
     if (status == CE_OK) {
         *folder = self.path;
         self.path = NULL;
@@ -239,5 +268,37 @@ ce_status cei_hub_pull(cei_hub_client *client, const cei_model_name *name, char 
     cei_free(self.locks);
     cei_free(self.path);
     client->model = "";
+    return status;
+}
+
+/* An adapter's model, unless it is a folder here, which loading takes first. Its files count with the adapter's. */
+static ce_status pull_base(cei_hub_client *client, const cei_model_name *base, ce_hub_report *report, ce_error *error) {
+    ce_hub_report of_base = {.size = sizeof of_base};
+    cei_model_name none;
+    char *folder = NULL;
+    ce_error why = {0};
+    if (!*base->repository || cei_check_folder(base->repository, NULL) == CE_OK) return CE_OK;
+    ce_status status = pull_one(client, base, true, &folder, &none, &of_base, &why);
+    cei_free(folder);
+    report->files += of_base.files;
+    report->files_fetched += of_base.files_fetched;
+    report->bytes += of_base.bytes;
+    snprintf(report->base, sizeof report->base, "%s", base->repository);
+    if (status == CE_OK) return CE_OK;
+    return cei_fail(error, status, "%s is here, and the model that it changes is not: %s", report->repository,
+                    why.message);
+}
+
+ce_status cei_hub_pull(cei_hub_client *client, const cei_model_name *name, char **folder, ce_hub_report *report,
+                       ce_error *error) {
+    cei_model_name base = {.repository = ""};
+    char *path = NULL;
+    ce_status status = pull_one(client, name, false, &path, &base, report, error);
+    if (status == CE_OK) status = pull_base(client, &base, report, error);
+    report->bytes_fetched = client->received;
+    if (status == CE_OK)
+        *folder = path;
+    else
+        cei_free(path);
     return status;
 }

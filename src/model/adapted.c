@@ -28,7 +28,8 @@ static ce_status find_base(ce_model *model, ce_error *error) {
             "%s: \"base_model_name_or_path\" is missing: load the model that it changes, with this folder as "
             "its adapter",
             adapter->path);
-    ce_status status = ce_model_find(adapter->base, NULL, found, sizeof found, &why);
+    const ce_hub_options options = {.size = sizeof options, .revision = adapter->revision};
+    ce_status status = ce_model_find(adapter->base, &options, found, sizeof found, &why);
     if (status != CE_OK)
         return cei_fail(error, status, "%s changes the model \"%.96s\": %s", adapter->path, adapter->base, why.message);
     bool has_config = false;
@@ -48,9 +49,18 @@ static ce_status find_tokenizer(ce_model *model, const char *own, ce_error *erro
     return status;
 }
 
+/* An adapter that was asked for: a folder, or a name as of a model. */
+static ce_status load_asked(ce_model *model, const char *asked, ce_error *error) {
+    char found[PATH_SIZE];
+    ce_error why = {0};
+    const ce_status status = ce_model_find(asked, NULL, found, sizeof found, &why);
+    if (status == CE_OK) return cei_adapter_load(found, &model->adapter, error);
+    return cei_fail(error, status, "the adapter \"%.96s\": %s", asked, why.message);
+}
+
 ce_status cei_model_find_adapter(ce_model *model, const char *own, const char *asked, ce_error *error) {
     bool has_config = false, has_adapter = false;
-    if (asked) return cei_adapter_load(asked, &model->adapter, error);
+    if (asked) return load_asked(model, asked, error);
     ce_status status = cei_file_find(own, "config.json", &has_config, error);
     if (status == CE_OK && !has_config) status = cei_adapter_is_in(own, &has_adapter, error);
     if (status != CE_OK || !has_adapter) return status;

@@ -108,6 +108,7 @@ static ce_status read_fields(cei_adapter *adapter, ce_error *error) {
         status = cei_json_bool(adapter->root, "use_rslora", adapter->path, &adapter->is_rank_stabilized, error);
     if (status == CE_OK)
         status = cei_json_string(adapter->root, "base_model_name_or_path", adapter->path, &adapter->base, error);
+    if (status == CE_OK) status = cei_json_string(adapter->root, "revision", adapter->path, &adapter->revision, error);
     if (status == CE_OK) status = cei_json_string(adapter->root, "task_type", adapter->path, &task, error);
     adapter->classifies = task && strcmp(task, "SEQ_CLS") == 0;
     return status == CE_OK ? check_patterns(adapter, error) : status;

@@ -11,11 +11,12 @@
 
 /* Zeroed is none. */
 typedef struct cei_adapter {
-    char *folder;        /* where it is */
-    char *path;          /* of its config, for messages */
-    struct json_t *root; /* adapter_config.json */
-    const char *base;    /* base_model_name_or_path; NULL if it is not written. The config's own */
-    bool classifies;     /* its task is to classify sequences */
+    char *folder;         /* where it is */
+    char *path;           /* of its config, for messages */
+    struct json_t *root;  /* adapter_config.json */
+    const char *base;     /* base_model_name_or_path; NULL if it is not written. The config's own */
+    const char *revision; /* of it; NULL as the hub has it */
+    bool classifies;      /* its task is to classify sequences */
     bool is_rank_stabilized;
     double alpha;
 } cei_adapter;

@@ -76,6 +76,56 @@ def test_pytorch_weights_without_others(place):
     place.expect_whole(files)
 
 
+def adapter_files(base, **settings):
+    """The files of a LoRA adapter of the model three-labels, which goes by another name."""
+    folder = DATA / "golden" / "adapters" / "patterns"
+    config = json.loads((folder / "adapter_config.json").read_text())
+    return {"adapter_config.json": json.dumps({**config, "base_model_name_or_path": base, **settings}).encode(),
+            "adapter_model.safetensors": (folder / "adapter_model.safetensors").read_bytes()}
+
+
+def base_files():
+    return {path.name: path.read_bytes() for path in (DATA / "golden/models/three-labels").iterdir()}
+
+
+def test_an_adapter_with_its_model(place):
+    base, lora = base_files(), adapter_files("org/base", revision="v2")
+    place.hub.add("org/base", {"config.json": b"{}"}).commit(base, "v2")
+    place.hub.add("org/lora", {**lora, "adapter_model.bin": b"b", "optimizer.pt": b"o", "README.md": b"r"})
+    report = place.pull("org/lora")
+    assert report["model"] == "org/lora" and report["base"] == "org/base"
+    assert report["files"] == report["files_fetched"] == len(base) + 3
+    assert report["bytes"] == report["bytes_fetched"] == sum(map(len, [*base.values(), *lora.values()])) + 1
+    place.expect_whole({**lora, "README.md": b"r"}, "org/lora")
+    place.expect_whole(base, "org/base", "v2")
+    assert "changes   org/base" in place.run("pull", "org/lora")[0]
+    (place.folder / "pairs").write_text("who was in the war\tthe wing\n")
+    scores = place.run("predict", "-m", "org/lora", place.folder / "pairs")[0]
+    plain = place.run("predict", "-m", DATA / "golden/models/three-labels", place.folder / "pairs")[0]
+    assert scores != plain
+    assert place.run("predict", "-m", "org/base@v2", "--adapter", "org/lora", place.folder / "pairs")[0] == scores
+    said = place.run("predict", "-m", "org/base@v2", "--adapter", "org/other", place.folder / "pairs", expect=3)[1]
+    assert 'the adapter "org/other": there is no model' in said
+
+
+def test_adapters_whose_models_are_elsewhere(place):
+    place.hub.add("org/base", base_files())
+    place.hub.add("org/path", adapter_files("/home/me/base"))
+    out, said = place.run("pull", "--json", "org/path")
+    assert "base" not in json.loads(out) and "no name of the hub" in said
+    place.expect_whole(adapter_files("/home/me/base"), "org/path")
+    place.hub.add("org/gone", adapter_files("org/nothing"))
+    said = place.pull("org/gone", expect=3)
+    assert "org/gone is here, and the model that it changes is not" in said and "org/nothing" in said
+    place.hub.add("org/twice", adapter_files("org/path"))  # an adapter of an adapter, or of itself
+    assert "has no file of a model" in place.pull("org/twice", expect=3)
+    place.hub.add("org/here", adapter_files("here"))
+    shutil.copytree(DATA / "golden/models/three-labels", place.folder / "here")
+    assert "base" not in place.pull("org/here", cwd=place.folder)  # a folder counts first
+    place.hub.add("org/model", {**base_files(), **adapter_files("org/base")})
+    assert place.pull("org/model")["files"] == len(base_files())  # a model that has an adapter beside it
+
+
 def test_gguf_alone_is_not_chosen_among(place):
     place.hub.add("org/many", {"config.json": b"{}", "m-Q4_K.gguf": LARGE, "m-Q8_0.gguf": LARGE})
     said = place.pull("org/many", expect=3)

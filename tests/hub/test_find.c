@@ -110,6 +110,21 @@ static void test_folders_of_models(void **state) {
     expect_found(NULL, NULL, at("three/default"));
 }
 
+static void test_adapters(void **state) {
+    (void)state;
+    write_at("lora/mine/adapter_config.json", "{}");
+    setenv("CROSSENC_MODELS", at("lora"), 1);
+    expect_none("mine", NULL, CE_ERR_NOT_FOUND, "mine");
+    write_at("lora/mine/adapter_model.bin", "");
+    expect_found("mine", NULL, at("lora/mine"));
+    write_at("lora/cache/models--org--lora/refs/main", COMMIT);
+    write_at("lora/cache/models--org--lora/snapshots/" COMMIT "/adapter_config.json", "{}");
+    setenv("HF_HUB_CACHE", at("lora/cache"), 1);
+    expect_none("org/lora", NULL, CE_ERR_NOT_FOUND, "org/lora");
+    write_at("lora/cache/models--org--lora/snapshots/" COMMIT "/adapter_model.safetensors", "");
+    expect_found("org/lora", NULL, at("lora/cache/models--org--lora/snapshots/" COMMIT));
+}
+
 static void test_the_cache(void **state) {
     (void)state;
     ce_hub_options options = {.size = sizeof options};
@@ -205,12 +220,9 @@ static void test_without_memory(void **state) {
 #define case_of(name) cmocka_unit_test_setup_teardown(name, make_place, remove_place)
 
 int main(void) {
-    const struct CMUnitTest tests[] = {case_of(test_folders),
-                                       case_of(test_folders_of_models),
-                                       case_of(test_the_cache),
-                                       case_of(test_what_is_in_the_cache),
-                                       case_of(test_places_of_the_cache),
-                                       case_of(test_wrong_calls),
-                                       case_of(test_without_memory)};
+    const struct CMUnitTest tests[] = {
+        case_of(test_folders),     case_of(test_folders_of_models),    case_of(test_adapters),
+        case_of(test_the_cache),   case_of(test_what_is_in_the_cache), case_of(test_places_of_the_cache),
+        case_of(test_wrong_calls), case_of(test_without_memory)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

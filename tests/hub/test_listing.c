@@ -120,6 +120,35 @@ static void test_weights(void **state) {
     assert_null(cei_listing_weights(is_in, "tf_model.h5 onnx", "", &is_index));
 }
 
+static void expect_base(const char *config, const char *repository, const char *revision) {
+    cei_model_name base = {.repository = ""};
+    ce_error error = {0};
+    expect_ok(cei_listing_base(config, strlen(config), "adapter_config.json", &base, &error), &error);
+    assert_string_equal(base.repository, repository);
+    if (*repository) assert_string_equal(base.revision, revision);
+}
+
+static void test_adapters(void **state) {
+    (void)state;
+    ce_error error = {0};
+    cei_model_name base;
+    assert_string_equal(cei_listing_adapter(is_in, "adapter_config.json adapter_model.bin adapter_model.safetensors"),
+                        "adapter_model.safetensors");
+    assert_string_equal(cei_listing_adapter(is_in, "adapter_config.json adapter_model.bin"), "adapter_model.bin");
+    assert_null(cei_listing_adapter(is_in, "adapter_model.safetensors"));
+    assert_null(cei_listing_adapter(is_in, "adapter_config.json model.safetensors"));
+    expect_base("{\"base_model_name_or_path\": \"org/base\"}", "org/base", "main");
+    expect_base("{\"base_model_name_or_path\": \"base\", \"revision\": \"v2\"}", "base", "v2");
+    expect_base("{\"base_model_name_or_path\": \"/home/me/base\"}", "", NULL);
+    expect_base("{\"base_model_name_or_path\": \"../base\", \"revision\": null}", "", NULL);
+    expect_base("{\"base_model_name_or_path\": \"org/base\", \"revision\": \"..\"}", "", NULL);
+    expect_base("{}", "", NULL);
+    static const char *const wrong[] = {"{", "{\"base_model_name_or_path\": 1}", "{\"revision\": []}"};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+        expect_status(cei_listing_base(wrong[i], strlen(wrong[i]), "adapter_config.json", &base, &error), CE_ERR_FORMAT,
+                      &error, "adapter_config.json");
+}
+
 static void test_wanted(void **state) {
     (void)state;
     ce_error error = {0};
@@ -162,9 +191,9 @@ static void test_without_memory(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_a_reply),       cmocka_unit_test(test_wrong_replies),
-                                       cmocka_unit_test(test_modules),       cmocka_unit_test(test_shards),
-                                       cmocka_unit_test(test_weights),       cmocka_unit_test(test_wanted),
-                                       cmocka_unit_test(test_without_memory)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_a_reply),  cmocka_unit_test(test_wrong_replies),
+                                       cmocka_unit_test(test_modules),  cmocka_unit_test(test_shards),
+                                       cmocka_unit_test(test_weights),  cmocka_unit_test(test_wanted),
+                                       cmocka_unit_test(test_adapters), cmocka_unit_test(test_without_memory)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import BUILD
+from conftest import BUILD, DATA
 
 MISSING = None
 if os.environ.get("CE_SANITIZE"):
@@ -52,6 +52,15 @@ def test_models_are_fetched_once(place, files, encoder_files):
     assert third == [str(place.expect_whole(files, "old"))]
     place.hub.requests.clear()
     assert load(place, ("CrossEncoder", "tiny", {})) == [first] and not place.hub.requests
+
+
+def test_an_adapter_is_fetched_with_its_model(place):
+    base = {path.name: path.read_bytes() for path in (DATA / "golden/models/three-labels").iterdir()}
+    lora = {path.name: path.read_bytes() for path in (DATA / "golden/adapters/patterns").iterdir()}
+    place.hub.add("three-labels", base)
+    place.hub.add("org/lora", lora)
+    assert load(place, ("CrossEncoder", "org/lora", {})) == [[str(place.expect_whole(lora, "org/lora"))]]
+    place.expect_whole(base, "three-labels")
 
 
 def test_arguments_count(place, files):
