@@ -379,6 +379,7 @@ static ce_status read_config(const cei_config_reader *in, cei_config *config) {
     if (status == CE_OK) status = read_hidden_act(in, config);
     if (status == CE_OK) status = cei_config_read_rotary(in, config);
     if (status == CE_OK && has_type(config, "modernbert")) status = read_layers(in, config);
+    if (status == CE_OK && has_type(config, "nomic_bert")) status = cei_config_read_nomic(in, config);
     if (status == CE_OK) status = cei_config_read_decoder(in, config);
     config->adds_positions = true;
     if (status == CE_OK && strcmp(config->position_embedding, "alibi") == 0) status = read_glu(in, config);

@@ -56,6 +56,7 @@ typedef struct cei_config {
     bool activation_given;    /* the files name it: it does not follow from num_labels */
     char *position_embedding; /* "absolute" if absent; NewModel's "rope" */
     bool is_decoder;
+    bool is_authors; /* a NomicBERT's config.json is its authors', not that of transformers' class */
 
     /* Rotary positions: by rope_parameters or the older names. */
     double rope_theta, local_rope_theta; /* of layers that see all tokens, and of those with a window; 0 if absent */

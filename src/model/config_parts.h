@@ -25,6 +25,10 @@ ce_status cei_config_read_deberta(const cei_config_reader *in, cei_config *confi
  * layer_norm_eps, pad_token_id and local_layers. Errors: FORMAT, UNSUPPORTED. */
 ce_status cei_config_read_decoder(const cei_config_reader *in, cei_config *config);
 
+/* Fills sizes, limit, norm and function out of a NomicBERT's config that is its authors', if it is. Errors: FORMAT,
+ * UNSUPPORTED (what their code can do besides, by name). */
+ce_status cei_config_read_nomic(const cei_config_reader *in, cei_config *config);
+
 /* A function by transformers' name for it. Errors: FORMAT, UNSUPPORTED. */
 ce_status cei_config_read_function(const cei_config_reader *in, const char *key, const char *absent,
                                    cei_function *function);

@@ -137,7 +137,8 @@ static ce_status read_parameters(const cei_config_reader *in, const cei_config *
 }
 
 static ce_status read_old_thetas(const cei_config_reader *in, cei_config *config) {
-    ce_status status = read_theta(in, in->root, "rope_theta", &config->rope_theta);
+    ce_status status = read_theta(in, in->root, "rotary_emb_base", &config->rope_theta); /* some authors' own */
+    if (status == CE_OK) status = read_theta(in, in->root, "rope_theta", &config->rope_theta);
     if (status == CE_OK) status = read_theta(in, in->root, "global_rope_theta", &config->rope_theta);
     if (status == CE_OK) status = read_theta(in, in->root, "local_rope_theta", &config->local_rope_theta);
     /* Written as null, it is that of the others. */

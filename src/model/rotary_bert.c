@@ -2,7 +2,7 @@
  * NomicBERT (Nussbaum et al. 2024), jina-embeddings-v3 (Sturua et al. 2024).
  *
  * The first two have a gated feed-forward, and their heads are BERT's; the third is XLM-RoBERTa but for its positions.
- * Tensors have the names of transformers' own classes, those of gte also the names of its authors' NewModel. */
+ * Tensors have the names of transformers' own classes; those of gte and NomicBERT also their authors'. */
 #include "model/transformer.h"
 
 #define NAMES                                                                                          \
@@ -41,14 +41,33 @@ static const cei_transformer_form new = {
     .theta = 10000,
 };
 
+/* NomicBERT as its authors' code names it. */
+static const cei_transformer_form nomic_authors = {.prefix = "bert.",
+                                                   .names = {.word = "embeddings.word_embeddings",
+                                                             .embedding_norm = "emb_ln",
+                                                             .layer = "encoder.layers",
+                                                             .query = "attn.Wqkv",
+                                                             .attention = "attn.out_proj",
+                                                             .attention_norm = "norm1",
+                                                             .gate = "mlp.fc12",
+                                                             .up = "mlp.fc11",
+                                                             .down = "mlp.fc2",
+                                                             .output_norm = "norm2"}};
+
 static const cei_transformer_form nomic = {
     .prefix = "nomic_bert.",
     .names = {NAMES, .gate = "mlp.gate_proj", .up = "mlp.up_proj", .down = "mlp.down_proj"},
     .biases = {.norm = true},
     .has_types = true,
+    .types_are_optional = true,
     .gated = true,
     .theta = 1000,
+    .other = &nomic_authors,
 };
+
+static void set_nomic_head(const cei_config *config, cei_classifier *head) {
+    if (config->is_authors) head->first = "bert.pooler.dense";
+}
 
 static const cei_transformer_form jina = {
     .prefix = "roberta.",
@@ -85,6 +104,7 @@ const cei_architecture cei_nomic_bert = {
     .ops = CEI_TRANSFORMER_OPS | CEI_ROTARY_OPS | CEI_GATED_OPS,
     .head = {.first = "nomic_bert.pooler.dense", .function = CEI_FN_TANH, .second = "classifier"},
     .form = &nomic,
+    .set_head = set_nomic_head,
     CEI_TRANSFORMER_FUNCTIONS,
 };
 

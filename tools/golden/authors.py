@@ -24,6 +24,10 @@ TWINS = {
         (r"attention\.output\.dense", "mixer.out_proj"), (r"attention\.output\.LayerNorm", "norm1"),
         (r"intermediate\.dense", "mlp.fc1"), (r"(layers\.\d+)\.output\.dense", r"\1.mlp.fc2"),
         (r"output\.LayerNorm", "norm2")]),
+    "nomic": ("NomicBertForSequenceClassification", "nomic_bert", [
+        (r"^nomic_bert\.", "bert."), (r"\.layers\.", ".encoder.layers."), (r"embeddings\.LayerNorm", "emb_ln"),
+        (r"self_attn\.o_proj", "attn.out_proj"), (r"mlp\.up_proj", "mlp.fc11"), (r"mlp\.gate_proj", "mlp.fc12"),
+        (r"mlp\.down_proj", "mlp.fc2"), (r"post_attention_layernorm", "norm1"), (r"post_mlp_layernorm", "norm2")]),
     "jina-bert": ("BertForSequenceClassification", "bert", [
         (r"(layer\.\d+)\.output\.dense", r"\1.mlp.wo"), (r"(layer\.\d+)\.output\.LayerNorm", r"\1.mlp.layernorm")]),
 }  # fmt: skip
@@ -32,9 +36,15 @@ TWINS = {
 STACKS = {
     "new": {"attention.qkv_proj": ["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"],
             "mlp.up_gate_proj": ["mlp.up_proj", "mlp.gate_proj"]},
+    "nomic": {"attn.Wqkv": ["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"]},
     "flash": {"mixer.Wqkv": ["attention.self.query", "attention.self.key", "attention.self.value"]},
     "jina-bert": {},
 }  # fmt: skip
+
+# What the authors of NomicBERT call what the twin's config has; the rest of theirs says that nothing is unusual.
+NOMIC = {"n_embd": "hidden_size", "n_layer": "num_hidden_layers", "n_head": "num_attention_heads",
+         "n_inner": "intermediate_size", "layer_norm_epsilon": "layer_norm_eps", "rotary_emb_base": "rope_theta",
+         "n_positions": "max_position_embeddings"}
 
 
 def settings_of(kind, config):
@@ -42,6 +52,9 @@ def settings_of(kind, config):
     name, model_type, _ = TWINS[kind]
     twin = {key: value for key, value in config.items() if key not in ("auto_map", "position_embedding_type")}
     twin.pop("rope_scaling", None)
+    if kind == "nomic":
+        twin = {NOMIC.get(key, key): value for key, value in twin.items()}
+        twin |= {"hidden_act": "silu", "intermediate_size": -(-twin["intermediate_size"] // 256) * 256}
     return {**twin, "architectures": [name], "model_type": model_type}
 
 
@@ -74,6 +87,10 @@ def to_twin(folder, kind):
     arrays = load_file(folder / "model.safetensors")
     if kind == "new":  # whose names transformers knows
         return lambda network: scale_positions(network, config)
+    if kind == "nomic":  # the same, but for the first part
+        arrays = {re.sub(r"^bert\.", "nomic_bert.", name): array for name, array in arrays.items()}
+        save_file(arrays, folder / "model.safetensors", {"format": "pt"})
+        return lambda network: None
     if kind == "flash":
         save_file(flash_twin(arrays), folder / "model.safetensors", {"format": "pt"})
         return lambda network: None

@@ -61,6 +61,19 @@ MODELS = {
         "extra": {"rope_theta": 500.0, "rope_scaling": {"type": "ntk", "factor": 4.0, "mixed_b": 0.6}, "pack_qkv": True},
         "labels": ["no", "yes"], "tokenizer": "json", "limit": 64, "no_types": True,
     },
+    # As nomic-embed-text-v1.5 is published, with a classifier.
+    "nomic-authors": {
+        "seed": 209, "kind": ("nomic_bert", "NomicBertForSequenceClassification"), "twin": "nomic", "brief": True,
+        "keys": {"hidden_size": "n_embd", "num_hidden_layers": "n_layer", "num_attention_heads": "n_head",
+                 "intermediate_size": "n_inner", "layer_norm_eps": "layer_norm_epsilon",
+                 "max_position_embeddings": "n_positions"},
+        "config": {"hidden_size": 12, "num_attention_heads": 2, "num_hidden_layers": 2, "intermediate_size": 20},
+        "extra": {"activation_function": "swiglu", "causal": False, "max_trained_positions": 2048, "mlp_fc1_bias": False,
+                  "mlp_fc2_bias": False, "parallel_block": False, "prenorm": False, "qkv_proj_bias": False,
+                  "rotary_emb_base": 500, "rotary_emb_fraction": 1.0, "rotary_emb_interleaved": False,
+                  "rotary_emb_scale_base": None, "rotary_scaling_factor": None, "use_rms_norm": False},
+        "labels": ["no", "yes"], "store": "F16", "tokenizer": "json", "limit": 64,
+    },
     # Scaled positions: with a factor of cosines and sines; of each kind of layers its own; up to the first length.
     "gte-yarn": {
         "seed": 221, "kind": ("gte", "GteForSequenceClassification"), "brief": True,
