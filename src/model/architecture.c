@@ -8,10 +8,10 @@
 
 /* Those with a position_type stand before others of their model_type. */
 static const cei_architecture *const architectures[] = {
-    &cei_jina_bert,  &cei_bert,    &cei_electra,    &cei_roberta, &cei_xlm_roberta, &cei_camembert,
-    &cei_distilbert, &cei_albert,  &cei_mpnet,      &cei_deberta, &cei_deberta_v2,  &cei_modernbert,
-    &cei_gte,        &cei_new,     &cei_nomic_bert, &cei_jina_v3, &cei_qwen2,       &cei_qwen3,
-    &cei_llama,      &cei_mistral, &cei_gemma,      &cei_gemma2,  &cei_gemma3};
+    &cei_jina_bert,  &cei_bert,       &cei_electra, &cei_roberta,    &cei_jina_roberta, &cei_xlm_roberta,
+    &cei_camembert,  &cei_distilbert, &cei_albert,  &cei_mpnet,      &cei_deberta,      &cei_deberta_v2,
+    &cei_modernbert, &cei_gte,        &cei_new,     &cei_nomic_bert, &cei_jina_v3,      &cei_qwen2,
+    &cei_qwen3,      &cei_llama,      &cei_mistral, &cei_gemma,      &cei_gemma2,       &cei_gemma3};
 enum { ARCHITECTURES = sizeof architectures / sizeof architectures[0] };
 
 cei_classifier cei_architecture_head(const cei_architecture *architecture, const cei_config *config) {

@@ -55,8 +55,8 @@ ce_status cei_architecture_find(const cei_config *config, const cei_architecture
 ce_status cei_architecture_find_encoder(const cei_config *config, const cei_architecture **architecture,
                                         ce_error *error);
 
-extern const cei_architecture cei_bert, cei_electra, cei_roberta, cei_xlm_roberta, cei_camembert, cei_distilbert,
-    cei_albert, cei_mpnet, cei_jina_bert, cei_deberta, cei_deberta_v2, cei_modernbert, cei_gte, cei_new, cei_nomic_bert,
-    cei_jina_v3, cei_qwen2, cei_qwen3, cei_llama, cei_mistral, cei_gemma, cei_gemma2, cei_gemma3;
+extern const cei_architecture cei_bert, cei_electra, cei_roberta, cei_jina_roberta, cei_xlm_roberta, cei_camembert,
+    cei_distilbert, cei_albert, cei_mpnet, cei_jina_bert, cei_deberta, cei_deberta_v2, cei_modernbert, cei_gte, cei_new,
+    cei_nomic_bert, cei_jina_v3, cei_qwen2, cei_qwen3, cei_llama, cei_mistral, cei_gemma, cei_gemma2, cei_gemma3;
 
 #endif

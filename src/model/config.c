@@ -384,6 +384,8 @@ static ce_status read_config(const cei_config_reader *in, cei_config *config) {
     config->adds_positions = true;
     if (status == CE_OK && strcmp(config->position_embedding, "alibi") == 0) status = read_glu(in, config);
     if (status == CE_OK && has_type(config, "new")) status = refuse_switches(in);
+    if (status == CE_OK && strcmp(config->position_embedding, "rotary") == 0)
+        status = cei_config_check_flash(in, config);
     if (status == CE_OK && is_deberta(config)) status = cei_config_read_deberta(in, config);
     if (status == CE_OK) status = read_labels(in, config);
     if (status == CE_OK && config->activation == CE_ACTIVATION_DEFAULT)

@@ -29,6 +29,9 @@ ce_status cei_config_read_decoder(const cei_config_reader *in, cei_config *confi
  * UNSUPPORTED (what their code can do besides, by name). */
 ce_status cei_config_read_nomic(const cei_config_reader *in, cei_config *config);
 
+/* Refuses what Jina AI's XLM-RoBERTa with rotary positions could be told besides. Errors: FORMAT, UNSUPPORTED. */
+ce_status cei_config_check_flash(const cei_config_reader *in, const cei_config *config);
+
 /* A function by transformers' name for it. Errors: FORMAT, UNSUPPORTED. */
 ce_status cei_config_read_function(const cei_config_reader *in, const char *key, const char *absent,
                                    cei_function *function);

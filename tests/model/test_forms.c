@@ -148,7 +148,11 @@ static void test_switches_that_are_refused(void **state) {
     expect_refused("jina-bert", "\"geglu\"", "\"original\"", CE_ERR_UNSUPPORTED, "feed_forward_type \"original\"");
     expect_refused("jina-bert", "\"max_position_embeddings\": 128", "\"max_position_embeddings\": 65537",
                    CE_ERR_UNSUPPORTED, "65536");
-    expect_refused("jina-xlm-roberta", "\"absolute\"", "\"rotary\"", CE_ERR_UNSUPPORTED, "\"rotary\"");
+    expect_refused("jina-xlm-roberta", "\"absolute\"", "\"alibi\"", CE_ERR_UNSUPPORTED, "feed_forward_type");
+    expect_refused("jina-rotary", "\"use_flash_attn\": true", "\"rotary_emb_interleaved\": true", CE_ERR_UNSUPPORTED,
+                   "rotary_emb_interleaved");
+    expect_refused("jina-rotary", "\"use_flash_attn\": true", "\"rotary_emb_dim\": 2", CE_ERR_UNSUPPORTED,
+                   "rotary_emb_dim");
     expect_refused("new", "\"rope\"", "\"absolute\"", CE_ERR_UNSUPPORTED, "\"absolute\"; supported: rope");
     expect_refused("new", "\"logn_attention_scale\": false", "\"logn_attention_scale\": true", CE_ERR_UNSUPPORTED,
                    "logn_attention_scale");

@@ -24,6 +24,10 @@ TWINS = {
         (r"attention\.output\.dense", "mixer.out_proj"), (r"attention\.output\.LayerNorm", "norm1"),
         (r"intermediate\.dense", "mlp.fc1"), (r"(layers\.\d+)\.output\.dense", r"\1.mlp.fc2"),
         (r"output\.LayerNorm", "norm2")]),
+    "flash-rotary": ("JinaEmbeddingsV3ForSequenceClassification", "jina_embeddings_v3", [
+        (r"embeddings\.LayerNorm", "emb_ln"), (r"roberta\.layers\.", "roberta.encoder.layers."),
+        (r"self_attn\.o_proj", "mixer.out_proj"), (r"post_attention_layernorm", "norm1"),
+        (r"post_mlp_layernorm", "norm2")]),
     "nomic": ("NomicBertForSequenceClassification", "nomic_bert", [
         (r"^nomic_bert\.", "bert."), (r"\.layers\.", ".encoder.layers."), (r"embeddings\.LayerNorm", "emb_ln"),
         (r"self_attn\.o_proj", "attn.out_proj"), (r"mlp\.up_proj", "mlp.fc11"), (r"mlp\.gate_proj", "mlp.fc12"),
@@ -36,6 +40,7 @@ TWINS = {
 STACKS = {
     "new": {"attention.qkv_proj": ["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"],
             "mlp.up_gate_proj": ["mlp.up_proj", "mlp.gate_proj"]},
+    "flash-rotary": {"mixer.Wqkv": ["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"]},
     "nomic": {"attn.Wqkv": ["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"]},
     "flash": {"mixer.Wqkv": ["attention.self.query", "attention.self.key", "attention.self.value"]},
     "jina-bert": {},
@@ -52,6 +57,8 @@ def settings_of(kind, config):
     name, model_type, _ = TWINS[kind]
     twin = {key: value for key, value in config.items() if key not in ("auto_map", "position_embedding_type")}
     twin.pop("rope_scaling", None)
+    if kind == "flash-rotary":
+        twin["rope_theta"] = twin.pop("rotary_emb_base")
     if kind == "nomic":
         twin = {NOMIC.get(key, key): value for key, value in twin.items()}
         twin |= {"hidden_act": "silu", "intermediate_size": -(-twin["intermediate_size"] // 256) * 256}
@@ -87,6 +94,8 @@ def to_twin(folder, kind):
     arrays = load_file(folder / "model.safetensors")
     if kind == "new":  # whose names transformers knows
         return lambda network: scale_positions(network, config)
+    if kind == "flash-rotary":  # these too
+        return lambda network: None
     if kind == "nomic":  # the same, but for the first part
         arrays = {re.sub(r"^bert\.", "nomic_bert.", name): array for name, array in arrays.items()}
         save_file(arrays, folder / "model.safetensors", {"format": "pt"})

@@ -61,6 +61,14 @@ MODELS = {
         "extra": {"rope_theta": 500.0, "rope_scaling": {"type": "ntk", "factor": 4.0, "mixed_b": 0.6}, "pack_qkv": True},
         "labels": ["no", "yes"], "tokenizer": "json", "limit": 64, "no_types": True,
     },
+    # As jina-embeddings-v3 was published, with a classifier and without adapters.
+    "jina-rotary": {
+        "seed": 210, "kind": ("xlm-roberta", "XLMRobertaForSequenceClassification"), "twin": "flash-rotary", "brief": True,
+        "config": {"hidden_size": 20, "num_attention_heads": 2, "max_position_embeddings": 66, "type_vocab_size": 1,
+                   "layer_norm_eps": 1e-5},
+        "extra": {"position_embedding_type": "rotary", "rotary_emb_base": 700.0, "use_flash_attn": True},
+        "labels": ["no", "yes"], "store": "F16", "tokenizer": "unigram", "limit": 64,
+    },
     # As nomic-embed-text-v1.5 is published, with a classifier.
     "nomic-authors": {
         "seed": 209, "kind": ("nomic_bert", "NomicBertForSequenceClassification"), "twin": "nomic", "brief": True,

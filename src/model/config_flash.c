@@ -1,7 +1,8 @@
-/* config_nomic.c - NomicBERT's config.json as its authors write it, in the words of GPT-2: n_embd, n_layer, n_head.
+/* config_flash.c - configs of models whose authors built them on flash-attention's code: NomicBERT's, in the words of
+ * GPT-2 (n_embd, n_layer, n_head), and Jina AI's of XLM-RoBERTa with rotary positions.
  *
- * Where newer names stand beside these, these count, as in the authors' code. Must not read weights; what that code can
- * do besides is refused by name. */
+ * Where newer names stand beside NomicBERT's own, its own count, as in its authors' code. Must not read weights; what
+ * that code can do besides is refused by name. */
 #include "model/config_parts.h"
 
 #include "base/error.h"
@@ -12,9 +13,9 @@ enum { INNER_MULTIPLE = 256 }; /* the feed-forward is as wide as the next multip
 
 /* Switches of the authors' code that no published text encoder sets, but for experts. */
 static ce_status refuse_switches(const cei_config_reader *in) {
-    static const char *const keys[] = {"qkv_proj_bias",  "mlp_fc1_bias",   "mlp_fc2_bias", "prenorm",
-                                       "parallel_block", "use_rms_norm",   "causal",       "rotary_emb_interleaved",
-                                       "norm_mlp",       "rotary_head_dim"};
+    static const char *const keys[] = {"qkv_proj_bias", "mlp_fc1_bias",   "mlp_fc2_bias",
+                                       "prenorm",       "parallel_block", "use_rms_norm",
+                                       "causal",        "norm_mlp",       "rotary_head_dim"};
     ce_status status = CE_OK;
     for (size_t i = 0; i < sizeof keys / sizeof *keys && status == CE_OK; i++) {
         bool is_set = i < 3; /* the class's own defaults */
@@ -34,17 +35,29 @@ static ce_status refuse_experts(const cei_config_reader *in) {
                     every);
 }
 
-static ce_status check_rotary(const cei_config_reader *in) {
-    double fraction = 0;
+/* How flash-attention's code turns, where it is told to turn otherwise than by halves of whole heads. */
+static ce_status check_rotary(const cei_config_reader *in, size_t head_size) {
+    bool is_interleaved = false;
+    size_t size = head_size;
     const json_t *scale = json_object_get(in->root, "rotary_emb_scale_base");
-    ce_status status = cei_json_double(in->root, "rotary_emb_fraction", in->path, &fraction, in->error);
-    if (status == CE_OK && fraction != 1)
-        return cei_fail(in->error, CE_ERR_UNSUPPORTED, "%s: rotary_emb_fraction is %g; supported: 1", in->path,
-                        fraction);
-    if (status == CE_OK && scale && !json_is_null(scale))
-        return cei_fail(in->error, CE_ERR_UNSUPPORTED, "%s: rotary_emb_scale_base is not supported", in->path);
-    return status;
+    ce_status status = cei_json_bool(in->root, "rotary_emb_interleaved", in->path, &is_interleaved, in->error);
+    if (status == CE_OK)
+        status = cei_json_size(in->root, "rotary_emb_dim", 0, CEI_CONFIG_MOST, in->path, &size, in->error);
+    if (status != CE_OK || (!is_interleaved && size == head_size && (!scale || json_is_null(scale)))) return status;
+    return cei_fail(in->error, CE_ERR_UNSUPPORTED, "%s: %s is not supported", in->path,
+                    is_interleaved      ? "rotary_emb_interleaved"
+                    : size != head_size ? "rotary_emb_dim, of a part of each head,"
+                                        : "rotary_emb_scale_base");
 }
+
+static ce_status check_fraction(const cei_config_reader *in) {
+    double fraction = 0;
+    ce_status status = cei_json_double(in->root, "rotary_emb_fraction", in->path, &fraction, in->error);
+    if (status != CE_OK || fraction == 1) return status;
+    return cei_fail(in->error, CE_ERR_UNSUPPORTED, "%s: rotary_emb_fraction is %g; supported: 1", in->path, fraction);
+}
+
+static size_t head_size_of(const cei_config *config) { return config->heads ? config->hidden_size / config->heads : 0; }
 
 static ce_status read_gate(const cei_config_reader *in, cei_config *config) {
     const char *name = "gelu";
@@ -102,7 +115,12 @@ ce_status cei_config_read_nomic(const cei_config_reader *in, cei_config *config)
     if (status == CE_OK) status = read_positions(in, config);
     if (status == CE_OK) status = read_epsilon(in, config);
     if (status == CE_OK) status = read_gate(in, config);
-    if (status == CE_OK) status = check_rotary(in);
+    if (status == CE_OK) status = check_fraction(in);
+    if (status == CE_OK) status = check_rotary(in, head_size_of(config));
     if (status == CE_OK) status = refuse_switches(in);
     return status == CE_OK ? refuse_experts(in) : status;
+}
+
+ce_status cei_config_check_flash(const cei_config_reader *in, const cei_config *config) {
+    return check_rotary(in, head_size_of(config));
 }
