@@ -2,8 +2,8 @@
  * to its last value then, in whatever shape the adapter gives it, or there is an error. */
 #include "folder.h"
 #include "fuzz.h"
+#include "values.h"
 
-#include "base/memory.h"
 #include "formats/adapter.h"
 
 #include <stdio.h>
@@ -28,22 +28,6 @@ static ce_status scale_of(const void *user, const char *module, size_t rank, flo
     return CE_OK;
 }
 
-static void read_all(const cei_checkpoint *checkpoint) {
-    for (size_t i = 0; i < cei_checkpoint_count(checkpoint); i++) {
-        const cei_tensor *tensor = cei_checkpoint_at(checkpoint, i);
-        cei_values values;
-        const bool is_matrix = tensor->rank == 2;
-        const size_t rows = is_matrix ? (size_t)tensor->shape[0] : 1;
-        const size_t columns = is_matrix ? (size_t)tensor->shape[1] : tensor->rank == 1 ? (size_t)tensor->shape[0] : 0;
-        if (tensor->rank < 1 || tensor->rank > 2 || tensor->count > 1 << 16) continue;
-        if (cei_checkpoint_values(checkpoint, tensor->name, rows, columns, &values, NULL) != CE_OK) continue;
-        float *all = cei_alloc(rows * columns, sizeof *all);
-        fuzz_require(all != NULL);
-        cei_values_read(&values, 0, rows, all);
-        cei_free(all);
-    }
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     make_model();
     fuzz_folder_write("adapter_model.safetensors", data, size);
@@ -53,7 +37,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     fuzz_require(cei_checkpoint_open(fuzz_folder(), &checkpoint, &error) == CE_OK);
     ce_status status = cei_checkpoint_adapt(checkpoint, fuzz_folder(), scale_of, NULL, &error);
     fuzz_check_error(status, &error);
-    if (status == CE_OK) read_all(checkpoint);
+    if (status == CE_OK) fuzz_read_values(checkpoint);
     for (size_t i = 0; status == CE_OK && cei_checkpoint_added(checkpoint, i); i++)
         fuzz_require(cei_checkpoint_find(checkpoint, cei_checkpoint_added(checkpoint, i)) != NULL);
     cei_checkpoint_close(checkpoint);

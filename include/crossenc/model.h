@@ -84,7 +84,8 @@ typedef struct ce_load_options {
     void *log_user;
     ce_include_prompt include_prompt; /* of a bi-encoder: do a prompt's tokens count in pooling? */
     const char *adapter;              /* LoRA adapter (PEFT) to lay over the model: a folder, or a name that
-                                         ce_model_find finds; NULL is none, or the one that path itself has */
+                                         ce_model_find finds; or one of the model's own, by the task that its config
+                                         names among lora_adaptations. NULL is none, or the one that path itself has */
 } ce_load_options;
 
 /* Instruction-set tiers of the cpu device, for ce_load_options.cpu_disable. Those of x86-64: the others stand on the

@@ -234,15 +234,15 @@ static ce_status read_tensor(adapting *work, const cei_tensor *tensor) {
     return CE_OK;
 }
 
-static int compare_changes(const void *left, const void *right) {
+int cei_change_compare(const void *left, const void *right) {
     return strcmp(((const cei_change *)left)->name, ((const cei_change *)right)->name);
 }
 
 /* Two modules may be found in one tensor, where first parts are passed over. */
 static ce_status sort_changes(const adapting *work) {
-    if (work->change_count > 0) qsort(work->changes, work->change_count, sizeof *work->changes, compare_changes);
+    if (work->change_count > 0) qsort(work->changes, work->change_count, sizeof *work->changes, cei_change_compare);
     for (size_t i = 1; i < work->change_count; i++)
-        if (compare_changes(&work->changes[i - 1], &work->changes[i]) == 0)
+        if (cei_change_compare(&work->changes[i - 1], &work->changes[i]) == 0)
             return cei_fail(work->error, CE_ERR_FORMAT, "%s changes \"%.128s\" twice", work->adapter->path,
                             work->changes[i].name);
     return CE_OK;
@@ -324,7 +324,7 @@ ce_status cei_adapter_rows(const char *folder, const char *name, size_t *rows, c
 const cei_delta *cei_checkpoint_delta(const cei_checkpoint *checkpoint, const char *name) {
     const cei_change wanted = {.name = name};
     const cei_change *found = checkpoint->change_count ? bsearch(&wanted, checkpoint->changes, checkpoint->change_count,
-                                                                 sizeof wanted, compare_changes)
+                                                                 sizeof wanted, cei_change_compare)
                                                        : NULL;
     return found ? &found->delta : NULL;
 }

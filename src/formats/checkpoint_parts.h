@@ -1,4 +1,4 @@
-/* checkpoint_parts.h - the inside of a checkpoint, for checkpoint.c and adapter.c. */
+/* checkpoint_parts.h - the inside of a checkpoint, for checkpoint.c, adapter.c and tasks.c. */
 #ifndef CEI_CHECKPOINT_PARTS_H
 #define CEI_CHECKPOINT_PARTS_H
 
@@ -45,6 +45,9 @@ ce_status cei_checkpoint_open_file(const cei_weights_format *format, const char 
 /* checkpoint.c: takes the shards of another checkpoint, which is left empty, and makes the table of tensors anew.
  * Errors: FORMAT (a name comes twice), MEMORY, when the checkpoint is as before. */
 ce_status cei_checkpoint_take(cei_checkpoint *checkpoint, cei_checkpoint *other, ce_error *error);
+
+/* adapter.c: the order of changes, by name. */
+int cei_change_compare(const void *left, const void *right);
 
 /* adapter.c: what an adapter adds to a tensor; NULL: nothing. */
 const cei_delta *cei_checkpoint_delta(const cei_checkpoint *checkpoint, const char *name);

@@ -7,15 +7,17 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/json.h"
 #include "base/memory.h"
 #include "formats/adapter.h"
 
 #include <crossenc/hub.h>
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-enum { PATH_SIZE = 4096 };
+enum { PATH_SIZE = 4096, CONFIG_LIMIT = 16 << 20 };
 
 /* The folder of the model that an adapter names: a path as it is written, or a name. */
 static ce_status find_base(ce_model *model, ce_error *error) {
@@ -49,8 +51,7 @@ static ce_status find_tokenizer(ce_model *model, const char *own, ce_error *erro
     return status;
 }
 
-/* An adapter that was asked for: a folder, or a name as of a model. */
-static ce_status load_asked(ce_model *model, const char *asked, ce_error *error) {
+ce_status cei_model_load_adapter(ce_model *model, const char *asked, ce_error *error) {
     char found[PATH_SIZE];
     ce_error why = {0};
     const ce_status status = ce_model_find(asked, NULL, found, sizeof found, &why);
@@ -58,10 +59,43 @@ static ce_status load_asked(ce_model *model, const char *asked, ce_error *error)
     return cei_fail(error, status, "the adapter \"%.96s\": %s", asked, why.message);
 }
 
+/* lora_alpha / lora_rank, of all tasks. */
+static ce_status read_task_scale(const json_t *root, const char *path, float *scale, ce_error *error) {
+    double alpha = 1, rank = 4; /* the class's */
+    ce_status status = cei_json_double(root, "lora_alpha", path, &alpha, error);
+    if (status == CE_OK) status = cei_json_double(root, "lora_rank", path, &rank, error);
+    if (status != CE_OK) return status;
+    *scale = (float)(alpha / rank);
+    return isfinite(*scale)
+               ? CE_OK
+               : cei_fail(error, CE_ERR_FORMAT, "%s: lora_alpha %g and lora_rank %g make no scale", path, alpha, rank);
+}
+
+/* A model may have adapters of its own, each for a task: its config lists their names. */
+static ce_status find_task(ce_model *model, const char *own, const char *asked, ce_error *error) {
+    json_t *root = NULL;
+    bool is_there = false;
+    char *path = cei_join_path(own, "config.json");
+    ce_status status = path ? cei_file_find(own, "config.json", &is_there, error) : cei_fail_memory(error, own, 0);
+    if (is_there) status = cei_json_load(path, CONFIG_LIMIT, &root, error);
+    const json_t *tasks = json_object_get(root, "lora_adaptations"), *task;
+    size_t i;
+    json_array_foreach(tasks, i, task) {
+        if (!json_is_string(task) || strcmp(json_string_value(task), asked) != 0) continue;
+        model->task = i + 1;
+        status = read_task_scale(root, path, &model->task_scale, error);
+    }
+    json_decref(root);
+    cei_free(path);
+    return status;
+}
+
 ce_status cei_model_find_adapter(ce_model *model, const char *own, const char *asked, ce_error *error) {
     bool has_config = false, has_adapter = false;
-    if (asked) return load_asked(model, asked, error);
-    ce_status status = cei_file_find(own, "config.json", &has_config, error);
+    ce_status status = asked ? find_task(model, own, asked, error) : CE_OK;
+    if (status == CE_OK && asked && !model->task) status = cei_model_load_adapter(model, asked, error);
+    if (status != CE_OK || asked) return status;
+    status = cei_file_find(own, "config.json", &has_config, error);
     if (status == CE_OK && !has_config) status = cei_adapter_is_in(own, &has_adapter, error);
     if (status != CE_OK || !has_adapter) return status;
     status = cei_adapter_load(own, &model->adapter, error);

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/memory.h"
+#include "formats/tasks.h"
 #include "model/gguf.h"
 #include "model/model.h"
 
@@ -132,6 +133,7 @@ static ce_status open_model(const ce_model *model, cei_checkpoint **checkpoint, 
 ce_status cei_model_open_weights(const ce_model *model, cei_checkpoint **checkpoint, ce_error *error) {
     *checkpoint = NULL;
     ce_status status = open_model(model, checkpoint, error);
+    if (status == CE_OK) status = cei_checkpoint_take_task(*checkpoint, model->task, model->task_scale, error);
     if (status == CE_OK && model->adapter.folder) status = cei_adapter_apply(&model->adapter, *checkpoint, error);
     if (status == CE_OK) status = cei_modules_open(&model->modules, model->path, *checkpoint, error);
     if (status != CE_OK) {
@@ -218,6 +220,9 @@ static ce_status plan_weights(ce_model *model, ce_error *error) {
     if (status == CE_OK) status = make_network(model, checkpoint, error);
     if (status == CE_OK) status = cei_plan_check(&blueprint->plan, checkpoint, error);
     if (status == CE_OK) status = cei_model_check_adapter(model, checkpoint, error);
+    if (status == CE_OK && !model->task && cei_checkpoint_has_tasks(checkpoint))
+        cei_log_line(&blueprint->log, CE_LOG_WARNING,
+                     "%s has adapters for tasks, and none is laid over it: name a task as the adapter", model->path);
     if (status == CE_OK) cei_plan_round(&blueprint->plan, blueprint->precision);
     if (status == CE_OK && blueprint->precision == CE_PRECISION_FLOAT32)
         status = cei_plan_narrow(&blueprint->plan, checkpoint, error);
@@ -308,7 +313,7 @@ static ce_status read_gguf(ce_model *model, const ce_load_options *options, ce_e
     if (status == CE_OK)
         status = cei_config_parse(file.config.data, file.config.size, model->gguf, &model->blueprint.log,
                                   &model->config, error);
-    if (status == CE_OK && options->adapter) status = cei_adapter_load(options->adapter, &model->adapter, error);
+    if (status == CE_OK && options->adapter) status = cei_model_load_adapter(model, options->adapter, error);
     if (status == CE_OK) status = cei_model_adapt_config(model, options->num_labels, error);
     model->modules.logits.is_read = status == CE_OK && !model->bi_encoder && is_causal(&model->config);
     if (status == CE_OK) status = set_labels(model, options->num_labels, error);

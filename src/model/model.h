@@ -19,6 +19,8 @@ struct ce_model {
     char *path;
     char *gguf;          /* the file that is the whole model; NULL: path is a folder of files */
     cei_adapter adapter; /* laid over the weights; zeroed: there is none */
+    size_t task;         /* 1 + that of the model's own adapters that is laid over its weights; 0: none */
+    float task_scale;    /* what the adapter is multiplied by */
     char *base;          /* the folder of the model that path's adapter changes; NULL: path has its own model */
     bool own_tokenizer;  /* the adapter's folder has one, which counts */
     bool bi_encoder;     /* gives embeddings: it was loaded as a ce_encoder */
@@ -70,9 +72,12 @@ ce_status cei_model_load_chat(ce_model *model, const char *folder, ce_error *err
  */
 ce_status cei_model_parse_chat(ce_model *model, ce_text text, ce_error *error);
 
-/* adapted.c: finds the adapter that is asked for, or that own, the folder of the transformer, is; and the model that it
- * changes. Errors: those of cei_adapter_load and ce_model_find; MODEL. */
+/* adapted.c: finds the adapter that is asked for, one of the model's own for a task or another, or that own, the folder
+ * of the transformer, is; and the model that it changes. Errors: those of cei_adapter_load and ce_model_find; MODEL. */
 ce_status cei_model_find_adapter(ce_model *model, const char *own, const char *asked, ce_error *error);
+
+/* adapted.c: loads an adapter by its folder or name. Errors: those of cei_adapter_load and ce_model_find. */
+ce_status cei_model_load_adapter(ce_model *model, const char *asked, ce_error *error);
 
 /* adapted.c: what the adapter says of the config: that the model has a classifier, and with how many labels unless they
  * are asked for. */

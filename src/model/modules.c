@@ -217,6 +217,8 @@ static ce_status find_class(const cei_modules_reader *in, const cei_modules_file
                             module_class *class) {
     static const char package[] = "sentence_transformers.";
     const char *dot = strrchr(type, '.');
+    *class = TRANSFORMER;
+    if (strcmp(type, "custom_st.Transformer") == 0) return cei_modules_check_custom(in, file, type);
     for (int i = 0; i < CLASSES; i++) {
         *class = (module_class)i;
         if (dot && strncmp(type, package, strlen(package)) == 0 && strcmp(dot + 1, class_names[i]) == 0) return CE_OK;

@@ -42,6 +42,11 @@ ce_status cei_modules_expect(const cei_modules_reader *in, const cei_modules_fil
 ce_status cei_modules_read_transformer(const cei_modules_reader *in, const char *folder);
 ce_status cei_modules_read_logit_score(const cei_modules_reader *in, const char *folder);
 
+/* modules_transformer.c: a transformer that is its authors' code. Known is that of jina-embeddings-v3, which is the
+ * usual one but for tasks, by the config.json in the model's folder. Errors: UNSUPPORTED (another's), IO, FORMAT,
+ * MEMORY. */
+ce_status cei_modules_check_custom(const cei_modules_reader *in, const cei_modules_file *list, const char *type);
+
 /* modules_settings.c: config_sentence_transformers.json: prompts, and what a bi-encoder has beside. Errors: FORMAT,
  * MODEL (a default prompt that is not there), MEMORY. */
 ce_status cei_modules_read_settings(const cei_modules_reader *in, const cei_modules_file *file);

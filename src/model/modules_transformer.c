@@ -99,6 +99,17 @@ ce_status cei_modules_read_transformer(const cei_modules_reader *in, const char 
     return status;
 }
 
+ce_status cei_modules_check_custom(const cei_modules_reader *in, const cei_modules_file *list, const char *type) {
+    cei_modules_file config;
+    ce_status status = cei_modules_file_open(in, "", "config.json", &config);
+    const char *kind = json_string_value(json_object_get(config.root, "model_type"));
+    const bool is_known =
+        kind && strcmp(kind, "xlm-roberta") == 0 && json_is_array(json_object_get(config.root, "lora_adaptations"));
+    cei_modules_file_close(&config);
+    if (status != CE_OK || is_known) return status;
+    return cei_modules_unsupported(in, list, "the module", type);
+}
+
 /* ---- LogitScore ---------------------------------------------------------------------------------------------- */
 
 static ce_status read_token(const cei_modules_reader *in, const cei_modules_file *file, const char *key, int32_t *id) {
