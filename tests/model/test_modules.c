@@ -128,12 +128,6 @@ static void test_modules_that_are_not_known(void **state) {
         snprintf(list, sizeof list, "[" FIRST ", {\"path\": \"2_Dense\", \"type\": \"%s\"}]", types[i]);
         expect_file_refused("modules.json", list, CE_ERR_UNSUPPORTED, types[i]);
     }
-    /* jina-embeddings-v3's alone is known, by the config beside it. */
-    expect_file_refused(
-        "modules.json",
-        "[{\"path\": \"\", \"type\": \"custom_st.Transformer\"}, {\"path\": \"1_Pooling\", \"type\": \"" OLD
-        "Pooling\"}]",
-        CE_ERR_UNSUPPORTED, "custom_st.Transformer");
 }
 
 static void test_modules_in_another_order(void **state) {

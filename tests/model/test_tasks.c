@@ -108,6 +108,25 @@ static void converting_merges_a_task(void **state) {
     test_remove_folder(place);
 }
 
+/* What the authors call the module, anybody may: it is known where a config says that it is theirs. */
+static void the_authors_module_is_known_of_theirs_alone(void **state) {
+    (void)state;
+    static const char modules[] = "[{\"path\": \"\", \"type\": \"custom_st.Transformer\"},"
+                                  " {\"path\": \"1_Pooling\", \"type\": \"sentence_transformers.models.Pooling\"}]";
+    static const char *const configs[] = {"{}", "{\"model_type\": \"xlm-roberta\"}",
+                                          "{\"model_type\": \"qwen2\", \"lora_adaptations\": []}"};
+    char *folder = test_make_folder();
+    test_write_file(folder, "modules.json", modules, sizeof modules - 1);
+    for (size_t i = 0; i < sizeof configs / sizeof *configs; i++) {
+        ce_encoder *encoder = NULL;
+        ce_error error = {0};
+        test_write_file(folder, "config.json", configs[i], strlen(configs[i]));
+        expect_status(ce_encoder_load(folder, NULL, &encoder, &error), CE_ERR_UNSUPPORTED, &error,
+                      "custom_st.Transformer");
+    }
+    test_remove_folder(folder);
+}
+
 /* What is no task is looked for as any adapter. */
 static void other_names_are_of_adapters(void **state) {
     (void)state;
@@ -206,8 +225,11 @@ static void each_allocation_may_fail(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(each_task_has_its_weights),   cmocka_unit_test(converting_merges_a_task),
-        cmocka_unit_test(other_names_are_of_adapters), cmocka_unit_test(what_does_not_fit),
+        cmocka_unit_test(each_task_has_its_weights),
+        cmocka_unit_test(converting_merges_a_task),
+        cmocka_unit_test(the_authors_module_is_known_of_theirs_alone),
+        cmocka_unit_test(other_names_are_of_adapters),
+        cmocka_unit_test(what_does_not_fit),
         cmocka_unit_test(each_allocation_may_fail),
     };
     return cmocka_run_group_tests_name("tasks", tests, NULL, NULL);
