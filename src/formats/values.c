@@ -172,7 +172,8 @@ static void read_of_columns(const cei_delta *delta, size_t k, size_t column, siz
 /* Adds what is due to a tile; out is its first value, and values has the whole matrix. */
 static void add_tile(const cei_values *values, size_t row, size_t rows, size_t column, size_t columns, float *out) {
     const cei_delta *delta = values->delta;
-    float sums[TILE_ROWS][TILE_COLUMNS] = {{0}}, terms[TILE_COLUMNS];
+    float sums[TILE_ROWS][TILE_COLUMNS], terms[TILE_COLUMNS];
+    memset(sums, 0, rows * sizeof *sums); /* often of one row */
     for (size_t k = 0; k < delta->a.rows; k++) {
         read_of_columns(delta, k, column, columns, terms);
         for (size_t r = 0; r < rows; r++) {
