@@ -32,7 +32,7 @@ def prompt_arguments(prompt):
 
 
 def test_ids_and_logits(run, judge):
-    rows = [row for row in case("saved, one word")["results"] if row[0] in (0, 4)]
+    rows = [row for row in case("saved, one word")["results"] if row[0] in (0, 4) and len(row) == 5]
     for index, prompt, limit, ids, logit in rows:
         query, document = CASES["pairs"][index]
         arguments = ["-m", judge, "--json", "--max-length", str(limit or 0), *prompt_arguments(prompt)]
