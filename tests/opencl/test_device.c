@@ -264,7 +264,8 @@ static void test_every_tile_gives_the_same_bits(void **state) {
           *all = floats(ROWS * OUT, 1);
     const cei_weight weight = {CEI_ROLE_MATRIX, OUT, IN, put(values, OUT * IN * 4), CEI_FORMAT_FLOAT32, false};
     const cei_weight shift = {CEI_ROLE_VECTOR, 1, OUT, put(bias, OUT * 4), CEI_FORMAT_FLOAT32, false};
-    const cei_linear_args args = {ROWS, put(x, ROWS * IN * 4), &weight, &shift, CEI_FN_GELU, put(all, ROWS * OUT * 4), NULL};
+    const cei_linear_args args = {ROWS,        put(x, ROWS * IN * 4),    &weight, &shift,
+                                  CEI_FN_GELU, put(all, ROWS * OUT * 4), NULL};
     expect_ok(cei_linear(stream, &args, &error), &error);
     get(args.out, all, ROWS * OUT);
     opencl->choice.type = CL_DEVICE_TYPE_CPU;
