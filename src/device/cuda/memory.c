@@ -160,8 +160,8 @@ ce_status cei_cuda_settle(cei_cuda_device *device, ce_error *error) {
 static size_t area_bytes(const cei_stream_limits *limits) {
     size_t rows, width, bytes;
     if (!cei_add_size(limits->columns, CEI_TILE_WIDTH, &width) ||
-        !cei_add_size(limits->tokens, CEI_GROUP_ROWS, &rows) ||
-        !cei_mul_size(rows / CEI_GROUP_ROWS * CEI_GROUP_ROWS, width / CEI_TILE_WIDTH * CEI_TILE_WIDTH, &bytes) ||
+        !cei_add_size(limits->tokens, CEI_LARGE_TILE, &rows) ||
+        !cei_mul_size(rows / CEI_LARGE_TILE * CEI_LARGE_TILE, width / CEI_TILE_WIDTH * CEI_TILE_WIDTH, &bytes) ||
         !cei_mul_size(bytes, sizeof(uint16_t), &bytes))
         return SIZE_MAX;
     return bytes;

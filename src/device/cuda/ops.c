@@ -164,10 +164,14 @@ static ce_status run_tiles(const running *run, cei_cuda_kernel kernel, const cei
 }
 
 /* Large tiles read less, small ones keep more of the chip at work where there are few: the bits are the same. */
+static bool has_large_tiles(const running *run, const cei_linear_args *args) {
+    const size_t down = blocks_of(args->rows, CEI_LARGE_TILE), across = blocks_of(args->weight->rows, CEI_LARGE_TILE);
+    return down * across >= run->device->processors;
+}
+
 static ce_status run_sized(const running *run, cei_cuda_kernel large, cei_cuda_kernel small,
                            const cei_linear_args *args, void *arguments) {
-    const size_t tiles = blocks_of(args->rows, CEI_LARGE_TILE) * blocks_of(args->weight->rows, CEI_LARGE_TILE);
-    if (tiles >= run->device->processors) return run_tiles(run, large, args, CEI_LARGE_TILE, arguments);
+    if (has_large_tiles(run, args)) return run_tiles(run, large, args, CEI_LARGE_TILE, arguments);
     return run_tiles(run, small, args, CEI_SMALL_TILE, arguments);
 }
 
@@ -261,36 +265,23 @@ static ce_status hold_rows(const running *run, cei_cuda_stream_state *stream, co
     return status;
 }
 
-/* The largest blocks of which there are enough for the chip, and that are not to be half empty. */
+/* Large blocks stay on their multiprocessor and do one after the other. */
 static ce_status launch_groups(const running *run, const cei_linear_args *args, cei_group_kernel_args *group) {
-    static const struct {
-        cei_cuda_kernel of_bfloat16, of_int8;
-        size_t rows, columns, blocks; /* blocks of a processor */
-    } shapes[] = {
-        {CEI_CUDA_cei_k_group_bfloat16_wide, CEI_CUDA_cei_k_group_int8_wide, CEI_GROUP_ROWS, CEI_GROUP_WIDE, 1},
-        {CEI_CUDA_cei_k_group_bfloat16_narrow, CEI_CUDA_cei_k_group_int8_narrow, CEI_GROUP_ROWS, CEI_GROUP_NARROW,
-         CEI_NARROW_BLOCKS},
-        {CEI_CUDA_cei_k_group_bfloat16_small, CEI_CUDA_cei_k_group_int8_small, CEI_SMALL_TILE, CEI_SMALL_TILE, 1}};
-    enum { SHAPES = sizeof shapes / sizeof *shapes };
-    const size_t rows = args->rows, outs = args->weight->rows, processors = run->device->processors;
-    size_t s = 0;
-    for (; s + 1 < SHAPES; s++) {
-        const size_t rest = outs % shapes[s].columns;
-        if (blocks_of(rows, shapes[s].rows) * blocks_of(outs, shapes[s].columns) >= processors &&
-            (rest == 0 || rest > shapes[s].columns / 2))
-            break;
-    }
-    const size_t down = blocks_of(rows, shapes[s].rows), count = down * blocks_of(outs, shapes[s].columns);
+    const bool is_int8 = args->weight->format == CEI_FORMAT_INT8, is_large = has_large_tiles(run, args);
+    const size_t side = is_large ? CEI_LARGE_TILE : CEI_SMALL_TILE,
+                 at_once = CEI_LARGE_BLOCKS * run->device->processors;
+    const size_t down = blocks_of(args->rows, side), count = down * blocks_of(args->weight->rows, side);
     if (count > INT_MAX) {
         cei_cuda_leave(run->device);
         return cei_fail(run->error, CE_ERR_UNSUPPORTED, "cuda:%d: a product of %zu by %zu is too large",
-                        run->device->base.id.index, rows, outs);
+                        run->device->base.id.index, args->rows, args->weight->rows);
     }
     group->down = (unsigned)down;
     group->count = (unsigned)count;
-    group->step = (unsigned)(s + 1 < SHAPES ? cei_min_size(count, shapes[s].blocks * processors) : count);
-    return run_kernel(run, args->weight->format == CEI_FORMAT_INT8 ? shapes[s].of_int8 : shapes[s].of_bfloat16,
-                      group->step, 1, group);
+    group->step = (unsigned)(is_large ? cei_min_size(count, at_once) : count);
+    const cei_cuda_kernel large = is_int8 ? CEI_CUDA_cei_k_group_int8 : CEI_CUDA_cei_k_group_bfloat16;
+    const cei_cuda_kernel small = is_int8 ? CEI_CUDA_cei_k_group_int8_small : CEI_CUDA_cei_k_group_bfloat16_small;
+    return run_kernel(run, is_large ? large : small, group->step, 1, group);
 }
 
 static ce_status run_groups(const running *run, cei_cuda_stream_state *stream, const cei_linear_args *args,

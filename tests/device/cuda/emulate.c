@@ -313,10 +313,8 @@ static void multiply_int8(cei_shared x, cei_shared y, int *sums, unsigned count)
 
 void cei_group_bfloat16_64(cei_shared x, cei_shared y, float sums[32]) { multiply_bfloat16(x, y, sums, 32); }
 void cei_group_bfloat16_128(cei_shared x, cei_shared y, float sums[64]) { multiply_bfloat16(x, y, sums, 64); }
-void cei_group_bfloat16_256(cei_shared x, cei_shared y, float sums[128]) { multiply_bfloat16(x, y, sums, 128); }
 void cei_group_int8_64(cei_shared x, cei_shared y, int sums[32]) { multiply_int8(x, y, sums, 32); }
 void cei_group_int8_128(cei_shared x, cei_shared y, int sums[64]) { multiply_int8(x, y, sums, 64); }
-void cei_group_int8_256(cei_shared x, cei_shared y, int sums[128]) { multiply_int8(x, y, sums, 128); }
 
 static unsigned count_state(unsigned first, unsigned count, fiber_state state) {
     unsigned found = 0;

@@ -222,23 +222,18 @@ enum { CEI_TILE_ROWS = 64, CEI_TILE_WIDTH = 128 /* bytes */, CEI_TILE_BYTES = CE
 
 /* Threads of a block, and what a block does. */
 enum {
-    CEI_GROUP_THREADS = 128, /* of a warp group; a block has some, and a warp that copies */
-    CEI_GROUP_ROWS = 128,    /* of a large product's block */
-    CEI_GROUP_WIDE = 256,
-    CEI_GROUP_NARROW = 128,
-    CEI_WIDE_STAGES = 4, /* steps over the depth that are in shared memory at a time */
-    CEI_NARROW_STAGES = 3,
-    CEI_NARROW_BLOCKS = 2, /* that share a multiprocessor: one multiplies while the other writes */
-    CEI_SMALL_STAGES = 12,
-    CEI_LARGE_GROUPS = CEI_GROUP_ROWS / CEI_TILE_ROWS * CEI_GROUP_THREADS + CEI_WARP_THREADS,
-    CEI_SMALL_GROUPS = CEI_GROUP_THREADS + CEI_WARP_THREADS,
-    CEI_WIDE_SHARED = CEI_WIDE_STAGES * (CEI_GROUP_ROWS + CEI_GROUP_WIDE) * CEI_TILE_WIDTH + 1024 /* to be aligned */,
-    CEI_NARROW_SHARED = CEI_NARROW_STAGES * (CEI_GROUP_ROWS + CEI_GROUP_NARROW) * CEI_TILE_WIDTH + 1024,
-    CEI_MEASURE_SHARED = 3 * CEI_TILE_BYTES + 1024,
-    CEI_SMALL_SHARED = 2 * CEI_SMALL_STAGES * CEI_TILE_BYTES + 1024,
     CEI_LINEAR_THREADS = 256,
     CEI_LARGE_TILE = 128, /* rows, and columns, of a product */
     CEI_SMALL_TILE = 64,
+    CEI_GROUP_THREADS = 128, /* of a warp group; a block has some, and a warp that copies */
+    CEI_LARGE_BLOCKS = 2,    /* that share a multiprocessor: one multiplies while the other writes */
+    CEI_LARGE_STAGES = 3,    /* steps over the depth that are in shared memory at a time */
+    CEI_SMALL_STAGES = 12,
+    CEI_LARGE_GROUPS = CEI_LARGE_TILE / CEI_TILE_ROWS * CEI_GROUP_THREADS + CEI_WARP_THREADS,
+    CEI_SMALL_GROUPS = CEI_GROUP_THREADS + CEI_WARP_THREADS,
+    CEI_LARGE_SHARED = 2 * CEI_LARGE_STAGES * CEI_LARGE_TILE * CEI_TILE_WIDTH + 1024 /* to be aligned */,
+    CEI_MEASURE_SHARED = 3 * CEI_TILE_BYTES + 1024,
+    CEI_SMALL_SHARED = 2 * CEI_SMALL_STAGES * CEI_TILE_BYTES + 1024,
     CEI_FEW_ROWS = 16, /* at most, and columns of a block, a thread a result */
     CEI_FEW_COLUMNS = 8,
     CEI_ATTENTION_THREADS = 128,
@@ -269,11 +264,9 @@ enum {
     X(cei_k_tensor_bfloat16_small, cei_linear_rounded_kernel_args, CEI_LINEAR_THREADS, 80, 0)            \
     X(cei_k_tensor_int8, cei_linear_rounded_kernel_args, CEI_LINEAR_THREADS, 80, 0)                      \
     X(cei_k_tensor_int8_small, cei_linear_rounded_kernel_args, CEI_LINEAR_THREADS, 80, 0)                \
-    X(cei_k_group_bfloat16_wide, cei_group_kernel_args, CEI_LARGE_GROUPS, 90, CEI_WIDE_SHARED)           \
-    X(cei_k_group_bfloat16_narrow, cei_group_kernel_args, CEI_LARGE_GROUPS, 90, CEI_NARROW_SHARED)       \
+    X(cei_k_group_bfloat16, cei_group_kernel_args, CEI_LARGE_GROUPS, 90, CEI_LARGE_SHARED)               \
     X(cei_k_group_bfloat16_small, cei_group_kernel_args, CEI_SMALL_GROUPS, 90, CEI_SMALL_SHARED)         \
-    X(cei_k_group_int8_wide, cei_group_kernel_args, CEI_LARGE_GROUPS, 90, CEI_WIDE_SHARED)               \
-    X(cei_k_group_int8_narrow, cei_group_kernel_args, CEI_LARGE_GROUPS, 90, CEI_NARROW_SHARED)           \
+    X(cei_k_group_int8, cei_group_kernel_args, CEI_LARGE_GROUPS, 90, CEI_LARGE_SHARED)                   \
     X(cei_k_group_int8_small, cei_group_kernel_args, CEI_SMALL_GROUPS, 90, CEI_SMALL_SHARED)             \
     X(cei_k_lay_tiles, cei_tiles_kernel_args, CEI_LINEAR_THREADS, 90, 0)                                 \
     X(cei_k_round, cei_round_kernel_args, CEI_ROWS_THREADS, 0, 0)                                        \

@@ -245,13 +245,7 @@ CEI_INLINE unsigned long long cei_describe_tile(cei_shared tile) {
 #define CEI_32_63                                                                                                    \
     "%32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, %48, %49, %50, %51, %52, %53, " \
     "%54, %55, %56, %57, %58, %59, %60, %61, %62, %63"
-#define CEI_64_127                                                                                                     \
-    "%64, %65, %66, %67, %68, %69, %70, %71, %72, %73, %74, %75, %76, %77, %78, %79, %80, %81, %82, %83, %84, %85, "   \
-    "%86, %87, %88, %89, %90, %91, %92, %93, %94, %95, %96, %97, %98, %99, %100, %101, %102, %103, %104, %105, %106, " \
-    "%107, %108, %109, %110, %111, %112, %113, %114, %115, %116, %117, %118, %119, %120, %121, %122, %123, %124, "     \
-    "%125, %126, %127"
 #define CEI_0_63 CEI_0_31 ", " CEI_32_63
-#define CEI_0_127 CEI_0_63 ", " CEI_64_127
 #define CEI_EIGHT(how, s, i) \
     how(s[i]), how(s[i + 1]), how(s[i + 2]), how(s[i + 3]), how(s[i + 4]), how(s[i + 5]), how(s[i + 6]), how(s[i + 7])
 #define CEI_THIRTY_TWO(how, s, i) \
@@ -282,13 +276,6 @@ CEI_INLINE void cei_group_bfloat16_128(cei_shared x, cei_shared y, float sums[64
                      : "l"(cei_describe_tile(x)), "l"(cei_describe_tile(y))
                      : "memory");
 }
-CEI_INLINE void cei_group_bfloat16_256(cei_shared x, cei_shared y, float sums[128]) {
-    __asm__ volatile(CEI_GROUP_PRODUCTS("m64n256k16.f32.bf16.bf16", CEI_0_127, "%128", "%129", ", 1, 1, 0, 0")
-                     : CEI_THIRTY_TWO("+f", sums, 0), CEI_THIRTY_TWO("+f", sums, 32), CEI_THIRTY_TWO("+f", sums, 64),
-                       CEI_THIRTY_TWO("+f", sums, 96)
-                     : "l"(cei_describe_tile(x)), "l"(cei_describe_tile(y))
-                     : "memory");
-}
 CEI_INLINE void cei_group_int8_64(cei_shared x, cei_shared y, int sums[32]) {
     __asm__ volatile(CEI_GROUP_PRODUCTS("m64n64k32.s32.s8.s8", CEI_0_31, "%32", "%33", "")
                      : CEI_THIRTY_TWO("+r", sums, 0)
@@ -298,13 +285,6 @@ CEI_INLINE void cei_group_int8_64(cei_shared x, cei_shared y, int sums[32]) {
 CEI_INLINE void cei_group_int8_128(cei_shared x, cei_shared y, int sums[64]) {
     __asm__ volatile(CEI_GROUP_PRODUCTS("m64n128k32.s32.s8.s8", CEI_0_63, "%64", "%65", "")
                      : CEI_THIRTY_TWO("+r", sums, 0), CEI_THIRTY_TWO("+r", sums, 32)
-                     : "l"(cei_describe_tile(x)), "l"(cei_describe_tile(y))
-                     : "memory");
-}
-CEI_INLINE void cei_group_int8_256(cei_shared x, cei_shared y, int sums[128]) {
-    __asm__ volatile(CEI_GROUP_PRODUCTS("m64n256k32.s32.s8.s8", CEI_0_127, "%128", "%129", "")
-                     : CEI_THIRTY_TWO("+r", sums, 0), CEI_THIRTY_TWO("+r", sums, 32), CEI_THIRTY_TWO("+r", sums, 64),
-                       CEI_THIRTY_TWO("+r", sums, 96)
                      : "l"(cei_describe_tile(x)), "l"(cei_describe_tile(y))
                      : "memory");
 }

@@ -37,22 +37,12 @@ CEI_INLINE float cei_group_result(const cei_group_kernel_args *a, float sum, uns
 #define GROUP_SUM float
 #define GROUP_RESULT(a, sum, row, column) cei_group_result(a, sum, column)
 
-#define GROUP(name) cei_group_bfloat16_wide_##name
-#define GROUP_KERNEL cei_k_group_bfloat16_wide
-#define GROUP_ROWS CEI_GROUP_ROWS
-#define GROUP_COLUMNS CEI_GROUP_WIDE
-#define GROUP_BLOCKS 1
-#define GROUP_STAGES CEI_WIDE_STAGES
-#define GROUP_MULTIPLY cei_group_bfloat16_256
-#include "device/cuda/kernels/group.tmpl.h"
-#undef GROUP_MULTIPLY
-
-#define GROUP(name) cei_group_bfloat16_narrow_##name
-#define GROUP_KERNEL cei_k_group_bfloat16_narrow
-#define GROUP_ROWS CEI_GROUP_ROWS
-#define GROUP_COLUMNS CEI_GROUP_NARROW
-#define GROUP_BLOCKS CEI_NARROW_BLOCKS
-#define GROUP_STAGES CEI_NARROW_STAGES
+#define GROUP(name) cei_group_bfloat16_large_##name
+#define GROUP_KERNEL cei_k_group_bfloat16
+#define GROUP_ROWS CEI_LARGE_TILE
+#define GROUP_COLUMNS CEI_LARGE_TILE
+#define GROUP_BLOCKS CEI_LARGE_BLOCKS
+#define GROUP_STAGES CEI_LARGE_STAGES
 #define GROUP_MULTIPLY cei_group_bfloat16_128
 #include "device/cuda/kernels/group.tmpl.h"
 #undef GROUP_MULTIPLY
@@ -82,22 +72,12 @@ CEI_INLINE float cei_group_of_sum(const cei_group_kernel_args *a, int sum, unsig
 #define GROUP_SUM int
 #define GROUP_RESULT cei_group_of_sum
 
-#define GROUP(name) cei_group_int8_wide_##name
-#define GROUP_KERNEL cei_k_group_int8_wide
-#define GROUP_ROWS CEI_GROUP_ROWS
-#define GROUP_COLUMNS CEI_GROUP_WIDE
-#define GROUP_BLOCKS 1
-#define GROUP_STAGES CEI_WIDE_STAGES
-#define GROUP_MULTIPLY cei_group_int8_256
-#include "device/cuda/kernels/group.tmpl.h"
-#undef GROUP_MULTIPLY
-
-#define GROUP(name) cei_group_int8_narrow_##name
-#define GROUP_KERNEL cei_k_group_int8_narrow
-#define GROUP_ROWS CEI_GROUP_ROWS
-#define GROUP_COLUMNS CEI_GROUP_NARROW
-#define GROUP_BLOCKS CEI_NARROW_BLOCKS
-#define GROUP_STAGES CEI_NARROW_STAGES
+#define GROUP(name) cei_group_int8_large_##name
+#define GROUP_KERNEL cei_k_group_int8
+#define GROUP_ROWS CEI_LARGE_TILE
+#define GROUP_COLUMNS CEI_LARGE_TILE
+#define GROUP_BLOCKS CEI_LARGE_BLOCKS
+#define GROUP_STAGES CEI_LARGE_STAGES
 #define GROUP_MULTIPLY cei_group_int8_128
 #include "device/cuda/kernels/group.tmpl.h"
 #undef GROUP_MULTIPLY
