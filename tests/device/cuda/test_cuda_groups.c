@@ -146,6 +146,38 @@ static void test_next_of_other_operations(void **state) {
     free(values), free(matrix), free(gain);
 }
 
+/* Blocks of the large kind, several one after the other on each multiprocessor: rows of a batch that takes them have
+ * the bits that they have in one that takes small blocks. A GPU needs more rows for that than the emulator, which is
+ * told of one multiprocessor. */
+static void test_large_blocks(void **state) {
+    (void)state;
+    enum { WIDTH = 136, OUTS = 1100, FEW = 40 };
+    const size_t rows = fake_is_here() ? 300 : 12000, outs = fake_is_here() ? 200 : OUTS;
+    for (int is_int8 = 0; is_int8 < 2; is_int8++) {
+        const cei_format format = is_int8 ? CEI_FORMAT_INT8 : CEI_FORMAT_BFLOAT16;
+        float *x = floats(rows * WIDTH, 1), *matrix = floats(OUTS * WIDTH, 0.3f), scales[OUTS] = {0};
+        float *all = floats(rows * outs, 1), *few = floats(FEW * outs, 1);
+        fake_set_capability(9, 0);
+        fake_set_processors(5);
+        cei_round_rows(format, matrix, outs, WIDTH, scales);
+        cuda_bench b = cuda_open((cei_stream_limits){rows, rows, 4, OUTS});
+        const cei_weight weight = cuda_put_weight(&b, CEI_ROLE_MATRIX, format, outs, WIDTH, matrix, scales);
+        const cei_slice at = cuda_put(&b, x, rows * WIDTH * sizeof *x), out = cuda_put_result(&b, rows * outs);
+        cei_linear_args args = {rows, at, &weight, NULL, CEI_FN_GELU, out, NULL};
+        expect_ok(cei_linear(b.stream, &args, &b.error), &b.error);
+        cuda_get_result(&b, out, all, rows * outs);
+        for (size_t first = 0; first + FEW <= rows; first += rows / 5) {
+            args.rows = FEW;
+            args.x.offset = at.offset + first * WIDTH * sizeof *x;
+            expect_ok(cei_linear(b.stream, &args, &b.error), &b.error);
+            expect_ok(cei_read(b.stream, few, out, FEW * outs * sizeof *few, &b.error), &b.error);
+            expect_same_bits(few, all + first * outs, FEW * outs, "in small blocks");
+        }
+        cuda_close(&b);
+        free(x), free(matrix), free(all), free(few);
+    }
+}
+
 /* In pieces that begin and end anywhere in a tile. */
 static void test_weights_in_tiles(void **state) {
     (void)state;
@@ -179,9 +211,9 @@ static void test_weights_in_tiles(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cuda_test(test_has_groups),       cuda_test(test_next),
-        cuda_test(test_held_rows),        cuda_test(test_next_of_other_operations),
-        cuda_test(test_weights_in_tiles),
+        cuda_test(test_has_groups),   cuda_test(test_next),
+        cuda_test(test_held_rows),    cuda_test(test_next_of_other_operations),
+        cuda_test(test_large_blocks), cuda_test(test_weights_in_tiles),
     };
     cei_device_id id;
     ce_error error = {0};
