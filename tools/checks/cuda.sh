@@ -16,8 +16,12 @@ set -- "$build"/src/device/cuda/sm_*.ptx
 assembled=0
 for image; do
     least=$(basename "$image" .ptx)
-    for chip in 70 75 80 86 89 90 100 120; do
-        [ "$chip" -ge "${least#sm_}" ] || continue
+    case $least in
+    *a) chips=${least#sm_} ;; # for this chip alone
+    *) chips='70 75 80 86 89 90 100 120' ;;
+    esac
+    for chip in $chips; do
+        [ "${chip%a}" -ge "$(expr "$least" : 'sm_\([0-9]*\)')" ] || continue
         if said=$("$assembler" -arch "sm_$chip" "$image" -o /dev/null 2>&1); then
             assembled=$((assembled + 1))
             continue
