@@ -16,24 +16,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static char *place;
 static const char *const marks[] = {"mark", "modules", NULL};
 
-static int make_place(void **state) {
-    (void)state;
-    place = test_make_folder();
-    return 0;
-}
-
-static int remove_place(void **state) {
-    (void)state;
-    test_remove_folder(place);
-    return 0;
-}
-
-#define case_of(name) cmocka_unit_test_setup_teardown(name, make_place, remove_place)
-
-static const char *at(const char *name) { return test_path(place, name); }
+static const char *at(const char *name) { return test_path(test_folder, name); }
 
 /* Names in a folder, sorted, each with a space behind. */
 static const char *listing(const char *path) {
@@ -91,7 +76,7 @@ static void it_appears_when_published(void **state) {
     assert_int_not_equal(access(at("new"), F_OK), 0);
     expect_ok(cei_new_folder_publish(&folder, &left, &error), &error);
     cei_new_folder_free(&folder);
-    assert_string_equal(listing(place), "new ");
+    assert_string_equal(listing(test_folder), "new ");
     assert_string_equal(listing(at("new")), "a ");
     assert_int_equal(stat(at("new"), &info), 0);
     assert_int_equal(info.st_mode & 0777, 0750);
@@ -107,7 +92,7 @@ static void it_leaves_nothing_without(void **state) {
     expect_ok(cei_new_folder_add(&folder, "never made", &path, &error), &error);
     cei_free(path);
     cei_new_folder_free(&folder);
-    assert_string_equal(listing(place), "");
+    assert_string_equal(listing(test_folder), "");
     cei_new_folder_free(&folder);
 }
 
@@ -124,19 +109,19 @@ static void two_at_the_same_time(void **state) {
     expect_status(cei_new_folder_publish(&two, &left, &error), CE_ERR_IO, &error, "cannot make");
     cei_new_folder_free(&two);
     cei_new_folder_free(&one);
-    assert_string_equal(listing(place), "new ");
+    assert_string_equal(listing(test_folder), "new ");
     assert_string_equal(listing(at("new")), "a ");
 }
 
 static void a_folder_is_replaced(void **state) {
     (void)state;
     publish(at("new"), NULL);
-    test_write_file(place, "new/other", "x", 1);
+    test_write_file(test_folder, "new/other", "x", 1);
     assert_int_equal(symlink("/", at("new/link")), 0);
     expect_refused(at("new"), NULL, CE_ERR_IO, "is there already");
     publish(at("new"), marks);
     assert_string_equal(listing(at("new")), "mark ");
-    assert_string_equal(listing(place), "new ");
+    assert_string_equal(listing(test_folder), "new ");
     assert_int_equal(mkdir(at("empty"), 0700), 0);
     publish(at("empty"), marks);
     assert_string_equal(listing(at("empty")), "mark ");
@@ -156,7 +141,7 @@ static void folders_in_it(void **state) {
         expect_ok(cei_new_folder_publish(&folder, &left, &error), &error);
         assert_false(left);
         cei_new_folder_free(&folder);
-        assert_string_equal(listing(place), "new ");
+        assert_string_equal(listing(test_folder), "new ");
         assert_string_equal(listing(at("new")), round ? "1_Pooling modules " : "2_Dense modules ");
     }
     assert_string_equal(listing(at("new/1_Pooling")), "a b ");
@@ -168,7 +153,7 @@ static void folders_in_it(void **state) {
     expect_status(cei_new_file_save(path, "x", 1, &error), CE_ERR_NOT_FOUND, &error, "Not a directory");
     cei_free(path);
     cei_new_folder_free(&folder);
-    assert_string_equal(listing(place), "new ");
+    assert_string_equal(listing(test_folder), "new ");
 }
 
 static void the_old_one_stays_after_a_failure(void **state) {
@@ -181,7 +166,7 @@ static void the_old_one_stays_after_a_failure(void **state) {
     assert_string_equal(listing(at("new")), "mark ");
     cei_new_folder_free(&folder);
     assert_string_equal(listing(at("new")), "mark ");
-    assert_string_equal(listing(place), "new ");
+    assert_string_equal(listing(test_folder), "new ");
 }
 
 /* A file that came into the old folder meanwhile is nobody's to remove. */
@@ -192,7 +177,7 @@ static void what_came_later_is_kept(void **state) {
     bool left = false;
     publish(at("new"), NULL);
     expect_ok(cei_new_folder_create(&folder, at("new"), marks, &error), &error);
-    test_write_file(place, "new/later", "x", 1);
+    test_write_file(test_folder, "new/later", "x", 1);
     expect_ok(cei_new_folder_publish(&folder, &left, &error), &error);
     assert_true(left);
     assert_string_equal(listing(folder.path), "later ");
@@ -202,19 +187,19 @@ static void what_came_later_is_kept(void **state) {
 
 static void what_is_not_replaced(void **state) {
     (void)state;
-    test_write_file(place, "file", "x", 1);
+    test_write_file(test_folder, "file", "x", 1);
     assert_int_equal(mkdir(at("strange"), 0700), 0);
-    test_write_file(place, "strange/photo", "x", 1);
+    test_write_file(test_folder, "strange/photo", "x", 1);
     assert_int_equal(mkdir(at("deep"), 0700), 0);
-    test_write_file(place, "deep/mark", "x", 1);
+    test_write_file(test_folder, "deep/mark", "x", 1);
     assert_int_equal(mkdir(at("deep/inner"), 0700), 0);
     assert_int_equal(mkdir(at("deeper"), 0700), 0);
-    test_write_file(place, "deeper/mark", "x", 1);
+    test_write_file(test_folder, "deeper/mark", "x", 1);
     assert_int_equal(mkdir(at("deeper/1_Pooling"), 0700), 0);
     assert_int_equal(mkdir(at("deeper/1_Pooling/2_Dense"), 0700), 0);
     assert_int_equal(mkdir(at("bare"), 0700), 0);
     assert_int_equal(mkdir(at("bare/1_Pooling"), 0700), 0);
-    test_write_file(place, "bare/1_Pooling/mark", "x", 1);
+    test_write_file(test_folder, "bare/1_Pooling/mark", "x", 1);
     assert_int_equal(symlink("strange", at("link")), 0);
     assert_int_equal(symlink("nowhere", at("dangling")), 0);
     expect_refused(at("file"), marks, CE_ERR_IO, "no folder");
@@ -228,7 +213,7 @@ static void what_is_not_replaced(void **state) {
     expect_refused(at("gone/new"), NULL, CE_ERR_NOT_FOUND, "No such file");
     for (size_t i = 0; i < 5; i++)
         expect_refused((const char *[]){"", "/", ".", "..", "a/.."}[i], marks, CE_ERR_ARGUMENT, "names nothing");
-    assert_string_equal(listing(place), "bare dangling deep deeper file link strange ");
+    assert_string_equal(listing(test_folder), "bare dangling deep deeper file link strange ");
 }
 
 static void a_folder_that_may_not_be_written(void **state) {
@@ -237,20 +222,20 @@ static void a_folder_that_may_not_be_written(void **state) {
         print_message("SKIP: root may write everywhere\n");
         skip();
     }
-    assert_int_equal(chmod(place, 0500), 0);
+    assert_int_equal(chmod(test_folder, 0500), 0);
     expect_refused(at("new"), NULL, CE_ERR_IO, "Permission denied");
-    assert_int_equal(chmod(place, 0700), 0);
+    assert_int_equal(chmod(test_folder, 0700), 0);
 }
 
 static void relative_names(void **state) {
     (void)state;
     char before[2048];
     assert_non_null(getcwd(before, sizeof before));
-    assert_int_equal(chdir(place), 0);
+    assert_int_equal(chdir(test_folder), 0);
     publish("new", NULL);
     publish("./other///", NULL);
     assert_int_equal(chdir(before), 0);
-    assert_string_equal(listing(place), "new other ");
+    assert_string_equal(listing(test_folder), "new other ");
 }
 
 /* ---- files --------------------------------------------------------------------------------------------------- */
@@ -337,17 +322,17 @@ static void a_file_appears_when_published(void **state) {
     (void)state;
     ce_error error = {0};
     expect_ok(make_file(NULL, &error), &error);
-    assert_string_equal(listing(place), "file ");
+    assert_string_equal(listing(test_folder), "file ");
     expect_status(make_file(NULL, &error), CE_ERR_IO, &error, "is there already");
-    test_write_file(place, "file", "mine, old", 9);
+    test_write_file(test_folder, "file", "mine, old", 9);
     expect_ok(make_file(is_mine, &error), &error);
     size_t size;
     char *text = test_read_file(at("file"), &size);
     assert_string_equal(text, "mine, new");
     free(text);
-    test_write_file(place, "file", "other", 5);
+    test_write_file(test_folder, "file", "other", 5);
     expect_status(make_file(is_mine, &error), CE_ERR_IO, &error, "of another kind");
-    assert_string_equal(listing(place), "file ");
+    assert_string_equal(listing(test_folder), "file ");
 }
 
 static void a_file_that_came_later_is_kept(void **state) {
@@ -356,17 +341,17 @@ static void a_file_that_came_later_is_kept(void **state) {
     cei_new_folder folder;
     expect_ok(cei_new_folder_create_file(&folder, at("file"), NULL, &error), &error);
     add(&folder, "any name", "mine");
-    test_write_file(place, "file", "other", 5);
+    test_write_file(test_folder, "file", "other", 5);
     expect_status(cei_new_folder_publish_file(&folder, &error), CE_ERR_IO, &error, "file");
     cei_new_folder_free(&folder);
-    assert_string_equal(listing(place), "file ");
+    assert_string_equal(listing(test_folder), "file ");
     assert_false(is_mine(at("file")));
 }
 
 static void only_files_are_replaced_by_one(void **state) {
     (void)state;
     ce_error error = {0};
-    test_make_inner(place, "file");
+    test_make_inner(test_folder, "file");
     expect_status(make_file(is_mine, &error), CE_ERR_IO, &error, "is a folder");
     assert_int_equal(rmdir(at("file")), 0);
     assert_int_equal(symlink("nowhere", at("file")), 0);
@@ -379,28 +364,28 @@ static void want_of_memory_leaves_nothing(void **state) {
     snprintf(target, sizeof target, "%s", at("new"));
     failing_malloc_or_skip();
     test_each_allocation(replace, target);
-    assert_string_equal(listing(place), "new ");
+    assert_string_equal(listing(test_folder), "new ");
     assert_string_equal(listing(target), "1_Pooling mark ");
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        case_of(it_appears_when_published),
-        case_of(it_leaves_nothing_without),
-        case_of(two_at_the_same_time),
-        case_of(a_folder_is_replaced),
-        case_of(folders_in_it),
-        case_of(the_old_one_stays_after_a_failure),
-        case_of(what_came_later_is_kept),
-        case_of(what_is_not_replaced),
-        case_of(a_folder_that_may_not_be_written),
-        case_of(relative_names),
-        case_of(files_are_new),
-        case_of(no_room),
-        case_of(a_file_appears_when_published),
-        case_of(a_file_that_came_later_is_kept),
-        case_of(only_files_are_replaced_by_one),
-        case_of(want_of_memory_leaves_nothing),
+        folder_test(it_appears_when_published),
+        folder_test(it_leaves_nothing_without),
+        folder_test(two_at_the_same_time),
+        folder_test(a_folder_is_replaced),
+        folder_test(folders_in_it),
+        folder_test(the_old_one_stays_after_a_failure),
+        folder_test(what_came_later_is_kept),
+        folder_test(what_is_not_replaced),
+        folder_test(a_folder_that_may_not_be_written),
+        folder_test(relative_names),
+        folder_test(files_are_new),
+        folder_test(no_room),
+        folder_test(a_file_appears_when_published),
+        folder_test(a_file_that_came_later_is_kept),
+        folder_test(only_files_are_replaced_by_one),
+        folder_test(want_of_memory_leaves_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

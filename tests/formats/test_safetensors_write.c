@@ -10,25 +10,9 @@
 #include <string.h>
 #include <unistd.h>
 
-static char *folder;
-
-static int make_folder(void **state) {
-    (void)state;
-    folder = test_make_folder();
-    return 0;
-}
-
-static int remove_folder(void **state) {
-    (void)state;
-    test_remove_folder(folder);
-    return 0;
-}
-
-#define case_of(name) cmocka_unit_test_setup_teardown(name, make_folder, remove_folder)
-
 static const char *file_path(void) {
     static char path[2048];
-    snprintf(path, sizeof path, "%s/model.safetensors", folder);
+    snprintf(path, sizeof path, "%s/model.safetensors", test_folder);
     return path;
 }
 
@@ -74,7 +58,7 @@ static void the_reader_finds_what_was_written(void **state) {
                                 {"empty", CEI_DTYPE_F32, 2, {0, 4}, 0, 0},
                                 {"", CEI_DTYPE_I8, 2, {2, 2}, 0, 0}};
     expect_ok(write_all(tensors, 3, (cei_new_metadata[]){{"k\"", "v\\"}, {"z", strange}}, 2, &error), &error);
-    expect_ok(cei_checkpoint_open(folder, &checkpoint, &error), &error);
+    expect_ok(cei_checkpoint_open(test_folder, &checkpoint, &error), &error);
     assert_int_equal(cei_checkpoint_count(checkpoint), 3);
     for (size_t i = 0; i < 3; i++) {
         const cei_tensor *found = cei_checkpoint_find(checkpoint, tensors[i].name);
@@ -93,7 +77,7 @@ static void a_file_without_tensors(void **state) {
     ce_error error = {0};
     cei_checkpoint *checkpoint = NULL;
     expect_ok(write_all(NULL, 0, NULL, 0, &error), &error);
-    expect_ok(cei_checkpoint_open(folder, &checkpoint, &error), &error);
+    expect_ok(cei_checkpoint_open(test_folder, &checkpoint, &error), &error);
     assert_int_equal(cei_checkpoint_count(checkpoint), 0);
     cei_checkpoint_close(checkpoint);
 }
@@ -111,7 +95,7 @@ static void what_cannot_be_written(void **state) {
                   "larger than a file can be");
     assert_false(file.is_open);
     assert_int_not_equal(access(file_path(), F_OK), 0);
-    test_write_file(folder, "model.safetensors", "x", 1);
+    test_write_file(test_folder, "model.safetensors", "x", 1);
     expect_status(cei_safetensors_create(file_path(), NULL, 0, NULL, 0, &file, &error), CE_ERR_IO, &error,
                   "File exists");
     assert_false(file.is_open);
@@ -133,9 +117,9 @@ static void want_of_memory(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        case_of(the_bytes_are_these),    case_of(the_reader_finds_what_was_written),
-        case_of(a_file_without_tensors), case_of(what_cannot_be_written),
-        case_of(want_of_memory),
+        folder_test(the_bytes_are_these),    folder_test(the_reader_finds_what_was_written),
+        folder_test(a_file_without_tensors), folder_test(what_cannot_be_written),
+        folder_test(want_of_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

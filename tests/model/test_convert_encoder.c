@@ -14,9 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static char *place;
-
-static const char *at(const char *name) { return test_path(place, name); }
+static const char *at(const char *name) { return test_path(test_folder, name); }
 
 /* The golden encoder of that name, or what is in it. */
 static const char *golden(const char *name) {
@@ -24,20 +22,6 @@ static const char *golden(const char *name) {
     snprintf(path, sizeof path, "golden/encoders/%s", name);
     return test_data(path);
 }
-
-static int make_place(void **state) {
-    (void)state;
-    place = test_make_folder();
-    return 0;
-}
-
-static int remove_place(void **state) {
-    (void)state;
-    test_remove_folder(place);
-    return 0;
-}
-
-#define case_of(name) cmocka_unit_test_setup_teardown(name, make_place, remove_place)
 
 static ce_status try_convert(const char *from, const char *to, ce_precision precision, ce_kind kind,
                              ce_convert_report *report, ce_error *error) {
@@ -138,10 +122,10 @@ static void modules_keep_their_folders(void **state) {
                                          "4_LayerNorm/config.json",
                                          "5_Dense/config.json",
                                          "6_Normalize/config.json"};
-    test_remove_folder(place);
-    place = test_make_folder();
-    assert_int_equal(rmdir(place), 0);
-    ce_convert_report report = convert(golden("cls-dense"), place, CE_PRECISION_INT8, CE_KIND_DEFAULT);
+    test_remove_folder(test_folder);
+    test_folder = test_make_folder();
+    assert_int_equal(rmdir(test_folder), 0);
+    ce_convert_report report = convert(golden("cls-dense"), test_folder, CE_PRECISION_INT8, CE_KIND_DEFAULT);
     assert_int_equal(report.kind, CE_KIND_BI_ENCODER);
     assert_int_equal(report.files, sizeof copied / sizeof *copied);
     for (size_t i = 0; i < sizeof copied / sizeof *copied; i++) expect_same_file(copied[i]);
@@ -167,16 +151,16 @@ static void what_folders_are(void **state) {
     assert_int_equal(kind_of(golden("mean")), CE_KIND_BI_ENCODER);
     assert_int_equal(kind_of(golden("plain-classifier")), CE_KIND_CROSS_ENCODER);
     assert_int_equal(kind_of(test_data("golden/models/three-labels")), CE_KIND_CROSS_ENCODER);
-    test_write_file(place, "modules.json", "[]", 2);
-    assert_int_equal(kind_of(place), CE_KIND_BI_ENCODER);
+    test_write_file(test_folder, "modules.json", "[]", 2);
+    assert_int_equal(kind_of(test_folder), CE_KIND_BI_ENCODER);
     const char other[] = "{\"model_type\": \"CrossEncoder\"}";
-    test_write_file(place, "config_sentence_transformers.json", other, strlen(other));
-    assert_int_equal(kind_of(place), CE_KIND_CROSS_ENCODER);
-    test_write_file(place, "config_sentence_transformers.json", "{", 1);
-    expect_status(ce_kind_find(place, &kind, &error), CE_ERR_FORMAT, &error, "config_sentence_transformers.json");
+    test_write_file(test_folder, "config_sentence_transformers.json", other, strlen(other));
+    assert_int_equal(kind_of(test_folder), CE_KIND_CROSS_ENCODER);
+    test_write_file(test_folder, "config_sentence_transformers.json", "{", 1);
+    expect_status(ce_kind_find(test_folder, &kind, &error), CE_ERR_FORMAT, &error, "config_sentence_transformers.json");
     expect_status(ce_kind_find(at("gone"), &kind, &error), CE_ERR_NOT_FOUND, &error, "gone");
     expect_status(ce_kind_find(NULL, &kind, &error), CE_ERR_ARGUMENT, &error, "path is NULL");
-    expect_status(ce_kind_find(place, NULL, &error), CE_ERR_ARGUMENT, &error, "kind is NULL");
+    expect_status(ce_kind_find(test_folder, NULL, &error), CE_ERR_ARGUMENT, &error, "kind is NULL");
     assert_string_equal(ce_kind_name(CE_KIND_BI_ENCODER), "bi-encoder");
     assert_null(ce_kind_name((ce_kind)9));
 }
@@ -203,10 +187,10 @@ static void what_it_was_is_not_copied(void **state) {
     const char type[] = "{\"model_type\": \"CrossEncoder\"}";
     const char list[] =
         "[{\"idx\": 0, \"name\": \"0\", \"path\": \"\", \"type\": \"sentence_transformers.models.Transformer\"}]";
-    test_make_inner(place, "model");
+    test_make_inner(test_folder, "model");
     tiny_model_write(&shape, at("model"));
-    test_write_file(place, "model/modules.json", list, strlen(list));
-    test_write_file(place, "model/config_sentence_transformers.json", type, strlen(type));
+    test_write_file(test_folder, "model/modules.json", list, strlen(list));
+    test_write_file(test_folder, "model/config_sentence_transformers.json", type, strlen(type));
     convert(at("model"), at("pairs"), 0, CE_KIND_DEFAULT);
     convert(at("model"), at("texts"), 0, CE_KIND_BI_ENCODER);
     assert_int_equal(access(at("pairs/modules.json"), F_OK), 0);
@@ -227,7 +211,7 @@ static void folders_are_replaced(void **state) {
     expect_ok(ce_convert(golden("cls-dense"), at("new"), &options, NULL, &error), &error);
     assert_int_equal(access(at("new/5_Dense/model.safetensors"), F_OK), 0);
     assert_int_not_equal(access(at("new/config.json"), F_OK), 0);
-    test_make_inner(place, "new/mine");
+    test_make_inner(test_folder, "new/mine");
     expect_status(ce_convert(golden("mean"), at("new"), &options, NULL, &error), CE_ERR_IO, &error, "\"mine\"");
 }
 
@@ -246,15 +230,15 @@ static void nothing_half_made_stays(void **state) {
     ce_convert_report report;
     const ce_convert_options options = {.size = sizeof options, .overwrite = true};
     expect_ok(ce_convert(golden("cls-dense"), at("model"), NULL, NULL, &error), &error);
-    test_write_file(place, "model/5_Dense/model.safetensors", "x", 1);
+    test_write_file(test_folder, "model/5_Dense/model.safetensors", "x", 1);
     expect_status(try_convert(at("model"), at("new"), 0, 0, &report, &error), CE_ERR_FORMAT, &error, "5_Dense");
     assert_int_equal(report.stage, CE_CONVERT_READING);
     expect_ok(ce_convert(golden("cls-dense"), at("model"), &options, NULL, &error), &error);
     test_remove_folder(strdup(at("model/3_Dropout")));
-    test_make_inner(place, "model/3_Dropout");
-    test_make_inner(place, "model/3_Dropout/config.json");
+    test_make_inner(test_folder, "model/3_Dropout");
+    test_make_inner(test_folder, "model/3_Dropout/config.json");
     expect_status(try_convert(at("model"), at("new"), 0, 0, &report, &error), CE_ERR_IO, &error, "3_Dropout");
-    assert_int_equal(entries_in(place), 1);
+    assert_int_equal(entries_in(test_folder), 1);
 }
 
 static ce_status convert_afresh(void *user, ce_error *error) {
@@ -269,15 +253,20 @@ static void want_of_memory_leaves_nothing(void **state) {
     (void)state;
     failing_malloc_or_skip();
     assert_true(test_some_allocations(convert_afresh, NULL, 200) > 100);
-    assert_int_equal(entries_in(place), 1);
+    assert_int_equal(entries_in(test_folder), 1);
     assert_int_equal(entries_in(at("new")), 9);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        case_of(every_form_gives_its_embeddings), case_of(modules_keep_their_folders),    case_of(what_folders_are),
-        case_of(a_kind_can_be_asked_for),         case_of(what_it_was_is_not_copied),     case_of(folders_are_replaced),
-        case_of(nothing_half_made_stays),         case_of(want_of_memory_leaves_nothing),
+        folder_test(every_form_gives_its_embeddings),
+        folder_test(modules_keep_their_folders),
+        folder_test(what_folders_are),
+        folder_test(a_kind_can_be_asked_for),
+        folder_test(what_it_was_is_not_copied),
+        folder_test(folders_are_replaced),
+        folder_test(nothing_half_made_stays),
+        folder_test(want_of_memory_leaves_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

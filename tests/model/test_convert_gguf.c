@@ -15,9 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static char *place;
-
-static const char *at(const char *name) { return test_path(place, name); }
+static const char *at(const char *name) { return test_path(test_folder, name); }
 
 static const char *golden(const char *kind, const char *name) {
     char path[256];
@@ -25,23 +23,9 @@ static const char *golden(const char *kind, const char *name) {
     return test_data(path);
 }
 
-static int make_place(void **state) {
-    (void)state;
-    place = test_make_folder();
-    return 0;
-}
-
-static int remove_place(void **state) {
-    (void)state;
-    test_remove_folder(place);
-    return 0;
-}
-
-#define case_of(name) cmocka_unit_test_setup_teardown(name, make_place, remove_place)
-
 static size_t files_in_place(void) {
     size_t count = 0;
-    DIR *folder = opendir(place);
+    DIR *folder = opendir(test_folder);
     assert_non_null(folder);
     for (struct dirent *entry; (entry = readdir(folder));)
         count += strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0;
@@ -292,10 +276,10 @@ static void only_gguf_files_are_replaced(void **state) {
     ce_error error = {0};
     expect_ok(ce_convert(from, at("new.gguf"), &options, NULL, &error), &error);
     assert_string_equal(dtype_of(at("new.gguf"), "blk.0.attn_q.weight"), "F16");
-    test_write_file(place, "new.gguf", "notes", 5);
+    test_write_file(test_folder, "new.gguf", "notes", 5);
     expect_refused(from, &options, CE_ERR_IO, "a file of another kind");
     assert_int_equal(unlink(at("new.gguf")), 0);
-    test_make_inner(place, "new.gguf");
+    test_make_inner(test_folder, "new.gguf");
     expect_refused(from, &options, CE_ERR_IO, "is a folder");
 }
 
@@ -336,18 +320,18 @@ static void allocations_may_fail(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        case_of(a_file_has_the_bits_of_its_folder),
-        case_of(a_file_becomes_the_same_file),
-        case_of(matrices_have_the_type_that_is_asked_for),
-        case_of(a_precision_stands_for_a_type),
-        case_of(rows_that_are_no_whole_blocks_are_halves),
-        case_of(bi_encoders_keep_their_modules),
-        case_of(what_a_file_cannot_say_is_named),
-        case_of(options_that_contradict_are_refused),
-        case_of(only_gguf_files_are_replaced),
-        case_of(the_model_itself_is_not_replaced),
-        case_of(a_cancelled_call_leaves_nothing),
-        case_of(allocations_may_fail),
+        folder_test(a_file_has_the_bits_of_its_folder),
+        folder_test(a_file_becomes_the_same_file),
+        folder_test(matrices_have_the_type_that_is_asked_for),
+        folder_test(a_precision_stands_for_a_type),
+        folder_test(rows_that_are_no_whole_blocks_are_halves),
+        folder_test(bi_encoders_keep_their_modules),
+        folder_test(what_a_file_cannot_say_is_named),
+        folder_test(options_that_contradict_are_refused),
+        folder_test(only_gguf_files_are_replaced),
+        folder_test(the_model_itself_is_not_replaced),
+        folder_test(a_cancelled_call_leaves_nothing),
+        folder_test(allocations_may_fail),
     };
     return cmocka_run_group_tests_name("convert_gguf", tests, NULL, NULL);
 }

@@ -15,27 +15,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-static char *place;
-
 static const char *file_of(const char *name) {
     char path[256];
     snprintf(path, sizeof path, "golden/gguf/%s.gguf", name);
     return test_data(path);
 }
-
-static int make_place(void **state) {
-    (void)state;
-    place = test_make_folder();
-    return 0;
-}
-
-static int remove_place(void **state) {
-    (void)state;
-    test_remove_folder(place);
-    return 0;
-}
-
-#define case_of(name) cmocka_unit_test_setup_teardown(name, make_place, remove_place)
 
 /* Copies what a golden folder has into the place, whose path is returned. */
 static const char *copy_folder(const char *folder) {
@@ -49,18 +33,18 @@ static const char *copy_folder(const char *folder) {
         fclose(there);
         size_t size;
         char *data = test_read_file(test_data(path), &size);
-        test_write_file(place, names[i], data, size);
+        test_write_file(test_folder, names[i], data, size);
         free(data);
     }
-    return place;
+    return test_folder;
 }
 
 /* Sets a field of the config in the place; value is JSON. */
 static void set_config(const char *key, const char *value) {
-    json_t *config = json_load_file(test_path(place, "config.json"), 0, NULL);
+    json_t *config = json_load_file(test_path(test_folder, "config.json"), 0, NULL);
     json_object_set_new(config, key, json_loads(value, JSON_DECODE_ANY, NULL));
     char *text = json_dumps(config, 0);
-    test_write_file(place, "config.json", text, strlen(text));
+    test_write_file(test_folder, "config.json", text, strlen(text));
     free(text);
     json_decref(config);
 }
@@ -91,14 +75,14 @@ static const char *folder_of(const struct model *model) {
     copy_folder(path);
     if (strcmp(model->folder, "mistral") == 0) set_config("sliding_window", "null");
     if (model->key) set_config(model->key, model->value);
-    return place;
+    return test_folder;
 }
 
 static void a_file_has_the_bits_of_its_folder(void **state) {
     for (size_t i = 0; i < MODELS; i++) {
         test_same_models(file_of(models[i].file), folder_of(&models[i]), models[i].folder);
-        remove_place(state);
-        make_place(state);
+        test_folder_remove(state);
+        test_folder_make(state);
     }
 }
 
@@ -106,8 +90,8 @@ static void a_file_has_the_bits_of_its_folder(void **state) {
 static void embeddings_have_the_bits_of_the_folder(void **state) {
     for (size_t i = 0; i < MODELS; i++) {
         test_same_encoders(file_of(models[i].file), folder_of(&models[i]));
-        remove_place(state);
-        make_place(state);
+        test_folder_remove(state);
+        test_folder_make(state);
     }
 }
 
@@ -121,7 +105,7 @@ static void convert(const char *from, const char *to) {
 static void a_file_becomes_a_folder(void **state) {
     (void)state;
     for (size_t i = 0; i < MODELS; i++) {
-        const char *to = test_path(place, models[i].file);
+        const char *to = test_path(test_folder, models[i].file);
         convert(file_of(models[i].file), to);
         test_same_models(file_of(models[i].file), to, models[i].folder);
     }
@@ -138,9 +122,9 @@ static const char *answering_folder(void) {
     copy_folder("chat/model");
     expect_ok(cei_gguf_open(file_of("causal"), &file, &error), &error);
     expect_ok(cei_gguf_string(&file, "tokenizer.chat_template", &text, &error), &error);
-    test_write_file(place, "chat_template.jinja", text.data, text.size);
+    test_write_file(test_folder, "chat_template.jinja", text.data, text.size);
     cei_gguf_close(&file);
-    return place;
+    return test_folder;
 }
 
 static void scores_of(const char *path, float *scores, size_t count) {
@@ -176,12 +160,12 @@ static void an_answering_file_becomes_a_folder(void **state) {
     const ce_convert_options options = {.size = sizeof options, .threads = 1, .kind = CE_KIND_CROSS_ENCODER};
     float want[2], got[2];
     ce_error error = {0};
-    expect_ok(ce_convert(file_of("causal"), test_path(place, "new"), &options, NULL, &error), &error);
+    expect_ok(ce_convert(file_of("causal"), test_path(test_folder, "new"), &options, NULL, &error), &error);
     scores_of(file_of("causal"), want, 2);
-    scores_of(test_path(place, "new"), got, 2);
+    scores_of(test_path(test_folder, "new"), got, 2);
     assert_memory_equal(got, want, sizeof want);
-    expect_status(ce_convert(file_of("rerank"), test_path(place, "no"), &options, NULL, &error), CE_ERR_UNSUPPORTED,
-                  &error, "the logits of \"yes\" and \"no\" alone");
+    expect_status(ce_convert(file_of("rerank"), test_path(test_folder, "no"), &options, NULL, &error),
+                  CE_ERR_UNSUPPORTED, &error, "the logits of \"yes\" and \"no\" alone");
 }
 
 static void kinds_are_told_apart(void **state) {
@@ -209,12 +193,13 @@ static void expect_refused(const char *name, const char *from, const char *to, c
         if (memcmp(data + i, from, strlen(from)) == 0) found = data + i;
     assert_non_null(found);
     memcpy(found, to, strlen(to));
-    test_write_file(place, "changed.gguf", data, size);
+    test_write_file(test_folder, "changed.gguf", data, size);
     free(data);
     const ce_load_options options = {.size = sizeof options, .device = "cpu", .threads = 1};
     ce_model *model = NULL;
     ce_error error = {0};
-    expect_status(ce_model_load(test_path(place, "changed.gguf"), &options, &model, &error), status, &error, part);
+    expect_status(ce_model_load(test_path(test_folder, "changed.gguf"), &options, &model, &error), status, &error,
+                  part);
 }
 
 static void what_is_not_known_is_named(void **state) {
@@ -240,12 +225,12 @@ static void unknown_divisors_are_refused(void **state) {
     while (at + sizeof theirs <= size && memcmp(data + at, theirs, sizeof theirs) != 0) at++;
     assert_true(at + sizeof theirs <= size);
     memcpy(data + at, others, sizeof others);
-    test_write_file(place, "changed.gguf", data, size);
+    test_write_file(test_folder, "changed.gguf", data, size);
     free(data);
     cei_gguf_model model;
     ce_error error = {0};
-    expect_status(cei_gguf_model_open(test_path(place, "changed.gguf"), false, &model, &error), CE_ERR_UNSUPPORTED,
-                  &error, "\"rope_freqs.weight\" in a way that is not Llama 3.1's");
+    expect_status(cei_gguf_model_open(test_path(test_folder, "changed.gguf"), false, &model, &error),
+                  CE_ERR_UNSUPPORTED, &error, "\"rope_freqs.weight\" in a way that is not Llama 3.1's");
 }
 
 static void too_many_places_are_refused(void **state) {
@@ -259,7 +244,7 @@ static void too_many_places_are_refused(void **state) {
     ce_error error = {0};
     for (size_t i = 0; i < 20; i++) strcat(text, "{query}");
     char path[1024];
-    snprintf(path, sizeof path, "%s", test_path(place, "places.gguf"));
+    snprintf(path, sizeof path, "%s", test_path(test_folder, "places.gguf"));
     cei_gguf_put_string(&keys, CEI_GGUF_RERANK_TEMPLATE, (cei_gguf_text){text, strlen(text)});
     expect_ok(cei_gguf_create(path, &keys, NULL, 0, &made, &error), &error);
     expect_ok(cei_new_file_finish(&made, &error), &error);
@@ -279,7 +264,7 @@ static void scaled_positions_are_refused(void **state) {
     cei_gguf_model model;
     ce_error error = {0};
     char path[1024];
-    snprintf(path, sizeof path, "%s", test_path(place, "scaled.gguf"));
+    snprintf(path, sizeof path, "%s", test_path(test_folder, "scaled.gguf"));
     cei_gguf_put_string(&keys, "general.architecture", (cei_gguf_text){"llama", 5});
     cei_gguf_put_uint32(&keys, "llama.context_length", 64);
     cei_gguf_put_uint32(&keys, "llama.embedding_length", 8);
@@ -293,16 +278,16 @@ static void scaled_positions_are_refused(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        case_of(a_file_has_the_bits_of_its_folder),
-        case_of(embeddings_have_the_bits_of_the_folder),
-        case_of(a_file_becomes_a_folder),
-        case_of(answers_have_the_bits_of_the_folder),
-        case_of(an_answering_file_becomes_a_folder),
-        case_of(kinds_are_told_apart),
-        case_of(what_is_not_known_is_named),
-        case_of(scaled_positions_are_refused),
-        case_of(unknown_divisors_are_refused),
-        case_of(too_many_places_are_refused),
+        folder_test(a_file_has_the_bits_of_its_folder),
+        folder_test(embeddings_have_the_bits_of_the_folder),
+        folder_test(a_file_becomes_a_folder),
+        folder_test(answers_have_the_bits_of_the_folder),
+        folder_test(an_answering_file_becomes_a_folder),
+        folder_test(kinds_are_told_apart),
+        folder_test(what_is_not_known_is_named),
+        folder_test(scaled_positions_are_refused),
+        folder_test(unknown_divisors_are_refused),
+        folder_test(too_many_places_are_refused),
     };
     return cmocka_run_group_tests_name("gguf_decoder", tests, NULL, NULL);
 }

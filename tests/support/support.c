@@ -78,6 +78,20 @@ void test_remove_folder(char *folder) {
     free(folder);
 }
 
+char *test_folder;
+
+int test_folder_make(void **state) {
+    (void)state;
+    test_folder = test_make_folder();
+    return 0;
+}
+
+int test_folder_remove(void **state) {
+    (void)state;
+    test_remove_folder(test_folder);
+    return 0;
+}
+
 void test_make_inner(const char *folder, const char *name) {
     assert_true(mkdir(in_turn(folder, name), 0777) == 0 || errno == EEXIST);
 }

@@ -21,6 +21,12 @@ const char *test_data(const char *path);
 char *test_make_folder(void);
 void test_remove_folder(char *folder);
 
+/* A case with a folder of its own, test_folder, which is there while it runs. */
+extern char *test_folder;
+int test_folder_make(void **state);
+int test_folder_remove(void **state);
+#define folder_test(name) cmocka_unit_test_setup_teardown(name, test_folder_make, test_folder_remove)
+
 /* folder/name, static, four in turn for each thread. */
 const char *test_path(const char *folder, const char *name);
 
