@@ -89,3 +89,11 @@ int cuda_teardown(void **state) {
     cuda_expect_idle();
     return 0;
 }
+
+bool cuda_is_here(void) {
+    cei_device_id id;
+    ce_error error = {0};
+    if (cei_device_resolve("cuda:0", 0, &id, &error) == CE_OK) return true;
+    print_message("SKIP: %s\n", error.message);
+    return false;
+}

@@ -34,6 +34,10 @@ void cuda_get_result(cuda_bench *bench, cei_slice slice, float *to, size_t count
 /* cmocka's setup and teardown: a fresh machine; nothing held, nothing misused, the thread without a context. */
 int cuda_setup(void **state);
 int cuda_teardown(void **state);
+#define cuda_test(name) cmocka_unit_test_setup_teardown(name, cuda_setup, cuda_teardown)
 void cuda_expect_idle(void);
+
+/* Says SKIP, and why, where there is neither the stand-in nor a GPU. */
+bool cuda_is_here(void);
 
 #endif

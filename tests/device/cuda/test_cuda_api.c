@@ -159,8 +159,6 @@ static void test_an_image_that_the_driver_refuses(void **state) {
     assert_null(device);
 }
 
-#define cuda_test(name) cmocka_unit_test_setup_teardown(name, cuda_setup, cuda_teardown)
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cuda_test(test_no_library),

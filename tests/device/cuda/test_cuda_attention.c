@@ -209,8 +209,6 @@ static void test_attention_of_a_wide_head(void **state) {
     cei_device_close(device);
 }
 
-#define cuda_test(name) cmocka_unit_test_setup_teardown(name, cuda_setup, cuda_teardown)
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cuda_test(test_attention),
@@ -220,12 +218,7 @@ int main(void) {
         cuda_test(test_attention_bits),
         cuda_test(test_attention_of_a_wide_head),
     };
-    cei_device_id id;
-    ce_error error = {0};
-    if (cei_device_resolve("cuda:0", 0, &id, &error) != CE_OK) {
-        print_message("SKIP: %s\n", error.message);
-        return 77;
-    }
+    if (!cuda_is_here()) return 77;
     cases_seed();
     return cmocka_run_group_tests_name("attention on cuda", tests, NULL, NULL);
 }

@@ -207,20 +207,13 @@ static void test_weights_in_tiles(void **state) {
     }
 }
 
-#define cuda_test(name) cmocka_unit_test_setup_teardown(name, cuda_setup, cuda_teardown)
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cuda_test(test_has_groups),   cuda_test(test_next),
         cuda_test(test_held_rows),    cuda_test(test_next_of_other_operations),
         cuda_test(test_large_blocks), cuda_test(test_weights_in_tiles),
     };
-    cei_device_id id;
-    ce_error error = {0};
-    if (cei_device_resolve("cuda:0", 0, &id, &error) != CE_OK) {
-        print_message("SKIP: %s\n", error.message);
-        return 77;
-    }
+    if (!cuda_is_here()) return 77;
     cases_seed();
     return cmocka_run_group_tests_name("warp groups", tests, NULL, NULL);
 }

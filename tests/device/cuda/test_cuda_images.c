@@ -105,8 +105,6 @@ static void test_a_cubin_that_the_driver_refuses(void **state) {
     }
 }
 
-#define cuda_test(name) cmocka_unit_test_setup_teardown(name, cuda_setup, cuda_teardown)
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cuda_test(test_choice),

@@ -56,8 +56,6 @@ static void test_each_call_fails_in_turn(void **state) {
     cei_device_close(device);
 }
 
-#define cuda_test(name) cmocka_unit_test_setup_teardown(name, cuda_setup, cuda_teardown)
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cuda_test(test_measure),

@@ -176,20 +176,13 @@ static void test_packed_rows(void **state) {
     check_packed(97, 0);
 }
 
-#define cuda_test(name) cmocka_unit_test_setup_teardown(name, cuda_setup, cuda_teardown)
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cuda_test(test_widths),
         cuda_test(test_heads),
         cuda_test(test_packed_rows),
     };
-    cei_device_id id;
-    ce_error error = {0};
-    if (cei_device_resolve("cuda:0", 0, &id, &error) != CE_OK) {
-        print_message("SKIP: %s\n", error.message);
-        return 77;
-    }
+    if (!cuda_is_here()) return 77;
     cases_seed();
     return cmocka_run_group_tests_name("norms on cuda", tests, NULL, NULL);
 }

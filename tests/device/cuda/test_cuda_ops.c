@@ -502,8 +502,6 @@ static void test_long_copies(void **state) {
     free(values), free(found);
 }
 
-#define cuda_test(name) cmocka_unit_test_setup_teardown(name, cuda_setup, cuda_teardown)
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cuda_test(test_linear),
@@ -522,12 +520,7 @@ int main(void) {
         cuda_test(test_weight_without_memory),
         cuda_test(test_long_copies),
     };
-    cei_device_id id;
-    ce_error error = {0};
-    if (cei_device_resolve("cuda:0", 0, &id, &error) != CE_OK) {
-        print_message("SKIP: %s\n", error.message);
-        return 77;
-    }
+    if (!cuda_is_here()) return 77;
     cases_seed();
     return cmocka_run_group_tests_name("cuda operations", tests, NULL, NULL);
 }
