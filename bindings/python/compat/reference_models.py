@@ -47,7 +47,7 @@ def make_hub(shared, hub):
         return
     shutil.rmtree(hub, ignore_errors=True)
     for name, folder in SHARED_MODELS.items():
-        (_snapshot(hub, name)).symlink_to((shared / "models" / folder).resolve())
+        _snapshot(hub, name).symlink_to(_in_float32((shared / "models" / folder).resolve(), hub / "float32" / folder))
     for seed, (name, (labels, extra)) in enumerate(SMALL_MODELS.items()):
         _classifier(shared, _snapshot(hub, name), labels, extra, seed)
     for name, source in RESAVED.items():
@@ -71,6 +71,21 @@ def _snapshot(hub, name):
     for revision in REVISIONS:
         (repository / "refs" / revision).write_text(COMMIT)
     return repository / "snapshots" / COMMIT
+
+
+def _in_float32(folder, copy):
+    """A copy of a model's folder with float32 weights, as the models of these names have: transformers computes in the
+    type that it finds in the file."""
+    from safetensors.torch import load_file, save_file
+    if not copy.exists():
+        copy.mkdir(parents=True)
+        for file in folder.iterdir():
+            (copy / file.name).symlink_to(file)
+        tensors = load_file(folder / "model.safetensors")
+        (copy / "model.safetensors").unlink()
+        save_file({name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()},
+                  copy / "model.safetensors", metadata={"format": "pt"})
+    return copy
 
 
 def _config(**settings):
