@@ -78,22 +78,33 @@ static mode_t file_mode(const struct stat *old) {
     return 0666 & ~mask;
 }
 
+/* Makes the file. No signal comes between that and knowing its name. */
+static bool make_unfinished(cli_output *output, size_t size) {
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    output->fd = mkstemp(output->temporary);
+    const int number = errno;
+    if (output->fd >= 0 && size <= sizeof unfinished) {
+        memcpy(unfinished, output->temporary, size);
+        has_unfinished = 1;
+    }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    errno = number;
+    return output->fd >= 0;
+}
+
 static bool open_temporary(cli_output *output, const struct stat *old) {
     size_t size = strlen(output->target) + sizeof ".XXXXXX";
     output->temporary = malloc(size);
     if (!output->temporary) return false;
     snprintf(output->temporary, size, "%s.XXXXXX", output->target);
-    output->fd = mkstemp(output->temporary);
-    if (output->fd < 0) {
+    if (!make_unfinished(output, size)) {
         int number = errno;
         free(output->temporary);
         output->temporary = NULL;
         errno = number;
         return false;
-    }
-    if (size <= sizeof unfinished) {
-        memcpy(unfinished, output->temporary, size);
-        has_unfinished = 1;
     }
     return fchmod(output->fd, file_mode(old)) == 0;
 }
