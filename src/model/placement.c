@@ -222,14 +222,14 @@ static uint64_t choose_batch(cei_placement *placement, cei_budget batch, size_t 
  * the device best don't fit, small ones are taken. */
 static ce_status check_memory(cei_placement *placement, size_t weight_bytes, ce_error *error) {
     const cei_blueprint *blueprint = placement->blueprint;
-    const size_t best = blueprint->batch_is_asked ? 0 : cei_device_batch_tokens(placement->device);
+    const size_t asked = blueprint->batch_is_asked ? 0 : cei_device_batch_tokens(placement->device);
+    const cei_budget best = asked ? cei_blueprint_budget(blueprint, asked) : blueprint->batch;
     ce_device_info info;
     ce_status status = cei_device_status(placement->device, &info, error);
-    uint64_t need =
-        choose_batch(placement, best ? cei_blueprint_budget(blueprint, best) : blueprint->batch, weight_bytes);
-    if (best && info.memory_total > 0 && need > info.memory_free)
-        need = choose_batch(placement, blueprint->batch, weight_bytes);
+    uint64_t need = choose_batch(placement, best, weight_bytes);
     if (status != CE_OK || info.memory_total == 0 || need <= info.memory_free) return status;
+    if (best.tokens > blueprint->batch.tokens) need = choose_batch(placement, blueprint->batch, weight_bytes);
+    if (need <= info.memory_free) return CE_OK;
     return cei_fail(error, CE_ERR_DEVICE_MEMORY,
                     "%s has too little memory: needed %llu bytes (weights %llu, workspace %llu), free %llu, total %llu",
                     placement->report.device, (unsigned long long)need, (unsigned long long)weight_bytes,

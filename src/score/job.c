@@ -6,6 +6,7 @@
 #include "score/job.h"
 
 #include "base/error.h"
+#include "base/memory.h"
 
 #include <string.h>
 
@@ -86,9 +87,9 @@ typedef struct batch_plan {
     size_t first, sequences, tokens;
 } batch_plan;
 
-/* Takes the next inputs as far as the budgets reach; at least one. False: there is none, or a batch has failed. */
-static bool take_batch(window *w, batch_plan *plan) {
-    const cei_budget *batch = &w->held->replicas[0]->batch; /* replicas are on devices of one kind */
+/* Takes the next inputs as far as a device's budget reaches; at least one. False: there is none, or a batch has failed.
+ */
+static bool take_batch(window *w, const cei_budget *batch, batch_plan *plan) {
     const cei_scratch *scratch = w->scratch;
     pthread_mutex_lock(&w->lock);
     *plan = (batch_plan){.first = w->taken};
@@ -184,12 +185,12 @@ static void run_batches(void *argument, size_t turn, size_t worker) {
     cei_context *context = NULL;
     batch_plan plan;
     ce_error error = {0};
-    if (!take_batch(w, &plan)) return;
+    if (!take_batch(w, &replica->batch, &plan)) return;
     ce_status status = cei_context_take(replica, &context, &error);
     do {
         if (status == CE_OK) status = run_batch(w, &plan, &w->scratch->rooms[turn], replica, context, &error);
         if (status == CE_OK && worker == 0) status = report_progress(w, &error);
-    } while (status == CE_OK && take_batch(w, &plan));
+    } while (status == CE_OK && take_batch(w, &replica->batch, &plan));
     cei_context_give(replica, context);
     w->lost[at] = status == CE_ERR_DEVICE_LOST;
     if (status != CE_OK) record_failure(w, w->first + plan.first, status, &error);
@@ -244,11 +245,22 @@ ce_status cei_choose_max_length(const ce_model *model, size_t asked, const char 
                     type, asked, least, most);
 }
 
+/* Room for it is room for a batch of any of the devices: they are of one kind, but need not be alike. */
+static cei_budget largest_batch(const cei_held *held) {
+    cei_budget most = held->replicas[0]->batch;
+    for (size_t i = 1; i < held->count; i++) {
+        most.tokens = cei_max_size(most.tokens, held->replicas[i]->batch.tokens);
+        most.sequences = cei_max_size(most.sequences, held->replicas[i]->batch.sequences);
+    }
+    return most;
+}
+
 ce_status cei_job_run(cei_job *job, cei_scratch *scratch, ce_error *error) {
     cei_held held;
     ce_status status = cei_model_acquire(job->model, &held, error);
     if (status != CE_OK) return status;
-    status = cei_scratch_reserve_rooms(job->model, scratch, &held.replicas[0]->batch, held.count, error);
+    const cei_budget batch = largest_batch(&held);
+    status = cei_scratch_reserve_rooms(job->model, scratch, &batch, held.count, error);
     if (status == CE_OK && job->wants_states) status = cei_scratch_reserve_states(job->model, scratch, error);
     window w = {.job = job, .scratch = scratch, .held = &held};
     pthread_mutex_init(&w.lock, NULL);

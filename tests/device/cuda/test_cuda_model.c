@@ -141,6 +141,62 @@ static void test_want_of_memory_names_sizes(void **state) {
 }
 
 /* A kernel that faults is seen at the end of the batch; the model is lost, and can be placed again. */
+static uint64_t workspace_of(const ce_model *model, size_t device) {
+    ce_placement_report report = {.size = sizeof report};
+    ce_error error = {0};
+    expect_ok(ce_model_placement_at(model, device, &report, &error), &error);
+    return report.workspace_bytes;
+}
+
+static ce_model *load_with(const char *device, size_t batch_tokens) {
+    ce_load_options options = options_for(device);
+    ce_model *model = NULL;
+    ce_error error = {0};
+    options.batch_tokens = batch_tokens;
+    expect_ok(ce_model_load(folder, &options, &model, &error), &error);
+    return model;
+}
+
+/* Two devices, of which one has no room for the batches that suit it: each is given its own, and the scores are those
+ * of one device. */
+static void test_devices_with_batches_of_their_own(void **state) {
+    (void)state;
+    enum { MANY = 600 };
+    static ce_pair pairs[MANY];
+    static float wanted[MANY], found[MANY];
+    const cei_device_options options = {0};
+    cei_device *device = NULL;
+    cei_buffer *filler = NULL;
+    ce_device_info info;
+    ce_error error = {0};
+    fake_set_processors(20); /* which ask for 2,560 tokens; others get 1,024 */
+    ce_model *model = load_with("cuda:1", 1024);
+    const uint64_t small = workspace_of(model, 0);
+    ce_model_free(model);
+    model = load_with("cuda:1", 0);
+    const uint64_t best = workspace_of(model, 0);
+    assert_true(best > small);
+    for (size_t i = 0; i < MANY; i++) pairs[i] = (ce_pair){ce_text_of("word7"), ce_text_of(i % 2 ? "word1" : "a b c")};
+    expect_ok(ce_predict(model, pairs, MANY, NULL, wanted, &error), &error);
+    ce_model_free(model);
+    expect_ok(cei_device_open((cei_device_id){"cuda", 1}, &options, &device, &error), &error);
+    expect_ok(cei_device_status(device, &info, &error), &error);
+    model = load_with("cuda:1", 1024);
+    ce_device_info beside;
+    expect_ok(cei_device_status(device, &beside, &error), &error);
+    const uint64_t of_small = info.memory_free - beside.memory_free; /* all that a model with small batches takes */
+    ce_model_free(model);
+    expect_ok(cei_buffer_create(device, info.memory_free - of_small - (best - small) / 2, &filler, &error), &error);
+    model = load_with("cuda:0,cuda:1", 0);
+    assert_int_equal(workspace_of(model, 0), best);
+    assert_int_equal(workspace_of(model, 1), small);
+    expect_ok(ce_predict(model, pairs, MANY, NULL, found, &error), &error);
+    assert_memory_equal(found, wanted, sizeof found);
+    ce_model_free(model);
+    cei_buffer_free(filler);
+    cei_device_close(device);
+}
+
 static void test_a_kernel_that_faults(void **state) {
     (void)state;
     float scores[PAIRS], failed[PAIRS];
@@ -267,15 +323,11 @@ static void test_moves_under_load(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        model_test(test_each_call_of_a_load_fails_in_turn),
-        model_test(test_a_loss_at_each_call_of_a_load),
-        model_test(test_each_copy_arrives_damaged_in_turn),
-        model_test(test_want_of_memory_names_sizes),
-        model_test(test_a_kernel_that_faults),
-        model_test(test_a_move_that_fails_changes_nothing),
-        model_test(test_steady_state),
-        model_test(test_a_callers_context_stays_current),
-        model_test(test_moves_under_load),
+        model_test(test_each_call_of_a_load_fails_in_turn), model_test(test_a_loss_at_each_call_of_a_load),
+        model_test(test_each_copy_arrives_damaged_in_turn), model_test(test_want_of_memory_names_sizes),
+        model_test(test_devices_with_batches_of_their_own), model_test(test_a_kernel_that_faults),
+        model_test(test_a_move_that_fails_changes_nothing), model_test(test_steady_state),
+        model_test(test_a_callers_context_stays_current),   model_test(test_moves_under_load),
     };
     return cmocka_run_group_tests_name("models on cuda", tests, NULL, NULL);
 }
