@@ -199,25 +199,56 @@ static void forget_overwritten(cei_cuda_stream_state *stream, const cei_linear_a
         held->of.buffer = NULL;
 }
 
+/* A layer of rows that lie rounded in one of the stream's areas. */
+static cei_linear_rounded_kernel_args rounded_in(const cei_cuda_stream_state *stream, unsigned area,
+                                                 const cei_linear_kernel_args *linear) {
+    const cei_cuda_rounded at = cei_cuda_rounded_of(stream, area);
+    const size_t size = linear->weight.format == CEI_VALUES_INT8 ? sizeof(int8_t) : sizeof(uint16_t);
+    return (cei_linear_rounded_kernel_args){.linear = *linear,
+                                            .rounded = (void *)(uintptr_t)at.rows,
+                                            .stride = linear->weight.stride * (unsigned)size,
+                                            .scales = (void *)(uintptr_t)at.scales,
+                                            .zeros = (void *)(uintptr_t)at.zeros};
+}
+
+static ce_status launch_int8_rounding(const running *run, const cei_linear_rounded_kernel_args *to) {
+    const cei_linear_kernel_args *linear = &to->linear;
+    cei_round_kernel_args round = {.x = linear->x,
+                                   .rows = linear->rows,
+                                   .columns = linear->weight.columns,
+                                   .stride = to->stride,
+                                   .rounded = (void *)(uintptr_t)to->rounded,
+                                   .scales = (void *)(uintptr_t)to->scales,
+                                   .zeros = (void *)(uintptr_t)to->zeros,
+                                   .tiles = linear->weight.tiles};
+    return cei_cuda_launch(run->device, CEI_CUDA_cei_k_round, run->stream, blocks_of(linear->rows, CEI_ROWS_OF_BLOCK),
+                           1, &round, run->error);
+}
+
+static ce_status launch_bfloat16_rounding(const running *run, const cei_linear_rounded_kernel_args *to) {
+    const cei_linear_kernel_args *linear = &to->linear;
+    const unsigned chunks = linear->weight.columns / COLUMNS_OF_CHUNK;
+    cei_round_bfloat16_kernel_args round = {.x = linear->x,
+                                            .rounded = (void *)(uintptr_t)to->rounded,
+                                            .count = (unsigned long long)linear->rows * chunks,
+                                            .chunks = chunks,
+                                            .tiles = linear->weight.tiles};
+    return cei_cuda_launch(run->device, CEI_CUDA_cei_k_round_bfloat16, run->stream,
+                           blocks_of((size_t)round.count, CEI_LINEAR_THREADS), 1, &round, run->error);
+}
+
 /* Launches what rounds the activations; leaves the device if that fails. */
-static ce_status round_rows(const running *run, cei_cuda_kernel kernel, size_t blocks, void *arguments) {
-    const ce_status status = cei_cuda_launch(run->device, kernel, run->stream, blocks, 1, arguments, run->error);
+static ce_status round_rows(const running *run, const cei_linear_rounded_kernel_args *to) {
+    const ce_status status =
+        to->linear.weight.format == CEI_VALUES_INT8 ? launch_int8_rounding(run, to) : launch_bfloat16_rounding(run, to);
     if (status != CE_OK) cei_cuda_leave(run->device);
     return status;
 }
 
 static ce_status run_int8(const running *run, const cei_cuda_stream_state *stream, const cei_linear_args *args,
                           const cei_linear_kernel_args *linear) {
-    const cei_cuda_rounded at = cei_cuda_rounded_of(stream, 0);
-    cei_round_kernel_args round = {.x = linear->x,
-                                   .rows = linear->rows,
-                                   .columns = linear->weight.columns,
-                                   .stride = linear->weight.stride,
-                                   .rounded = (void *)(uintptr_t)at.rows,
-                                   .scales = (void *)(uintptr_t)at.scales,
-                                   .zeros = (void *)(uintptr_t)at.zeros};
-    cei_linear_rounded_kernel_args kernel = {*linear, round.rounded, round.stride, round.scales, round.zeros};
-    ce_status status = round_rows(run, CEI_CUDA_cei_k_round, blocks_of(args->rows, CEI_ROWS_OF_BLOCK), &round);
+    cei_linear_rounded_kernel_args kernel = rounded_in(stream, 0, linear);
+    const ce_status status = round_rows(run, &kernel);
     if (status != CE_OK) return status;
     if (has_tensor_cores(run))
         return run_sized(run, CEI_CUDA_cei_k_tensor_int8, CEI_CUDA_cei_k_tensor_int8_small, args, &kernel);
@@ -226,41 +257,20 @@ static ce_status run_int8(const running *run, const cei_cuda_stream_state *strea
 
 static ce_status run_bfloat16(const running *run, const cei_cuda_stream_state *stream, const cei_linear_args *args,
                               const cei_linear_kernel_args *linear) {
-    const unsigned chunks = linear->weight.columns / COLUMNS_OF_CHUNK;
-    cei_round_bfloat16_kernel_args round = {.x = linear->x,
-                                            .rounded = (void *)(uintptr_t)cei_cuda_rounded_of(stream, 0).rows,
-                                            .count = (unsigned long long)linear->rows * chunks,
-                                            .chunks = chunks};
-    cei_linear_rounded_kernel_args kernel = {*linear, round.rounded, chunks * CEI_INT8_STEP, NULL, NULL};
-    ce_status status =
-        round_rows(run, CEI_CUDA_cei_k_round_bfloat16, blocks_of((size_t)round.count, CEI_LINEAR_THREADS), &round);
+    cei_linear_rounded_kernel_args kernel = rounded_in(stream, 0, linear);
+    const ce_status status = round_rows(run, &kernel);
     if (status != CE_OK) return status;
     return run_sized(run, CEI_CUDA_cei_k_tensor_bfloat16, CEI_CUDA_cei_k_tensor_bfloat16_small, args, &kernel);
 }
 
 /* Rows of x in tiles, in one of the stream's areas: those that it holds already, or rounded now. */
 static ce_status hold_rows(const running *run, cei_cuda_stream_state *stream, const cei_linear_args *args,
-                           const cei_group_kernel_args *group) {
-    const cei_linear_kernel_args *linear = &group->linear;
+                           const cei_linear_kernel_args *linear) {
     const bool is_int8 = args->weight->format == CEI_FORMAT_INT8;
     const cei_cuda_held wanted = {args->x, args->rows, args->weight->columns, is_int8, 0};
     if (holds(stream, &wanted)) return CE_OK;
-    const cei_cuda_rounded at = cei_cuda_rounded_of(stream, wanted.area);
-    cei_round_kernel_args integers = {.x = linear->x,
-                                      .rows = linear->rows,
-                                      .columns = linear->weight.columns,
-                                      .stride = linear->weight.stride,
-                                      .rounded = (void *)(uintptr_t)at.rows,
-                                      .scales = (void *)(uintptr_t)at.scales,
-                                      .zeros = (void *)(uintptr_t)at.zeros,
-                                      .tiles = group->tiles};
-    const unsigned chunks = linear->weight.columns / COLUMNS_OF_CHUNK;
-    cei_round_bfloat16_kernel_args halves = {linear->x, (void *)(uintptr_t)at.rows,
-                                             (unsigned long long)linear->rows * chunks, chunks, group->tiles};
-    const ce_status status =
-        is_int8 ? round_rows(run, CEI_CUDA_cei_k_round, blocks_of(args->rows, CEI_ROWS_OF_BLOCK), &integers)
-                : round_rows(run, CEI_CUDA_cei_k_round_bfloat16, blocks_of((size_t)halves.count, CEI_LINEAR_THREADS),
-                             &halves);
+    const cei_linear_rounded_kernel_args to = rounded_in(stream, wanted.area, linear);
+    const ce_status status = round_rows(run, &to);
     if (status == CE_OK) stream->held = wanted;
     return status;
 }
@@ -289,13 +299,9 @@ static ce_status run_groups(const running *run, cei_cuda_stream_state *stream, c
     const size_t outs = args->weight->rows;
     const bool is_int8 = args->weight->format == CEI_FORMAT_INT8;
     const bool is_quick = args->function == CEI_FN_IDENTITY || args->function == CEI_FN_GELU;
-    cei_group_kernel_args kernel = {.linear = *linear, .tiles = linear->weight.tiles};
-    ce_status status = hold_rows(run, stream, args, &kernel);
+    ce_status status = hold_rows(run, stream, args, linear);
     if (status != CE_OK) return status;
-    const cei_cuda_rounded at = cei_cuda_rounded_of(stream, stream->held.area);
-    kernel.rounded = (const void *)(uintptr_t)at.rows;
-    kernel.scales = (const void *)(uintptr_t)at.scales;
-    kernel.zeros = (const void *)(uintptr_t)at.zeros;
+    cei_group_kernel_args kernel = {.of = rounded_in(stream, stream->held.area, linear)};
     const unsigned other = (stream->held.area + 1) % CEI_CUDA_AREAS;
     if (!is_int8 && is_quick && keeps_for(run, &stream->base, args->next, args->rows, outs))
         kernel.next =

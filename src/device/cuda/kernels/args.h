@@ -90,18 +90,14 @@ typedef struct cei_round_bfloat16_kernel_args {
 typedef struct cei_linear_rounded_kernel_args {
     cei_linear_kernel_args linear; /* whose x is not read */
     const void *rounded;           /* [rows, stride] */
-    unsigned stride;               /* bytes from a row to the next, also of the weight */
+    unsigned stride;               /* bytes from a row to the next, also of the weight; of no use in tiles */
     const float *scales;           /* of INT8, as above */
     const int *zeros;
 } cei_linear_rounded_kernel_args;
 
 /* The same where rows and the weight lie in tiles. */
 typedef struct cei_group_kernel_args {
-    cei_linear_kernel_args linear; /* whose x is not read */
-    const void *rounded;
-    unsigned tiles;      /* across, of the rows and of the weight */
-    const float *scales; /* of INT8, as above */
-    const int *zeros;
+    cei_linear_rounded_kernel_args of;
     void *next;          /* receives the results in bfloat16, in tiles, instead of out; or NULL. For few functions: */
     unsigned next_tiles; /* see CEI_QUICK */
     unsigned down, count, step; /* a block makes the results that have its number of count, down of them a column, and

@@ -1,10 +1,11 @@
 /* linear_bfloat16.cu - function(x W^T + bias) on tensor cores, of rows that were rounded to bfloat16: in large tiles,
  * and in small ones where there are too few large ones for the chip. The bits are the same. */
 #ifdef CEI_TENSOR
+#include "device/cuda/kernels/results.h"
 #include "device/cuda/kernels/tensor.h"
 
 CEI_INLINE float cei_bfloat16_result(const cei_linear_rounded_kernel_args *a, float sum, unsigned column) {
-    return cei_apply(a->linear.function, a->linear.bias ? sum + a->linear.bias[column] : sum);
+    return cei_apply(a->linear.function, cei_biased(&a->linear, sum, column));
 }
 
 #define TENSOR_SUM float

@@ -3,9 +3,9 @@
  * tiles, and back. */
 #ifdef CEI_GROUPS
 #include "device/cuda/kernels/math.h"
+#include "device/cuda/kernels/results.h"
 #include "device/cuda/kernels/rounding.h"
 #include "device/cuda/kernels/tiles.h"
-#include "device/cuda/kernels/values.h"
 
 /* Functions that come in line, up to CEI_QUICK as cei_function numbers them; what others give is theirs to change. */
 enum { CEI_QUICK = 1 };
@@ -13,13 +13,13 @@ CEI_INLINE float cei_quick(unsigned function, float x) { return function == CEI_
 
 /* Two results of a row, which lie side by side, the first in an even column: as float32, or rounded, in tiles. */
 CEI_INLINE void cei_write_pair(const cei_group_kernel_args *a, unsigned row, unsigned column, float low, float high) {
-    const unsigned outs = a->linear.weight.rows;
-    float *out = a->linear.out + (unsigned long long)row * outs + column;
+    const unsigned outs = a->of.linear.weight.rows;
+    float *out = a->of.linear.out + (unsigned long long)row * outs + column;
     if (a->next) {
         if (column / (CEI_TILE_WIDTH / 2) < a->next_tiles)
             *(unsigned *)((unsigned char *)a->next + cei_tile_place(row, column * 2, a->next_tiles)) =
                 cei_round_pair(low, high);
-    } else if (column + 1 < outs && outs % 2 == 0 && (unsigned long long)a->linear.out % 8 == 0) {
+    } else if (column + 1 < outs && outs % 2 == 0 && (unsigned long long)a->of.linear.out % 8 == 0) {
         const cei_two_floats pair = {{low, high}};
         *(cei_two_floats *)(void *)out = pair;
     } else {
@@ -30,29 +30,19 @@ CEI_INLINE void cei_write_pair(const cei_group_kernel_args *a, unsigned row, uns
 
 /* ---- bfloat16 -------------------------------------------------------------------------------------------------- */
 
-CEI_INLINE float cei_group_result(const cei_group_kernel_args *a, float sum, unsigned column) {
-    return a->linear.bias ? sum + a->linear.bias[column] : sum;
-}
-
 #define GROUP_SUM float
-#define GROUP_RESULT(a, sum, row, column) cei_group_result(a, sum, column)
+#define GROUP_RESULT(a, sum, row, column) cei_biased(&(a)->of.linear, sum, column)
 
 #define GROUP(name) cei_group_bfloat16_large_##name
 #define GROUP_KERNEL cei_k_group_bfloat16
-#define GROUP_ROWS CEI_LARGE_TILE
-#define GROUP_COLUMNS CEI_LARGE_TILE
-#define GROUP_BLOCKS CEI_LARGE_BLOCKS
-#define GROUP_STAGES CEI_LARGE_STAGES
+#define GROUP_TILE CEI_LARGE_TILE
 #define GROUP_MULTIPLY cei_group_bfloat16_128
 #include "device/cuda/kernels/group.tmpl.h"
 #undef GROUP_MULTIPLY
 
 #define GROUP(name) cei_group_bfloat16_small_##name
 #define GROUP_KERNEL cei_k_group_bfloat16_small
-#define GROUP_ROWS CEI_SMALL_TILE
-#define GROUP_COLUMNS CEI_SMALL_TILE
-#define GROUP_BLOCKS 1
-#define GROUP_STAGES CEI_SMALL_STAGES
+#define GROUP_TILE CEI_SMALL_TILE
 #define GROUP_MULTIPLY cei_group_bfloat16_64
 #include "device/cuda/kernels/group.tmpl.h"
 #undef GROUP_MULTIPLY
@@ -61,33 +51,19 @@ CEI_INLINE float cei_group_result(const cei_group_kernel_args *a, float sum, uns
 
 /* ---- integers -------------------------------------------------------------------------------------------------- */
 
-/* As cei_of_sum has it. */
-CEI_INLINE float cei_group_of_sum(const cei_group_kernel_args *a, int sum, unsigned row, unsigned column) {
-    const cei_values_args *weight = &a->linear.weight;
-    const float whole = (float)(sum - a->zeros[row] * weight->sums[column]);
-    const float value = whole * (a->scales[row] * weight->scales[column]);
-    return a->linear.bias ? value + a->linear.bias[column] : value;
-}
-
 #define GROUP_SUM int
-#define GROUP_RESULT cei_group_of_sum
+#define GROUP_RESULT(a, sum, row, column) cei_scaled(&(a)->of, sum, row, column)
 
 #define GROUP(name) cei_group_int8_large_##name
 #define GROUP_KERNEL cei_k_group_int8
-#define GROUP_ROWS CEI_LARGE_TILE
-#define GROUP_COLUMNS CEI_LARGE_TILE
-#define GROUP_BLOCKS CEI_LARGE_BLOCKS
-#define GROUP_STAGES CEI_LARGE_STAGES
+#define GROUP_TILE CEI_LARGE_TILE
 #define GROUP_MULTIPLY cei_group_int8_128
 #include "device/cuda/kernels/group.tmpl.h"
 #undef GROUP_MULTIPLY
 
 #define GROUP(name) cei_group_int8_small_##name
 #define GROUP_KERNEL cei_k_group_int8_small
-#define GROUP_ROWS CEI_SMALL_TILE
-#define GROUP_COLUMNS CEI_SMALL_TILE
-#define GROUP_BLOCKS 1
-#define GROUP_STAGES CEI_SMALL_STAGES
+#define GROUP_TILE CEI_SMALL_TILE
 #define GROUP_MULTIPLY cei_group_int8_64
 #include "device/cuda/kernels/group.tmpl.h"
 #undef GROUP_MULTIPLY
@@ -99,17 +75,11 @@ CEI_INLINE float cei_group_of_sum(const cei_group_kernel_args *a, int sum, unsig
 /* A thread moves a chunk of 16 bytes, and fills the row up to whole tiles behind its last one. */
 CEI_KERNEL(cei_k_lay_tiles, CEI_LINEAR_THREADS, cei_tiles_kernel_args) {
     const unsigned long long i = (unsigned long long)cei_block_x() * CEI_LINEAR_THREADS + cei_thread();
-    const cei_four_words none = {{0, 0, 0, 0}};
     if (i >= a.count) return;
     const unsigned row = (unsigned)((a.first + i) / a.chunks), chunk = (unsigned)((a.first + i) % a.chunks);
-    cei_four_words *there = (cei_four_words *)(void *)(a.matrix + cei_tile_place(row, chunk * 16, a.tiles));
-    if (a.takes) {
-        a.rows[i] = *there;
-        return;
-    }
-    *there = a.rows[i];
-    if (chunk + 1 < a.chunks) return;
-    for (unsigned c = a.chunks; c < a.tiles * (CEI_TILE_WIDTH / 16); c++)
-        *(cei_four_words *)(void *)(a.matrix + cei_tile_place(row, c * 16, a.tiles)) = none;
+    if (a.takes)
+        a.rows[i] = *cei_tile_chunk(a.matrix, row, chunk, a.tiles);
+    else
+        cei_put_chunk(a.matrix, row, chunk, a.chunks, a.tiles, a.rows[i]);
 }
 #endif

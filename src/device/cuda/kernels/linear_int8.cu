@@ -1,9 +1,8 @@
 /* linear_int8.cu - function(x W^T + bias) of rounded rows and INT8 weights: sums are exact integers, so that no order
  * matters. On tensor cores as in linear_bfloat16.cu; before capability 8.0 four products at a time: a block
- * makes 64 x 64 results from tiles in shared memory, a thread 4 x 4 of them.
- *
- * With x = s (q - z) and w = t v, a sum is s t (sum of q v - z sum of v); the last sum is kept with the weight. */
+ * makes 64 x 64 results from tiles in shared memory, a thread 4 x 4 of them. */
 #include "device/cuda/kernels/math.h"
+#include "device/cuda/kernels/results.h"
 #include "device/cuda/kernels/values.h"
 
 enum { CEI_WORDS = 16, CEI_WORDS_WIDTH = CEI_SMALL_TILE + 4 }; /* of four integers, of a tile's depth */
@@ -27,10 +26,7 @@ CEI_INLINE void cei_multiply_words(int x[CEI_WORDS][CEI_WORDS_WIDTH], int w[CEI_
 }
 
 CEI_INLINE float cei_of_sum(const cei_linear_rounded_kernel_args *a, int sum, unsigned row, unsigned column) {
-    const cei_linear_kernel_args *linear = &a->linear;
-    const float whole = (float)(sum - a->zeros[row] * linear->weight.sums[column]);
-    const float value = whole * (a->scales[row] * linear->weight.scales[column]);
-    return cei_apply(linear->function, linear->bias ? value + linear->bias[column] : value);
+    return cei_apply(a->linear.function, cei_scaled(a, sum, row, column));
 }
 
 CEI_KERNEL(cei_k_linear_int8, CEI_LINEAR_THREADS, cei_linear_rounded_kernel_args) {

@@ -55,7 +55,6 @@ CEI_INLINE cei_four_floats cei_take_four(const float *from, bool is_aligned) {
 CEI_KERNEL(cei_k_round_bfloat16, CEI_LINEAR_THREADS, cei_round_bfloat16_kernel_args) {
     const unsigned long long at = (unsigned long long)cei_block_x() * CEI_LINEAR_THREADS + cei_thread();
     const bool is_aligned = (unsigned long long)a.x % sizeof(cei_four_floats) == 0;
-    const cei_four_words none = {{0, 0, 0, 0}};
     cei_four_words chunk;
     if (at >= a.count) return;
     CEI_UNROLL
@@ -64,13 +63,8 @@ CEI_KERNEL(cei_k_round_bfloat16, CEI_LINEAR_THREADS, cei_round_bfloat16_kernel_a
         chunk.word[2 * i] = cei_round_pair(four.value[0], four.value[1]);
         chunk.word[2 * i + 1] = cei_round_pair(four.value[2], four.value[3]);
     }
-    if (!a.tiles) {
+    if (a.tiles)
+        cei_put_chunk(a.rounded, (unsigned)(at / a.chunks), (unsigned)(at % a.chunks), a.chunks, a.tiles, chunk);
+    else
         a.rounded[at] = chunk;
-        return;
-    }
-    const unsigned row = (unsigned)(at / a.chunks), own = (unsigned)(at % a.chunks), end = a.tiles * CEI_TILE_WIDTH;
-    unsigned char *rounded = (unsigned char *)a.rounded;
-    *(cei_four_words *)(void *)(rounded + cei_tile_place(row, own * 16, a.tiles)) = chunk;
-    for (unsigned byte = a.chunks * 16; own + 1 == a.chunks && byte < end; byte += 16)
-        *(cei_four_words *)(void *)(rounded + cei_tile_place(row, byte, a.tiles)) = none;
 }

@@ -16,4 +16,18 @@ CEI_INLINE unsigned long long cei_tile_place(unsigned row, unsigned byte, unsign
     return tile * CEI_TILE_BYTES + row % CEI_TILE_ROWS * CEI_TILE_WIDTH + chunk * 16 + byte % 16;
 }
 
+/* Chunk `chunk` of a row of such a matrix. */
+CEI_INLINE cei_four_words *cei_tile_chunk(void *matrix, unsigned row, unsigned chunk, unsigned tiles) {
+    return (cei_four_words *)(void *)((unsigned char *)matrix + cei_tile_place(row, chunk * 16, tiles));
+}
+
+/* Writes a chunk of a row that has so many; behind the last one, zeros up to whole tiles. */
+CEI_INLINE void cei_put_chunk(void *matrix, unsigned row, unsigned chunk, unsigned chunks, unsigned tiles,
+                              cei_four_words value) {
+    const cei_four_words none = {{0, 0, 0, 0}};
+    *cei_tile_chunk(matrix, row, chunk, tiles) = value;
+    if (chunk + 1 < chunks) return;
+    for (unsigned c = chunks; c < tiles * (CEI_TILE_WIDTH / 16); c++) *cei_tile_chunk(matrix, row, c, tiles) = none;
+}
+
 #endif
