@@ -156,11 +156,8 @@ static void a_folder_may_have_one_file(void **state) {
 /* The file with one occurrence of a text in it changed to another of the same length. */
 static const char *changed(const char *folder, const char *name, const char *from, const char *to) {
     size_t size;
-    char *data = test_read_file(file_of(name), &size), *found = NULL;
-    for (size_t i = 0; i + strlen(from) <= size && !found; i++)
-        if (memcmp(data + i, from, strlen(from)) == 0) found = data + i;
-    assert_non_null(found);
-    memcpy(found, to, strlen(to));
+    char *data = test_read_file(file_of(name), &size);
+    test_overwrite(data, size, from, to);
     test_write_file(folder, "changed.gguf", data, size);
     free(data);
     return test_path(folder, "changed.gguf");

@@ -119,6 +119,15 @@ char *test_read_file(const char *path, size_t *size) {
     return data;
 }
 
+void test_overwrite(char *data, size_t size, const char *from, const char *to) {
+    char *found = NULL;
+    for (size_t i = 0; i + strlen(from) <= size && !found; i++)
+        if (memcmp(data + i, from, strlen(from)) == 0) found = data + i;
+    assert_non_null(found);
+    assert_true(strlen(to) <= strlen(from));
+    memcpy(found, to, strlen(to));
+}
+
 uint8_t *test_from_hex(const char *digits, size_t *size) {
     assert_non_null(digits);
     *size = strlen(digits) / 2;

@@ -39,6 +39,10 @@ void test_write_file(const char *folder, const char *name, const void *data, siz
 /* Reads a whole file, failing the test if that fails. The caller frees; a NUL stands behind. */
 char *test_read_file(const char *path, size_t *size);
 
+/* Writes `to` over the first place where `from`, which is not shorter, is in the data; fails the test if it is nowhere.
+ */
+void test_overwrite(char *data, size_t size, const char *from, const char *to);
+
 /* The bytes that these digits are, two each; the caller frees. Fails the test if digits is NULL. */
 uint8_t *test_from_hex(const char *digits, size_t *size);
 
