@@ -8,11 +8,14 @@
 #define INLINE static inline __attribute__((always_inline))
 
 /* Loops over registers must be unrolled for arrays of them to be registers. gcc takes a limit; clang takes a number for
- * what it is, and leaves shorter loops alone. */
+ * what it is, and leaves shorter loops alone. Loops of any length are unrolled by the compiler, not by hand: of steps
+ * that are written out gcc draws the loads together, and has too few registers then. */
 #if defined(__clang__)
 #define UNROLL _Pragma("clang loop unroll(full)")
+#define UNROLL_FOUR _Pragma("clang loop unroll_count(4)")
 #else
 #define UNROLL _Pragma("GCC unroll 32")
+#define UNROLL_FOUR _Pragma("GCC unroll 4")
 #endif
 
 /* Elements of a row from i on. */

@@ -53,7 +53,7 @@ INLINE void multiply_tile(const cei_cpu_product *p, const tile *t, const size_t 
     UNROLL for (size_t g = 0; g < (rows + 2) / 3; g++) a[g] = t->a + 3 * g * p->a_stride;
     const char *next = t->next;
     const float *end = p->panel + p->depth * PANEL;
-    for (const float *at = p->panel; at != end; at += PANEL) {
+    UNROLL_FOUR for (const float *at = p->panel; at != end; at += PANEL) {
         UNROLL for (size_t c = 0; c < WIDTH; c++) b[c] = load(at + c * LANES, LANES);
         __builtin_prefetch(next, 0, 2); /* to the second level */
         next += t->step;
