@@ -33,8 +33,9 @@ struct cei_pool {
     pthread_cond_t finished; /* the last worker has left a closed job */
     pthread_mutex_t user;    /* held by the thread whose job has the pool */
     pthread_t *threads;
-    size_t started; /* threads that run */
-    size_t size;    /* started + the caller's */
+    struct worker_start *starts; /* of each thread */
+    size_t started;              /* threads that run */
+    size_t size;                 /* started + the caller's */
     unsigned spin;
     atomic_bool ending;
     atomic_uint sleepers;
@@ -102,15 +103,14 @@ static void leave_job(cei_pool *pool) {
 }
 
 static void *worker_main(void *argument) {
-    worker_start start = *(worker_start *)argument;
-    cei_free(argument);
+    const worker_start *start = argument;
     uint64_t seen = 0;
     for (;;) {
-        await_job(start.pool, seen);
-        if (atomic_load(&start.pool->ending)) return NULL;
-        if (!enter_job(start.pool, &seen)) continue;
-        run_tasks(start.pool, start.index);
-        leave_job(start.pool);
+        await_job(start->pool, seen);
+        if (atomic_load(&start->pool->ending)) return NULL;
+        if (!enter_job(start->pool, &seen)) continue;
+        run_tasks(start->pool, start->index);
+        leave_job(start->pool);
     }
 }
 
@@ -156,8 +156,7 @@ void cei_pool_run(cei_pool *pool, size_t count, cei_task_fn fn, void *argument) 
 size_t cei_pool_size(const cei_pool *pool) { return pool->size; }
 
 static ce_status start_worker(cei_pool *pool, ce_error *error) {
-    worker_start *start = cei_alloc(1, sizeof *start);
-    if (!start) return cei_fail_memory(error, "a worker thread", sizeof *start);
+    worker_start *start = &pool->starts[pool->started];
     *start = (worker_start){pool, pool->started + 1};
     /* Signals are the application's: workers take none. */
     sigset_t all, before;
@@ -167,7 +166,6 @@ static ce_status start_worker(cei_pool *pool, ce_error *error) {
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (number != 0) {
         char text[128];
-        cei_free(start);
         return cei_fail(error, CE_ERR_IO, "cannot start worker thread %zu of %zu: %s", pool->started + 1,
                         pool->size - 1, cei_errno_text(number, text, sizeof text));
     }
@@ -186,7 +184,8 @@ ce_status cei_pool_create(unsigned threads, cei_pool **out, ce_error *error) {
     pool->size = threads ? threads : 1;
     pool->spin = cei_usable_cpus() >= pool->size ? SPIN_ROUNDS : 0;
     pool->threads = cei_alloc_zeroed(pool->size, sizeof *pool->threads);
-    ce_status status = pool->threads ? CE_OK : cei_fail_memory(error, "a thread pool", 0);
+    pool->starts = cei_alloc_zeroed(pool->size, sizeof *pool->starts);
+    ce_status status = pool->threads && pool->starts ? CE_OK : cei_fail_memory(error, "a thread pool", 0);
     while (status == CE_OK && pool->started + 1 < pool->size) status = start_worker(pool, error);
     if (status != CE_OK) {
         cei_pool_free(pool);
@@ -222,5 +221,6 @@ void cei_pool_free(cei_pool *pool) {
     pthread_mutex_destroy(&pool->user);
     pthread_mutex_destroy(&pool->lock);
     cei_free(pool->threads);
+    cei_free(pool->starts);
     cei_free(pool);
 }
