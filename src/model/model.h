@@ -49,7 +49,7 @@ struct ce_model {
     char requested[CE_DEVICE_LIST_SIZE];
     uint64_t generation;
     size_t turn;                          /* calls so far: each begins at another replica */
-    cei_pool *crews[CE_MOST_DEVICES + 1]; /* [devices] a thread for each of so many; made at need, then constant */
+    cei_pool *crews[CE_MOST_DEVICES + 2]; /* [threads] so many, see cei_held; made at need, then constant */
     char fallback_reason[256];            /* "" if auto took its first choice */
 
     /* Host memory of calls, kept for the next ones: src/score. Guarded by scratch_lock. */
@@ -100,8 +100,10 @@ ce_status cei_model_open_weights(const ce_model *model, cei_checkpoint **checkpo
 typedef struct cei_held {
     size_t count; /* at least 1 */
     cei_placement *replicas[CE_MOST_DEVICES];
-    size_t first;   /* the one that this call begins with, so that calls at the same time spread */
-    cei_pool *crew; /* threads that run replicas beside the caller's; NULL for one */
+    size_t first; /* the one that this call begins with, so that calls at the same time spread */
+    /* Threads for what goes on at the same time: the replicas' batches and, where a device computes by itself, the
+     * tokens of those that come next. NULL where that is one thing. */
+    cei_pool *crew;
 } cei_held;
 
 /* A deferred model is placed first. Errors: those of placing; DEVICE_LOST. */

@@ -25,10 +25,15 @@ static ce_model_state state_of(const ce_model *model) {
     return model->lost ? CE_STATE_LOST : CE_STATE_DEFERRED;
 }
 
+/* Threads of a crew: see cei_held. The cpu computes on the threads that would tokenize meanwhile. */
+static size_t crew_size(const cei_device_list *targets) {
+    return targets->count + (strcmp(targets->ids[0].kind, "cpu") != 0);
+}
+
 /* References to the replicas that there are; *lost tells why there is none. */
 static void hold(ce_model *model, cei_held *held, bool *lost) {
     pthread_mutex_lock(&model->lock);
-    *held = (cei_held){.crew = model->crews[model->targets.count]};
+    *held = (cei_held){.crew = model->crews[crew_size(&model->targets)]};
     for (size_t i = 0; i < model->targets.count; i++) {
         if (!model->replicas[i]) continue;
         cei_placement_ref(model->replicas[i]);
@@ -172,13 +177,14 @@ static void log_placement(const ce_model *model, const cei_placement *placement)
                  report->tensors, report->self_test_error);
 }
 
-/* A thread for each device, for as long as the model lives: calls hold them. */
-static ce_status make_crew(ce_model *model, size_t devices, ce_error *error) {
+/* For as long as the model lives: calls hold it. */
+static ce_status make_crew(ce_model *model, const cei_device_list *targets, ce_error *error) {
+    const size_t threads = crew_size(targets);
     cei_pool *crew = NULL;
-    if (devices == 1 || model->crews[devices]) return CE_OK; /* written with mover held */
-    ce_status status = cei_pool_create((unsigned)devices, &crew, error);
+    if (threads == 1 || model->crews[threads]) return CE_OK; /* written with mover held */
+    ce_status status = cei_pool_create((unsigned)threads, &crew, error);
     pthread_mutex_lock(&model->lock);
-    model->crews[devices] = crew;
+    model->crews[threads] = crew;
     pthread_mutex_unlock(&model->lock);
     return status;
 }
@@ -201,11 +207,12 @@ static ce_status add_replica(const ce_model *model, fleet *next, size_t index, c
 
 /* Builds what is missing, from source. */
 static ce_status complete(ce_model *model, fleet *next, const cei_source *source, ce_error *error) {
-    ce_status status = make_crew(model, next->targets.count, error);
+    ce_status status = CE_OK;
     for (size_t i = 0; i < next->targets.count && status == CE_OK; i++)
         if (!next->kept[i]) status = add_replica(model, next, i, *source, error);
     if (status == CE_OK && source->checkpoint)
         status = cei_checkpoint_verify(source->checkpoint, error); /* while they were read */
+    if (status == CE_OK) status = make_crew(model, &next->targets, error);
     if (status == CE_OK) status = keep_checksums(model, next->replicas[0], error);
     for (size_t i = 0; i < next->targets.count && status == CE_OK; i++)
         if (!next->kept[i]) log_placement(model, next->replicas[i]);
@@ -240,7 +247,7 @@ static ce_status build_missing(ce_model *model, fleet *next, ce_error *error) {
 ce_status cei_model_place_on(ce_model *model, const cei_device_list *targets, ce_error *error) {
     fleet next = {.targets = *targets};
     ce_status status =
-        keep_replicas(model, &next) ? make_crew(model, targets->count, error) : build_missing(model, &next, error);
+        keep_replicas(model, &next) ? make_crew(model, targets, error) : build_missing(model, &next, error);
     if (status == CE_OK)
         swap_in(model, &next);
     else

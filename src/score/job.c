@@ -2,12 +2,14 @@
  *
  * A job is cut into windows of inputs. A window is tokenized by all threads, sorted by length (so that the inputs of a
  * batch are alike and the longest start first) and cut into batches by token budget. No token is ever padded, and no
- * step's result for an input depends on the other inputs, nor on which of several devices its batch went to. */
+ * step's result for an input depends on the other inputs, nor on which of several devices its batch went to. While
+ * devices that compute by themselves have a window's batches, the next window is tokenized. */
 #include "score/job.h"
 
 #include "base/error.h"
 #include "base/memory.h"
 
+#include <stdatomic.h>
 #include <string.h>
 
 enum { TOKENIZE_GRAIN = 8 }; /* inputs in a row */
@@ -16,6 +18,7 @@ enum { TOKENIZE_GRAIN = 8 }; /* inputs in a row */
 typedef struct window {
     cei_job *job;
     cei_scratch *scratch;
+    const cei_tray *tray; /* its tokens, in scratch */
     const cei_held *held; /* the devices */
     size_t first, count;  /* inputs of the job */
     pthread_mutex_t lock;
@@ -50,10 +53,10 @@ static void record_truncation(window *w, size_t index) {
 /* Tokenizes the input with number slot of the window. */
 static void tokenize(window *w, size_t slot, cei_lane_text *lane) {
     const size_t index = w->first + slot, from = slot * w->job->model->blueprint.max_length;
-    cei_tokens tokens = {w->scratch->ids + from, w->scratch->types + from, 0, 0};
+    cei_tokens tokens = {w->tray->ids + from, w->tray->types + from, 0, 0};
     ce_error error = {0};
     ce_status status = w->job->tokenize(w->job, index, lane, &tokens, &error);
-    w->scratch->lengths[slot] = (uint32_t)tokens.count;
+    w->tray->lengths[slot] = (uint32_t)tokens.count;
     if (status != CE_OK) record_failure(w, index, status, &error);
     if (tokens.removed) record_truncation(w, index);
 }
@@ -73,13 +76,13 @@ static void tokenize_lane(void *argument, size_t lane, size_t worker) {
 
 /* Longest first; inputs of one length in their order. A counting sort: lengths are at most max_length. */
 static void sort_by_length(const window *w) {
-    cei_scratch *scratch = w->scratch;
+    const cei_tray *tray = w->tray;
     size_t limit = w->job->model->blueprint.max_length;
-    uint32_t *tally = scratch->tally;
+    uint32_t *tally = w->scratch->tally;
     memset(tally, 0, (limit + 2) * sizeof *tally);
-    for (size_t i = 0; i < w->count; i++) tally[limit - scratch->lengths[i] + 1]++;
+    for (size_t i = 0; i < w->count; i++) tally[limit - tray->lengths[i] + 1]++;
     for (size_t i = 1; i <= limit; i++) tally[i] += tally[i - 1];
-    for (size_t i = 0; i < w->count; i++) scratch->order[tally[limit - scratch->lengths[i]]++] = (uint32_t)i;
+    for (size_t i = 0; i < w->count; i++) tray->order[tally[limit - tray->lengths[i]]++] = (uint32_t)i;
 }
 
 /* A batch of inputs order[first ..] of the window. */
@@ -90,11 +93,11 @@ typedef struct batch_plan {
 /* Takes the next inputs as far as a device's budget reaches; at least one. False: there is none, or a batch has failed.
  */
 static bool take_batch(window *w, const cei_budget *batch, batch_plan *plan) {
-    const cei_scratch *scratch = w->scratch;
+    const cei_tray *tray = w->tray;
     pthread_mutex_lock(&w->lock);
     *plan = (batch_plan){.first = w->taken};
     while (w->status == CE_OK && w->taken < w->count && plan->sequences < batch->sequences) {
-        const size_t length = scratch->lengths[scratch->order[w->taken]];
+        const size_t length = tray->lengths[tray->order[w->taken]];
         if (plan->tokens + length > batch->tokens) break;
         plan->tokens += length;
         plan->sequences++;
@@ -106,7 +109,7 @@ static bool take_batch(window *w, const cei_budget *batch, batch_plan *plan) {
 
 static cei_batch pack_batch(const window *w, const batch_plan *plan, const cei_room *room) {
     const cei_blueprint *blueprint = &w->job->model->blueprint;
-    const cei_scratch *scratch = w->scratch;
+    const cei_tray *tray = w->tray;
     cei_batch batch = {.ids = room->ids,
                        .types = room->types,
                        .positions = room->positions,
@@ -114,11 +117,11 @@ static cei_batch pack_batch(const window *w, const batch_plan *plan, const cei_r
                        .prompt = w->job->prompt};
     room->offsets[0] = 0;
     while (batch.sequences < plan->sequences) {
-        size_t slot = scratch->order[plan->first + batch.sequences], length = scratch->lengths[slot];
+        size_t slot = tray->order[plan->first + batch.sequences], length = tray->lengths[slot];
         size_t from = slot * blueprint->max_length;
-        memcpy(room->ids + batch.tokens, scratch->ids + from, length * sizeof(int32_t));
-        memcpy(room->types + batch.tokens, scratch->types + from, length * sizeof(int32_t));
-        cei_network_positions(blueprint->network, scratch->ids + from, length, room->positions + batch.tokens);
+        memcpy(room->ids + batch.tokens, tray->ids + from, length * sizeof(int32_t));
+        memcpy(room->types + batch.tokens, tray->types + from, length * sizeof(int32_t));
+        cei_network_positions(blueprint->network, tray->ids + from, length, room->positions + batch.tokens);
         if (length > batch.longest) batch.longest = length;
         batch.tokens += length;
         room->offsets[++batch.sequences] = (int32_t)batch.tokens;
@@ -132,7 +135,7 @@ static ce_status deliver(const window *w, size_t first, const cei_batch *batch, 
     for (size_t s = 0; s < batch->sequences && status == CE_OK; s++) {
         const size_t from = (size_t)batch->offsets[s];
         const cei_result result = {
-            .index = w->first + w->scratch->order[first + s],
+            .index = w->first + w->tray->order[first + s],
             .values = room->values + s * network->head.outputs,
             .tokens = (size_t)batch->offsets[s + 1] - from,
             .ids = batch->ids + from,
@@ -204,26 +207,51 @@ static ce_status fail_window(const window *w, ce_error *error) {
     return w->status;
 }
 
+/* The window that begins with input first, if there is one. */
+static void open_window(window *w, size_t first) {
+    w->first = first;
+    w->count = cei_min_size(w->job->count - first, w->tray->window);
+    w->failed = w->taken = w->done = w->told = 0;
+    w->status = CE_OK;
+}
+
+static void tokenize_window(window *w) {
+    cei_pool_run(w->job->model->blueprint.pool, w->scratch->lanes, tokenize_lane, w);
+    if (w->status == CE_OK) sort_by_length(w);
+}
+
+/* What goes on at the same time, a role each: a device's batches, and the tokens of the next window. */
+typedef struct roles {
+    window *now, *next; /* next may be NULL */
+    size_t devices;
+    atomic_size_t from_first, from_last; /* taken of them: devices from the first on, then next; and backwards */
+} roles;
+
+/* The thread that runs the job is a device's as long as there is one, for it reports progress. */
+static void take_role(void *argument, size_t task, size_t worker) {
+    (void)task;
+    roles *r = argument;
+    const size_t last = r->devices - (r->next == NULL);
+    const size_t role = worker == 0 ? atomic_fetch_add(&r->from_first, 1) : last - atomic_fetch_add(&r->from_last, 1);
+    if (role < r->devices)
+        run_batches(r->now, role, worker);
+    else
+        tokenize_window(r->next);
+}
+
 /* Batches go to whichever device is free. Tokens of each text are given to the caller by its own thread, which is why
- * such a job has one device. */
-static ce_status run_devices(window *w, ce_error *error) {
-    const size_t devices = w->job->wants_states ? 1 : w->held->count;
-    if (devices == 1)
+ * such a job has one device, and nothing else goes on. */
+static ce_status run_devices(window *w, window *next, ce_error *error) {
+    roles r = {.now = w, .next = next, .devices = w->job->wants_states ? 1 : w->held->count};
+    const size_t count = r.devices + (next != NULL);
+    if (count == 1)
         run_batches(w, 0, 0);
     else
-        cei_pool_run(w->held->crew, devices, run_batches, w);
+        cei_pool_run(w->held->crew, count, take_role, &r);
     for (size_t i = 0; i < w->held->count; i++)
         if (w->lost[i]) cei_model_lose(w->job->model, w->held->replicas[i]);
     ce_status status = fail_window(w, error);
     return status == CE_OK ? report_progress(w, error) : status; /* of what other threads did last */
-}
-
-static ce_status run_window(window *w, ce_error *error) {
-    cei_pool_run(w->job->model->blueprint.pool, w->scratch->lanes, tokenize_lane, w);
-    if (w->status != CE_OK) return fail_window(w, error);
-    sort_by_length(w);
-    w->taken = w->done = w->told = 0;
-    return run_devices(w, error);
 }
 
 static void log_truncation(const cei_job *job) {
@@ -255,23 +283,52 @@ static cei_budget largest_batch(const cei_held *held) {
     return most;
 }
 
+/* Window after window; where there are two, one's tokens are made while the devices have the other's batches. */
+static ce_status run_windows(window *w, window *spare, ce_error *error) {
+    open_window(w, 0);
+    tokenize_window(w);
+    ce_status status = fail_window(w, error);
+    while (status == CE_OK && w->count) {
+        const size_t end = w->first + w->count;
+        if (spare) {
+            open_window(spare, end);
+            status = run_devices(w, spare->count ? spare : NULL, error);
+            window *done = w;
+            w = spare;
+            spare = done;
+        } else {
+            status = run_devices(w, NULL, error);
+            if (status != CE_OK) break;
+            open_window(w, end);
+            tokenize_window(w);
+        }
+        if (status == CE_OK) status = fail_window(w, error);
+    }
+    return status;
+}
+
+/* Devices that compute by themselves leave the threads of the pool to the next window, if there is one. */
+static bool overlaps(const cei_job *job, const cei_scratch *scratch, const cei_held *held) {
+    return held->crew && !job->wants_states && job->count > scratch->trays[0].window;
+}
+
 ce_status cei_job_run(cei_job *job, cei_scratch *scratch, ce_error *error) {
     cei_held held;
     ce_status status = cei_model_acquire(job->model, &held, error);
     if (status != CE_OK) return status;
     const cei_budget batch = largest_batch(&held);
+    const bool has_next = overlaps(job, scratch, &held);
     status = cei_scratch_reserve_rooms(job->model, scratch, &batch, held.count, error);
     if (status == CE_OK && job->wants_states) status = cei_scratch_reserve_states(job->model, scratch, error);
-    window w = {.job = job, .scratch = scratch, .held = &held};
-    pthread_mutex_init(&w.lock, NULL);
-    while (status == CE_OK && w.first < job->count) {
-        size_t left = job->count - w.first;
-        w.count = left < scratch->window ? left : scratch->window;
-        status = run_window(&w, error);
-        w.first += w.count;
+    if (status == CE_OK && has_next) status = cei_scratch_reserve_next(job->model, scratch, error);
+    window windows[2];
+    for (size_t i = 0; i < 2; i++) {
+        windows[i] = (window){.job = job, .scratch = scratch, .tray = &scratch->trays[i], .held = &held};
+        pthread_mutex_init(&windows[i].lock, NULL);
     }
+    if (status == CE_OK) status = run_windows(&windows[0], has_next ? &windows[1] : NULL, error);
     if (status == CE_OK) log_truncation(job);
-    pthread_mutex_destroy(&w.lock);
+    for (size_t i = 0; i < 2; i++) pthread_mutex_destroy(&windows[i].lock);
     cei_held_release(&held);
     return status;
 }

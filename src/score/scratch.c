@@ -17,6 +17,13 @@ size_t cei_scratch_window(const ce_model *model) {
     return window > WINDOW_MOST ? WINDOW_MOST : window < WINDOW_LEAST ? WINDOW_LEAST : window;
 }
 
+static void free_tray(cei_tray *tray) {
+    cei_free(tray->ids);
+    cei_free(tray->types);
+    cei_free(tray->lengths);
+    cei_free(tray->order);
+}
+
 static void free_room(cei_room *room) {
     cei_free(room->ids);
     cei_free(room->types);
@@ -52,10 +59,7 @@ static void scratch_free(cei_scratch *scratch) {
     for (size_t i = 0; scratch->texts && i < scratch->lanes; i++) cei_lane_free(&scratch->texts[i]);
     cei_lane_free(&scratch->prompt);
     cei_free(scratch->texts);
-    cei_free(scratch->ids);
-    cei_free(scratch->types);
-    cei_free(scratch->lengths);
-    cei_free(scratch->order);
+    for (size_t i = 0; i < 2; i++) free_tray(&scratch->trays[i]);
     cei_free(scratch->tally);
     for (size_t i = 0; i < CE_MOST_DEVICES; i++) free_room(&scratch->rooms[i]);
     cei_free(scratch->scores);
@@ -121,17 +125,22 @@ static cei_scratch *scratch_create(const ce_model *model) {
     return NULL;
 }
 
-static bool reserve_window(const ce_model *model, cei_scratch *scratch, size_t count) {
+static bool reserve_tray(const ce_model *model, cei_tray *tray, size_t count) {
     size_t most = cei_scratch_window(model), tokens;
     if (count > most) count = most;
-    if (count <= scratch->window) return true;
+    if (count <= tray->window) return true;
     if (!cei_mul_size(count, model->blueprint.max_length, &tokens)) return false;
     /* Old contents are not needed, but a failure must leave arrays of at least the old size: resize keeps them. */
-    if (!resize(&scratch->ids, tokens, sizeof(int32_t)) || !resize(&scratch->types, tokens, sizeof(int32_t)) ||
-        !resize(&scratch->lengths, count, sizeof(uint32_t)) || !resize(&scratch->order, count, sizeof(uint32_t)))
+    if (!resize(&tray->ids, tokens, sizeof(int32_t)) || !resize(&tray->types, tokens, sizeof(int32_t)) ||
+        !resize(&tray->lengths, count, sizeof(uint32_t)) || !resize(&tray->order, count, sizeof(uint32_t)))
         return false;
-    scratch->window = count;
+    tray->window = count;
     return true;
+}
+
+ce_status cei_scratch_reserve_next(const ce_model *model, cei_scratch *scratch, ce_error *error) {
+    return reserve_tray(model, &scratch->trays[1], scratch->trays[0].window) ? CE_OK
+                                                                             : cei_fail_memory(error, "scoring", 0);
 }
 
 ce_status cei_scratch_take(ce_model *model, size_t count, cei_scratch **out, ce_error *error) {
@@ -140,7 +149,7 @@ ce_status cei_scratch_take(ce_model *model, size_t count, cei_scratch **out, ce_
     if (scratch) model->free_scratch = scratch->next;
     pthread_mutex_unlock(&model->scratch_lock);
     if (!scratch) scratch = scratch_create(model);
-    if (scratch && !reserve_window(model, scratch, count)) {
+    if (scratch && !reserve_tray(model, &scratch->trays[0], count)) {
         cei_scratch_give(model, scratch);
         scratch = NULL;
     }

@@ -24,6 +24,15 @@ typedef struct cei_room {
     float *states;                    /* [tokens, hidden]; NULL until it is reserved */
 } cei_room;
 
+/* The tokens of a window's inputs. */
+typedef struct cei_tray {
+    size_t window;     /* inputs that there is room for */
+    int32_t *ids;      /* [window, max_length] */
+    int32_t *types;    /* [window, max_length] */
+    uint32_t *lengths; /* [window] tokens of an input */
+    uint32_t *order;   /* [window] inputs, longest first */
+} cei_tray;
+
 /* Inputs (pairs or texts) are handled a window at a time, so that memory doesn't grow with the call. */
 typedef struct cei_scratch {
     struct cei_scratch *next; /* in the model's list */
@@ -31,11 +40,7 @@ typedef struct cei_scratch {
     cei_lane_text *texts; /* [lanes] */
     cei_lane_text prompt; /* what is made of a call's prompt once */
 
-    size_t window;     /* inputs that there is room for */
-    int32_t *ids;      /* [window, max_length] */
-    int32_t *types;    /* [window, max_length] */
-    uint32_t *lengths; /* [window] tokens of an input */
-    uint32_t *order;   /* [window] inputs, longest first */
+    cei_tray trays[2]; /* of a window, and of the next where its tokens are made meanwhile */
     uint32_t *tally;   /* [max_length + 2] for sorting by length */
 
     cei_room rooms[CE_MOST_DEVICES]; /* for batches at the same time: those that are reserved */
@@ -56,6 +61,9 @@ void cei_lane_free(cei_lane_text *lane); /* what it holds */
 
 /* Makes room for ranking count documents. Errors: MEMORY. */
 ce_status cei_scratch_reserve_ranked(cei_scratch *scratch, size_t count, ce_error *error);
+
+/* Makes room for a second window of inputs, as large as the first. Errors: MEMORY. */
+ce_status cei_scratch_reserve_next(const ce_model *model, cei_scratch *scratch, ce_error *error);
 
 /* Makes room for so many batches of this size at the same time. Errors: MEMORY. */
 ce_status cei_scratch_reserve_rooms(const ce_model *model, cei_scratch *scratch, const cei_budget *batch, size_t count,
