@@ -48,7 +48,7 @@ INLINE void multiply_tile(const cei_cpu_low_product *p, size_t first, size_t col
         sum[r][0] = sum[r][1] = _mm256_setzero_si256();
         a[r] = (const uint8_t *)p->a + (first + r) * p->a_stride;
     }
-    for (size_t k = 0; k < p->depth; k += GROUP, b += GROUP * width) {
+    UNROLL_FOUR for (size_t k = 0; k < p->depth; k += GROUP, b += GROUP * width) {
         const __m256i b0 = load_pairs(b), b1 = load_pairs(b + GROUP * LANES);
 #pragma GCC unroll 6
         for (size_t r = 0; r < rows; r++) {
