@@ -5,6 +5,7 @@
 #include "commands.h"
 #include "format.h"
 #include "help.h"
+#include "suggest.h"
 
 #include <crossenc/status.h>
 
@@ -33,6 +34,16 @@ static const command *find_command(const char *name) {
         if (strcmp(commands[i].name, name) == 0) return &commands[i];
     }
     return NULL;
+}
+
+static cli_status fail_unknown(const char *name, cli_error *error) {
+    cli_suggestion near = {0};
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) cli_suggest(&near, name, commands[i].name);
+    cli_suggest(&near, name, "help");
+    if (!near.name)
+        return cli_fail(error, CLI_USAGE, "there is no command \"%.80s\"; 'crossenc help' lists them", name);
+    return cli_fail(error, CLI_USAGE, "there is no command \"%.80s\": is it \"%s\"? 'crossenc help' lists them", name,
+                    near.name);
 }
 
 static cli_status print_help(int id, int color, cli_error *error) {
@@ -71,9 +82,7 @@ static cli_status run_command(const command *found, int count, char **arguments,
 
 static cli_status help_on(const char *name, cli_error *error) {
     const command *found = name ? find_command(name) : NULL;
-    if (name && !found && strcmp(name, "help") != 0) {
-        return cli_fail(error, CLI_USAGE, "there is no command \"%.80s\"; 'crossenc help' lists them", name);
-    }
+    if (name && !found && strcmp(name, "help") != 0) return fail_unknown(name, error);
     return print_help(found ? found->id : 0, CLI_COLOR_AUTO, error);
 }
 
@@ -89,7 +98,7 @@ static cli_status dispatch(int count, char **arguments, cli_error *error) {
         return cli_fail(error, CLI_USAGE,
                         "options go behind the command, and \"%.80s\" is before it; see 'crossenc help'", name);
     }
-    return cli_fail(error, CLI_USAGE, "there is no command \"%.80s\"; 'crossenc help' lists them", name);
+    return fail_unknown(name, error);
 }
 
 static void say(cli_error *error) {

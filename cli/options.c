@@ -5,6 +5,7 @@
 #include "encode.h"
 #include "output.h"
 #include "records.h"
+#include "suggest.h"
 
 #include <crossenc/model.h>
 
@@ -226,9 +227,57 @@ static const option_row *row_of(int command, int code) {
     return NULL;
 }
 
+static bool is_of_others(int command, const char *name, int letter) {
+    for (int i = 0; i < ROW_COUNT; i++) {
+        if (rows[i].commands & command) continue;
+        if (name ? strcmp(rows[i].name, name) == 0 : rows[i].letter == letter) return true;
+    }
+    return false;
+}
+
+/* Options that begin so, if there are several: "--top-k, --top". */
+static void list_beginnings(int command, const char *typed, char *list, size_t size) {
+    for (int i = 0; i < ROW_COUNT && *typed; i++) {
+        if (!(rows[i].commands & command) || strncmp(rows[i].name, typed, strlen(typed)) != 0) continue;
+        size_t used = strlen(list);
+        snprintf(list + used, size - used, "%s--%s", used ? ", " : "", rows[i].name);
+    }
+}
+
+/* A long name that is not among a command's, or the beginning of several; word is what was typed, with its value. */
+static cli_status fail_long(int command, const char *word, const char *name, cli_error *error) {
+    char typed[80], beginnings[160] = "";
+    cli_suggestion near = {0};
+    snprintf(typed, sizeof typed, "%.*s", (int)strcspn(word + 2, "="), word + 2);
+    list_beginnings(command, typed, beginnings, sizeof beginnings);
+    for (int i = 0; i < ROW_COUNT; i++) {
+        if (rows[i].commands & command) cli_suggest(&near, typed, rows[i].name);
+    }
+    if (*beginnings) return cli_fail(error, CLI_USAGE, "--%s may be any of %s: write more of it", typed, beginnings);
+    if (is_of_others(command, typed, 0)) {
+        return cli_fail(error, CLI_USAGE, "--%s is an option of other commands; see 'crossenc %s --help'", typed, name);
+    }
+    if (near.name) {
+        return cli_fail(error, CLI_USAGE, "there is no option --%s: is it --%s? See 'crossenc %s --help'", typed,
+                        near.name, name);
+    }
+    return cli_fail(error, CLI_USAGE,
+                    "there is no option --%s; see 'crossenc %s --help'. Texts that begin with - go behind --", typed,
+                    name);
+}
+
+static cli_status fail_letter(int command, char letter, const char *name, cli_error *error) {
+    if (is_of_others(command, NULL, letter)) {
+        return cli_fail(error, CLI_USAGE, "-%c is an option of other commands; see 'crossenc %s --help'", letter, name);
+    }
+    return cli_fail(error, CLI_USAGE,
+                    "there is no option -%c; see 'crossenc %s --help'. Texts that begin with - go behind --", letter,
+                    name);
+}
+
 /* Why getopt_long stopped: code is ':' for a missing value, else '?'. optopt is a letter; 0 for a long name that is
  * unknown or ambiguous; and the row's code for a long one whose value is missing or too much. */
-static cli_status fail_option(int code, const char *name, char *const *words, cli_error *error) {
+static cli_status fail_option(int command, int code, const char *name, char *const *words, cli_error *error) {
     char letter[] = {'-', (char)optopt, '\0'};
     const char *option = optopt == 0 || optopt >= ROW_BASE ? words[optind - 1] : letter;
     if (code == ':') {
@@ -237,9 +286,7 @@ static cli_status fail_option(int code, const char *name, char *const *words, cl
     if (optopt >= ROW_BASE) {
         return cli_fail(error, CLI_USAGE, "option %.80s takes no value; see 'crossenc %s --help'", option, name);
     }
-    return cli_fail(error, CLI_USAGE,
-                    "unknown or ambiguous option %.80s; see 'crossenc %s --help'. Texts that begin with - go behind --",
-                    option, name);
+    return optopt ? fail_letter(command, (char)optopt, name, error) : fail_long(command, option, name, error);
 }
 
 static cli_status check(const cli_settings *settings, cli_error *error) {
@@ -276,7 +323,7 @@ cli_status cli_options_parse(int command, const char *name, int count, char **ar
     optind = 1;
     while ((code = getopt_long(count, arguments, shorts, longs, NULL)) != -1) {
         const option_row *row = code == ':' || code == '?' ? NULL : row_of(command, code);
-        if (!row) return fail_option(code, name, arguments, error);
+        if (!row) return fail_option(command, code, name, arguments, error);
         cli_status status = set(row, optarg, settings, error);
         if (status != CLI_OK) return status;
     }

@@ -60,7 +60,8 @@ def test_options_of_the_help_are_taken(command):
 
 def test_unknown_commands():
     for arguments, part in [([], "no command"), (["nonsense"], "nonsense"), (["--json", "rank"], "behind the command"),
-                            (["help", "nonsense"], "nonsense"), ([""], "no command")]:
+                            (["help", "nonsense"], "nonsense"), ([""], "no command"), (["rnak"], 'is it "rank"?'),
+                            (["help", "tokenise"], 'is it "tokenize"?'), (["encoder"], 'is it "encode"?')]:
         assert part in run_command(*arguments, expect=2).error
 
 

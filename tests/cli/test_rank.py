@@ -243,7 +243,10 @@ def test_run_truncation_names_query_and_document(run, one, tmp_path):
     (["q", "--cpus", "0-"], "list of CPUs"),
     (["q", "--utf8", "x"], "strict, replace"), (["q", "--nonsense"], "--nonsense"), (["q", "-Z"], "-Z"),
     (["q", "--top-k"], "needs a value"), (["q", "--json=1"], "takes no value"),
-    (["q", "--qrels", "f"], "--qrels")])
+    (["q", "--qrels", "f"], "--qrels is an option of other commands"), (["q", "-j", "f"], "-j is an option of other"),
+    (["q", "--modle", "m"], "is it --model?"), (["q", "--topk=3"], "is it --top-k?"),
+    (["q", "--josn"], "is it --json?"), (["q", "--to", "3"], "any of --top-k, --top: write more"),
+    (["q", "--=3"], "there is no option --;"), (["q", "--" + 200 * "t"], "there is no option --ttt")])
 def test_wrong_command_lines(run, options, part):
     result = run("rank", *options, expect=2)
     assert part in result.error and result.out == ""
