@@ -100,9 +100,19 @@ static ce_text without_end(const char *data, size_t size) {
     return (ce_text){data, size};
 }
 
+/* What some editors and shells call Unicode begins with a mark that is never UTF-8. */
+static bool is_utf16(const cli_reader *reader, const ce_text *line) {
+    return reader->line == 1 && line->size >= 2 &&
+           (memcmp(line->data, "\xFF\xFE", 2) == 0 || memcmp(line->data, "\xFE\xFF", 2) == 0);
+}
+
 static cli_status check_line(cli_reader *reader, ce_text *line, cli_error *error) {
     size_t bad = cli_utf8_check(*line);
     if (bad == line->size) return CLI_OK;
+    if (!reader->replace && is_utf16(reader, line)) {
+        return cli_fail(error, CLI_INPUT, "%s is UTF-16, and must be UTF-8: iconv -f UTF-16 -t UTF-8 makes it that",
+                        reader->name);
+    }
     if (!reader->replace) {
         return cli_fail_line(error, reader, "byte %zu (0x%02x) is not UTF-8; with --utf8 replace it is read as U+FFFD",
                              bad + 1, (unsigned)(unsigned char)line->data[bad]);

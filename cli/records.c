@@ -40,7 +40,9 @@ static cli_status read_json(ce_text line, const cli_reader *reader, cli_arena *a
     if (cli_json_read(line, arena, fields, count, result)) return CLI_OK;
     if (!result->problem) return cli_fail_memory(error);
     if (line.size == 0) return cli_fail_line(error, reader, "it is empty; expected JSON");
-    return cli_fail_line(error, reader, "it is not valid JSON: column %zu: %s", result->column, result->problem);
+    /* Where the line ends within a value, the file is most likely one value, written over several lines. */
+    return cli_fail_line(error, reader, "it is not valid JSON: column %zu: %s%s", result->column, result->problem,
+                         result->column > line.size ? "; each line must hold a whole value (JSON lines)" : "");
 }
 
 /* A field must be a string; one that is missing or null may be, unless it is needed. */

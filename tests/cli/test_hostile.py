@@ -17,6 +17,11 @@ def as_root():
     (["predict"], b"a\tb\nc\xff\td\n", ["standard input, line 2", "byte 2", "0xff"]),
     (["predict", "-f", "jsonl"], b'["a", "\xe2\x82"]\n', ["line 1", "byte 8", "0xe2"]),
     (["rank", "q"], b"fine\n\xc0\xaf\n", ["line 2", "byte 1", "--utf8 replace"]),
+    (["predict"], "a\tb\n".encode("utf-16"), ["standard input is UTF-16", "iconv"]),
+    (["rank", "q"], b"\xfe\xff\x00a", ["standard input is UTF-16", "iconv"]),
+    (["rank", "q"], b"a\n\xfe\xff\x00a", ["line 2", "byte 1 (0xfe)"]),
+    (["predict", "-f", "jsonl"], b'[\n["a", "b"]\n]\n', ["line 1", "each line must hold a whole value"]),
+    (["rank", "q", "-f", "jsonl"], b'{\n  "text": "a"\n}\n', ["line 1", "each line must hold a whole value"]),
     (["rank", "q", "-f", "tsv"], b"id\tx\nno tab\n", ["line 2", "id<TAB>text"]),
     (["rank", "q", "-f", "jsonl"], b'"x"\n\n', ["line 2", "empty"]),
     (["rank", "q", "-f", "jsonl"], b'{"text": null}\n', ["line 1", 'no "text"'])])

@@ -252,6 +252,10 @@ def test_wrong_command_lines(run, options, part):
     assert part in result.error and result.out == ""
 
 
+def test_of_an_option_given_twice_the_last_counts(run, one):
+    assert len(run("rank", "-m", one, "-k", "1", "--json", "q", *DOCUMENTS, "--top-k", "3").lines()) == 3
+
+
 def test_texts_that_begin_with_a_dash(run, one):
     found = run("rank", "-m", one, "--json", "--", "-q", "--json").lines()
     assert found[0]["text"] == "--json"
