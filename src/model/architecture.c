@@ -39,23 +39,47 @@ static bool is_encoder(const cei_config *config, const cei_architecture *candida
                                      strcmp(config->architecture, candidate->classifier) == 0;
 }
 
-static ce_status fail_unknown(const cei_config *config, bool encoder, ce_error *error) {
-    char known[1024] = "";
-    bool other = false; /* its encoder is known, without the head that is asked for */
+/* Each model_type once: those that share one stand together. */
+static void list_types(char *list, size_t size) {
+    const char *last = "";
     for (size_t i = 0; i < ARCHITECTURES; i++) {
-        const cei_architecture *candidate = architectures[i];
-        const size_t length = strlen(known);
-        snprintf(known + length, sizeof known - length, "%s%s", length ? ", " : "",
-                 encoder ? candidate->model_type : candidate->classifier);
-        other = other || (!encoder && strcmp(config->architecture, candidate->encoder) == 0);
+        const char *type = architectures[i]->model_type;
+        if (strcmp(type, last) == 0) continue;
+        const size_t used = strlen(list);
+        snprintf(list + used, size - used, "%s%s", used ? ", " : "", type);
+        last = type;
+    }
+}
+
+/* The class that is read as a classifier of a config's model_type; NULL if there is none. */
+static const char *classifier_of_type(const cei_config *config) {
+    for (size_t i = 0; i < ARCHITECTURES; i++)
+        if (strcmp(config->model_type, architectures[i]->model_type) == 0 && is_meant(config, architectures[i]))
+            return architectures[i]->classifier;
+    return NULL;
+}
+
+static bool is_known_encoder(const char *architecture) {
+    for (size_t i = 0; i < ARCHITECTURES; i++)
+        if (strcmp(architecture, architectures[i]->encoder) == 0) return true;
+    return false;
+}
+
+static ce_status fail_unknown(const cei_config *config, bool encoder, ce_error *error) {
+    char types[400] = "";
+    const char *why = "supported types: ", *names = types;
+    list_types(types, sizeof types);
+    if (!encoder && is_known_encoder(config->architecture)) {
+        why =
+            "it is an encoder without a classifier, and a bi-encoder is loaded with ce_encoder_load (crossenc encode)";
+        names = "";
+    } else if (!encoder && classifier_of_type(config)) {
+        why = "supported of this type: ";
+        names = classifier_of_type(config);
     }
     return cei_fail(error, CE_ERR_UNSUPPORTED,
-                    "%s: architecture \"%.64s\" (model_type \"%.64s\") is not supported%s; supported: %s", config->path,
-                    config->architecture, config->model_type,
-                    other ? ": it is an encoder without a classifier, and a bi-encoder is loaded with ce_encoder_load "
-                            "(crossenc encode)"
-                          : "",
-                    known);
+                    "%s: architecture \"%.64s\" (model_type \"%.64s\") is not supported; %s%s", config->path,
+                    config->architecture, config->model_type, why, names);
 }
 
 ce_status cei_architecture_find(const cei_config *config, const cei_architecture **architecture, ce_error *error) {

@@ -456,6 +456,14 @@ ce_status cei_config_take_activation(const char *folder, const cei_log *log, cei
     return CE_OK;
 }
 
+static ce_status read_config_file(const char *folder, const char *path, char **data, size_t *size, ce_error *error) {
+    const ce_status status = cei_read_file(path, max_config_bytes, data, size, error);
+    if (status != CE_ERR_NOT_FOUND) return status;
+    return cei_fail(error, status,
+                    "%s has no config.json: give a model's folder, as Hugging Face lays it out, or a GGUF file",
+                    folder);
+}
+
 ce_status cei_config_load(const char *folder, const cei_log *log, cei_config *config, ce_error *error) {
     *config = (cei_config){0};
     char *data = NULL;
@@ -463,7 +471,7 @@ ce_status cei_config_load(const char *folder, const cei_log *log, cei_config *co
     ce_activation activation = CE_ACTIVATION_DEFAULT;
     char *path = cei_join_path(folder, "config.json");
     ce_status status = path ? cei_check_folder(folder, error) : cei_fail_memory(error, folder, 0);
-    if (status == CE_OK) status = cei_read_file(path, max_config_bytes, &data, &size, error);
+    if (status == CE_OK) status = read_config_file(folder, path, &data, &size, error);
     if (status == CE_OK) status = read_saved_activation(folder, log, &activation, error);
     if (status == CE_OK) status = parse(data, size, path, log, activation, config, error);
     cei_free(data);

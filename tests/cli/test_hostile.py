@@ -2,6 +2,7 @@
 import json
 import os
 import resource
+import shutil
 import subprocess
 
 import pytest
@@ -130,6 +131,27 @@ def test_models_that_cannot_be_loaded(run, three, tmp_path, spoil, part):
     for command in (["rank", "q", "d"], ["predict"], ["inspect"], ["tokenize", "q", "d"]):
         result = run(command[0], "-m", folder, *command[1:], expect=3)
         assert part in result.error and result.out == ""
+
+
+@pytest.mark.parametrize("model_type, architecture, parts", [
+    ("bart", "BartForSequenceClassification", ["supported types: bert, electra, ", "gemma3_text\n"]),
+    ("bert", "BertForMaskedLM", ["supported of this type: BertForSequenceClassification\n"]),
+    ("bert", "BertModel", ["an encoder without a classifier", "crossenc encode)\n"])])
+def test_architectures_that_are_not_known(run, three, tmp_path, model_type, architecture, parts):
+    """The sentence is whole, and says no name twice."""
+    folder = shutil.copytree(three, tmp_path / "model")
+    config = json.loads((folder / "config.json").read_text())
+    config.update(model_type=model_type, architectures=[architecture])
+    (folder / "config.json").write_text(json.dumps(config))
+    error = run("rank", "-m", folder, "q", "d", expect=3).error
+    assert all(part in error for part in parts), error
+    names = error.split("types: ")[-1].strip().split(", ")
+    assert len(set(names)) == len(names)
+
+
+def test_a_folder_that_is_no_model(run, tmp_path):
+    error = run("rank", "-m", tmp_path, "q", "d", expect=3).error
+    assert f"{tmp_path} has no config.json: give a model's folder" in error
 
 
 @pytest.mark.parametrize("device, part", [
