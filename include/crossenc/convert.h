@@ -97,7 +97,7 @@ typedef struct ce_convert_report {
  * are streamed in blocks.
  *
  * from     as the path of ce_model_load, or of ce_encoder_load
- * to       a path that is free, in a folder that exists; one that ends with ".gguf" is that of a file
+ * to       a path that is free, in a folder that exists; one that ends with ".gguf", in any case, is that of a file
  * options  NULL is all defaults
  * report   may be NULL
  *

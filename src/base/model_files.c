@@ -2,7 +2,8 @@
  * what says who may use them; nothing else is known to belong to a model. */
 #include "base/model_files.h"
 
-#include "base/memory.h"
+#include <string.h>
+#include <strings.h>
 
 typedef struct known_file {
     const char *name;
@@ -48,6 +49,7 @@ const char *cei_model_file(unsigned uses, size_t i) {
 }
 
 bool cei_model_file_is_gguf(const char *name) {
-    size_t stem;
-    return cei_ends_with(name, ".gguf", &stem) && stem > 0;
+    static const char ending[] = ".gguf";
+    const size_t size = strlen(name);
+    return size >= sizeof ending && strcasecmp(name + size - (sizeof ending - 1), ending) == 0;
 }

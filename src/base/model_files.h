@@ -13,7 +13,7 @@ typedef enum cei_file_use {
     CEI_FILE_ANY = CEI_FILE_PART | CEI_FILE_LAYOUT | CEI_FILE_PEOPLE
 } cei_file_use;
 
-/* Is it the name of a GGUF file, which is a whole model? */
+/* Is it the name of a GGUF file, which is a whole model? It ends with ".gguf", in letters of any case. */
 bool cei_model_file_is_gguf(const char *name);
 
 /* The i-th name of the files of these uses, which are or'ed; NULL behind the last. */

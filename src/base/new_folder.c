@@ -139,6 +139,12 @@ static ce_status list_old(cei_new_folder *folder, const char *const *marks, ce_e
                     folder->target, marks[0]);
 }
 
+static ce_status fail_taken(const cei_new_folder *folder, ce_error *error) {
+    return cei_fail(error, CE_ERR_IO,
+                    "%s is there already: choose another name, or have it replaced (overwrite, --force)",
+                    folder->target);
+}
+
 static ce_status check_target(cei_new_folder *folder, const char *const *marks, ce_error *error) {
     struct stat info;
     if (lstat(folder->target, &info) != 0)
@@ -146,9 +152,7 @@ static ce_status check_target(cei_new_folder *folder, const char *const *marks, 
     if (!S_ISDIR(info.st_mode))
         return cei_fail(error, CE_ERR_IO, "%s is there already, and is %s: choose another name", folder->target,
                         S_ISLNK(info.st_mode) ? "a symbolic link" : "no folder");
-    if (!marks)
-        return cei_fail(error, CE_ERR_IO, "%s is there already: choose another name, or ask for it to be replaced",
-                        folder->target);
+    if (!marks) return fail_taken(folder, error);
     return list_old(folder, marks, error);
 }
 
@@ -196,9 +200,7 @@ static ce_status check_target_file(const cei_new_folder *folder, bool (*may_repl
                         S_ISDIR(info.st_mode)   ? "a folder"
                         : S_ISLNK(info.st_mode) ? "a symbolic link"
                                                 : "no file");
-    if (!may_replace)
-        return cei_fail(error, CE_ERR_IO, "%s is there already: choose another name, or ask for it to be replaced",
-                        folder->target);
+    if (!may_replace) return fail_taken(folder, error);
     if (may_replace(folder->target)) return CE_OK;
     return cei_fail(error, CE_ERR_IO, "%s is not replaced, for it is a file of another kind", folder->target);
 }

@@ -364,7 +364,8 @@ ce_status ce_convert(const char *from, const char *to, const ce_convert_options 
     if (status != CE_OK) return status;
     ce_convert_options resolved = *options;
     if (options->gguf_type && !cei_model_file_is_gguf(to))
-        return cei_fail(error, CE_ERR_ARGUMENT, "%s of the type %s: the name of a GGUF file ends with \".gguf\"", to,
+        return cei_fail(error, CE_ERR_ARGUMENT,
+                        "%s does not end with \".gguf\", and the type %s is one of GGUF files: name one", to,
                         ce_gguf_type_name(options->gguf_type));
     status = check_difference(from, to, error);
     if (status == CE_OK && !resolved.kind) status = ce_kind_find(from, &resolved.kind, error);

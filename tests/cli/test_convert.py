@@ -76,6 +76,10 @@ def test_gguf(run, tmp_path):
 
 def test_to_gguf(run, tmp_path):
     model, file = MODELS / "three-labels", tmp_path / "new.gguf"
+    capitals = tmp_path / "NEW.GGUF"
+    run("convert", model, capitals)
+    assert capitals.read_bytes()[:4] == b"GGUF" and logits(run, capitals, "float32") == logits(run, model, "float32")
+    capitals.unlink()
     report = run("convert", "--json", model, file).json()
     assert list(report) == KEYS and report["gguf_type"] == "F32" and os.listdir(tmp_path) == ["new.gguf"]
     assert logits(run, file, "float32") == logits(run, model, "float32")
@@ -159,7 +163,8 @@ def test_for_people(run, one, tmp_path):
 def test_existing_folders(run, one, three, tmp_path):
     out = tmp_path / "new"
     run("convert", one, out)
-    assert "is there already" in run("convert", three, out, expect=6).error
+    error = run("convert", three, out, expect=6).error
+    assert "is there already" in error and "--force" in error
     run("convert", "--force", "--precision", "int8", three, out)
     assert logits(run, out, "float32") != [] and header_of(out)["__metadata__"]["format"] == "pt"
     (out / "inner").mkdir()

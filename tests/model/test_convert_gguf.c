@@ -258,7 +258,7 @@ static void options_that_contradict_are_refused(void **state) {
     expect_refused(from, &options, CE_ERR_ARGUMENT, "a GGUF type (F16) and a precision (int8)");
     options.precision = CE_PRECISION_DEFAULT;
     expect_status(ce_convert(from, at("folder"), &options, NULL, &error), CE_ERR_ARGUMENT, &error,
-                  "ends with \".gguf\"");
+                  "does not end with \".gguf\", and the type F16");
     options.gguf_type = (ce_gguf_type)9;
     expect_refused(from, &options, CE_ERR_ARGUMENT, "gguf_type is 9");
     assert_null(ce_gguf_type_name((ce_gguf_type)9));
@@ -270,7 +270,7 @@ static void only_gguf_files_are_replaced(void **state) {
     const char *from = golden("models", "three-labels");
     ce_convert_options options = {.size = sizeof options, .threads = 1};
     convert(from, at("new.gguf"), CE_GGUF_F32, CE_KIND_DEFAULT);
-    expect_refused(from, &options, CE_ERR_IO, "is there already: choose another name");
+    expect_refused(from, &options, CE_ERR_IO, "is there already: choose another name, or have it replaced");
     options.overwrite = true;
     options.gguf_type = CE_GGUF_F16;
     ce_error error = {0};

@@ -32,7 +32,7 @@ def find_model(
     if name is None:
         return default_model_path()
     name = os.fsdecode(os.fspath(name))
-    if os.path.isfile(name) and not name.endswith(".gguf"):
+    if os.path.isfile(name) and not name.lower().endswith(".gguf"):
         raise NotADirectoryError(f"{name} is a file: give the folder that has the model's config.json, or a GGUF file")
     cache = os.fsencode(os.path.expanduser(cache_folder or ""))
     try:
