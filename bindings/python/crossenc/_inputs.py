@@ -91,7 +91,7 @@ def text_bytes(text: Any, number: int) -> bytes:
 
 def as_documents(documents: Any) -> Any:
     """A sequence of documents, the caller's own if it is one."""
-    if isinstance(documents, _NOT_SEQUENCES):
+    if isinstance(documents, _NOT_SEQUENCES) or not hasattr(documents, "__iter__"):
         raise InputError(f"documents must be a list of str, not {type(documents).__name__}")
     return documents if isinstance(documents, (list, tuple, np.ndarray)) else list(documents)
 
