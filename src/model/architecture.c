@@ -70,8 +70,8 @@ static ce_status fail_unknown(const cei_config *config, bool encoder, ce_error *
     const char *why = "supported types: ", *names = types;
     list_types(types, sizeof types);
     if (!encoder && is_known_encoder(config->architecture)) {
-        why =
-            "it is an encoder without a classifier, and a bi-encoder is loaded with ce_encoder_load (crossenc encode)";
+        why = "it is an encoder without a classifier; a bi-encoder is loaded with ce_encoder_load (crossenc encode, "
+              "SentenceTransformer)";
         names = "";
     } else if (!encoder && classifier_of_type(config)) {
         why = "supported of this type: ";

@@ -136,7 +136,7 @@ def test_models_that_cannot_be_loaded(run, three, tmp_path, spoil, part):
 @pytest.mark.parametrize("model_type, architecture, parts", [
     ("bart", "BartForSequenceClassification", ["supported types: bert, electra, ", "gemma3_text\n"]),
     ("bert", "BertForMaskedLM", ["supported of this type: BertForSequenceClassification\n"]),
-    ("bert", "BertModel", ["an encoder without a classifier", "crossenc encode)\n"])])
+    ("bert", "BertModel", ["an encoder without a classifier", "(crossenc encode, SentenceTransformer)\n"])])
 def test_architectures_that_are_not_known(run, three, tmp_path, model_type, architecture, parts):
     """The sentence is whole, and says no name twice."""
     folder = shutil.copytree(three, tmp_path / "model")
