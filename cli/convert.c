@@ -122,9 +122,8 @@ static cli_status run(conversion *work, cli_output *output, cli_error *error) {
 
 cli_status cli_convert(const cli_settings *settings, cli_error *error) {
     if (settings->argument_count != 2) {
-        return cli_fail(error, CLI_USAGE,
-                        "convert takes a model and the folder or file to write; %d arguments were given",
-                        settings->argument_count);
+        return cli_fail(error, CLI_USAGE, "convert takes a model and the folder or file to write; %d argument%s given",
+                        settings->argument_count, settings->argument_count == 1 ? " was" : "s were");
     }
     cli_output *output = calloc(1, sizeof *output);
     conversion *work = calloc(1, sizeof *work);

@@ -99,7 +99,8 @@ static cli_status add_entry(cli_run *run, ce_text line, const cli_reader *reader
     ce_text fields[MOST_FIELDS];
     size_t count = split(line, false, fields);
     if (count != 6) {
-        return cli_fail_line(error, reader, "it has %zu columns; expected 6: query Q0 document rank score tag", count);
+        return cli_fail_line(error, reader, "it has %zu column%s; expected 6: query Q0 document rank score tag", count,
+                             count == 1 ? "" : "s");
     }
     if (!cli_grow(&run->entries, &run->capacity, run->count + 1, sizeof *run->entries)) return cli_fail_memory(error);
     cli_entry entry = {.query = cli_map_add(&run->queries, fields[0]),
@@ -183,8 +184,8 @@ static cli_status add_judgement(cli_judgements *judgements, cli_run *run, ce_tex
     size_t count = split_any(line, fields);
     if (count != 3 && count != 4) {
         return cli_fail_line(
-            error, reader, "it has %zu columns; expected query, document, relevance, or query, 0, document, relevance",
-            count);
+            error, reader, "it has %zu column%s; expected query, document, relevance, or query, 0, document, relevance",
+            count, count == 1 ? "" : "s");
     }
     cli_judgement judgement = {.line = reader->line};
     if (!parse_relevance(fields[count - 1], &judgement.relevance)) {
