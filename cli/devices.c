@@ -3,6 +3,7 @@
  * Without --measure nothing is opened: shells ask for this list to complete names of devices. */
 #include "commands.h"
 #include "format.h"
+#include "wrap.h"
 
 #include <crossenc/device.h>
 
@@ -139,33 +140,19 @@ static void write_json(cli_output *output, const ce_device_info *infos, const de
     cli_write_string(output, "]\n");
 }
 
-enum { INDENT = 12, MOST_WIDTH = 100 };
+enum { INDENT = 12 };
 
-/* Words, wrapped and indented as the second column. */
-static void write_wrapped(cli_output *output, const char *text) {
-    size_t width = output->width < MOST_WIDTH ? output->width : MOST_WIDTH;
-    size_t room = width > INDENT + 20 ? width - INDENT : 20, used = 0;
-    for (text += strspn(text, " "); *text; text += strspn(text, " ")) {
-        ce_text word = {text, strcspn(text, " ")};
-        size_t columns = cli_plain_columns(word);
-        if (used > 0 && used + 1 + columns > room) {
-            cli_print(output, "\n%*s", INDENT, "");
-            used = 0;
-        } else if (used > 0) {
-            cli_write_string(output, " ");
-            used++;
-        }
-        cli_write_plain(output, word, 0);
-        used += columns;
-        text += word.size;
-    }
-    cli_write_string(output, "\n");
+/* Words of the second column, behind the first column columns of the line. */
+static void write_words(cli_output *output, size_t column, const char *text) {
+    cli_wrap wrap = {.output = output, .indent = INDENT, .column = column};
+    cli_wrap_words(&wrap, ce_text_of(text));
+    cli_wrap_end(&wrap);
 }
 
 static void write_line(cli_output *output, const char *style, const char *text) {
     if (!*text) return;
     cli_print(output, "%*s%s", INDENT, "", cli_style(output, style));
-    write_wrapped(output, text);
+    write_words(output, INDENT, text);
     cli_write_string(output, cli_style(output, style[0] ? CLI_RESET : ""));
 }
 
@@ -200,8 +187,9 @@ static void write_speed_line(cli_output *output, const device_speed *speed) {
         snprintf(line + used, sizeof line - used, "%smemory %.1f GB/s", used ? "; " : "", speed->bandwidth * 1e-9);
     write_line(output, "", line);
     if (!speed->reason[0]) return;
-    cli_print(output, "%*snot measured: ", INDENT, "");
-    write_wrapped(output, speed->reason);
+    static const char begin[] = "not measured:";
+    cli_print(output, "%*s%s", INDENT, "", begin);
+    write_words(output, INDENT + sizeof begin - 1, speed->reason);
 }
 
 static bool has_speed(const device_speed *speed) { return speed && (speed->flops[0] > 0 || speed->reason[0]); }

@@ -1,7 +1,9 @@
-/* help.c - texts of the help, which the options of options.c complete. The man page says the same at more length. */
+/* help.c - texts of the help, which the options of options.c complete. The man page says the same at more length.
+ * Lines are broken anew where they are shown (wrap.h), but for usage and examples. */
 #include "help.h"
 
 #include "options.h"
+#include "wrap.h"
 
 typedef struct help_text {
     int command;
@@ -79,11 +81,11 @@ static const help_text texts[] = {
      "How it measures\n"
      "  Documents are ordered by score, and equal scores by id, descending, as trec_eval does. Means are over the\n"
      "  queries that have both judgements and a run. The first stage is measured on the same N documents\n"
-     "  (--top). Gains of nDCG are linear. With --json: "
-     "{\"ndcg@10\":...,\"mrr@10\":...,\"map\":...,\"recall@10\":...,\n"
-     "  "
-     "\"recall@100\":...,\"first_stage\":{...},\"queries\":...,\"pairs\":...,\"seconds\":...,\"pairs_per_second\":...}."
-     "\n",
+     "  (--top). Gains of nDCG are linear.\n"
+     "\n"
+     "Results\n"
+     "  A table; with --json an object with \"ndcg@10\", \"mrr@10\", \"map\", \"recall@10\", \"recall@100\",\n"
+     "  \"first_stage\" (the same measures), \"queries\", \"pairs\", \"seconds\" and \"pairs_per_second\".\n",
      "  # A BEIR collection\n"
      "  crossenc eval --corpus corpus.jsonl --queries queries.jsonl --qrels qrels.tsv --run bm25.trec\n"
      "  # A quick look at 20 queries; keep the re-ranked run\n"
@@ -165,17 +167,33 @@ static const help_text texts[] = {
      "  https_proxy, no_proxy    as curl has them\n"
      "\n"
      "Results\n"
-     "  A few lines for each model, or with --json a line {\"model\":...,\"commit\":...,\"folder\":...,\"files\":...,\n"
-     "  \"files_fetched\":...,\"bytes\":...,\"bytes_fetched\":...}. It needs libcurl on the machine.\n",
+     "  A few lines for each model, or with --json an object with \"model\", \"commit\", \"folder\", \"files\",\n"
+     "  \"files_fetched\", \"bytes\" and \"bytes_fetched\". It needs libcurl on the machine.\n",
      "  # A re-ranker; from then on --model finds it by that name\n"
      "  crossenc pull cross-encoder/ms-marco-MiniLM-L6-v2\n"
      "  # Exactly this one, for a program\n"
      "  crossenc pull --json cross-encoder/ms-marco-MiniLM-L6-v2@c5ee24cb16019beea0893ab7796b1df96625c6b8\n"},
 };
 
-static void write_section(cli_output *output, const char *title, const char *text) {
+static void write_title(cli_output *output, const char *title) {
     cli_print(output, "\n%s%s%s\n", cli_style(output, CLI_BOLD), title, cli_style(output, CLI_RESET));
+}
+
+static void write_section(cli_output *output, const char *title, const char *text) {
+    write_title(output, title);
+    cli_write_sections(output, text);
+}
+
+/* Commands to be copied stay on their lines. */
+static void write_examples(cli_output *output, const char *text) {
+    write_title(output, "Examples");
     cli_write_string(output, text);
+}
+
+static void write_prose(cli_output *output, const char *text) {
+    cli_wrap wrap = {.output = output};
+    cli_wrap_words(&wrap, ce_text_of(text));
+    cli_wrap_end(&wrap);
 }
 
 static const char general[] =
@@ -194,11 +212,14 @@ static const char commands[] = "  rank       rank documents for a query, or re-r
                                "  pull       fetch a model from the Hugging Face hub\n"
                                "  help       show this help, or that of a command\n";
 
-static const char statuses[] =
-    "  0  all went well                         4  no such device, or it failed\n"
-    "  1  no memory, or another fault           5  input is missing, unreadable or malformed\n"
-    "  2  the command line is wrong             6  results cannot be written\n"
-    "  3  the model cannot be loaded or used  141  the reader of standard output went away\n";
+static const char statuses[] = "  0    all went well\n"
+                               "  1    no memory, or another fault\n"
+                               "  2    the command line is wrong\n"
+                               "  3    the model cannot be loaded or used\n"
+                               "  4    no such device, or it failed\n"
+                               "  5    input is missing, unreadable or malformed\n"
+                               "  6    results cannot be written\n"
+                               "  141  the reader of standard output went away\n";
 
 static const char variables[] = "  CROSSENC_DEFAULT_MODEL  folder of the model to use when none is named\n"
                                 "  CROSSENC_MODELS         folders, parted by colons, where models are found by name\n"
@@ -213,11 +234,11 @@ static const char examples[] = "  crossenc rank 'what is a panda' 'hi' 'The gian
 static void write_general(cli_output *output) {
     cli_print(output, "%sUsage:%s crossenc COMMAND [OPTION]... [ARGUMENT]...\n       crossenc --version\n\n",
               cli_style(output, CLI_BOLD), cli_style(output, CLI_RESET));
-    cli_write_string(output, general);
+    write_prose(output, general);
     write_section(output, "Commands", commands);
     write_section(output, "Exit status", statuses);
     write_section(output, "Environment", variables);
-    write_section(output, "Examples", examples);
+    write_examples(output, examples);
     cli_write_string(output, "\n'crossenc help COMMAND' tells of a command's options. All of it is in crossenc(1).\n");
 }
 
@@ -231,13 +252,12 @@ void cli_help(int command, cli_output *output) {
         return;
     }
     cli_print(output, "%sUsage:%s %s\n\n", cli_style(output, CLI_BOLD), cli_style(output, CLI_RESET), text->usage);
-    cli_write_string(output, text->about);
-    cli_write_string(output, "\n");
+    write_prose(output, text->about);
     cli_options_describe(command, output);
     if (text->more[0]) {
         cli_write_string(output, "\n");
-        cli_write_string(output, text->more);
+        cli_write_sections(output, text->more);
     }
-    write_section(output, "Examples", text->examples);
+    write_examples(output, text->examples);
     cli_write_string(output, "\nExit status: see 'crossenc help'.\n");
 }

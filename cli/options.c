@@ -6,6 +6,7 @@
 #include "output.h"
 #include "records.h"
 #include "suggest.h"
+#include "wrap.h"
 
 #include <crossenc/model.h>
 
@@ -32,7 +33,7 @@ typedef struct option_row {
     size_t offset;              /* in cli_settings */
     size_t minimum;             /* of a count */
     const char *const *choices; /* names, NULL at the end */
-    const char *help;           /* lines of at most 72 columns */
+    const char *help;           /* words, whose lines are broken anew */
 } option_row;
 
 static const char *const activations[] = {"default", "identity", "sigmoid", "tanh", "relu", "softmax", NULL};
@@ -332,19 +333,19 @@ cli_status cli_options_parse(int command, const char *name, int count, char **ar
     return check(settings, error);
 }
 
+/* On a narrow terminal what an option does stands below its name. */
 static void describe_row(const option_row *row, cli_output *output) {
+    enum { NARROW = 60, NARROW_INDENT = 8, INDENT = 28 };
     char left[64], letter[8] = "    ";
+    const bool is_narrow = output->width < NARROW;
     if (row->letter) snprintf(letter, sizeof letter, "-%c, ", row->letter);
     snprintf(left, sizeof left, "%s--%s%s%s", letter, row->name, row->argument ? " " : "",
              row->argument ? row->argument : "");
-    cli_print(output, "  %s%-24s%s  ", cli_style(output, CLI_GREEN), left, cli_style(output, CLI_RESET));
-    for (const char *line = row->help; line;) {
-        const char *end = strchr(line, '\n');
-        cli_write(output, line, end ? (size_t)(end - line) : strlen(line));
-        cli_write_string(output, "\n");
-        line = end ? end + 1 : NULL;
-        if (line) cli_print(output, "%28s", "");
-    }
+    cli_print(output, "  %s%s%s", cli_style(output, CLI_GREEN), left, cli_style(output, CLI_RESET));
+    cli_wrap wrap = {output, is_narrow ? NARROW_INDENT : INDENT, 2 + strlen(left)};
+    if (is_narrow) cli_wrap_end(&wrap);
+    cli_wrap_words(&wrap, ce_text_of(row->help));
+    cli_wrap_end(&wrap);
 }
 
 void cli_options_describe(int command, cli_output *output) {

@@ -101,6 +101,23 @@ def test_colours(one, env, options, colored):
     assert code == 0 and ("\033[" in help_shown) == colored
 
 
+@pytest.mark.parametrize("command", ["rank", "bench", "convert", "pull", "help"])
+def test_help_fits_the_terminal(command):
+    """Its words are the same on every terminal; usage and examples, which people copy, keep their lines."""
+    arguments = ["help"] if command == "help" else ["help", command]
+    seen = set()
+    for columns in (56, 80, 200):
+        shown, code = on_terminal(*arguments, columns=columns)
+        assert code == 0
+        shown = plain(shown)
+        seen.add(" ".join(shown.split()))
+        head = shown.split("\nExamples\n")[0].splitlines()
+        lines = [line for line in head if not re.match(r"Usage: |       crossenc ", line)]
+        assert max(map(len, lines)) <= min(columns, 100)
+        assert max(map(len, lines)) > min(columns, 100) - 16
+    assert len(seen) == 1
+
+
 def test_no_colours_without_a_terminal(run, one):
     assert "\033" not in run("rank", "-m", one, "q", "d").out
     assert "\033[" in run("eval", "--help", "--color", "always").out
