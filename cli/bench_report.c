@@ -68,7 +68,7 @@ static void show_model(cli_output *output, const cli_bench_job *bench) {
     const ce_model_info *info = &bench->scorer.info;
     char cell[CELL];
     write_head(output, "Model");
-    write_name(output, "folder");
+    write_name(output, cli_path_kind(info->path));
     cli_write_plain(output, ce_text_of(info->path), 0);
     cli_write_string(output, "\n");
     write_name(output, "size");

@@ -1,4 +1,5 @@
-/* format.c - numbers and texts for people and for programs. Relies on the C locale for numbers. */
+/* format.c - numbers and texts for people and for programs. Relies on the C locale for numbers, and on POSIX for
+ * what a path is. */
 #include "format.h"
 
 #include "utf8.h"
@@ -7,6 +8,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 /* U+FFFD, in place of what is no UTF-8. */
 #define REPLACEMENT "\xEF\xBF\xBD"
@@ -158,3 +160,8 @@ void cli_make_plain(char *message) {
 }
 
 const char *cli_rate_unit(ce_precision precision) { return precision == CE_PRECISION_INT8 ? "GOP/s" : "GFLOP/s"; }
+
+const char *cli_path_kind(const char *path) {
+    struct stat info;
+    return stat(path, &info) == 0 && S_ISREG(info.st_mode) ? "file" : "folder";
+}

@@ -26,6 +26,9 @@ const char *cli_format_bytes(uint64_t bytes, char buffer[static CLI_NUMBER_SIZE]
 /* What a thousand million operations a second are called: products in int8 have no floating point. */
 const char *cli_rate_unit(ce_precision precision);
 
+/* What a model's path is that of: "file", as of GGUF, or "folder". */
+const char *cli_path_kind(const char *path);
+
 /* text as a JSON string with its quotes; bytes that are not UTF-8 become U+FFFD. */
 void cli_write_json(cli_output *output, ce_text text);
 

@@ -253,7 +253,7 @@ static void show_model(cli_output *output, const cli_scorer *scorer, const inspe
     const ce_model_info *info = &found->info;
     char count[CLI_NUMBER_SIZE];
     write_head(output, "Model");
-    show(output, "folder", info->path);
+    show(output, cli_path_kind(info->path), info->path);
     show(output, "kind", ce_kind_name(found->encoder ? CE_KIND_BI_ENCODER : CE_KIND_CROSS_ENCODER));
     show(output, "architecture", info->architecture);
     write_name(output, "size");

@@ -81,7 +81,8 @@ def test_gguf(run):
     assert found["path"] == os.fspath(file) and found["weight_format"] == "GGUF"
     assert {"Q8_0", "Q5_1", "F32"} < set(found["weight_dtype"].split(", ")) and found["placement"]["state"] == "ready"
     assert found["files"] == [{"name": "quantized.gguf", "bytes": file.stat().st_size}]
-    assert "in GGUF" in run("inspect", "-m", file).out
+    shown = run("inspect", "-m", file).out
+    assert "in GGUF" in shown and f"  file          {file}\n" in shown
     assert "leave out the pooler" in run("inspect", "-m", file.with_name("without-pooler.gguf"), expect=3).error
 
 
