@@ -40,6 +40,7 @@ void cli_output_catch_signals(void) {
         sigaction(numbers[i], &action, NULL);
     }
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);
 }
 
 void cli_output_postpone_signals(void) { is_postponed = 1; }

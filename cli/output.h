@@ -48,7 +48,7 @@ cli_status cli_output_commit(cli_output *output, cli_error *error);
 void cli_output_close(cli_output *output);
 
 /* Has SIGINT, SIGTERM and SIGHUP remove the file that is being written before they end the process, and SIGPIPE
- * ignored, so that a closed pipe is a failed write. */
+ * and SIGXFSZ ignored, so that a closed pipe and a file beyond the process's limit are failed writes. */
 void cli_output_catch_signals(void);
 
 /* From now on the first of these signals is only remembered, for work that can be asked to stop and cleans up by

@@ -1,6 +1,7 @@
 """Where results go: files that appear whole, full disks, closed pipes, signals."""
 import json
 import os
+import resource
 import signal
 import stat
 import subprocess
@@ -106,6 +107,16 @@ def test_after_an_error_the_file_is_as_it_was(run, one, three, ties, tmp_path):
     assert "no-such-folder" in run("predict", "-m", one, "-o", missing, input=PAIRS, expect=6).error
     run("eval", "-m", one, "-r", ties / "run.trec", "-c", ties / "corpus.jsonl", "-q", ties / "queries.jsonl",
         "-j", ties / "qrels.txt", "--save-run", missing, expect=6)
+
+
+def test_a_limit_of_file_sizes(run, one, tmp_path):
+    """A file that may not grow is an error, as a full disk is, and leaves nothing."""
+    def limit():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1024, 1024))
+    for command in (["predict", "-m", one, "-o", tmp_path / "out"], ["convert", one, tmp_path / "new"],
+                    ["convert", one, tmp_path / "new.gguf"]):
+        result = run(*command, input=1000 * PAIRS, expect=6, preexec_fn=limit)
+        assert "File too large" in result.error and os.listdir(tmp_path) == []
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
