@@ -13,7 +13,6 @@
 #include "model/architecture.h"
 #include "model/gguf.h"
 
-#include <math.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -282,13 +281,11 @@ ce_status cei_convert_probe(const ce_model *model, const cei_checkpoint *checkpo
     *logits = cei_alloc(count, sizeof **logits);
     if (!*logits) return cei_fail_memory(error, "the self-test", count * sizeof **logits);
     ce_status status = cei_probe_reference(&model->blueprint, checkpoint, *logits, error);
-    for (size_t i = 0; i < count && status == CE_OK; i++)
-        if (!isfinite((*logits)[i]))
-            status = cei_fail(error, CE_ERR_MODEL,
-                              "%s: a known input gives a value that is no number: the weights have NaN or infinity, or "
-                              "values that the new form does not hold",
-                              from);
-    return status;
+    if (status != CE_OK || cei_probe_is_finite(&model->blueprint, *logits)) return status;
+    return cei_fail(error, CE_ERR_MODEL,
+                    "%s: a known input gives a value that is no number: the weights have NaN or infinity, or values "
+                    "that the new form does not hold",
+                    from);
 }
 
 static ce_status check_result(const char *path, const char *from, const ce_convert_options *options, ce_error *error) {

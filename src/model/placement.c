@@ -288,7 +288,15 @@ static ce_status open_device(cei_placement *placement, ce_error *error) {
 static ce_status reference_values(cei_placement *placement, const cei_source *source, float *values, ce_error *error) {
     const cei_blueprint *blueprint = placement->blueprint;
     const cei_placement *verified = source->peer ? source->peer : source->placement;
-    if (!verified) return cei_probe_reference(blueprint, source->checkpoint, values, error);
+    if (!verified) {
+        const ce_status status = cei_probe_reference(blueprint, source->checkpoint, values, error);
+        if (status != CE_OK || cei_probe_is_finite(blueprint, values)) return status;
+        /* No device is to blame, and none is to be tried next. */
+        return cei_fail(error, CE_ERR_MODEL,
+                        "%s: a known input gives a value that is no number: the weights have NaN or infinity, or are "
+                        "damaged; fetch the model again",
+                        cei_checkpoint_path(source->checkpoint));
+    }
     memcpy(values, verified->probe_values, CEI_PROBE_SEQUENCES * blueprint->network->head.outputs * sizeof *values);
     return CE_OK;
 }

@@ -103,6 +103,9 @@ ce_status cei_probe_run(cei_placement *placement, float *values, ce_error *error
 ce_status cei_probe_reference(const cei_blueprint *blueprint, const cei_checkpoint *checkpoint, float *values,
                               ce_error *error);
 
+/* selftest.c: are all values [CEI_PROBE_SEQUENCES, outputs] numbers? Those of sound weights are. */
+bool cei_probe_is_finite(const cei_blueprint *blueprint, const float *values);
+
 /* selftest.c: runs the known input on the device, keeps its values and compares them with the reference's, and, if
  * there is a peer, bit by bit with its. */
 ce_status cei_self_test(cei_placement *placement, const float *reference, const cei_placement *peer, ce_error *error);

@@ -167,6 +167,12 @@ ce_status cei_probe_reference(const cei_blueprint *blueprint, const cei_checkpoi
     return status;
 }
 
+bool cei_probe_is_finite(const cei_blueprint *blueprint, const float *values) {
+    for (size_t i = 0; i < CEI_PROBE_SEQUENCES * blueprint->network->head.outputs; i++)
+        if (!isfinite(values[i])) return false;
+    return true;
+}
+
 /* What a deviation of a row is measured by: 1 for logits; the root of the mean square for an embedding, whose values
  * may all be small. */
 static double unit_of(const cei_blueprint *blueprint, const float *row) {
