@@ -18,7 +18,7 @@ static const help_text texts[] = {
      "crossenc rank [OPTION]... QUERY [DOCUMENT]...\n"
      "       crossenc rank [OPTION]... --run FILE --corpus FILE --queries FILE",
      "Ranks documents for a query, best first. Without DOCUMENT, documents are read from --documents or\n"
-     "standard input. With --run, a first-stage run is re-ranked into a new run.",
+     "standard input. With --run, a first-stage run, such as BM25's, is re-ranked into a new run.",
      "Documents\n"
      "  lines    one a line (standard input, unless --format says otherwise)\n"
      "  tsv      id<TAB>text\n"
@@ -76,8 +76,8 @@ static const help_text texts[] = {
      "  # A collection with ids; 16 values of each embedding, of length 1\n"
      "  crossenc encode --model my-encoder --truncate-dim 16 --normalize corpus.jsonl\n"},
     {CLI_EVAL, "crossenc eval [OPTION]... --corpus FILE --queries FILE --qrels FILE --run FILE",
-     "Re-ranks a first-stage run and measures it against judgements: nDCG, MRR, MAP and recall, with the\n"
-     "numbers of trec_eval, beside those of the first stage.",
+     "Re-ranks a first-stage run, such as BM25's, and measures it against judgements: nDCG, MRR, MAP and recall,\n"
+     "with the numbers of trec_eval, beside those of the first stage.",
      "How it measures\n"
      "  Documents are ordered by score, and equal scores by id, descending, as trec_eval does. Means are over the\n"
      "  queries that have both judgements and a run. The first stage is measured on the same N documents\n"
@@ -197,8 +197,8 @@ static void write_prose(cli_output *output, const char *text) {
 }
 
 static const char general[] =
-    "crossenc scores pairs of a query and a document with a cross-encoder, ranks documents by it, and encodes texts\n"
-    "with a bi-encoder.\n";
+    "crossenc scores pairs of a query and a document with a cross-encoder, which reads both together, and ranks\n"
+    "documents by that; with a bi-encoder, which reads a text by itself, it makes embeddings.\n";
 
 static const char commands[] = "  rank       rank documents for a query, or re-rank a run\n"
                                "  predict    score pairs of texts\n"
