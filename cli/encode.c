@@ -157,6 +157,7 @@ static void write_row(encode_job *job, const float *embedding, const float *rang
 static cli_status parse_line(void *argument, ce_text line, size_t index, size_t *bytes, cli_error *error) {
     encode_job *job = argument;
     cli_document *document = &job->documents[index];
+    if (job->format == CLI_FORMAT_LINES) cli_scorer_note_format(&job->scorer, &job->reader, line);
     cli_status status = cli_parse_document(job->format, line, &job->reader, &job->arena, document, error);
     job->texts[index] = document->text;
     *bytes = document->text.size;

@@ -73,6 +73,7 @@ static cli_status take_line(rank_job *job, cli_document *document, bool *more, c
     ce_text line;
     cli_status status = cli_reader_next(&job->reader, &line, more, error);
     if (status != CLI_OK || !*more) return status;
+    if (job->format == CLI_FORMAT_LINES) cli_scorer_note_format(&job->scorer, &job->reader, line);
     return cli_parse_document(job->format, line, &job->reader, &job->arena, document, error);
 }
 

@@ -19,7 +19,9 @@ static cli_status split_at_tab(ce_text line, const char *form, const cli_reader 
                                cli_error *error) {
     const char *tab = line.size ? memchr(line.data, '\t', line.size) : NULL;
     if (!tab) {
-        return cli_fail_line(error, reader, "it %s; expected %s", line.size ? "has no tab" : "is empty", form);
+        bool is_json = line.size && (*line.data == '{' || *line.data == '[');
+        return cli_fail_line(error, reader, "it %s; expected %s%s", line.size ? "has no tab" : "is empty", form,
+                             is_json ? ". JSON lines are read with --format jsonl" : "");
     }
     *left = (ce_text){line.data, (size_t)(tab - line.data)};
     *right = (ce_text){tab + 1, line.size - left->size - 1};

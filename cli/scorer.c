@@ -3,6 +3,7 @@
 #include "scorer.h"
 
 #include "format.h"
+#include "records.h"
 
 #include <crossenc/hub.h>
 
@@ -213,15 +214,39 @@ cli_status cli_scorer_encode(cli_scorer *scorer, const ce_text *texts, size_t co
     return end_call(scorer, status, &why, begun, count, report.tokens, report.truncated, report.first_truncated, error);
 }
 
+static void begin_note(cli_scorer *scorer) {
+    bool is_color = scorer->progress.is_color;
+    cli_progress_clear(&scorer->progress);
+    fprintf(stderr, "%scrossenc: note:%s ", is_color ? CLI_YELLOW : "", is_color ? CLI_RESET : "");
+}
+
 void cli_scorer_note_truncation(cli_scorer *scorer, const char *first) {
     char pairs[CLI_NUMBER_SIZE], truncated[CLI_NUMBER_SIZE];
     if (!scorer->truncated || scorer->settings->quiet) return;
-    cli_progress_clear(&scorer->progress);
-    bool is_color = scorer->progress.is_color;
-    fprintf(stderr, "%scrossenc: note:%s %s of %s %s %s truncated to %zu tokens; first: %s\n",
-            is_color ? CLI_YELLOW : "", is_color ? CLI_RESET : "", cli_format_count(scorer->truncated, truncated),
-            cli_format_count(scorer->pairs, pairs), scorer->encoder ? "texts" : "pairs",
-            scorer->truncated == 1 ? "was" : "were", scorer->info.max_length, first);
+    begin_note(scorer);
+    fprintf(stderr, "%s of %s %s %s truncated to %zu tokens; first: %s\n",
+            cli_format_count(scorer->truncated, truncated), cli_format_count(scorer->pairs, pairs),
+            scorer->encoder ? "texts" : "pairs", scorer->truncated == 1 ? "was" : "were", scorer->info.max_length,
+            first);
+}
+
+static bool is_json_with_text(ce_text line) {
+    static const char key[] = "\"text\"";
+    const size_t size = sizeof key - 1;
+    if (line.size < 2 || line.data[0] != '{' || line.data[line.size - 1] != '}') return false;
+    for (size_t i = 0; i + size <= line.size; i++)
+        if (memcmp(line.data + i, key, size) == 0) return true;
+    return false;
+}
+
+void cli_scorer_note_format(cli_scorer *scorer, const cli_reader *reader, ce_text line) {
+    const cli_settings *settings = scorer->settings;
+    if (reader->line != 1 || settings->format != CLI_FORMAT_AUTO || settings->quiet || !is_json_with_text(line)) return;
+    char name[96];
+    snprintf(name, sizeof name, "%s", reader->name);
+    cli_make_plain(name);
+    begin_note(scorer);
+    fprintf(stderr, "%s is read as texts, one a line, and its first is JSON; --format jsonl reads JSON lines\n", name);
 }
 
 void cli_scorer_note_speed(cli_scorer *scorer, const char *what) {

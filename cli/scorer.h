@@ -4,6 +4,7 @@
 
 #include "options.h"
 #include "progress.h"
+#include "reader.h"
 
 #include <crossenc/encoder.h>
 #include <crossenc/score.h>
@@ -58,6 +59,10 @@ cli_status cli_scorer_score(cli_scorer *scorer, const ce_pair *pairs, size_t cou
 
 /* Says on standard error, unless quiet, how many pairs were truncated; first names the first of them. */
 void cli_scorer_note_truncation(cli_scorer *scorer, const char *first);
+
+/* Says on standard error, unless quiet or --format was given, that the first line, which is read as a text, is an
+ * object of JSON that has a text: scores of its braces would look like any others. */
+void cli_scorer_note_format(cli_scorer *scorer, const cli_reader *reader, ce_text line);
 
 /* A dim line on standard error for people who watch: how many of what ("pair"), how fast, where. */
 void cli_scorer_note_speed(cli_scorer *scorer, const char *what);

@@ -24,6 +24,7 @@ def as_root():
     (["predict", "-f", "jsonl"], b'[\n["a", "b"]\n]\n', ["line 1", "each line must hold a whole value"]),
     (["rank", "q", "-f", "jsonl"], b'{\n  "text": "a"\n}\n', ["line 1", "each line must hold a whole value"]),
     (["rank", "q", "-f", "tsv"], b"id\tx\nno tab\n", ["line 2", "id<TAB>text"]),
+    (["predict"], b'["a", "b"]\n', ["line 1", "no tab", "--format jsonl"]),
     (["rank", "q", "-f", "jsonl"], b'"x"\n\n', ["line 2", "empty"]),
     (["rank", "q", "-f", "jsonl"], b'{"text": null}\n', ["line 1", 'no "text"'])])
 def test_bad_lines_are_named(run, one, arguments, data, parts):

@@ -6,6 +6,8 @@ import random
 
 import pytest
 
+from conftest import DATA
+
 DOCUMENTS = ["the heat of the flow", "a wing", "", "pressure on a plate in supersonic flow", "日本語 text", "wing wing"]
 
 
@@ -56,6 +58,20 @@ def test_every_source_gives_the_same_scores(run, one, tmp_path, way):
         assert all(item["id"] == f"n{item['index']}" and list(item)[:2] == ["index", "id"] for item in found)
     else:
         assert all("id" not in item for item in found)
+
+
+def test_json_that_is_read_as_text_is_noted(run, one, tmp_path):
+    """Scores of braces look like any others."""
+    line = '{"_id": "a", "text": "wing"}\n'
+    result = run("rank", "-m", one, "q", input=line)
+    assert "note: standard input is read as texts" in result.error and "--format jsonl" in result.error
+    assert result.error.count("\n") == 1 and result.out.endswith("\t" + line)
+    for options, data in (["--quiet"], line), (["-f", "lines"], line), (["-f", "jsonl"], line), ([], "x\n" + line):
+        assert run("rank", "-m", one, "q", *options, input=data).error == ""
+    (tmp_path / "d.jsonl").write_text(line)
+    assert run("rank", "-m", one, "q", "-D", tmp_path / "d.jsonl").error == ""
+    encoder = DATA / "golden" / "encoders" / "mean"
+    assert "--format jsonl" in run("encode", "-m", encoder, input=line).error
 
 
 def test_format_overrides_the_name(run, one, tmp_path):
