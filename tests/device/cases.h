@@ -46,7 +46,7 @@ enum { TIERS = 4 };
 extern tier tiers[TIERS];
 
 /* Those that differ in their low precisions. */
-enum { LOW_NEON = 7, LOW_NEON_DOTPROD, LOW_NEON_I8MM, LOW_NEON_BF16, LOW_TIERS };
+enum { LOW_C, LOW_AVX2, LOW_BF16 = 5, LOW_AMX, LOW_NEON, LOW_NEON_DOTPROD, LOW_NEON_I8MM, LOW_NEON_BF16, LOW_TIERS };
 extern tier low_tiers[LOW_TIERS];
 
 /* The kernels of the test's tier; skips the test, saying why, where the processor lacks it. */

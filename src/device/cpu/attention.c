@@ -1,4 +1,5 @@
-/* attention.c - exact softmax(scale Q K^T) V over packed sequences, with the same inner product as linear layers.
+/* attention.c - exact softmax(scale Q K^T) V over packed sequences, with the same inner product as linear layers. Where
+ * precision and tier allow, the two products are taken in bfloat16 (attention_low.c); the softmax between them is not.
  *
  * A task is some heads of a sequence, or a part of one head's queries where heads are few. For each head it packs K^T
  * and V into panels, then takes queries in blocks whose scores fit into the second-level cache: memory grows with the
@@ -12,25 +13,19 @@
 
 #include <string.h>
 
-/* Scores that are held at once, unless a few rows are more. */
-enum { SCORES = 48 * 1024, FEWEST_ROWS = 14, MOST_ROWS = 112 };
+/* Scores that are held at once, unless those of a tile's rows are more. */
+enum { SCORES = 48 * 1024, TILE_ROWS = 14, LOW_TILE_ROWS = 16, MOST_TILES = 8 };
 
 /* Queries are split over tasks in parts of at least this. */
 enum { FEWEST_QUERIES = 64 };
 
 /* Queries of a block that does not see all, at most: whole tiles of every tier, and few keys that only some of them
  * see. */
-enum { LOCAL_ROWS = 42 };
+enum { LOCAL_ROWS = 42, LOW_LOCAL_ROWS = 32 };
 
-/* Queries of a block that sees so many keys. */
-static size_t block_rows(size_t keys) {
-    const size_t rows = SCORES / cei_cpu_padded(keys);
-    return rows < FEWEST_ROWS ? FEWEST_ROWS : rows > MOST_ROWS ? MOST_ROWS : rows / FEWEST_ROWS * FEWEST_ROWS;
-}
-
-size_t cei_cpu_score_floats(size_t length) {
-    const size_t most = FEWEST_ROWS * cei_cpu_padded(length);
-    return most > SCORES ? most : SCORES;
+size_t cei_cpu_score_floats(const cei_cpu_kernels *kernels, size_t length) {
+    const size_t rows = kernels->bfloat16.pack ? LOW_TILE_ROWS : TILE_ROWS;
+    return cei_max_size(rows * cei_cpu_padded(length), SCORES);
 }
 
 typedef struct attention_job {
@@ -47,7 +42,14 @@ typedef struct attention_job {
     size_t parts;  /* of a head's queries; more than one only where each head is a group */
     float scale, cap;
     const cei_attention_relative_args *relative; /* NULL: distances don't count */
+    bool is_low;                                 /* products in bfloat16 */
 } attention_job;
+
+/* Queries of a block that sees so many keys. */
+static size_t block_rows(const attention_job *job, size_t keys) {
+    const size_t rows = SCORES / cei_cpu_padded(keys), tile = job->is_low ? LOW_TILE_ROWS : TILE_ROWS;
+    return cei_min_size(cei_max_size(rows / tile, 1), MOST_TILES) * tile;
+}
 
 /* One head of one sequence, and the worker's memory for it. */
 typedef struct head {
@@ -108,6 +110,10 @@ static void fetch_next_head(const attention_job *job, const head *h, size_t firs
     if (!job->first_only) fetch_rows(job, h->q + first * job->q_stride, job->q_stride, count);
 }
 
+static cei_cpu_low_head low_of(const attention_job *job, const head *h) {
+    return (cei_cpu_low_head){&job->device->kernels, job->head_size, h->length, h->keys, h->values, h->queries};
+}
+
 /* Panels of K^T, [head_size, width] each. The last one's columns past the sequence take whatever was there: they
  * reach no score that is read. */
 static void pack_keys(const attention_job *job, const head *h) {
@@ -130,6 +136,17 @@ static void pack_values(const attention_job *job, const head *h) {
     }
 }
 
+static void pack_head(const attention_job *job, const head *h) {
+    const cei_cpu_low_head low = low_of(job, h);
+    if (job->is_low) {
+        cei_cpu_low_pack_keys(&low, h->k, job->k_stride);
+        cei_cpu_low_pack_values(&low, h->v, job->v_stride);
+    } else {
+        pack_keys(job, h);
+        pack_values(job, h);
+    }
+}
+
 /* Some queries of a head, and the keys that they are scored against, from the beginning of a panel on. */
 typedef struct query_block {
     size_t first, rows, first_key, keys;
@@ -145,12 +162,16 @@ static void scale_queries(const attention_job *job, const head *h, size_t rows, 
         for (size_t i = 0; i < job->head_size; i++) h->queries[r * stride + i] *= factor;
 }
 
-/* scores [rows, keys] = Q K^T. */
+static void copy_queries(const attention_job *job, const head *h, const query_block *b) {
+    const size_t size = job->head_size, stride = cei_cpu_padded(size);
+    job->device->kernels.copy(h->q + row_of(h, b) * job->q_stride, job->q_stride, b->rows, size, h->queries, stride);
+    if (job->cap > 0) scale_queries(job, h, b->rows, stride);
+}
+
+/* scores [rows, keys] = Q K^T, of queries that are copied. */
 static void score_block(const attention_job *job, const head *h, const query_block *b) {
     const cei_cpu_kernels *kernels = &job->device->kernels;
     const size_t width = kernels->panel, size = job->head_size, q_stride = cei_cpu_padded(size);
-    kernels->copy(h->q + row_of(h, b) * job->q_stride, job->q_stride, b->rows, size, h->queries, q_stride);
-    if (job->cap > 0) scale_queries(job, h, b->rows, q_stride);
     cei_cpu_product product = {
         .rows = b->rows, .depth = size, .a = h->queries, .a_stride = q_stride, .out_stride = cei_cpu_padded(b->keys)};
     for (size_t t = 0; t < b->keys; t += width) {
@@ -159,6 +180,18 @@ static void score_block(const attention_job *job, const head *h, const query_blo
         product.panel = h->keys + (b->first_key + t) * size;
         product.out = h->scores + t;
         cei_cpu_multiply_deep(kernels, &product, h->partial);
+    }
+}
+
+/* The same in bfloat16. The queries that lie copied are rounded. */
+static void score_block_low(const attention_job *job, const head *h, const query_block *b) {
+    const size_t step = CEI_CPU_PANELS_AT_ONCE * job->device->kernels.panel, stride = cei_cpu_padded(b->keys);
+    const cei_cpu_low_head low = low_of(job, h);
+    cei_cpu_low_round_queries(&low, b->rows);
+    for (size_t t = 0; t < b->keys; t += step) {
+        const size_t keys = cei_min_size(step, b->keys - t);
+        if (b->first == 0 && h->has_next) fetch_next_head(job, h, t, keys);
+        cei_cpu_low_score(&low, b->rows, b->first_key + t, keys, h->scores + t, stride);
     }
 }
 
@@ -201,9 +234,15 @@ static void mix_block(const attention_job *job, const head *h, const query_block
     }
 }
 
-/* What distances contribute to the scores of a block; its queries lie where score_block has copied them. */
+static void mix_block_low(const attention_job *job, const head *h, const query_block *b) {
+    const cei_cpu_low_head low = low_of(job, h);
+    cei_cpu_low_mix(&low, b->rows, b->first_key, b->keys, h->scores, h->factors, h->out + row_of(h, b) * h->out_stride,
+                    h->out_stride);
+}
+
+/* What distances contribute to the scores of a block, in float32; its queries lie copied. */
 static void add_distances(const attention_job *job, const head *h, const query_block *b) {
-    _Static_assert(MOST_ROWS + CEI_CPU_STRIP <= CEI_CPU_MAX_ROWS,
+    _Static_assert(MOST_TILES * LOW_TILE_ROWS + CEI_CPU_STRIP <= CEI_CPU_MAX_ROWS,
                    "the memory for queries has room for a strip of keys");
     const size_t q_stride = cei_cpu_padded(job->head_size);
     const cei_cpu_scores block = {.head = h->index,
@@ -221,15 +260,24 @@ static void add_distances(const attention_job *job, const head *h, const query_b
 }
 
 static void run_block(const attention_job *job, const head *h, const query_block *b) {
-    score_block(job, h, b);
+    copy_queries(job, h, b);
+    if (job->is_low) {
+        score_block_low(job, h, b);
+        if (job->relative) copy_queries(job, h, b);
+    } else {
+        score_block(job, h, b);
+    }
     if (job->relative) add_distances(job, h, b);
     weigh_block(job, h, b);
-    mix_block(job, h, b);
+    if (job->is_low)
+        mix_block_low(job, h, b);
+    else
+        mix_block(job, h, b);
 }
 
 /* Queries from begin to end against all keys: where blocks begin changes nothing. */
 static void run_global(const attention_job *job, const head *h, size_t begin, size_t end) {
-    const size_t blocks = cei_cpu_divide_up(end - begin, block_rows(h->length));
+    const size_t blocks = cei_cpu_divide_up(end - begin, block_rows(job, h->length));
     for (size_t i = 0; i < blocks; i++) {
         const size_t first = begin + (end - begin) * i / blocks, last = begin + (end - begin) * (i + 1) / blocks;
         run_block(job, h, &(query_block){first, last - first, 0, h->length});
@@ -238,9 +286,10 @@ static void run_global(const attention_job *job, const head *h, size_t begin, si
 
 /* Queries of a block that does not see all, so many that their scores have room. */
 static size_t local_rows(const attention_job *job, const head *h) {
-    const size_t others = h->window + LOCAL_ROWS + job->device->kernels.panel;
+    const size_t most = job->is_low ? LOW_LOCAL_ROWS : LOCAL_ROWS;
+    const size_t others = h->window + most + job->device->kernels.panel;
     const size_t keys = h->window ? cei_min_size(h->length - h->window, others) + h->window : h->length;
-    return cei_min_size(LOCAL_ROWS, block_rows(keys));
+    return cei_min_size(most, block_rows(job, keys));
 }
 
 /* Block i of so many rows, or those of its queries that are asked for: which keys it meets does not depend on that. */
@@ -267,10 +316,7 @@ static void run_head(const attention_job *job, const head *h, size_t part, bool 
     const size_t units = cei_cpu_divide_up(h->first + h->asked, rows) - first;
     const size_t begin = first + units * part / job->parts, end = first + units * (part + 1) / job->parts;
     if (begin == end) return;
-    if (!is_packed) {
-        pack_keys(job, h);
-        pack_values(job, h);
-    }
+    if (!is_packed) pack_head(job, h);
     if (h->is_whole)
         run_global(job, h, begin, end);
     else
@@ -301,6 +347,7 @@ static void split_heads(attention_job *job, const cei_attention_args *args) {
 
 static void attend(cei_stream *stream, const cei_attention_args *args, const cei_attention_relative_args *relative) {
     const cei_cpu_device *device = cei_cpu_of(stream->device);
+    const ce_precision precision = args->precision;
     attention_job job = {
         .device = device,
         .stream = cei_cpu_stream_of(stream),
@@ -321,6 +368,8 @@ static void attend(cei_stream *stream, const cei_attention_args *args, const cei
         .scale = args->scale,
         .cap = args->cap,
         .relative = relative,
+        .is_low =
+            precision != CE_PRECISION_DEFAULT && precision != CE_PRECISION_FLOAT32 && device->kernels.bfloat16.pack,
     };
     if (args->sequences * args->heads == 0 || args->head_size == 0) return;
     job.shared = args->heads / cei_attention_key_heads(args);

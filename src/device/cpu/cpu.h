@@ -156,8 +156,12 @@ size_t cei_cpu_block_rows(const cei_cpu_device *device, size_t depth);
 /* How far apart rows of so many floats lie in scratch memory. */
 size_t cei_cpu_padded(size_t columns);
 
+/* Panels that a product in low precision takes at once where it can (cei_cpu_low.wide): what a call costs at its
+ * beginning is shared, and its results are still warm for what reads them. */
+enum { CEI_CPU_PANELS_AT_ONCE = 4 };
+
 /* Floats of scratch memory for the scores of one head of a sequence. */
-size_t cei_cpu_score_floats(size_t length);
+size_t cei_cpu_score_floats(const cei_cpu_kernels *kernels, size_t length);
 
 /* A product of any depth with one panel: blocks of depth, their sums held in partial [rows, kernels.panel].
  * product->add is not used. */
@@ -222,5 +226,35 @@ enum { CEI_CPU_DISTANCE_FLOATS = 36 * 1024 };
 /* Adds what the distances contribute to scores, before they are scaled. */
 void cei_cpu_add_distances(const cei_cpu_device *device, const cei_cpu_scratch_plan *plan,
                            const cei_attention_relative_args *args, const cei_cpu_scores *block);
+
+/* ---- attention_low.c: attention's products in bfloat16, where cei_cpu_low.pack is --------------------------- */
+
+/* One head of one sequence, and the worker's memory for it. */
+typedef struct cei_cpu_low_head {
+    const cei_cpu_kernels *kernels;
+    size_t size, length;  /* columns of the head; tokens */
+    float *keys, *values; /* panels */
+    float *queries;       /* [CEI_CPU_MAX_ROWS, size], rows cei_cpu_padded(size) floats apart */
+} cei_cpu_low_head;
+
+/* The depth that a panel has room for, in floats, so that it may be one of float32 or one of bfloat16. */
+size_t cei_cpu_low_depth_floats(const cei_cpu_low *low, size_t depth);
+
+/* Panels of k or v [length, size], rows stride floats apart. The first overwrites the queries. */
+void cei_cpu_low_pack_keys(const cei_cpu_low_head *h, const float *k, size_t stride);
+void cei_cpu_low_pack_values(const cei_cpu_low_head *h, const float *v, size_t stride);
+
+/* So many queries, which lie there as float32, are rounded where they are. */
+void cei_cpu_low_round_queries(const cei_cpu_low_head *h, size_t rows);
+
+/* scores [rows, keys] = Q K^T, of rounded queries and the keys from first_key on, where a panel begins; rows stride
+ * floats apart. */
+void cei_cpu_low_score(const cei_cpu_low_head *h, size_t rows, size_t first_key, size_t keys, float *scores,
+                       size_t stride);
+
+/* out [rows, size] = weights V * factors, of weights [rows, keys], rows cei_cpu_padded(keys) floats apart, for the
+ * tokens from first_key on, where a panel of keys begins. Overwrites the weights. */
+void cei_cpu_low_mix(const cei_cpu_low_head *h, size_t rows, size_t first_key, size_t keys, float *weights,
+                     const float *factors, float *out, size_t out_stride);
 
 #endif

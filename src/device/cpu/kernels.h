@@ -103,8 +103,9 @@ typedef struct cei_cpu_low {
 
     /* Of bfloat16 products that attention may use, else NULL: attention is in float32 then. group is 2. Rounds rows
      * [count, columns], stride floats apart, 1 <= columns <= kernels.panel, as prepare does, and makes a panel of them
-     * whose depth is count, padded to step, as the rows go; the panel's other columns become 0. With it, wide is true
-     * and prepare may be given x for a, and 4 x_stride for a_stride. */
+     * whose depth is count, padded to step, as the rows go; the panel's other columns become 0. With it, wide is true,
+     * step divides kernels.panel, which is a multiple of 16, and prepare may be given x for a, and 4 x_stride for
+     * a_stride. */
     void (*pack)(const float *rows, size_t stride, size_t count, size_t columns, void *panel);
 } cei_cpu_low;
 

@@ -27,9 +27,6 @@ static void run_widened(const cei_cpu_linear_job *job, const cei_cpu_linear_bloc
     }
 }
 
-/* So that what a call costs at its beginning is shared, and its results are still warm for the function behind it. */
-enum { PANELS_AT_ONCE = 4 };
-
 /* Bytes from one prepared row to the next: apart by a stride that suits the first-level cache. */
 static size_t row_stride(const cei_cpu_low_layout *at) {
     return cei_cpu_padded(cei_cpu_divide_up(at->depth * at->low->element, sizeof(float))) * sizeof(float);
@@ -56,7 +53,7 @@ void cei_cpu_run_low_block(void *argument, size_t task, size_t worker) {
                                    .panel_bytes = at.panel_bytes,
                                    .out_stride = job->columns};
     at.low->prepare(job->x + b.first_row * job->in, job->in, b.rows, job->in, rows, product.a_stride, scales);
-    const size_t step = at.low->wide ? PANELS_AT_ONCE : 1;
+    const size_t step = at.low->wide ? CEI_CPU_PANELS_AT_ONCE : 1;
     for (size_t p = b.first_panel; p < b.end_panel; p += step) {
         const size_t end = cei_min_size(p + step, b.end_panel);
         product.columns = cei_min_size(end * width, job->columns) - p * width;

@@ -33,6 +33,7 @@ static bool make_plan(const cei_cpu_device *device, const cei_stream_limits *lim
     if (limits->columns > limit || limits->sequence > limit || limits->head_size > limit) return false;
     const size_t panel = device->kernels.panel, keys = cei_cpu_divide_up(limits->sequence, panel) * panel;
     const size_t head = cei_cpu_divide_up(limits->head_size, panel) * panel;
+    const cei_cpu_low *low = &device->kernels.bfloat16;
     planner p = {0, true};
     *plan = (cei_cpu_scratch_plan){0};
     /* Rows in low precision take no more than as float32, padded: see cei_cpu_block_rows for how many there are. */
@@ -40,12 +41,12 @@ static bool make_plan(const cei_cpu_device *device, const cei_stream_limits *lim
     p.fits = cei_mul_size(columns, CEI_CPU_FEWEST_ROWS, &fewest);
     plan->rows = place(&p, cei_max_size(cei_max_size(fewest, device->copy_floats), CEI_CPU_DISTANCE_FLOATS), 1);
     plan->row_scales = place(&p, CEI_CPU_MAX_ROWS, sizeof(cei_row_scale) / sizeof(float));
-    plan->panel = place(&p, device->kernels.bfloat16.multiply ? 0 : limits->columns, panel);
+    plan->panel = place(&p, low->multiply ? 0 : limits->columns, panel);
     plan->partial = place(&p, CEI_CPU_MAX_ROWS, panel);
-    plan->keys = place(&p, keys, limits->head_size);
-    plan->values = place(&p, limits->sequence, head);
+    plan->keys = place(&p, keys, cei_cpu_low_depth_floats(low, limits->head_size));
+    plan->values = place(&p, cei_cpu_low_depth_floats(low, limits->sequence), head);
     plan->queries = place(&p, CEI_CPU_MAX_ROWS, cei_cpu_padded(limits->head_size));
-    plan->scores = place(&p, cei_cpu_score_floats(limits->sequence), 1);
+    plan->scores = place(&p, cei_cpu_score_floats(&device->kernels, limits->sequence), 1);
     plan->factors = place(&p, CEI_CPU_MAX_ROWS, 1);
     plan->total = p.total;
     return p.fits;
