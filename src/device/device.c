@@ -66,6 +66,10 @@ bool cei_device_supports(const cei_device *device, cei_op op, ce_precision preci
     return device->table->supports(device, op, precision);
 }
 
+bool cei_device_rounds_attention(const cei_device *device, ce_precision precision) {
+    return device->table->rounds_attention && device->table->rounds_attention(device, precision);
+}
+
 ce_status cei_device_measure(cei_device *device, ce_precision precision, bool with_bandwidth, ce_device_speed *speed,
                              ce_error *error) {
     char name[CE_DEVICE_ID_SIZE];

@@ -177,6 +177,11 @@ const char *cei_op_name(cei_op op);
 /* Does the device do op in this precision? Asked for each op that a model needs before any weight is sent. */
 bool cei_device_supports(const cei_device *device, cei_op op, ce_precision precision);
 
+/* Does the device take attention's products in bfloat16 in this precision? Then Q (times scale / cap, where scores are
+ * capped), K, V and the exponentials of a row, once they are added up, are rounded as cei_round_bfloat16 does it, and
+ * the self-test's reference rounds them too (device/ref/ref.h): in int8 their roundings would else look like errors. */
+bool cei_device_rounds_attention(const cei_device *device, ce_precision precision);
+
 /* Elementwise functions that a linear layer applies to its result. */
 typedef enum cei_function {
     CEI_FN_IDENTITY,

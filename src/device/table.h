@@ -28,6 +28,7 @@ typedef struct cei_device_table {
     void (*close)(cei_device *device);
     ce_status (*status)(cei_device *device, ce_device_info *info, ce_error *error);
     bool (*supports)(const cei_device *device, cei_op op, ce_precision precision);
+    bool (*rounds_attention)(const cei_device *device, ce_precision precision); /* NULL: no */
     /* NULL: the device cannot be measured. precision is never DEFAULT. */
     ce_status (*measure)(cei_device *device, ce_precision precision, bool with_bandwidth, ce_device_speed *speed,
                          ce_error *error);

@@ -280,7 +280,7 @@ ce_status cei_convert_probe(const ce_model *model, const cei_checkpoint *checkpo
     const size_t count = CEI_PROBE_SEQUENCES * model->blueprint.network->head.outputs;
     *logits = cei_alloc(count, sizeof **logits);
     if (!*logits) return cei_fail_memory(error, "the self-test", count * sizeof **logits);
-    ce_status status = cei_probe_reference(&model->blueprint, checkpoint, *logits, error);
+    ce_status status = cei_probe_reference(&model->blueprint, checkpoint, false, *logits, error);
     if (status != CE_OK || cei_probe_is_finite(&model->blueprint, *logits)) return status;
     return cei_fail(error, CE_ERR_MODEL,
                     "%s: a known input gives a value that is no number: the weights have NaN or infinity, or values "

@@ -288,8 +288,9 @@ static ce_status open_device(cei_placement *placement, ce_error *error) {
 static ce_status reference_values(cei_placement *placement, const cei_source *source, float *values, ce_error *error) {
     const cei_blueprint *blueprint = placement->blueprint;
     const cei_placement *verified = source->peer ? source->peer : source->placement;
+    const bool rounds_attention = cei_device_rounds_attention(placement->device, blueprint->precision);
     if (!verified) {
-        const ce_status status = cei_probe_reference(blueprint, source->checkpoint, values, error);
+        const ce_status status = cei_probe_reference(blueprint, source->checkpoint, rounds_attention, values, error);
         if (status != CE_OK || cei_probe_is_finite(blueprint, values)) return status;
         /* No device is to blame, and none is to be tried next. */
         return cei_fail(error, CE_ERR_MODEL,

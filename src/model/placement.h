@@ -99,9 +99,10 @@ ce_status cei_verify(cei_placement *placement, const uint64_t *expected, ce_erro
 /* selftest.c: the known input on the placement's device: values [CEI_PROBE_SEQUENCES, outputs]. */
 ce_status cei_probe_run(cei_placement *placement, float *values, ce_error *error);
 
-/* selftest.c: the known input through the portable reference, reading weights from the checkpoint. */
-ce_status cei_probe_reference(const cei_blueprint *blueprint, const cei_checkpoint *checkpoint, float *values,
-                              ce_error *error);
+/* selftest.c: the known input through the portable reference, reading weights from the checkpoint; its attention rounds
+ * as cei_device_rounds_attention says, or does not. */
+ce_status cei_probe_reference(const cei_blueprint *blueprint, const cei_checkpoint *checkpoint, bool rounds_attention,
+                              float *values, ce_error *error);
 
 /* selftest.c: are all values [CEI_PROBE_SEQUENCES, outputs] numbers? Those of sound weights are. */
 bool cei_probe_is_finite(const cei_blueprint *blueprint, const float *values);

@@ -136,8 +136,8 @@ static ce_status run_reference(const cei_run *run, cei_device *device, ce_error 
     return status;
 }
 
-ce_status cei_probe_reference(const cei_blueprint *blueprint, const cei_checkpoint *checkpoint, float *values,
-                              ce_error *error) {
+ce_status cei_probe_reference(const cei_blueprint *blueprint, const cei_checkpoint *checkpoint, bool rounds_attention,
+                              float *values, ce_error *error) {
     const cei_network *network = blueprint->network;
     probe_input probe;
     make_probe(blueprint, &probe);
@@ -148,6 +148,7 @@ ce_status cei_probe_reference(const cei_blueprint *blueprint, const cei_checkpoi
     size_t bytes = cei_network_workspace(network, CEI_PROBE_TOKENS, CEI_PROBE_SEQUENCES);
     ce_status status = cei_ref_open(blueprint->pool, &device, error);
     if (status == CE_OK) cei_ref_watch(device, release_read, (void *)(uintptr_t)checkpoint);
+    if (status == CE_OK) cei_ref_round_attention(device, rounds_attention);
     if (status == CE_OK) status = bind_weights(device, &blueprint->plan, checkpoint, error);
     if (status == CE_OK) status = cei_stream_create(device, &limits, &stream, error);
     if (status == CE_OK) status = cei_buffer_create(device, bytes, &workspace, error);

@@ -5,7 +5,7 @@
 
 #include "device/cases.h"
 
-enum { EMULATED_TIERS = 3 };
+enum { EMULATED_AVX_VNNI, EMULATED_AVX512, EMULATED_AMX, EMULATED_TIERS };
 extern tier emulated_tiers[EMULATED_TIERS];
 
 #endif

@@ -35,7 +35,7 @@ int main(void) {
             made[at] = (emulated_test){&emulated_tiers[at / LOW_CHECKS], &low_checks[at % LOW_CHECKS], NULL};
             snprintf(names[at], sizeof names[at], "%s (%s)", made[at].low->name, made[at].of->name);
         } else { /* float32 is the same in both tiers that have AVX-512 */
-            made[at] = (emulated_test){&emulated_tiers[1], NULL, &float_checks[at - LOW]};
+            made[at] = (emulated_test){&emulated_tiers[EMULATED_AVX512], NULL, &float_checks[at - LOW]};
             snprintf(names[at], sizeof names[at], "%s (AVX-512, emulated)", made[at].whole->name);
         }
         tests[at] = (struct CMUnitTest){names[at], run_emulated, NULL, guards_teardown, &made[at]};

@@ -1,10 +1,11 @@
-/* Attention whose products are bfloat16, on the tiers of the cpu device that have such: emulated ones, and those of the
- * processor. Against double precision, by bounds that follow from the 8 bits of bfloat16; on other numbers of threads,
- * alone and for one token, to the bit; in memory between guard pages. Elsewhere, and in float32, it must be that of
- * float32. */
+/* Attention whose products are bfloat16, on the tiers of the cpu device that have such, emulated ones and those of the
+ * processor, and on the reference that rounds as they do. Against double precision, by bounds that follow from the 8
+ * bits of bfloat16; on other numbers of threads, alone and for one token, to the bit; in memory between guard pages.
+ * Elsewhere, and in float32, it must be that of float32. */
 #include "device/bench.h"
 #include "device/emulated.h"
 
+#include "device/ref/ref.h"
 #include "formats/rounding.h"
 
 #include <math.h>
@@ -62,6 +63,7 @@ static void check_one(bench *b, cei_attention_args args, const attention_case *c
 static void run_attention(const tier *of, unsigned threads, const attention_case *c, float *out) {
     const size_t hidden = c->heads * c->size, tokens = tokens_of(c);
     bench b = bench_open(of, threads, (cei_stream_limits){tokens, longest_of(c), c->size, columns_of(c)});
+    if (of == &reference_tier) cei_ref_round_attention(b.device, c->precision >= CE_PRECISION_BFLOAT16);
     cei_attention_args args = {.tokens = tokens,
                                .sequences = c->sequences,
                                .longest = longest_of(c),
@@ -238,6 +240,17 @@ static void test_bits(void **state) {
     }
 }
 
+static bool rounds(const tier *of) {
+    if (of == &reference_tier) return true;
+    cpu_device cpu = cpu_open(of, 1);
+    const bool has = cei_device_rounds_attention(cpu.device, CE_PRECISION_BFLOAT16);
+    assert_true(cei_device_rounds_attention(cpu.device, CE_PRECISION_INT8) == has);
+    assert_true(!cei_device_rounds_attention(cpu.device, CE_PRECISION_FLOAT32));
+    assert_true(!cei_device_rounds_attention(cpu.device, CE_PRECISION_DEFAULT));
+    cpu_close(&cpu);
+    return has;
+}
+
 /* The same bits in both low precisions, others in float32; where the tier lacks such products, the same in all. */
 static void test_precisions(void **state) {
     tier_require(*state);
@@ -262,7 +275,7 @@ static void test_precisions(void **state) {
     c.precision = CE_PRECISION_INT8;
     run_attention(*state, 1, &c, byte);
     expect_same_bits(byte, half, COUNT, "attention in int8 beside bfloat16");
-    assert_true((memcmp(half, whole, COUNT * sizeof *half) == 0) == !tier_kernels(state).bfloat16.pack);
+    assert_true((memcmp(half, whole, COUNT * sizeof *half) == 0) == !rounds(*state));
     free(qkv), free(whole), free(half), free(byte);
 }
 
@@ -309,25 +322,32 @@ static void test_memory(void **state) {
             check_memory(&kernels, sizes[s], lengths[l], (s + l) % 2 ? GUARD_BEHIND : GUARD_BEFORE);
 }
 
-/* Tiers without such products have the last two kinds alone. */
+enum { MOST_TESTS = 32 };
+static struct CMUnitTest tests[MOST_TESTS];
+static char names[MOST_TESTS][80];
+static size_t count;
+
+static void add(const char *name, CMUnitTestFunction function, tier *on) {
+    assert_true(count < MOST_TESTS);
+    snprintf(names[count], sizeof names[count], "%s (%s)", name, on->name);
+    tests[count] = (struct CMUnitTest){names[count], function, NULL, guards_teardown, on};
+    count++;
+}
+
 int main(void) {
-    static const op_kind kinds[] = {{"values", test_values},
-                                    {"a long sequence", test_long},
-                                    {"bits", test_bits},
-                                    {"memory", test_memory},
-                                    {"precisions", test_precisions}};
-    tier *const low[] = {&emulated_tiers[1], &emulated_tiers[2], &low_tiers[LOW_BF16], &low_tiers[LOW_AMX]};
-    tier *const whole[] = {&low_tiers[LOW_C], &low_tiers[LOW_AVX2]};
-    enum { KINDS = sizeof kinds / sizeof *kinds, LOW = sizeof low / sizeof *low, WHOLE = sizeof whole / sizeof *whole };
-    enum { COUNT = KINDS * LOW + WHOLE };
-    static char names[COUNT][80];
-    struct CMUnitTest tests[COUNT];
-    for (size_t at = 0; at < COUNT; at++) {
-        tier *on = at < KINDS * LOW ? low[at / KINDS] : whole[at - KINDS * LOW];
-        const op_kind *kind = &kinds[at < KINDS * LOW ? at % KINDS : KINDS - 1];
-        snprintf(names[at], sizeof names[at], "%s (%s)", kind->name, on->name);
-        tests[at] = (struct CMUnitTest){names[at], kind->function, NULL, guards_teardown, on};
+    tier *const low[] = {&emulated_tiers[EMULATED_AVX512], &emulated_tiers[EMULATED_AMX], &low_tiers[LOW_BF16],
+                         &low_tiers[LOW_AMX]};
+    for (size_t i = 0; i < sizeof low / sizeof *low; i++) {
+        add("values", test_values, low[i]);
+        add("a long sequence", test_long, low[i]);
+        add("bits", test_bits, low[i]);
+        add("memory", test_memory, low[i]);
+        add("precisions", test_precisions, low[i]);
     }
+    add("values", test_values, &reference_tier);
+    add("precisions", test_precisions, &reference_tier);
+    add("precisions", test_precisions, &low_tiers[LOW_C]);
+    add("precisions", test_precisions, &low_tiers[LOW_AVX2]);
     cases_seed();
-    return cmocka_run_group_tests_name("attention in bfloat16", tests, NULL, tier_teardown);
+    return _cmocka_run_group_tests("attention in bfloat16", tests, count, NULL, tier_teardown);
 }

@@ -31,8 +31,8 @@ static target targets[] = {
 #if defined(CE_ON_TIER)
     {"another device", &CE_ON_TIER},
 #elif defined(__x86_64__)
-    {"AVX-512 VNNI and BF16, emulated", &emulated_tiers[1]},
-    {"AMX, emulated", &emulated_tiers[2]},
+    {"AVX-512 VNNI and BF16, emulated", &emulated_tiers[EMULATED_AVX512]},
+    {"AMX, emulated", &emulated_tiers[EMULATED_AMX]},
 #endif
 };
 enum { REFERENCE, SIM, TARGETS = sizeof targets / sizeof *targets };

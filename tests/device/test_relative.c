@@ -22,6 +22,7 @@ typedef struct problem {
     unsigned parts; /* of KEYS, QUERIES, BIAS */
     size_t rows;    /* of distances, of a head */
     float scale;
+    bool is_low;             /* is attention in bfloat16? Then qkv is rounded so */
     const float *qkv;        /* [tokens, 3 heads size] */
     const float *weights[3]; /* [heads * rows, size], the same, [heads * rows] */
 } problem;
@@ -48,6 +49,14 @@ static problem make_problem(size_t heads, size_t size, const int32_t *offsets, s
     p.scale = 0.6f / sqrtf((float)size);
     p.qkv = floats(tokens_of(&p) * 3 * hidden_of(&p), 2);
     for (size_t i = 0; i < 3; i++) p.weights[i] = floats(heads * p.rows * (i < 2 ? size : 1), 2);
+    return p;
+}
+
+/* The same in bfloat16. */
+static problem make_low(size_t heads, size_t size, const int32_t *offsets, size_t sequences, unsigned parts) {
+    problem p = make_problem(heads, size, offsets, sequences, parts);
+    p.is_low = true;
+    cei_round_rows(CEI_FORMAT_BFLOAT16, (float *)(uintptr_t)p.qkv, 1, tokens_of(&p) * 3 * hidden_of(&p), NULL);
     return p;
 }
 
@@ -110,7 +119,8 @@ static void bench_open(bench *b, cei_device *device, const problem *p) {
                                .heads = p->heads,
                                .head_size = p->size,
                                .scale = p->scale,
-                               .out = reserve(b, tokens_of(p) * hidden_of(p) * sizeof(float))};
+                               .out = reserve(b, tokens_of(p) * hidden_of(p) * sizeof(float)),
+                               .precision = p->is_low ? CE_PRECISION_BFLOAT16 : CE_PRECISION_FLOAT32};
     cei_attention_take_qkv(&args, put(b, p->qkv, tokens_of(p) * 3 * hidden_of(p) * sizeof(float)));
     const cei_distances keys = put_distances(b, p, 0), queries = put_distances(b, p, 1);
     b->args = (cei_attention_relative_args){args, keys, queries, put_distances(b, p, 2)};
@@ -164,7 +174,8 @@ static double exact_score(const problem *p, const float *tokens, size_t head, si
     return score * (double)p->scale;
 }
 
-/* Rounding moves scores by about size * 2^-24 of their terms, and the mean of values by twice as much of itself. */
+/* Rounding moves scores by about size * 2^-24 of their terms, and the mean of values by twice as much of itself;
+ * weights that are rounded to bfloat16 move it by 2^-8. */
 static void check_query(const problem *p, const float *out, size_t s, size_t head, size_t i) {
     const size_t first = (size_t)p->offsets[s], length = (size_t)p->offsets[s + 1] - first;
     const size_t hidden = hidden_of(p), stride = 3 * hidden;
@@ -185,7 +196,8 @@ static void check_query(const problem *p, const float *out, size_t s, size_t hea
             largest = fmax(largest, fabs((double)v[j * stride + c]));
         }
         const double steps = ((double)p->size + 12) * terms * 2 + sqrt((double)length) + 20;
-        expect_near((double)out[(first + i) * hidden + head * p->size + c], wanted, steps * ldexp(1, -24) * largest,
+        const double bound = steps * ldexp(1, -24) + (p->is_low ? ldexp(1, -8) : 0);
+        expect_near((double)out[(first + i) * hidden + head * p->size + c], wanted, bound * largest,
                     "relative attention", (first + i) * hidden + head * p->size + c);
     }
     free(weight);
@@ -203,12 +215,13 @@ enum { SEQUENCES = 8 };
 
 static void test_reference(void **state) {
     (void)state;
-    for (unsigned parts = 0; parts < 8; parts++) {
-        problem p = make_problem(2, 5, lengths, SEQUENCES, parts);
+    for (unsigned i = 0; i < 16; i++) {
+        problem p = (i < 8 ? make_problem : make_low)(2, 5, lengths, SEQUENCES, i % 8);
         float *out = floats(tokens_of(&p) * hidden_of(&p), 1);
         cei_device *device = NULL;
         ce_error error;
         expect_ok(cei_ref_open(NULL, &device, &error), &error);
+        cei_ref_round_attention(device, p.is_low);
         run(device, &p, out);
         cei_device_close(device);
         check_all(&p, out, 1);
@@ -315,6 +328,31 @@ static void test_bits(void **state) {
     free_problem(&p);
 }
 
+#if defined(__x86_64__) && !defined(CE_ON_TIER)
+/* Of tiers whose products are bfloat16: the values, and the bits. */
+static void test_low(void **state) {
+    static const struct {
+        size_t heads, size;
+        unsigned parts;
+    } shapes[] = {{2, 8, KEYS | QUERIES}, {1, 33, KEYS | QUERIES | BIAS}, {3, 17, BIAS}};
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        problem p = make_low(shapes[i].heads, shapes[i].size, lengths, SEQUENCES, shapes[i].parts), whole = p;
+        const size_t count = tokens_of(&p) * hidden_of(&p);
+        float *out = floats(count, 1), *other = floats(count, 1);
+        run_on(*state, 1 + (unsigned)i, &p, out);
+        check_all(&p, out, 3);
+        check_alone(*state, &p, out);
+        check_first_only(*state, &p, out);
+        whole.is_low = false;
+        run_on(*state, 1, &whole, other);
+        check_all(&whole, other, 10);
+        assert_memory_not_equal(other, out, count * sizeof *out);
+        free(out), free(other);
+        free_problem(&p);
+    }
+}
+#endif
+
 /* ---- the simulated device ------------------------------------------------------------------------------------ */
 
 static const int32_t short_lengths[] = {0, 3, 3, 8};
@@ -413,7 +451,7 @@ int main(void) {
     };
     enum { KINDS = sizeof kinds / sizeof *kinds, ON = sizeof on / sizeof *on, OTHERS = 4 };
     static char names[KINDS * ON][48];
-    struct CMUnitTest tests[OTHERS + KINDS * ON + 1] = {
+    struct CMUnitTest tests[OTHERS + KINDS * ON + 3] = {
         cmocka_unit_test(test_reference),
         cmocka_unit_test(test_sim_values),
         cmocka_unit_test(test_arguments),
@@ -427,7 +465,12 @@ int main(void) {
 #if defined(CE_ON_TIER)
     first = OTHERS;
 #elif defined(__x86_64__)
-    tests[count++] = (struct CMUnitTest){"values (AVX-512, emulated)", test_values, NULL, NULL, &emulated_tiers[1]};
+    tests[count++] =
+        (struct CMUnitTest){"values (AVX-512, emulated)", test_values, NULL, NULL, &emulated_tiers[EMULATED_AVX512]};
+    tests[count++] =
+        (struct CMUnitTest){"in bfloat16 (AVX-512, emulated)", test_low, NULL, NULL, &emulated_tiers[EMULATED_AVX512]};
+    tests[count++] =
+        (struct CMUnitTest){"in bfloat16 (AMX, emulated)", test_low, NULL, NULL, &emulated_tiers[EMULATED_AMX]};
 #endif
     cases_seed();
     return _cmocka_run_group_tests("relative attention", tests + first, count - first, NULL, tier_teardown);

@@ -2,7 +2,7 @@
  *
  * For each model: labels, limits and activation; token ids and type ids of every pair, truncation included; logits,
  * scores and softmax within the bound; the same bits in a batch and alone; the reference's order of documents. Compiled
- * with CE_ON_OPENCL, the same of opencl:0. */
+ * with CE_ON_OPENCL, the same of opencl:0; with CE_ON_EMULATED, some of low precision on a cpu with AMX. */
 #include "golden.h"
 
 #include <stdio.h>
@@ -214,8 +214,8 @@ static void test_model(void **state) {
 /* ---- low precision ---------------------------------------------------------------------------------------------- */
 
 /* These models are random, and wide scores of a few narrow layers: rounding moves them by more than it moves a trained
- * model (test_real.c). The bounds are about twice what was measured; a device that rounds activations to bfloat16 too
- * stays within them. */
+ * model (test_real.c). The bounds are about twice what was measured, also where activations and what attention
+ * multiplies are rounded to bfloat16, as with AMX; a device that rounds less stays within them. */
 typedef struct low_bound {
     const char *model;
     ce_precision precision;
@@ -349,7 +349,7 @@ static const struct CMUnitTest tests[] = {
     LOW("int8", INT8, 0.03),
     LOW("sharded-old-names", INT8, 0.3),
     LOW("electra-narrow", BFLOAT16, 0.2),
-    LOW("electra-wide", BFLOAT16, 0.2),
+    LOW("electra-wide", BFLOAT16, 0.6),
     LOW("distilbert", BFLOAT16, 0.2),
     LOW("roberta-wordpiece", BFLOAT16, 0.2),
     LOW("xlm-roberta-wordpiece", BFLOAT16, 0.2),
@@ -374,13 +374,13 @@ static const struct CMUnitTest tests[] = {
     LOW("deberta-v2-conv", INT8, 0.4),
     LOW("deberta-v2-absolute", INT8, 0.2),
     LOW("deberta-v2-c2p", INT8, 0.2),
-    LOW("gte", BFLOAT16, 0.2),
+    LOW("gte", BFLOAT16, 0.4),
     LOW("nomic-bert", BFLOAT16, 0.2),
-    LOW("jina-embeddings-v3", BFLOAT16, 0.2),
+    LOW("jina-embeddings-v3", BFLOAT16, 0.4),
     LOW("gte", INT8, 0.8),
     LOW("nomic-bert", INT8, 0.8),
     LOW("jina-embeddings-v3", INT8, 0.8),
-    LOW("albert", BFLOAT16, 0.2),
+    LOW("albert", BFLOAT16, 0.4),
     LOW("albert-groups", BFLOAT16, 0.2),
     LOW("albert-groups", INT8, 0.4),
     LOW("mpnet", BFLOAT16, 0.2),
@@ -409,22 +409,39 @@ static const struct CMUnitTest tests[] = {
     LOW("jina-rotary", BFLOAT16, 0.2),
     LOW("new", BFLOAT16, 0.2),
     LOW("new", INT8, 0.4),
-    LOW("deberta", BFLOAT16, 0.2),
-    LOW("deberta", INT8, 0.8),
+    LOW("deberta", BFLOAT16, 0.4),
+    LOW("deberta", INT8, 1.4),
     LOW("deberta-p2c", INT8, 0.4),
 };
 
+enum { COUNT = sizeof tests / sizeof *tests };
+
+#if defined(CE_ON_OPENCL)
+/* All in float32, and a few of those in low precision: a device that is a driver's takes longer to open. */
+static bool is_chosen(size_t i) {
+    enum { EVERY = 5 };
+    return !strstr(tests[i].name, " in ") || i % EVERY == 0;
+}
+#elif defined(CE_ON_EMULATED)
+/* Plain attention, with a window, with shared keys, with caps, with distances, with a bias by these. */
+static bool is_chosen(size_t i) {
+    static const char *const names[] = {
+        "three-labels in INT8", "electra-wide in BFLOAT16", "roberta-byte-level in INT8",         "gemma2 in BFLOAT16",
+        "qwen3 in BFLOAT16",    "deberta-v3 in INT8",       "modernbert-mean-biases in BFLOAT16", "nomic-bert in INT8",
+        "mpnet in INT8"};
+    for (size_t n = 0; n < sizeof names / sizeof *names; n++)
+        if (strcmp(tests[i].name, names[n]) == 0) return true;
+    return false;
+}
+#else
+static bool is_chosen(size_t i) { return i < COUNT; }
+#endif
+
 int main(void) {
     golden_filter();
-#ifdef CE_ON_OPENCL
-    /* All in float32, and a few of those in low precision: a device that is a driver's takes longer to open. */
-    enum { EVERY = 5, COUNT = sizeof tests / sizeof *tests };
-    struct CMUnitTest some[COUNT];
+    struct CMUnitTest chosen[COUNT];
     size_t count = 0;
     for (size_t i = 0; i < COUNT; i++)
-        if (!strstr(tests[i].name, " in ") || i % EVERY == 0) some[count++] = tests[i];
-    return _cmocka_run_group_tests("golden on opencl", some, count, NULL, NULL);
-#else
-    return cmocka_run_group_tests_name("golden", tests, NULL, NULL);
-#endif
+        if (is_chosen(i)) chosen[count++] = tests[i];
+    return _cmocka_run_group_tests("golden", chosen, count, NULL, NULL);
 }

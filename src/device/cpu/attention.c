@@ -345,9 +345,13 @@ static void split_heads(attention_job *job, const cei_attention_args *args) {
     while (tasks * job->parts < wanted && job->parts < most) job->parts++;
 }
 
+bool cei_cpu_rounds_attention(const cei_device *device, ce_precision precision) {
+    return precision != CE_PRECISION_DEFAULT && precision != CE_PRECISION_FLOAT32 &&
+           cei_cpu_of(device)->kernels.bfloat16.pack;
+}
+
 static void attend(cei_stream *stream, const cei_attention_args *args, const cei_attention_relative_args *relative) {
     const cei_cpu_device *device = cei_cpu_of(stream->device);
-    const ce_precision precision = args->precision;
     attention_job job = {
         .device = device,
         .stream = cei_cpu_stream_of(stream),
@@ -368,8 +372,7 @@ static void attend(cei_stream *stream, const cei_attention_args *args, const cei
         .scale = args->scale,
         .cap = args->cap,
         .relative = relative,
-        .is_low =
-            precision != CE_PRECISION_DEFAULT && precision != CE_PRECISION_FLOAT32 && device->kernels.bfloat16.pack,
+        .is_low = cei_cpu_rounds_attention(stream->device, args->precision),
     };
     if (args->sequences * args->heads == 0 || args->head_size == 0) return;
     job.shared = args->heads / cei_attention_key_heads(args);

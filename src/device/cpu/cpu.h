@@ -201,6 +201,7 @@ cei_cpu_linear_block cei_cpu_find_block(const cei_cpu_linear_job *job, size_t ta
 
 /* A task of a layer whose weight is BFLOAT16 or INT8; the argument is the cei_cpu_linear_job. */
 void cei_cpu_run_low_block(void *argument, size_t task, size_t worker);
+bool cei_cpu_rounds_attention(const cei_device *device, ce_precision precision);
 ce_status cei_cpu_attention(cei_stream *stream, const cei_attention_args *args, ce_error *error);
 ce_status cei_cpu_attention_relative(cei_stream *stream, const cei_attention_relative_args *args, ce_error *error);
 

@@ -59,6 +59,7 @@ static const cei_device_table table = {
     .close = close_device,
     .status = get_status,
     .supports = supports,
+    .rounds_attention = cei_cpu_rounds_attention,
     .measure = cei_cpu_measure,
     .buffer_create = cei_cpu_buffer_create,
     .buffer_free = cei_cpu_buffer_free,

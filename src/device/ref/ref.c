@@ -27,6 +27,7 @@ typedef struct ref_device {
     size_t count, capacity;
     cei_ref_read_fn read; /* NULL is not wanted */
     void *read_user;
+    bool rounds_attention;
 } ref_device;
 
 typedef struct ref_buffer {
@@ -68,6 +69,10 @@ void cei_ref_watch(cei_device *base, cei_ref_read_fn read, void *user) {
     device->read = read;
     device->read_user = user;
 }
+
+void cei_ref_round_attention(cei_device *base, bool rounds) { ((ref_device *)base)->rounds_attention = rounds; }
+
+static bool rounds_attention(const cei_stream *stream) { return ((ref_device *)stream->device)->rounds_attention; }
 
 /* The weights of one operation, a row at a time. */
 typedef struct reader {
@@ -346,7 +351,7 @@ static ce_status linear(cei_stream *base, const cei_linear_args *args, ce_error 
 
 static ce_status attention(cei_stream *base, const cei_attention_args *args, ce_error *error) {
     (void)error;
-    cei_ref_attention(args, at(args->offsets), at(args->q.at), at(args->k.at), at(args->v.at),
+    cei_ref_attention(args, rounds_attention(base), at(args->offsets), at(args->q.at), at(args->k.at), at(args->v.at),
                       ((ref_stream *)base)->scores, at(args->out));
     return CE_OK;
 }
@@ -361,8 +366,8 @@ static ce_status attention_relative(cei_stream *base, const cei_attention_relati
     const cei_attention_args *plain = &args->attention;
     const cei_ref_distances distances[] = {open_distances(&args->keys), open_distances(&args->queries),
                                            open_distances(&args->bias)};
-    cei_ref_attention_relative(args, at(plain->offsets), at(plain->q.at), at(plain->k.at), at(plain->v.at), distances,
-                               ((ref_stream *)base)->scores, at(plain->out));
+    cei_ref_attention_relative(args, rounds_attention(base), at(plain->offsets), at(plain->q.at), at(plain->k.at),
+                               at(plain->v.at), distances, ((ref_stream *)base)->scores, at(plain->out));
     return CE_OK;
 }
 

@@ -23,4 +23,7 @@ ce_status cei_ref_bind(cei_device *device, const cei_weight *weight, size_t firs
 typedef void (*cei_ref_read_fn)(void *user, const cei_values *source, size_t first, size_t count);
 void cei_ref_watch(cei_device *device, cei_ref_read_fn read, void *user);
 
+/* From now on attention rounds, in every precision, as cei_device_rounds_attention says of a device, or does not. */
+void cei_ref_round_attention(cei_device *device, bool rounds);
+
 #endif

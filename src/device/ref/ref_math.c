@@ -94,6 +94,7 @@ typedef struct attended {
     const cei_ref_distances *distances;          /* of keys, queries, bias */
     size_t head, query, length;
     const float *q, *k, *v;
+    bool rounds; /* to bfloat16 what is multiplied */
 } attended;
 
 /* The row of a distance in one head; NULL if there is none. */
@@ -105,10 +106,19 @@ static const float *distance_row(const attended *a, const cei_distances *of, siz
     return at->weight + (a->head * of->rows_per_head + row) * columns;
 }
 
+/* The product of rounded factors, of a query that is scaled first where its score will be capped. */
+static double rounded_dot(const attended *a, const float *k) {
+    const float scale = a->args->cap > 0 ? a->args->scale / a->args->cap : 1;
+    double sum = 0;
+    for (size_t i = 0; i < a->args->head_size; i++)
+        sum += (double)cei_round_bfloat16(a->q[i] * scale) * (double)cei_round_bfloat16(k[i]);
+    return scale != 0 ? sum / (double)scale : 0;
+}
+
 static float score_of(const attended *a, size_t t) {
     const size_t size = a->args->head_size;
     const float *k = a->k + t * a->args->k.stride;
-    double score = (double)cei_ref_dot(a->q, k, size);
+    double score = a->rounds ? rounded_dot(a, k) : (double)cei_ref_dot(a->q, k, size);
     if (a->relative) {
         const float *key = distance_row(a, &a->relative->keys, 0, a->query, t, size);
         const float *query = distance_row(a, &a->relative->queries, 1, t, a->query, size);
@@ -122,6 +132,8 @@ static float score_of(const attended *a, size_t t) {
     return (float)(cap > 0 ? cap * tanh(score / cap) : score);
 }
 
+static float factor_of(const attended *a, float x) { return a->rounds ? cei_round_bfloat16(x) : x; }
+
 static void attend(const attended *a, float *scores, float *out) {
     float most = -INFINITY;
     double sum = 0;
@@ -132,10 +144,12 @@ static void attend(const attended *a, float *scores, float *out) {
     for (size_t t = 0; t < a->length; t++) {
         scores[t] = expf(scores[t] - most);
         sum += (double)scores[t];
+        scores[t] = factor_of(a, scores[t]);
     }
     for (size_t i = 0; i < a->args->head_size; i++) {
         double mixed = 0;
-        for (size_t t = 0; t < a->length; t++) mixed += (double)scores[t] * (double)a->v[t * a->args->v.stride + i];
+        for (size_t t = 0; t < a->length; t++)
+            mixed += (double)scores[t] * (double)factor_of(a, a->v[t * a->args->v.stride + i]);
         out[i] = (float)(mixed / sum);
     }
 }
@@ -152,11 +166,11 @@ static void attend_heads(attended a, const float *q, const float *k, const float
     }
 }
 
-static void attend_all(const cei_attention_args *args, const cei_attention_relative_args *relative,
-                       const cei_ref_distances *distances, const int32_t *offsets, const float *q, const float *k,
-                       const float *v, float *scores, float *out) {
+/* a has all but the head, the query and what belongs to them. */
+static void attend_all(attended a, const int32_t *offsets, const float *q, const float *k, const float *v,
+                       float *scores, float *out) {
+    const cei_attention_args *args = a.args;
     const size_t hidden = args->heads * args->head_size;
-    attended a = {.args = args, .relative = relative, .distances = distances};
     for (size_t s = 0; s < args->sequences; s++) {
         const size_t first = (size_t)offsets[s], length = (size_t)offsets[s + 1] - first;
         const bool is_one = cei_attention_asks_one(args) && length;
@@ -171,15 +185,16 @@ static void attend_all(const cei_attention_args *args, const cei_attention_relat
     }
 }
 
-void cei_ref_attention(const cei_attention_args *args, const int32_t *offsets, const float *q, const float *k,
-                       const float *v, float *scores, float *out) {
-    attend_all(args, NULL, NULL, offsets, q, k, v, scores, out);
+void cei_ref_attention(const cei_attention_args *args, bool rounds, const int32_t *offsets, const float *q,
+                       const float *k, const float *v, float *scores, float *out) {
+    attend_all((attended){.args = args, .rounds = rounds}, offsets, q, k, v, scores, out);
 }
 
-void cei_ref_attention_relative(const cei_attention_relative_args *args, const int32_t *offsets, const float *q,
-                                const float *k, const float *v, const cei_ref_distances distances[3], float *scores,
-                                float *out) {
-    attend_all(&args->attention, args, distances, offsets, q, k, v, scores, out);
+void cei_ref_attention_relative(const cei_attention_relative_args *args, bool rounds, const int32_t *offsets,
+                                const float *q, const float *k, const float *v, const cei_ref_distances distances[3],
+                                float *scores, float *out) {
+    const attended a = {.args = &args->attention, .relative = args, .distances = distances, .rounds = rounds};
+    attend_all(a, offsets, q, k, v, scores, out);
 }
 
 void cei_ref_angles_row(size_t position, const float *frequencies, size_t half, float *out) {

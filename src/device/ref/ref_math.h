@@ -35,9 +35,10 @@ float cei_ref_dot(const float *a, const float *b, size_t count);
 /* An elementwise function, from the C library's. */
 float cei_ref_function(cei_function function, float x);
 
-/* Attention over operands in this memory; offsets are sound. scores [args->longest] is scratch memory. */
-void cei_ref_attention(const cei_attention_args *args, const int32_t *offsets, const float *q, const float *k,
-                       const float *v, float *scores, float *out);
+/* Attention over operands in this memory; offsets are sound. rounds: as cei_device_rounds_attention says. scores
+ * [args->longest] is scratch memory. */
+void cei_ref_attention(const cei_attention_args *args, bool rounds, const int32_t *offsets, const float *q,
+                       const float *k, const float *v, float *scores, float *out);
 
 /* out [2 half] = the angles of a position: cosines, then sines. */
 void cei_ref_angles_row(size_t position, const float *frequencies, size_t half, float *out);
@@ -55,9 +56,9 @@ typedef struct cei_ref_distances {
 } cei_ref_distances;
 
 /* The same with distances: of keys, queries and bias, in this order. */
-void cei_ref_attention_relative(const cei_attention_relative_args *args, const int32_t *offsets, const float *q,
-                                const float *k, const float *v, const cei_ref_distances distances[3], float *scores,
-                                float *out);
+void cei_ref_attention_relative(const cei_attention_relative_args *args, bool rounds, const int32_t *offsets,
+                                const float *q, const float *k, const float *v, const cei_ref_distances distances[3],
+                                float *scores, float *out);
 
 /* Pools all sequences of a batch in this memory; offsets are sound, out's rows begin args->out.stride floats apart. */
 void cei_ref_pool(const cei_pool_args *args, const int32_t *offsets, const float *x, float *out);

@@ -396,10 +396,15 @@ static bool device_supports(const cei_device *device, cei_op op, ce_precision pr
            !cei_sim_lacks(index, op);
 }
 
+static bool device_rounds_attention(const cei_device *device, ce_precision precision) {
+    return cei_device_rounds_attention(other_device(device), precision);
+}
+
 const cei_device_table cei_sim_backed_table = {
     .close = device_close,
     .status = device_status,
     .supports = device_supports,
+    .rounds_attention = device_rounds_attention,
     .buffer_create = buffer_create,
     .buffer_free = buffer_free,
     .weight_bytes = weight_bytes,

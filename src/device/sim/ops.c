@@ -160,7 +160,7 @@ ce_status cei_sim_attention(cei_stream *stream, const cei_attention_args *args, 
     if (run.access.failed) return end(&run, NULL, NULL);
     if (!offsets_are_sound(m.offsets, args->sequences, args->tokens, args->longest))
         return end(&run, NULL, contradiction);
-    cei_ref_attention(args, m.offsets, m.q, m.k, m.v, m.scores, m.out);
+    cei_ref_attention(args, false, m.offsets, m.q, m.k, m.v, m.scores, m.out);
     return end(&run, args->tokens ? m.out : NULL, NULL);
 }
 
@@ -193,7 +193,7 @@ ce_status cei_sim_attention_relative(cei_stream *stream, const cei_attention_rel
     for (size_t i = 0; i < 3; i++)
         if (!places_are_sound(&opened[i], given[i], plain->longest))
             return end(&run, NULL, "the places of distances are not rows in order");
-    cei_ref_attention_relative(args, m.offsets, m.q, m.k, m.v, opened, m.scores, m.out);
+    cei_ref_attention_relative(args, false, m.offsets, m.q, m.k, m.v, opened, m.scores, m.out);
     return end(&run, plain->tokens ? m.out : NULL, NULL);
 }
 

@@ -95,7 +95,7 @@ static void check_attention(attention_case c) {
     c.qkv = qkv;
     cei_attention_args args = attention_args(&c);
     args.q.stride = args.k.stride = args.v.stride = 3 * hidden;
-    cei_ref_attention(&args, c.offsets, qkv, qkv + hidden, qkv + 2 * hidden, scores, wanted);
+    cei_ref_attention(&args, false, c.offsets, qkv, qkv + hidden, qkv + 2 * hidden, scores, wanted);
     run_attention(&c, out, c.shift == 0); /* the queries of one token alone are aligned */
     for (size_t i = 0; i < count; i++) {
         const double bound = is_low ? 2 * ldexp(1, -11) + 1e-5 : 4e-6 * (1 + fabs((double)wanted[i]));
