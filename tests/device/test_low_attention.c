@@ -279,6 +279,56 @@ static void test_precisions(void **state) {
     free(qkv), free(whole), free(half), free(byte);
 }
 
+/* ---- what is rounded ----------------------------------------------------------------------------------------- */
+
+/* Intel's processors without AMX multiply bfloat16 too slowly (features.c). */
+static void require_rounding(const tier *of) {
+    tier_require(of);
+    if (rounds(of)) return;
+    print_message("SKIP: this processor's attention is float32\n");
+    skip();
+}
+
+/* Queries, keys and values: rounded beforehand they give the same bits. */
+static void check_rounded(const tier *of, const attention_case *shape) {
+    attention_case c = *shape;
+    c.sequences = SEQUENCES, c.offsets = offsets, c.precision = CE_PRECISION_INT8;
+    const size_t count = tokens_of(&c) * c.heads * c.size;
+    float *qkv = make_qkv(&c), *out = random_floats(count, 1), *again = random_floats(count, 1);
+    c.qkv = qkv;
+    run_attention(of, 1, &c, out);
+    cei_round_rows(CEI_FORMAT_BFLOAT16, qkv, 1, tokens_of(&c) * columns_of(&c), NULL);
+    run_attention(of, 1, &c, again);
+    expect_same_bits(again, out, count, "attention of rounded values");
+    free(qkv), free(out), free(again);
+}
+
+/* Weights, behind their sum: e = exp(-t) of the second token, beside 1 of the first. */
+static void check_weight(const tier *of, float t) {
+    static const int32_t two[] = {0, 2};
+    const float qkv[] = {1, 0, 0, 1, -t, 1}, e = expf(-t);
+    const attention_case c = {.sequences = 1,
+                              .heads = 1,
+                              .key_heads = 1,
+                              .size = 1,
+                              .scale = 1,
+                              .offsets = two,
+                              .qkv = qkv,
+                              .precision = CE_PRECISION_BFLOAT16};
+    float out[2];
+    run_attention(of, 1, &c, out);
+    const double wanted = (double)cei_round_bfloat16(e) / (1 + (double)e);
+    for (size_t i = 0; i < 2; i++) expect_near((double)out[i], wanted, ldexp(1, -20), "a rounded weight", i);
+}
+
+static void test_rounding(void **state) {
+    require_rounding(*state);
+    for (size_t i = 0; i < SHAPES; i += 3) check_rounded(*state, &shapes[i]);
+    check_rounded(*state, &shapes[SHAPES - 1]); /* capped */
+    static const float distances[] = {0.25f, 0.5f, 1, 1.5f, 3};
+    for (size_t i = 0; i < sizeof distances / sizeof *distances; i++) check_weight(*state, distances[i]);
+}
+
 /* ---- memory -------------------------------------------------------------------------------------------------- */
 
 /* What a stream plans for a head is enough, and no more is touched: in panels, and in rows that are rounded. */
@@ -313,10 +363,7 @@ static void check_memory(const cei_cpu_kernels *kernels, size_t size, size_t len
 static void test_memory(void **state) {
     static const size_t sizes[] = {1, 5, 16, 31, 32, 33, 64, 80}, lengths[] = {1, 2, 15, 31, 32, 33, 64, 131};
     const cei_cpu_kernels kernels = tier_kernels(state);
-    if (!kernels.bfloat16.pack) { /* Intel's without AMX */
-        print_message("SKIP: this processor multiplies bfloat16 too slowly\n");
-        skip();
-    }
+    require_rounding(*state);
     for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++)
         for (size_t l = 0; l < sizeof lengths / sizeof *lengths; l++)
             check_memory(&kernels, sizes[s], lengths[l], (s + l) % 2 ? GUARD_BEHIND : GUARD_BEFORE);
@@ -341,10 +388,12 @@ int main(void) {
         add("values", test_values, low[i]);
         add("a long sequence", test_long, low[i]);
         add("bits", test_bits, low[i]);
+        add("rounding", test_rounding, low[i]);
         add("memory", test_memory, low[i]);
         add("precisions", test_precisions, low[i]);
     }
     add("values", test_values, &reference_tier);
+    add("rounding", test_rounding, &reference_tier);
     add("precisions", test_precisions, &reference_tier);
     add("precisions", test_precisions, &low_tiers[LOW_C]);
     add("precisions", test_precisions, &low_tiers[LOW_AVX2]);
