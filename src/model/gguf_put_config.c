@@ -2,6 +2,7 @@
 #include "model/gguf_put.h"
 
 #include "base/memory.h"
+#include "model/transformer.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -56,9 +57,21 @@ static void put_sizes(const writer *work) {
     put_real(work, "attention.layer_norm_epsilon", config->layer_norm_eps);
 }
 
-/* Absent, the base is that of the architecture, which readers know too. */
-static void put_base(const writer *work, const char *name, double base) {
-    if (base > 0) put_real(work, name, base);
+/* The base of rotary positions: what the config says, else what the architecture has, since to llama.cpp an absent one
+ * is 10000, of whatever architecture. 0: nothing turns. */
+static void put_base(const writer *work, const char *name, double base, double usual) {
+    if (usual > 0) put_real(work, name, base > 0 ? base : usual);
+}
+
+static const cei_transformer_form *form_of(const ce_model *model) {
+    return model->blueprint.network->architecture->form;
+}
+
+/* llama.cpp loads no "bert" that does not say how many types of tokens it has: one, where there are none. */
+static void put_types(const writer *work) {
+    const size_t types = work->model->blueprint.network->types;
+    if (types > 0 || strcmp(work->architecture, "bert") == 0)
+        cei_gguf_put_uint32(work->out, "tokenizer.ggml.token_type_count", types > 0 ? (uint32_t)types : 1);
 }
 
 /* What ModernBERT has beside. Functions by their names in configs; another one is found when the file is read again. */
@@ -69,7 +82,7 @@ static void put_modern(const writer *work) {
                            : config->hidden_act == CEI_FN_SILU    ? "silu"
                            : config->hidden_act == CEI_FN_RELU    ? "relu"
                                                                   : "gelu";
-    put_base(work, "rope.freq_base_swa", config->local_rope_theta);
+    put_base(work, "rope.freq_base_swa", config->local_rope_theta, form_of(work->model)->local_theta);
     put_size(work, "attention.sliding_window", config->local_attention);
     put_size(work, "attention.sliding_window_pattern", config->global_every);
     cei_gguf_put_string(work->out, key_of(work, "hidden_activation", key), text_of(function));
@@ -143,11 +156,10 @@ void cei_gguf_put_config(const ce_model *model, const cei_gguf_form *form, cei_d
     put_sizes(&work);
     cei_gguf_put_bool(out, key_of(&work, "attention.causal", key), false);
     put_size(&work, "pooling_type", pooling_of(model));
-    put_base(&work, "rope.freq_base", model->config.rope_theta);
+    put_base(&work, "rope.freq_base", model->config.rope_theta, form_of(model)->theta);
     if (strcmp(form->model_type, "modernbert") == 0) put_modern(&work);
     if (!model->bi_encoder) put_labels(&work);
-    if (model->blueprint.network->types)
-        cei_gguf_put_uint32(out, "tokenizer.ggml.token_type_count", (uint32_t)model->blueprint.network->types);
+    put_types(&work);
     if (model->blueprint.max_length < model->blueprint.max_positions)
         cei_gguf_put_uint32(out, CEI_GGUF_MAX_LENGTH, (uint32_t)model->blueprint.max_length);
     if (!model->bi_encoder) return;

@@ -220,6 +220,42 @@ static void bi_encoders_keep_their_modules(void **state) {
     same_bi_encoders(golden("models", "nomic-bert"), at("new.gguf"));
 }
 
+/* ---- what llama.cpp asks for --------------------------------------------------------------------------------------
+ */
+
+/* The number of a key in the file that was written; -1 if it is absent. */
+static double number_of(const char *key) {
+    cei_gguf file;
+    ce_error error = {0};
+    double number = -1;
+    expect_ok(cei_gguf_open(at("new.gguf"), &file, &error), &error);
+    const cei_gguf_value *value = cei_gguf_find(&file, key);
+    if (value) number = cei_gguf_number_at(value, 0);
+    cei_gguf_close(&file);
+    return number;
+}
+
+/* Neither config says a base, and to llama.cpp each would be 10000. */
+static void bases_of_rotary_positions_are_written_where_a_config_has_none(void **state) {
+    (void)state;
+    convert(golden("encoders", "modernbert"), at("new.gguf"), CE_GGUF_DEFAULT, CE_KIND_DEFAULT);
+    assert_true(number_of("modern-bert.rope.freq_base") == 160000);
+    assert_true(number_of("modern-bert.rope.freq_base_swa") == 10000);
+    convert(golden("models", "nomic-bert"), at("new.gguf"), CE_GGUF_DEFAULT, CE_KIND_BI_ENCODER);
+    assert_true(number_of("nomic-bert.rope.freq_base") == 1000);
+    convert(golden("models", "jina-bert"), at("new.gguf"), CE_GGUF_DEFAULT, CE_KIND_DEFAULT);
+    assert_true(number_of("jina-bert-v2.rope.freq_base") == -1);
+}
+
+/* llama.cpp loads no file of BERT's kin without a count. */
+static void a_model_without_token_types_has_one(void **state) {
+    (void)state;
+    convert(golden("gguf", "distilbert.gguf"), at("new.gguf"), CE_GGUF_DEFAULT, CE_KIND_DEFAULT);
+    assert_true(number_of("tokenizer.ggml.token_type_count") == 1);
+    convert(golden("models", "modernbert"), at("new.gguf"), CE_GGUF_DEFAULT, CE_KIND_DEFAULT);
+    assert_true(number_of("tokenizer.ggml.token_type_count") == -1);
+}
+
 /* ---- what is refused ----------------------------------------------------------------------------------------------
  */
 
@@ -326,6 +362,8 @@ int main(void) {
         folder_test(a_precision_stands_for_a_type),
         folder_test(rows_that_are_no_whole_blocks_are_halves),
         folder_test(bi_encoders_keep_their_modules),
+        folder_test(bases_of_rotary_positions_are_written_where_a_config_has_none),
+        folder_test(a_model_without_token_types_has_one),
         folder_test(what_a_file_cannot_say_is_named),
         folder_test(options_that_contradict_are_refused),
         folder_test(only_gguf_files_are_replaced),
