@@ -237,6 +237,10 @@ static void put_roles(const writer *work) {
     put_id(work, "tokenizer.ggml.mask_token_id", mask_id(work));
     cei_gguf_put_bool(work->out, "tokenizer.ggml.add_bos_token", first >= 0);
     cei_gguf_put_bool(work->out, "tokenizer.ggml.add_eos_token", last >= 0);
+    /* A pair has one separator more than a text, or two. Absent, the number is by the kind in llama.cpp, and not what
+     * models of that kind have. */
+    cei_gguf_put_bool(work->out, "tokenizer.ggml.add_sep_token",
+                      cei_tokenizer_pair_specials(work->built) == cei_tokenizer_single_specials(work->built) + 2);
 }
 
 /* ---- all of it ----------------------------------------------------------------------------------------------- */

@@ -219,7 +219,7 @@ static void put_decoder_template(const cei_gguf_vocabulary *work, const char *ke
     cei_json_put(work->out, "]");
 }
 
-/* [CLS] A [SEP], or [CLS] A [SEP] B [SEP], where RoBERTa has two separators between, and no types. */
+/* [CLS] A [SEP], or [CLS] A [SEP] B [SEP], where RoBERTa has two separators between; types are WordPiece's alone. */
 static void put_template(const cei_gguf_vocabulary *work, const char *key, bool pair) {
     static const char special[] = "SpecialToken", sequence[] = "Sequence";
     if (work->to->is_decoder && work->kind == CEI_VOCABULARY_BYTE_LEVEL) {
@@ -228,14 +228,12 @@ static void put_template(const cei_gguf_vocabulary *work, const char *key, bool 
     }
     const bool begins = work->add_bos && work->roles[CEI_VOCABULARY_CLS] != SIZE_MAX;
     const bool ends = work->add_eos && work->roles[CEI_VOCABULARY_SEP] != SIZE_MAX;
-    const bool twice = work->kind == CEI_VOCABULARY_UNIGRAM ||
-                       (work->kind == CEI_VOCABULARY_BYTE_LEVEL && !work->cutting->one_separator);
     const int second = work->kind == CEI_VOCABULARY_WORDPIECE;
     cei_json_put(work->out, key);
     if (begins) put_item(work, true, special, work->roles[CEI_VOCABULARY_CLS], NULL, 0);
     put_item(work, !begins, sequence, 0, "\"A\"", 0);
     if (ends) put_item(work, false, special, work->roles[CEI_VOCABULARY_SEP], NULL, 0);
-    if (pair && ends && twice) put_item(work, false, special, work->roles[CEI_VOCABULARY_SEP], NULL, 0);
+    if (pair && ends && work->add_sep) put_item(work, false, special, work->roles[CEI_VOCABULARY_SEP], NULL, 0);
     if (pair) put_item(work, false, sequence, 0, "\"B\"", second);
     if (pair && ends) put_item(work, false, special, work->roles[CEI_VOCABULARY_SEP], NULL, second);
     cei_json_put(work->out, "]");
@@ -301,10 +299,10 @@ static ce_status put_json(cei_gguf_vocabulary *work) {
 static const char *class_of(const cei_gguf_vocabulary *work) {
     const bool is_xlm_roberta = work->kind == CEI_VOCABULARY_UNIGRAM && work->roles[CEI_VOCABULARY_UNK] == 3 &&
                                 work->roles[CEI_VOCABULARY_CLS] == 0 && work->roles[CEI_VOCABULARY_SEP] == 2 &&
-                                work->add_bos && work->add_eos;
+                                work->add_bos && work->add_eos && work->add_sep;
     if (is_xlm_roberta) return "XLMRobertaTokenizer";
     if (work->kind == CEI_VOCABULARY_PIECES) return work->to->is_gemma ? "GemmaTokenizer" : "LlamaTokenizer";
-    return work->kind == CEI_VOCABULARY_WORDPIECE ? "BertTokenizer" : "PreTrainedTokenizerFast";
+    return work->kind == CEI_VOCABULARY_WORDPIECE && !work->add_sep ? "BertTokenizer" : "PreTrainedTokenizerFast";
 }
 
 static void put_roles(const cei_gguf_vocabulary *work) {

@@ -179,11 +179,12 @@ static ce_status read_flags(cei_gguf_vocabulary *work) {
     static const char *const keys[] = {"tokenizer.ggml.normalizer.lowercase", "tokenizer.ggml.normalizer.strip_accents",
                                        "tokenizer.ggml.add_bos_token",        "tokenizer.ggml.add_eos_token",
                                        "tokenizer.ggml.add_sep_token",        "tokenizer.ggml.add_space_prefix"};
-    bool add_sep = false;
-    bool *const values[] = {&work->lowercase, &work->strip_accents, &work->add_bos, &work->add_eos,
-                            &add_sep,         &work->add_space};
+    bool *const values[] = {&work->lowercase, &work->strip_accents, &work->add_bos,
+                            &work->add_eos,   &work->add_sep,       &work->add_space};
     work->lowercase = work->kind == CEI_VOCABULARY_WORDPIECE && !has_upper_case(work);
     work->add_bos = work->add_eos = work->add_space = true;
+    work->add_sep = work->kind == CEI_VOCABULARY_UNIGRAM ||
+                    (work->kind == CEI_VOCABULARY_BYTE_LEVEL && !work->cutting->one_separator);
     if (work->to->is_decoder && work->kind != CEI_VOCABULARY_WORDPIECE) {
         work->add_bos = work->kind != CEI_VOCABULARY_BYTE_LEVEL || work->cutting->begins;
         work->add_eos = false;
@@ -194,7 +195,8 @@ static ce_status read_flags(cei_gguf_vocabulary *work) {
         status = cei_gguf_bool(work->file, keys[i], values[i], work->error);
     }
     /* WordPiece has no end, only separators. */
-    work->add_eos = work->kind == CEI_VOCABULARY_WORDPIECE || work->add_eos || add_sep;
+    const bool asks_sep = work->add_sep && cei_gguf_find(work->file, "tokenizer.ggml.add_sep_token");
+    work->add_eos = work->kind == CEI_VOCABULARY_WORDPIECE || work->add_eos || asks_sep;
     return status;
 }
 

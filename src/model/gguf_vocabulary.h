@@ -49,6 +49,7 @@ typedef struct cei_gguf_vocabulary {
     const cei_gguf_value *types, *scores, *merges, *charsmap; /* NULL: there are none */
     size_t roles[CEI_VOCABULARY_ROLES];                       /* ids; SIZE_MAX: there is none */
     bool lowercase, strip_accents, add_bos, add_eos, add_space;
+    bool add_sep; /* a second separator between the texts of a pair, as RoBERTa has it */
 } cei_gguf_vocabulary;
 
 /* Reads what to->file says, for to. Errors: UNSUPPORTED (a kind, a way to cut, by name), FORMAT, MEMORY. */

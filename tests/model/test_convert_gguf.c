@@ -256,6 +256,44 @@ static void a_model_without_token_types_has_one(void **state) {
     assert_true(number_of("tokenizer.ggml.token_type_count") == -1);
 }
 
+static size_t pair_tokens(const char *path) {
+    const ce_pair pair = {ce_text_of("the sea"), ce_text_of("of the king")};
+    size_t count = 0;
+    ce_error error = {0};
+    ce_model *model = test_load(path, 0);
+    expect_ok(ce_tokenize(model, pair, NULL, NULL, NULL, 0, &count, NULL, &error), &error);
+    ce_model_free(model);
+    return count;
+}
+
+/* The file at new.gguf with another value of this flag, as one.gguf. */
+static void flip(const char *key) {
+    size_t size;
+    cei_gguf file;
+    ce_error error = {0};
+    char *data = test_read_file(at("new.gguf"), &size);
+    expect_ok(cei_gguf_parse((const uint8_t *)data, size, "new.gguf", &file, &error), &error);
+    data[cei_gguf_find(&file, key)->data - (const uint8_t *)data] ^= 1;
+    cei_gguf_close(&file);
+    test_write_file(test_folder, "one.gguf", data, size);
+    free(data);
+}
+
+/* By it llama.cpp joins what it re-ranks; its own guess is one by the kind of tokenizer, and wrong of both kinds. */
+static void separators_of_pairs_are_told(void **state) {
+    (void)state;
+    static const struct {
+        const char *name;
+        int more; /* tokens of the file whose flag is the other */
+    } cases[] = {{"three-labels", 1}, {"modernbert", 1}, {"xlm-roberta-unigram", -1}, {"roberta-byte-level", -1}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        convert(golden("models", cases[i].name), at("new.gguf"), CE_GGUF_DEFAULT, CE_KIND_DEFAULT);
+        assert_true(number_of("tokenizer.ggml.add_sep_token") == (cases[i].more < 0));
+        flip("tokenizer.ggml.add_sep_token");
+        assert_int_equal((int)pair_tokens(at("one.gguf")), (int)pair_tokens(at("new.gguf")) + cases[i].more);
+    }
+}
+
 /* ---- what is refused ----------------------------------------------------------------------------------------------
  */
 
@@ -364,6 +402,7 @@ int main(void) {
         folder_test(bi_encoders_keep_their_modules),
         folder_test(bases_of_rotary_positions_are_written_where_a_config_has_none),
         folder_test(a_model_without_token_types_has_one),
+        folder_test(separators_of_pairs_are_told),
         folder_test(what_a_file_cannot_say_is_named),
         folder_test(options_that_contradict_are_refused),
         folder_test(only_gguf_files_are_replaced),
