@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Speed of crossenc beside its peers, each with its best settings, on the same machine, model and pairs.
 
-    run.py --work scifact|mixed|single|cranfield [--precisions float32,bfloat16,int8] [--peers torch,ort,openvino]
+    run.py --work scifact|mixed|single|cranfield [--precisions float32,bfloat16,int8] [--peers torch,ort,openvino,llamacpp]
            [--model DIR] [--pairs N] [--rounds N] [--throughput PROGRAM] [--json FILE] [--python PYTHON | --venv DIR]
 
 For each precision, every program loads the model and scores all pairs once to warm up; then they take turns, a round
@@ -44,7 +44,7 @@ def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", choices=WORKS, default="cranfield")
     parser.add_argument("--precisions", type=names, default=names("float32,bfloat16,int8"))
-    parser.add_argument("--peers", type=names, default=names("torch,ort,openvino"))
+    parser.add_argument("--peers", type=names, default=names("torch,ort,openvino,llamacpp"))
     parser.add_argument("--throughput", type=Path, default=ROOT / "build" / "release" / "bench" / "throughput")
     parser.add_argument("--model", type=Path, help="default: the 12-layer model of ../shared, else crossenc-small-en")
     parser.add_argument("--collection", type=Path, help="default: scifact of ../shared; data/cranfield-mini without it")
@@ -194,7 +194,8 @@ def ours(options, place, precision):
     """crossenc with its own defaults: all pairs in one call, and a pair a call."""
     command = [options.throughput, "--model", options.model, "--pairs", place.pairs, "--serve", "--precision", precision]
     command += ["--threads", str(options.threads), "--rounds", "1000"]
-    entry = {"name": "crossenc", "precision": precision, "setting": "", "ours": True}
+    entry = {"name": "crossenc", "precision": precision, "setting": "", "ours": True,
+             "float32_bound": table.FLOAT32_BOUND}
     single = [({**entry, "batch": "a pair a call"}, [*command, "--call-pairs", "1"])]
     return single if options.work == "single" else [({**entry, "batch": "one call"}, command), *single]
 
@@ -204,7 +205,8 @@ def theirs(options, place, key, precision, batch, setting, pairs):
     command = [place.python, HERE / peer.script, "serve", "--model", place.model / "float32", "--pairs", pairs]
     command += ["--folder", place.model / key, "--precision", precision, "--setting", setting, "--batch", str(batch)]
     command += ["--threads", str(options.threads), "--call-pairs", "1" if options.work == "single" else "0"]
-    entry = {"name": peer.name, "precision": precision, "setting": setting, "ours": False}
+    entry = {"name": peer.name, "precision": precision, "setting": setting, "ours": False,
+             "float32_bound": peer.float32_bound}
     return {**entry, "batch": f"batches of {batch}"}, command
 
 
@@ -234,7 +236,8 @@ def best_setting(results, reference, slot):
     """The setting of the quickest result whose scores agree; of the quickest, if none do."""
     def order(result):
         failed = bool(result.get("failure"))
-        bad = failed or table.disagreement(result["precision"], result["scores"], reference) is not None
+        bad = failed or table.disagreement(result["precision"], result["scores"], reference,
+                                           result["float32_bound"]) is not None
         return failed, bad, float("inf") if failed else statistics.median(result["seconds"])
 
     for result in results:

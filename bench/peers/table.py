@@ -46,7 +46,7 @@ def deviation(got, want):
     return max(abs(a - b) for a, b in zip(got, want))
 
 
-def disagreement(precision, got, want):
+def disagreement(precision, got, want, float32_bound=FLOAT32_BOUND):
     """Why scores of this precision do not agree with the reference's, or None if they do."""
     if len(got) != len(want):
         return f"{len(got)} scores for {len(want)} pairs"
@@ -54,7 +54,7 @@ def disagreement(precision, got, want):
         return "a score is no number"
     if precision == "float32":
         worst = max(abs(a - b) / (1 + abs(b)) for a, b in zip(got, want))
-        return None if worst <= FLOAT32_BOUND else f"deviates by {worst:.1e} of 1 + |score|"
+        return None if worst <= float32_bound else f"deviates by {worst:.1e} of 1 + |score|"
     if precision == "bfloat16":
         worst = deviation(got, want)
         return None if worst <= BFLOAT16_BOUND else f"deviates by {worst:.2f}"
@@ -71,7 +71,7 @@ def row(result, reference):
         return {**out, "void": result["failure"]}
     seconds = statistics.median(result["seconds"])
     out |= {
-        "void": disagreement(result["precision"], result["scores"], reference),
+        "void": disagreement(result["precision"], result["scores"], reference, result["float32_bound"]),
         "seconds": seconds,
         "pairs_per_second": len(reference) / seconds,
         "cpu_seconds": statistics.median(result["cpu_seconds"]),

@@ -37,6 +37,14 @@ def test_agreement(precision, scores, agree):
     assert (table.disagreement(precision, scores, REFERENCE) is None) == agree
 
 
+def test_a_peer_may_have_a_bound_of_its_own():
+    off = result("peer", [1, 1], scores=shifted(4e-3))
+    assert table.row(off, REFERENCE)["void"] and not table.row({**off, "float32_bound": 5e-3}, REFERENCE)["void"]
+    assert table.disagreement("bfloat16", shifted(0.31), REFERENCE, 5e-3)
+    bounds = {key: peer.float32_bound for key, peer in catalogue.PEERS.items()}
+    assert bounds.pop("llamacpp") == 5e-3 and set(bounds.values()) == {table.FLOAT32_BOUND}
+
+
 def test_rank_correlation_with_equal_values():
     assert table.ranks([3, 1, 3, 2]) == [2.5, 0, 2.5, 1]
     assert table.spearman([1, 2, 3], [10, 20, 15]) == pytest.approx(0.5)
@@ -49,7 +57,8 @@ def test_quantiles(share, value):
 
 def result(name, seconds, ours=False, precision="float32", **more):
     return {"name": name, "precision": precision, "batch": "b", "setting": "s", "ours": ours, "seconds": [9, *seconds],
-            "cpu_seconds": [2 * t for t in seconds], "calls": [], "scores": REFERENCE, "memory_mib": 100.4, **more}
+            "cpu_seconds": [2 * t for t in seconds], "calls": [], "scores": REFERENCE, "memory_mib": 100.4,
+            "float32_bound": table.FLOAT32_BOUND, **more}
 
 
 def test_void_rows_are_no_result():
