@@ -29,10 +29,11 @@ typedef enum ce_precision {
     CE_PRECISION_DEFAULT = 0, /* float32 */
     CE_PRECISION_FLOAT32 = 1,
     CE_PRECISION_BFLOAT16 = 2, /* weights and, where that is faster, activations of a product rounded to bfloat16 */
-    CE_PRECISION_INT8 = 3      /* weights as integers with a scale a row, activations with a scale a token */
+    CE_PRECISION_INT8 = 3,     /* weights as integers with a scale a row, activations with a scale a token */
+    CE_PRECISION_FLOAT16 = 4   /* as BFLOAT16, rounded to IEEE 754's binary16; beyond 65,504 it is 65,504 */
 } ce_precision;
 
-/* "float32", "bfloat16", "int8"; "default" for 0; NULL for a value that is no ce_precision. */
+/* "float32", "bfloat16", "int8", "float16"; "default" for 0; NULL for a value that is no ce_precision. */
 CE_API const char *ce_precision_name(ce_precision precision);
 
 #define CE_DEVICE_ID_SIZE 32
@@ -51,7 +52,7 @@ typedef struct ce_device_info {
     uint64_t memory_total;      /* bytes; 0 if unknown */
     uint64_t memory_free;       /* bytes at the time of the call; 0 if unknown */
     bool float32;               /* precisions that the device computes in */
-    bool bfloat16, int8;
+    bool bfloat16, int8, float16;
 } ce_device_info;
 
 /* Lists every kind of device that crossenc knows: one entry for each device found, and one for each kind of

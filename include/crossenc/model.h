@@ -89,8 +89,9 @@ typedef struct ce_load_options {
 } ce_load_options;
 
 /* Instruction-set tiers of the cpu device, for ce_load_options.cpu_disable. Those of x86-64: the others stand on the
- * first two, and multiply in bfloat16 or int8: without AVX2 there is none, without AVX512 none of AVX-512 or AMX. To
- * use AMX is to ask the system for its registers, which the process then has for good: docs/architecture.md. */
+ * first two, and multiply in bfloat16 or int8, or read float16: without AVX2 there is none, without AVX512 none of
+ * AVX-512 or AMX. To use AMX is to ask the system for its registers, which the process then has for good:
+ * docs/architecture.md. */
 #define CE_CPU_AVX2 ((uint64_t)1 << 0)
 #define CE_CPU_AVX512 ((uint64_t)1 << 1)
 #define CE_CPU_AVX_VNNI ((uint64_t)1 << 2)    /* int8 */
@@ -98,6 +99,7 @@ typedef struct ce_load_options {
 #define CE_CPU_AVX512_BF16 ((uint64_t)1 << 4) /* bfloat16 */
 #define CE_CPU_AMX_BF16 ((uint64_t)1 << 5)    /* bfloat16 */
 #define CE_CPU_AMX_INT8 ((uint64_t)1 << 6)    /* int8 */
+#define CE_CPU_F16C ((uint64_t)1 << 7)        /* float16: how weights are widened, to the same bits without it */
 
 /* Those of 64-bit ARM. The others stand on NEON: without it there is none. */
 #define CE_CPU_NEON ((uint64_t)1 << 32)         /* the baseline there */

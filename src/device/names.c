@@ -11,7 +11,7 @@
 static const char *or_auto(const char *name) { return name ? name : "auto"; }
 
 const char *ce_precision_name(ce_precision precision) {
-    static const char *const names[] = {"default", "float32", "bfloat16", "int8"};
+    static const char *const names[] = {"default", "float32", "bfloat16", "int8", "float16"};
     return (unsigned)precision < sizeof names / sizeof *names ? names[precision] : NULL;
 }
 

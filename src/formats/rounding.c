@@ -1,12 +1,12 @@
-/* rounding.c - rounding to bfloat16, F16 and int8. Portable; relies on the default rounding mode, to nearest even. */
+/* rounding.c - rounding to bfloat16, float16 and int8. Portable; relies on the default rounding mode, to nearest even.
+ */
 #include "formats/rounding.h"
 
 #include <float.h>
 #include <math.h>
-#include <string.h>
 
 const char *cei_format_name(cei_format format) {
-    static const char *const names[CEI_FORMAT_COUNT] = {"float32", "bfloat16", "int8"};
+    static const char *const names[CEI_FORMAT_COUNT] = {"float32", "bfloat16", "float16", "int8"};
     return (unsigned)format < CEI_FORMAT_COUNT ? names[format] : "unknown";
 }
 
@@ -34,6 +34,13 @@ uint16_t cei_round_float16(float x) {
     const float shifted = fabsf(x) + 0.5f;
     memcpy(&bits, &shifted, sizeof bits);
     return (uint16_t)(sign | (bits - UINT32_C(0x3F000000)));
+}
+
+static const float largest_float16 = 65504;
+
+float cei_saturate_float16(float x) {
+    if (isfinite(x) && fabsf(x) > largest_float16) x = copysignf(largest_float16, x);
+    return cei_widen_float16(cei_round_float16(x));
 }
 
 /* Adding and taking away 1.5 * 2^23 leaves the nearest integer, ties to even, of a value below 2^22. */
@@ -71,6 +78,9 @@ void cei_round_rows(cei_format format, float *values, size_t rows, size_t column
     case CEI_FORMAT_BFLOAT16:
         for (size_t i = 0; i < rows * columns; i++) values[i] = cei_round_bfloat16(values[i]);
         return;
+    case CEI_FORMAT_FLOAT16:
+        for (size_t i = 0; i < rows * columns; i++) values[i] = cei_saturate_float16(values[i]);
+        return;
     case CEI_FORMAT_INT8:
         for (size_t r = 0; r < rows; r++) scales[r] = round_int8(values + r * columns, columns);
         return;
@@ -83,6 +93,10 @@ void cei_hold_bfloat16(const float *from, size_t count, uint16_t *to) {
         memcpy(&bits, from + i, sizeof bits);
         to[i] = (uint16_t)(bits >> 16);
     }
+}
+
+void cei_hold_float16(const float *from, size_t count, uint16_t *to) {
+    for (size_t i = 0; i < count; i++) to[i] = cei_round_float16(from[i]);
 }
 
 /* Adding to_integer leaves the nearest integer in the lowest bits, above those of that number itself. */

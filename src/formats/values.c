@@ -47,31 +47,11 @@ static inline float float_of_bits(uint32_t bits) {
     return value;
 }
 
-static inline uint32_t bits_of_float(float value) {
-    uint32_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    return bits;
-}
-
-/* IEEE 754 binary16 to binary32, exact. Both forms of the result are made and one is chosen, without a branch:
- *   normal, infinity, NaN: the exponent is rebiased by 127 - 15 = 112, and by as much again at the top, where
- *                          31 must become 255;
- *   zero, subnormal:       mantissa * 2^-24 is 2^-14 (1 + mantissa / 1024) - 2^-14, a difference of normal numbers,
- *                          so that it is right (and quick) however the processor treats subnormals. */
-static inline uint32_t widen_half(uint16_t half) {
-    uint32_t magnitude = (uint32_t)(half & 0x7FFF) << 13;
-    uint32_t exponent = magnitude & 0x0F800000u;
-    uint32_t is_top = -(uint32_t)(exponent == 0x0F800000u), is_small = -(uint32_t)(exponent == 0);
-    uint32_t rebiased = magnitude + (112u << 23) + (is_top & (112u << 23));
-    uint32_t small = bits_of_float(float_of_bits(magnitude + (113u << 23)) - float_of_bits(113u << 23));
-    return (small & is_small) | (rebiased & ~is_small) | (uint32_t)(half & 0x8000) << 16;
-}
-
 static void read_f16(const uint8_t *from, size_t count, float *out) {
     for (size_t i = 0; i < count; i++) {
         uint16_t half;
         memcpy(&half, from + 2 * i, sizeof half);
-        out[i] = float_of_bits(widen_half(half));
+        out[i] = cei_widen_float16(half);
     }
 }
 

@@ -358,7 +358,8 @@ static uint64_t bytes_of(const cei_weight *weights, size_t count) {
         const uint64_t values = (uint64_t)weight->rows * weight->columns;
         switch (weight->format) {
         case CEI_FORMAT_FLOAT32: bytes += values * sizeof(float); break;
-        case CEI_FORMAT_BFLOAT16: bytes += values * sizeof(uint16_t); break;
+        case CEI_FORMAT_BFLOAT16:
+        case CEI_FORMAT_FLOAT16: bytes += values * sizeof(uint16_t); break;
         case CEI_FORMAT_INT8: bytes += values + weight->rows * sizeof(float); break;
         }
     }

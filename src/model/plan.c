@@ -72,9 +72,11 @@ ce_status cei_plan_add_rows(cei_plan *plan, size_t columns, const char *name, si
 enum { DEEPEST_INT8 = 1 << 16 };
 
 void cei_plan_round(cei_plan *plan, ce_precision precision) {
-    const cei_format format = precision == CE_PRECISION_BFLOAT16 ? CEI_FORMAT_BFLOAT16
-                              : precision == CE_PRECISION_INT8   ? CEI_FORMAT_INT8
-                                                                 : CEI_FORMAT_FLOAT32;
+    static const cei_format formats[] = {[CE_PRECISION_FLOAT32] = CEI_FORMAT_FLOAT32,
+                                         [CE_PRECISION_BFLOAT16] = CEI_FORMAT_BFLOAT16,
+                                         [CE_PRECISION_FLOAT16] = CEI_FORMAT_FLOAT16,
+                                         [CE_PRECISION_INT8] = CEI_FORMAT_INT8};
+    const cei_format format = formats[precision];
     for (size_t i = 0; i < plan->weight_count; i++) {
         cei_weight *weight = &plan->weights[i];
         const bool too_deep = format == CEI_FORMAT_INT8 && weight->columns > DEEPEST_INT8;

@@ -16,6 +16,7 @@
 static double bound_of(ce_precision precision) {
     switch (precision) {
     case CE_PRECISION_BFLOAT16: return 0.05;
+    case CE_PRECISION_FLOAT16: return 0.01;
     case CE_PRECISION_INT8: return 0.1;
     default: return 1e-3;
     }

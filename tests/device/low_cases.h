@@ -1,8 +1,8 @@
 /* low_cases.h - what the low precisions of any tier must do, as checks of a table of kernels: the tests of the cpu
  * device call them for each tier that runs here, and others may for tables of their own.
  *
- * Each check takes the table and CEI_FORMAT_BFLOAT16 or CEI_FORMAT_INT8, and does nothing where the tier has no product
- * of its own in that format. Seed first (cases_seed); a failure names the shape. */
+ * Each check takes the table and a format but FLOAT32, and does nothing where the tier has no product of its own in
+ * that format. Seed first (cases_seed); a failure names the shape. */
 #ifndef CE_TEST_DEVICE_LOW_CASES_H
 #define CE_TEST_DEVICE_LOW_CASES_H
 
@@ -38,8 +38,5 @@ typedef struct low_check {
 
 enum { LOW_CHECKS = 8 };
 extern const low_check low_checks[LOW_CHECKS];
-
-/* Every bfloat16 value; every tier has it. */
-void low_check_widen(const cei_cpu_kernels *kernels);
 
 #endif

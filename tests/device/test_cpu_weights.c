@@ -151,8 +151,9 @@ static void test_checksum_sees(void **state) {
 
 /* ---- low precision ------------------------------------------------------------------------------------------- */
 
-/* Values that a format holds exactly. bfloat16: any bits at all. int8: rows as rounding leaves them and, where
- * from_file is set, as a file may bring them: with integers down to -128 and scales of either sign. */
+/* Values that a format holds exactly. bfloat16: any bits at all. float16: of such, rounded. int8: rows as rounding
+ * leaves them and, where from_file is set, as a file may bring them: with integers down to -128 and scales of either
+ * sign. */
 static float *low_values(const weight_case *c, cei_format format, bool from_file, float *scales) {
     float *values = random_words(c->rows * c->columns);
     for (size_t i = 0; i < c->rows * c->columns; i++) {
@@ -160,7 +161,10 @@ static float *low_values(const weight_case *c, cei_format format, bool from_file
         memcpy(&bits, values + i, sizeof bits);
         bits &= UINT32_C(0xFFFF0000);
         memcpy(values + i, &bits, sizeof bits);
+        if (format == CEI_FORMAT_FLOAT16 && i % 8)
+            values[i] = ldexpf(random_float(-1, 1), (int)random_size(0, 44) - 27);
     }
+    if (format == CEI_FORMAT_FLOAT16) cei_round_rows(format, values, c->rows, c->columns, NULL);
     for (size_t r = 0; r < c->rows && format == CEI_FORMAT_INT8; r++) {
         float *row = values + r * c->columns;
         const float size = ldexpf(random_float(1, 2), (int)random_size(0, 200) - 110);
@@ -224,6 +228,7 @@ static void test_low_weights(void **state) {
         cpu_device cpu = cpu_open(*state, 1 + (unsigned)(i % 3));
         if (cases[i].role != CEI_ROLE_VECTOR) {
             check_low_weight(&cpu, &cases[i], CEI_FORMAT_BFLOAT16, false);
+            check_low_weight(&cpu, &cases[i], CEI_FORMAT_FLOAT16, false);
             check_low_weight(&cpu, &cases[i], CEI_FORMAT_INT8, false);
             check_low_weight(&cpu, &cases[i], CEI_FORMAT_INT8, true);
         }
@@ -238,6 +243,8 @@ static void test_low_weights_are_small(void **state) {
         cei_weight shape = {.role = (cei_role)role, .rows = 1536, .columns = 384};
         const double full = (double)cei_weight_bytes(cpu.device, &shape);
         shape.format = CEI_FORMAT_BFLOAT16;
+        assert_true((double)cei_weight_bytes(cpu.device, &shape) <= full * 0.51);
+        shape.format = CEI_FORMAT_FLOAT16;
         assert_true((double)cei_weight_bytes(cpu.device, &shape) <= full * 0.51);
         shape.format = CEI_FORMAT_INT8;
         assert_true((double)cei_weight_bytes(cpu.device, &shape) <= full * 0.27);
@@ -300,6 +307,8 @@ static void test_low_checksum_sees(void **state) {
     check_flips(&cpu, CEI_ROLE_MATRIX, CEI_FORMAT_BFLOAT16);
     check_flips(&cpu, CEI_ROLE_MATRIX, CEI_FORMAT_INT8);
     check_flips(&cpu, CEI_ROLE_TABLE, CEI_FORMAT_BFLOAT16);
+    check_flips(&cpu, CEI_ROLE_MATRIX, CEI_FORMAT_FLOAT16);
+    check_flips(&cpu, CEI_ROLE_TABLE, CEI_FORMAT_FLOAT16);
     check_flips(&cpu, CEI_ROLE_TABLE, CEI_FORMAT_INT8);
     cpu_close(&cpu);
 }

@@ -1,7 +1,7 @@
-/* Linear layers and embeddings whose weights are bfloat16 or int8, on every device: the cpu device tier by tier,
- * emulated ones too, the reference, and sim:0; compiled with CE_ON_TIER, on that one's device.
- * Against double precision with values rounded by rounding.h, against each other, and against themselves on other
- * numbers of rows and threads, to the bit. */
+/* Linear layers and embeddings whose weights are bfloat16, float16 or int8, on every device: the cpu device tier by
+ * tier, emulated ones too, the reference, and sim:0; compiled with CE_ON_TIER, on that one's device. Against double
+ * precision with values rounded by rounding.h, against each other, and against themselves on other numbers of rows and
+ * threads, to the bit. */
 #include "device/emulated.h"
 
 #include "device/ref/ref.h"
@@ -46,7 +46,8 @@ enum { FIRST = 0 };
  */
 static bool is_slow(const target *on) { return (on->of && on->of->fill) || is_emulated(); }
 
-static const cei_format formats[] = {CEI_FORMAT_BFLOAT16, CEI_FORMAT_INT8};
+enum { FORMATS = 3 };
+static const cei_format formats[FORMATS] = {CEI_FORMAT_BFLOAT16, CEI_FORMAT_FLOAT16, CEI_FORMAT_INT8};
 
 typedef struct bench {
     const target *on;
@@ -146,10 +147,10 @@ static void run_linear(const target *on, unsigned threads, const linear_case *c,
     bench_close(&b);
 }
 
-/* Does the device round activations to bfloat16? A tier without such products has no need to. */
+/* Does the device round activations? A tier without such products has no need to, but in int8. */
 static bool rounds_activations(const target *on, cei_format format) {
     if (!on->of || format == CEI_FORMAT_INT8) return true;
-    if (on->of->device) return false;
+    if (on->of->device || format == CEI_FORMAT_FLOAT16) return false;
     void *of = (void *)(uintptr_t)on->of;
     return tier_kernels(&of).bfloat16.multiply != NULL;
 }
@@ -160,7 +161,7 @@ static void check_linear(const target *on, const linear_case *c, const float *y)
     for (size_t r = 0; r < c->rows; r++) {
         memcpy(x, c->x + r * c->in, c->in * sizeof *x);
         if (c->format == CEI_FORMAT_INT8) cei_round_activations(x, c->in);
-        if (c->format == CEI_FORMAT_BFLOAT16 && rounds_activations(on, c->format))
+        if (c->format != CEI_FORMAT_INT8 && rounds_activations(on, c->format))
             cei_round_rows(c->format, x, 1, c->in, NULL);
         for (size_t o = 0; o < c->out; o++) {
             double sum = c->bias ? (double)c->bias[o] : 0, size = fabs(sum);
@@ -183,7 +184,7 @@ static void test_linear(void **state) {
                                        {17, 31, 100},  {40, 384, 96},  {29, 513, 3},  {5, 1040, 9}, {131, 129, 129},
                                        {300, 16, 100}, {30, 1536, 40}, {7, 3001, 10}, {250, 1, 33}, {9, 63, 17}};
     const target *on = *state;
-    for (size_t f = 0; f < 2; f++)
+    for (size_t f = 0; f < FORMATS; f++)
         for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++) {
             linear_case c =
                 make_case(shapes[s][0], shapes[s][1], shapes[s][2], (cei_function)(s % CEI_FN_COUNT), formats[f]);
@@ -204,9 +205,9 @@ static void test_linear_bits(void **state) {
     static const unsigned threads[] = {2, 3, 5};
     static const size_t counts[] = {1, 2, 5, 6, 7, 13, 28, 63, 128, 225};
     enum { ROWS = 301 };
-    for (size_t s = 0; s < 6; s++) {
-        const size_t *shape = is_slow(*state) ? few[s / 2] : shapes[s / 2];
-        linear_case c = make_case(ROWS, shape[0], shape[1], CEI_FN_GELU, formats[s % 2]);
+    for (size_t s = 0; s < 3 * FORMATS; s++) {
+        const size_t *shape = is_slow(*state) ? few[s / FORMATS] : shapes[s / FORMATS];
+        linear_case c = make_case(ROWS, shape[0], shape[1], CEI_FN_GELU, formats[s % FORMATS]);
         float *all = floats(ROWS * c.out, 1), *again = floats(ROWS * c.out, 1);
         run_linear(*state, 1, &c, 0, ROWS, all);
         for (size_t t = 0; t < 3; t++) {
@@ -227,7 +228,7 @@ static void test_linear_bits(void **state) {
 static void test_a_bad_row(void **state) {
     require(*state);
     enum { ROWS = 20, IN = 37, OUT = 35 };
-    for (size_t f = 0; f < 2; f++) {
+    for (size_t f = 0; f < FORMATS; f++) {
         linear_case c = make_case(ROWS, IN, OUT, CEI_FN_IDENTITY, formats[f]);
         float *good = floats(ROWS * OUT, 1), *bad = floats(ROWS * OUT, 1);
         run_linear(*state, 1, &c, 0, ROWS, good);
@@ -245,7 +246,7 @@ static void test_a_bad_row(void **state) {
 static void test_the_reference_rounds_what_is_bound(void **state) {
     (void)state;
     enum { ROWS = 6, IN = 45, OUT = 12 };
-    for (size_t f = 0; f < 2; f++) {
+    for (size_t f = 0; f < FORMATS; f++) {
         float *file = floats(OUT * IN, 1), in_buffer[ROWS * OUT], on_sim[ROWS * OUT], bound[ROWS * OUT];
         linear_case c = make_case(ROWS, IN, OUT, CEI_FN_TANH, formats[f]);
         free(c.bias), c.bias = NULL;
@@ -315,8 +316,9 @@ static void test_embed(void **state) {
     require(*state);
     static const cei_format kinds[][TABLE_KINDS] = {{CEI_FORMAT_BFLOAT16, CEI_FORMAT_BFLOAT16, CEI_FORMAT_BFLOAT16},
                                                     {CEI_FORMAT_INT8, CEI_FORMAT_INT8, CEI_FORMAT_INT8},
+                                                    {CEI_FORMAT_FLOAT16, CEI_FORMAT_FLOAT16, CEI_FORMAT_FLOAT16},
                                                     {CEI_FORMAT_INT8, CEI_FORMAT_FLOAT32, CEI_FORMAT_BFLOAT16}};
-    for (size_t i = 0; i < 3; i++)
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
         for (unsigned threads = 1; threads <= 3; threads++) check_embed(*state, kinds[i], threads);
 }
 
@@ -326,12 +328,12 @@ static void test_supports(void **state) {
     require(*state);
     bench b = bench_open(*state, 1, (cei_stream_limits){1, 1, 1, 1});
     for (int op = 0; op < CEI_OP_COUNT; op++)
-        for (int precision = 0; precision <= CE_PRECISION_INT8 + 1; precision++)
+        for (int precision = 0; precision <= CE_PRECISION_FLOAT16 + 1; precision++)
             assert_true(cei_device_supports(b.device, (cei_op)op, (ce_precision)precision) ==
-                        (precision <= CE_PRECISION_INT8));
+                        (precision <= CE_PRECISION_FLOAT16));
     ce_device_info info;
     expect_ok(cei_device_status(b.device, &info, &b.error), &b.error);
-    assert_true(info.float32 && info.bfloat16 && info.int8);
+    assert_true(info.float32 && info.bfloat16 && info.int8 && info.float16);
     bench_close(&b);
 }
 

@@ -330,13 +330,14 @@ static void test_lacking_operations_and_precision(void **state) {
     cei_sim_lack_op(0, CEI_OP_NORM, true);
     assert_false(cei_device_supports(device, CEI_OP_NORM, CE_PRECISION_FLOAT32));
     assert_true(cei_device_supports(device, CEI_OP_LINEAR, CE_PRECISION_FLOAT32));
-    for (int lacking = CE_PRECISION_FLOAT32; lacking <= CE_PRECISION_INT8; lacking++) {
+    for (int lacking = CE_PRECISION_FLOAT32; lacking <= CE_PRECISION_FLOAT16; lacking++) {
         ce_device_info info;
         ce_error error = {0};
         cei_sim_lack_precision(0, (ce_precision)lacking, true);
         expect_ok(cei_device_status(device, &info, &error), &error);
-        const bool has[] = {info.float32, info.float32, info.bfloat16, info.int8}; /* the default is float32 */
-        for (int precision = CE_PRECISION_DEFAULT; precision <= CE_PRECISION_INT8; precision++) {
+        const bool has[] = {info.float32, info.float32, info.bfloat16, info.int8,
+                            info.float16}; /* the default: float32 */
+        for (int precision = CE_PRECISION_DEFAULT; precision <= CE_PRECISION_FLOAT16; precision++) {
             const bool wanted = (precision ? precision : CE_PRECISION_FLOAT32) != lacking;
             assert_true(cei_device_supports(device, CEI_OP_LINEAR, (ce_precision)precision) == wanted);
             assert_true(has[precision] == wanted);

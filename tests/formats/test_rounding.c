@@ -1,5 +1,5 @@
-/* test_rounding.c - rounding to bfloat16, to int8 rows and to activations, against the definitions in rounding.h, taken
- * in double; and what reading a file in a format gives. */
+/* test_rounding.c - rounding to bfloat16, to float16, to int8 rows and to activations, against the definitions in
+ * rounding.h, taken in double; and what reading a file in a format gives. */
 #include "formats/rounding.h"
 #include "formats/values.h"
 
@@ -77,6 +77,49 @@ static void bfloat16_of_known_numbers(void **state) {
     };
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         assert_int_equal(bits_of(cei_round_bfloat16(float_of(known[i][0]))), known[i][1]);
+}
+
+/* ---- float16 ------------------------------------------------------------------------------------------------- */
+
+/* Each number below the largest, what lies between it and the next, and the neighbours of the tie. */
+static void float16_rounds_to_nearest_even(void **state) {
+    (void)state;
+    for (uint16_t half = 0; half < 0x7BFF; half++) {
+        const float low = cei_widen_float16(half), high = cei_widen_float16((uint16_t)(half + 1));
+        const float tie = low + (high - low) / 2, even = half % 2 ? high : low;
+        const float from[] = {low, nextafterf(tie, 0), tie, nextafterf(tie, 1e6f)}, wanted[] = {low, low, even, high};
+        for (size_t i = 0; i < 4; i++)
+            for (int sign = -1; sign <= 1; sign += 2)
+                if (bits_of(cei_saturate_float16((float)sign * from[i])) != bits_of((float)sign * wanted[i]))
+                    fail_msg("%a became %a, wanted %a", (double)((float)sign * from[i]),
+                             (double)cei_saturate_float16((float)sign * from[i]), (double)((float)sign * wanted[i]));
+    }
+}
+
+/* Numbers stay numbers, and what is none stays none. */
+static void float16_ends_at_its_largest_number(void **state) {
+    (void)state;
+    static const float beyond[] = {65504, 65519, 65520, 65536, 1e30f, FLT_MAX};
+    for (size_t i = 0; i < sizeof beyond / sizeof *beyond; i++) {
+        assert_true(cei_saturate_float16(beyond[i]) == 65504);
+        assert_true(cei_saturate_float16(-beyond[i]) == -65504);
+    }
+    assert_true(cei_saturate_float16(INFINITY) == INFINITY && cei_saturate_float16(-INFINITY) == -INFINITY);
+    const float odd[] = {NAN, float_of(0x7F800001), float_of(0xFFFFFFFF)};
+    for (size_t i = 0; i < 3; i++)
+        assert_int_equal(bits_of(cei_saturate_float16(odd[i])), 0x7FC00000 | (bits_of(odd[i]) & 0x80000000));
+}
+
+/* What was rounded is held in 16 bits, and comes back. */
+static void float16_is_held_exactly(void **state) {
+    (void)state;
+    for (uint32_t i = 0; i < 4000; i++) {
+        float value = float_of(i % 5 ? bits_of(uniform(i, -9, 9)) : hash(i));
+        uint16_t half;
+        cei_round_rows(CEI_FORMAT_FLOAT16, &value, 1, 1, NULL);
+        cei_hold_float16(&value, 1, &half);
+        assert_int_equal(bits_of(cei_widen_float16(half)), bits_of(value));
+    }
 }
 
 /* ---- rows of int8 -------------------------------------------------------------------------------------------- */
@@ -161,8 +204,10 @@ static void other_formats_have_no_scales(void **state) {
     assert_memory_equal(rounded, values, sizeof rounded);
     cei_round_rows(CEI_FORMAT_BFLOAT16, rounded, 2, COLUMNS, NULL);
     for (size_t i = 0; i < 2 * COLUMNS; i++) assert_true(rounded[i] == cei_round_bfloat16(values[i]));
-    static const char *const names[] = {"float32", "bfloat16", "int8", "unknown"};
-    for (int i = 0; i <= CEI_FORMAT_COUNT; i++) assert_string_equal(cei_format_name((cei_format)i), names[i]);
+    static const char *const names[] = {"float32", "bfloat16", "float16", "int8", "unknown"};
+    assert_int_equal(sizeof names / sizeof *names, CEI_FORMAT_COUNT + 1);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        assert_string_equal(cei_format_name((cei_format)i), names[i]);
 }
 
 /* ---- activations --------------------------------------------------------------------------------------------- */
@@ -290,6 +335,9 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bfloat16_rounds_to_nearest_even),
         cmocka_unit_test(bfloat16_of_known_numbers),
+        cmocka_unit_test(float16_rounds_to_nearest_even),
+        cmocka_unit_test(float16_ends_at_its_largest_number),
+        cmocka_unit_test(float16_is_held_exactly),
         cmocka_unit_test(int8_rows_have_127_steps_to_each_side),
         cmocka_unit_test(int8_ties_go_to_even),
         cmocka_unit_test(int8_rows_of_zeros_and_of_what_is_no_number),

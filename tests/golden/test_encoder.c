@@ -230,11 +230,13 @@ static void test_low(const char *name, ce_precision precision, double bound) {
 }
 
 static void test_bfloat16(void **state) { test_low(*state, CE_PRECISION_BFLOAT16, 1e-3); }
+static void test_float16(void **state) { test_low(*state, CE_PRECISION_FLOAT16, 5e-5); }
 static void test_int8(void **state) { test_low(*state, CE_PRECISION_INT8, 0.02); }
 
-#define ENCODER(name)                                                                                      \
-    {name, test_encoder, NULL, NULL, (char[]){name}}, {name, test_bfloat16, NULL, NULL, (char[]){name}}, { \
-        name, test_int8, NULL, NULL, (char[]) { name }                                                     \
+#define ENCODER(name)                                                                                    \
+    {name, test_encoder, NULL, NULL, (char[]){name}}, {name, test_bfloat16, NULL, NULL, (char[]){name}}, \
+        {name, test_float16, NULL, NULL, (char[]){name}}, {                                              \
+        name, test_int8, NULL, NULL, (char[]) { name }                                                   \
     }
 
 int main(void) {

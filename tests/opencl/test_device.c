@@ -55,14 +55,18 @@ static const struct {
               {CEI_ROLE_MATRIX, 31, 513}, {CEI_ROLE_MATRIX, 768, 384}, {CEI_ROLE_TABLE, 7, 3}};
 enum { SHAPES = sizeof shapes / sizeof *shapes };
 
-/* Values that the format holds: of a float32 or a bfloat16 any bits, NaNs among them. */
+/* Values that the format holds: of a float32 or a bfloat16 any bits, of a float16 such as are rounded, NaNs among them.
+ */
 static float *held_values(cei_format format, size_t rows, size_t columns, float *scales) {
     float *values = floats(rows * columns, 3);
     for (size_t i = 0; i < rows * columns && format != CEI_FORMAT_INT8; i++) {
         const uint32_t bits = random_bits() & (format == CEI_FORMAT_BFLOAT16 ? UINT32_C(0xFFFF0000) : UINT32_MAX);
         memcpy(values + i, &bits, sizeof bits);
     }
-    if (format == CEI_FORMAT_INT8) cei_round_rows(format, values, rows, columns, scales);
+    for (size_t i = 0; i < rows * columns && format == CEI_FORMAT_FLOAT16; i++)
+        if (i % 8) values[i] = ldexpf(random_float(-1, 1), (int)random_size(0, 44) - 27);
+    if (format == CEI_FORMAT_INT8 || format == CEI_FORMAT_FLOAT16)
+        cei_round_rows(format, values, rows, columns, scales);
     return values;
 }
 
@@ -129,7 +133,7 @@ static void test_a_flipped_bit_is_seen(void **state) {
         float scales[ROWS], *values = held_values((cei_format)format, ROWS, COLUMNS, scales);
         cei_weight weight = write_weight(CEI_ROLE_MATRIX, (cei_format)format, ROWS, COLUMNS, values, scales);
         const uint64_t wanted = wanted_checksum(values, ROWS * COLUMNS);
-        const size_t sizes[CEI_FORMAT_COUNT] = {4, 2, 1}, bytes = ROWS * COLUMNS * sizes[format];
+        const size_t sizes[CEI_FORMAT_COUNT] = {4, 2, 2, 1}, bytes = ROWS * COLUMNS * sizes[format];
         for (int round = 0; round < 40; round++) {
             const cei_slice at = {weight.at.buffer, weight.at.offset + random_size(0, bytes - 1)};
             const uint8_t bit = (uint8_t)(1u << random_size(0, 7));

@@ -148,7 +148,7 @@ static void test_what_a_device_says_of_itself(void **state) {
     expect_ok(ce_devices(infos, 16, &count, &error), &error);
     const ce_device_info *info = find(infos, count, "opencl:0");
     assert_non_null(info);
-    assert_true(info->usable && info->float32 && info->bfloat16 && info->int8);
+    assert_true(info->usable && info->float32 && info->bfloat16 && info->int8 && info->float16);
     assert_true(info->name[0] && info->reason[0] == '\0');
     assert_int_equal(info->memory_total, 123456789);
     assert_int_equal(info->memory_free, 123456789);

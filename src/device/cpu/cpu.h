@@ -26,7 +26,7 @@ enum { CEI_CPU_LINE = 16 };
 typedef struct cei_cpu_scratch_plan {
     size_t rows;                                   /* a block of activations copied or rounded for a product */
     size_t row_scales;                             /* of rounded activations */
-    size_t panel;                                  /* a panel of bfloat16 weights, widened */
+    size_t panel;                                  /* a panel of weights of 16 bits, widened */
     size_t partial;                                /* sums of a block of rows of one panel between blocks of depth */
     size_t keys, values, queries, scores, factors; /* of one head of one sequence */
     size_t total;
@@ -81,7 +81,7 @@ void cei_cpu_buffer_free(cei_buffer *buffer);
 /* DEVICE_MEMORY: what was wanted, and what there is. */
 ce_status cei_cpu_fail_memory(ce_error *error, const char *what, size_t bytes);
 
-/* ---- weights_low.c: weights in bfloat16 and int8 -------------------------------------------------------------- */
+/* ---- weights_low.c: weights of 16 and 8 bits ------------------------------------------------------------------ */
 
 /* Where the values of a weight that is not float32 lie. A TABLE is row-major, the scales of an INT8 one behind it. */
 typedef struct cei_cpu_low_layout {
@@ -96,6 +96,10 @@ typedef struct cei_cpu_low_layout {
 /* The layout, for a weight with sizes that do not overflow (cei_cpu_low_bytes). */
 cei_cpu_low_layout cei_cpu_low_lay_out(const cei_cpu_kernels *kernels, const cei_weight *weight);
 size_t cei_cpu_low_bytes(const cei_cpu_kernels *kernels, const cei_weight *weight); /* 0 on overflow */
+
+/* Values of a BFLOAT16 or FLOAT16 weight as float32. */
+void cei_cpu_low_widen(const cei_cpu_kernels *kernels, cei_format format, const uint16_t *from, size_t count,
+                       float *to);
 
 void cei_cpu_low_write(cei_device *device, const cei_weight *weight, size_t first, size_t count, const float *values,
                        const float *scales);
@@ -130,7 +134,7 @@ ce_status cei_cpu_read(cei_stream *stream, void *to, cei_slice from, size_t byte
 typedef double (*cei_cpu_peak_fn)(size_t rounds);
 
 /* What shows the most that products of a precision could reach; NULL for a value that is no precision. bfloat16 without
- * products of its own is multiplied as float32. */
+ * products of its own, and float16, are multiplied as float32. */
 cei_cpu_peak_fn cei_cpu_peak_of(const cei_cpu_kernels *kernels, ce_precision precision);
 
 /* Runs rounds of a kernel table's peak on all threads, and returns the operations that this was. */
@@ -199,7 +203,7 @@ typedef struct cei_cpu_linear_block {
 
 cei_cpu_linear_block cei_cpu_find_block(const cei_cpu_linear_job *job, size_t task, size_t worker);
 
-/* A task of a layer whose weight is BFLOAT16 or INT8; the argument is the cei_cpu_linear_job. */
+/* A task of a layer whose weight is not FLOAT32; the argument is the cei_cpu_linear_job. */
 void cei_cpu_run_low_block(void *argument, size_t task, size_t worker);
 bool cei_cpu_rounds_attention(const cei_device *device, ce_precision precision);
 ce_status cei_cpu_attention(cei_stream *stream, const cei_attention_args *args, ce_error *error);

@@ -23,7 +23,7 @@ static size_t copy_floats(void) {
 }
 
 static void describe(const cei_cpu_kernels *kernels, ce_device_info *info) {
-    *info = (ce_device_info){.usable = true, .float32 = true, .bfloat16 = true, .int8 = true};
+    *info = (ce_device_info){.usable = true, .float32 = true, .bfloat16 = true, .int8 = true, .float16 = true};
     snprintf(info->id, sizeof info->id, "cpu");
     cei_cpu_model_name(info->name, sizeof info->name);
     cei_cpu_features(kernels, info->features, sizeof info->features);

@@ -60,12 +60,13 @@ static uint64_t detect_avx512(const leaf_7 *has, uint64_t state) {
 
 uint64_t cei_cpu_detect(void) {
     unsigned a, b, c, d;
-    const unsigned fma = 1u << 12, osxsave = 1u << 27, avx = 1u << 28;
+    const unsigned fma = 1u << 12, osxsave = 1u << 27, avx = 1u << 28, f16c = 1u << 29;
     if (!__get_cpuid(1, &a, &b, &c, &d) || (c & (fma | osxsave | avx)) != (fma | osxsave | avx)) return 0;
     const uint64_t state = read_xcr0();
     const leaf_7 has = read_leaf_7();
     if ((state & XCR0_AVX) != XCR0_AVX || !(has.b >> 5 & 1)) return 0;
-    return CE_CPU_AVX2 | (has.a1 >> 4 & 1 ? CE_CPU_AVX_VNNI : 0) | detect_avx512(&has, state);
+    return CE_CPU_AVX2 | (c & f16c ? CE_CPU_F16C : 0) | (has.a1 >> 4 & 1 ? CE_CPU_AVX_VNNI : 0) |
+           detect_avx512(&has, state);
 }
 
 /* Intel's processors take VDPBF16PS at half the rate of float32's multiply-adds, AMD's at the same: there the float32
@@ -90,9 +91,10 @@ static void choose_x86_64(uint64_t usable, cei_cpu_kernels *kernels) {
     cei_cpu_fill_avx2(kernels);
     if (usable & CE_CPU_AVX512) cei_cpu_fill_avx512(kernels);
     cei_cpu_fill_avx2_int8(kernels);
+    if (usable & CE_CPU_F16C) cei_cpu_fill_f16c(kernels);
     if (!(usable & CE_CPU_AVX512)) {
         if (usable & CE_CPU_AVX_VNNI) cei_cpu_fill_avxvnni(kernels);
-        kernels->tiers = usable & (CE_CPU_AVX2 | CE_CPU_AVX_VNNI);
+        kernels->tiers = usable & (CE_CPU_AVX2 | CE_CPU_F16C | CE_CPU_AVX_VNNI);
         return;
     }
     if (usable & CE_CPU_AVX512_VNNI) cei_cpu_fill_avx512vnni(kernels);

@@ -76,7 +76,8 @@ typedef struct cei_cpu_low_product {
 
 /* One low precision of a tier: how a panel of weights is laid out, and what multiplies it. A panel is
  *
- *     bfloat16  uint16 values [depth / group][kernels.panel][group]
+ *     bfloat16, float16
+ *               uint16 values [depth / group][kernels.panel][group]
  *     int8      float32 scales [kernels.panel], int32 sums [kernels.panel] of each column's integers,
  *               int8 values [depth / group][kernels.panel][group]
  *
@@ -93,7 +94,7 @@ typedef struct cei_cpu_low {
                     cei_row_scale *scales);
 
     /* NULL in bfloat16: the tier has no such instructions, and panels (of group 1) are widened for the float32 product;
-     * then prepare and peak are NULL too. */
+     * then prepare and peak are NULL too. Always so in float16, whose own instructions sum in float16. */
     void (*multiply)(const cei_cpu_low_product *product);
 
     /* As cei_cpu_kernels.peak, counting a multiply-add of two values as two. */
@@ -156,10 +157,11 @@ typedef struct cei_cpu_kernels {
      * x[i + half] cos[i] + x[i] sin[i]. cosines, sines: [half]. */
     void (*rotate)(float *x, size_t heads, size_t half, const float *cosines, const float *sines);
 
-    /* bfloat16 values become the float32 that they are. */
+    /* bfloat16 and float16 values become the float32 that they are; a signalling NaN may become quiet. */
     void (*widen)(const uint16_t *from, size_t count, float *to);
+    void (*widen_float16)(const uint16_t *from, size_t count, float *to);
 
-    cei_cpu_low bfloat16, int8;
+    cei_cpu_low bfloat16, float16, int8;
     uint64_t tiers; /* CE_CPU_* that fill this table */
 
     /* Runs rounds of independent multiply-adds on registers; returns how many floating-point operations (two for a
@@ -172,6 +174,7 @@ void cei_cpu_fill_c(cei_cpu_kernels *kernels);
 #if defined(__x86_64__)
 void cei_cpu_fill_avx2(cei_cpu_kernels *kernels);      /* AVX2 and FMA */
 void cei_cpu_fill_avx2_int8(cei_cpu_kernels *kernels); /* int8 products, for the panels of either */
+void cei_cpu_fill_f16c(cei_cpu_kernels *kernels);      /* widen_float16, by F16C */
 void cei_cpu_fill_avx512(cei_cpu_kernels *kernels);    /* AVX-512 F, BW, DQ, VL */
 
 /* Products in low precision: for the panels of AVX2 the first, for those of AVX-512 the others. */

@@ -304,6 +304,10 @@ static void widen(const uint16_t *from, size_t count, float *to) {
     }
 }
 
+static void widen_float16(const uint16_t *from, size_t count, float *to) {
+    for (size_t i = 0; i < count; i++) to[i] = cei_widen_float16(from[i]);
+}
+
 /* Elements are int16, the zero taken away. */
 static void prepare_int8(const float *x, size_t x_stride, size_t rows, size_t depth, void *a, size_t a_stride,
                          cei_row_scale *scales) {
@@ -389,7 +393,9 @@ void cei_cpu_fill_c(cei_cpu_kernels *kernels) {
         .times = times,
         .rotate = rotate,
         .widen = widen,
+        .widen_float16 = widen_float16,
         .bfloat16 = {.group = 1, .step = 1},
+        .float16 = {.group = 1, .step = 1},
         .int8 = {.group = 1,
                  .step = 1,
                  .element = sizeof(int16_t),

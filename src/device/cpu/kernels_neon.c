@@ -6,6 +6,8 @@
 #include "device/cpu/gelu_table.h"
 #include "device/cpu/neon.h"
 
+#include <string.h>
+
 #define TILES(X) X(1) X(2) X(3) X(4) X(5) X(6)
 
 typedef float32x4_t vec;
@@ -128,6 +130,18 @@ INLINE vec gelu(vec x) {
     return vfmsq_f32(larger(zero(), x), t, q);
 }
 
+/* ---- low precision ------------------------------------------------------------------------------------------ */
+
+INLINE vec widened(const uint16_t *from) { return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(from))); }
+
+static void widen_float16(const uint16_t *from, size_t count, float *to) {
+    size_t i = 0;
+    for (; i + LANES <= count; i += LANES) vst1q_f32(to + i, widened(from + i));
+    uint16_t last[LANES] = {0};
+    memcpy(last, from + i, (count - i) * sizeof *last);
+    store(to + i, count - i, widened(last));
+}
+
 #include "device/cpu/product.tmpl.h"
 #include "device/cpu/rows.tmpl.h"
 
@@ -135,4 +149,5 @@ void cei_cpu_fill_neon(cei_cpu_kernels *kernels) {
     kernels->name = "neon";
     kernels->features = "neon";
     fill_rows(kernels);
+    kernels->widen_float16 = widen_float16;
 }

@@ -1,8 +1,8 @@
-/* linear_low.c - tasks of linear layers whose weights are bfloat16 or int8.
+/* linear_low.c - tasks of linear layers whose weights are bfloat16, float16 or int8.
  *
  * The rows of a task are rounded once into scratch memory, where they stay while the task's panels pass by. A tier
- * without bfloat16 products widens each panel instead and takes the float32 product: rounded weights, whole
- * activations, the same order of additions. */
+ * without bfloat16 products widens each panel instead, as every tier does with float16, and takes the float32 product:
+ * rounded weights, whole activations, the same order of additions. */
 #include "device/cpu/cpu.h"
 
 /* Rows of widened panels are as wide as those of float32, and so is the way of the sum. */
@@ -18,7 +18,8 @@ static void run_widened(const cei_cpu_linear_job *job, const cei_cpu_linear_bloc
                                .panel = panel,
                                .out_stride = job->columns};
     for (size_t p = b->first_panel; p < b->end_panel; p++) {
-        kernels->widen((const uint16_t *)(const void *)(weight + p * at->panel_bytes), job->in * width, panel);
+        cei_cpu_low_widen(kernels, at->format, (const uint16_t *)(const void *)(weight + p * at->panel_bytes),
+                          job->in * width, panel);
         product.columns = cei_min_size(width, job->columns - p * width);
         product.bias = job->bias ? job->bias + p * width : NULL;
         product.out = job->out + b->first_row * job->columns + p * width;

@@ -29,6 +29,7 @@ static const double plenty = 1e9;
 cei_cpu_peak_fn cei_cpu_peak_of(const cei_cpu_kernels *kernels, ce_precision precision) {
     switch (precision) {
     case CE_PRECISION_DEFAULT:
+    case CE_PRECISION_FLOAT16: /* widened */
     case CE_PRECISION_FLOAT32: return kernels->peak;
     case CE_PRECISION_BFLOAT16: return kernels->bfloat16.peak ? kernels->bfloat16.peak : kernels->peak;
     case CE_PRECISION_INT8: return kernels->int8.peak;
@@ -117,7 +118,7 @@ ce_status cei_cpu_measure(cei_device *base, ce_precision precision, bool with_ba
     const cei_cpu_peak_fn peak = cei_cpu_peak_of(&device->kernels, precision);
     if (!peak)
         return cei_fail(error, CE_ERR_UNSUPPORTED,
-                        "the cpu device has no precision %d, only float32, bfloat16 and int8", (int)precision);
+                        "the cpu device has no precision %d, only float32, bfloat16, float16 and int8", (int)precision);
     speed->flops = measure_peak(device, peak);
     return with_bandwidth ? measure_reading(device, &speed->bandwidth, error) : CE_OK;
 }

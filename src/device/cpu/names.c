@@ -12,10 +12,10 @@ void cei_cpu_features(const cei_cpu_kernels *kernels, char *features, size_t siz
     static const struct {
         uint64_t tier;
         const char *name;
-    } names[] = {{CE_CPU_AVX_VNNI, "avx_vnni"},       {CE_CPU_AVX512_VNNI, "avx512_vnni"},
-                 {CE_CPU_AVX512_BF16, "avx512_bf16"}, {CE_CPU_AMX_BF16, "amx_bf16"},
-                 {CE_CPU_AMX_INT8, "amx_int8"},       {CE_CPU_NEON_DOTPROD, "asimddp"},
-                 {CE_CPU_NEON_I8MM, "i8mm"},          {CE_CPU_NEON_BF16, "bf16"}};
+    } names[] = {
+        {CE_CPU_AVX_VNNI, "avx_vnni"}, {CE_CPU_AVX512_VNNI, "avx512_vnni"}, {CE_CPU_AVX512_BF16, "avx512_bf16"},
+        {CE_CPU_AMX_BF16, "amx_bf16"}, {CE_CPU_AMX_INT8, "amx_int8"},       {CE_CPU_NEON_DOTPROD, "asimddp"},
+        {CE_CPU_NEON_I8MM, "i8mm"},    {CE_CPU_NEON_BF16, "bf16"},          {CE_CPU_F16C, "f16c"}};
     snprintf(features, size, "%s", kernels->features);
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         const size_t used = strlen(features);

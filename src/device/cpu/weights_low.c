@@ -1,4 +1,5 @@
-/* weights_low.c - weights in bfloat16 and int8 on the cpu device: packing, reading back, checksums, rows of tables.
+/* weights_low.c - weights in bfloat16, float16 and int8 on the cpu device: packing, reading back, checksums, rows of
+ * tables.
  *
  * Values arrive rounded, as float32; an int8 value is found again by dividing by its row's scale, which is exact after
  * rounding. Plain loops: a model is packed once. Layouts are in kernels.h, by the tier's group and step. */
@@ -19,7 +20,8 @@ static const double work_of_a_value = 8;
 static size_t value_size(cei_format format) { return format == CEI_FORMAT_INT8 ? sizeof(int8_t) : sizeof(uint16_t); }
 
 static const cei_cpu_low *low_of(const cei_cpu_kernels *kernels, cei_format format) {
-    return format == CEI_FORMAT_INT8 ? &kernels->int8 : &kernels->bfloat16;
+    if (format == CEI_FORMAT_INT8) return &kernels->int8;
+    return format == CEI_FORMAT_FLOAT16 ? &kernels->float16 : &kernels->bfloat16;
 }
 
 cei_cpu_low_layout cei_cpu_low_lay_out(const cei_cpu_kernels *kernels, const cei_weight *weight) {
@@ -34,6 +36,11 @@ cei_cpu_low_layout cei_cpu_low_lay_out(const cei_cpu_kernels *kernels, const cei
     if (weight->format == CEI_FORMAT_INT8) at.head = at.width * (sizeof(float) + sizeof(int32_t));
     at.panel_bytes = cei_cpu_divide_up(at.head + at.depth * at.width * value_size(weight->format), 64) * 64;
     return at;
+}
+
+void cei_cpu_low_widen(const cei_cpu_kernels *kernels, cei_format format, const uint16_t *from, size_t count,
+                       float *to) {
+    (format == CEI_FORMAT_FLOAT16 ? kernels->widen_float16 : kernels->widen)(from, count, to);
 }
 
 size_t cei_cpu_low_bytes(const cei_cpu_kernels *kernels, const cei_weight *weight) {
@@ -151,8 +158,8 @@ static int32_t widen(const low_job *job, const low_row *row, size_t k, size_t co
         uint8_t bytes[CHUNK * 2];
     } held;
     gather(row, k, count, value_size(job->at.format), held.bytes);
-    if (!row->scale) { /* bfloat16 */
-        job->kernels->widen(held.halves, count, to);
+    if (!row->scale) {
+        cei_cpu_low_widen(job->kernels, job->at.format, held.halves, count, to);
         return 0;
     }
     int32_t sum = 0;
@@ -209,7 +216,10 @@ static void write_row(const low_job *job, size_t index) {
             sum += cei_hold_int8(from + k, count, inverse, integers);
             scatter(&row, k, count, 1, (const uint8_t *)integers);
         } else {
-            cei_hold_bfloat16(from + k, count, halves);
+            if (job->at.format == CEI_FORMAT_FLOAT16)
+                cei_hold_float16(from + k, count, halves);
+            else
+                cei_hold_bfloat16(from + k, count, halves);
             scatter(&row, k, count, sizeof *halves, (const uint8_t *)halves);
         }
     }

@@ -143,7 +143,7 @@ static void describe(const cei_cuda_api *api, cei_cuda_device_number number, ce_
     info->name[sizeof info->name - 1] = '\0';
     snprintf(info->features, sizeof info->features, "sm_%d driver_cuda_%d.%d", of, api->version / 1000,
              api->version % 1000 / 10);
-    info->float32 = info->bfloat16 = info->int8 = true;
+    info->float32 = info->bfloat16 = info->int8 = info->float16 = true;
     describe_memory(api, number, info);
     judge(api, number, info);
 }

@@ -120,7 +120,8 @@ ce_status cei_cuda_measure(cei_device *base, ce_precision precision, bool with_b
     measurement m = {.device = cei_cuda_of(base), .error = error};
     if (!ce_precision_name(precision))
         return cei_fail(error, CE_ERR_UNSUPPORTED,
-                        "the cuda device has no precision %d, only float32, bfloat16 and int8", (int)precision);
+                        "the cuda device has no precision %d, only float32, bfloat16, float16 and int8",
+                        (int)precision);
     ce_status status = cei_cuda_enter(m.device, error);
     if (status != CE_OK) return status;
     status = measure(&m, precision, with_bandwidth, speed);

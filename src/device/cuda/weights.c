@@ -1,4 +1,4 @@
-/* weights.c - how weights lie on the device: row-major, float32 or bfloat16 end to end; int8 in rows padded to
+/* weights.c - how weights lie on the device: row-major, float32, bfloat16 or float16 end to end; int8 in rows padded to
  * CEI_INT8_STEP bytes, behind them the scales of all rows, then the sums of their integers. Where warp groups multiply,
  * matrices of low precision lie in tiles instead (kernels/tiles.h).
  *
@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "device/checksum.h"
+#include "formats/values.h"
 
 #include <string.h>
 
@@ -22,7 +23,8 @@ static size_t align(size_t bytes, size_t step) { return (bytes + step - 1) / ste
 /* Bytes from a row to the next. */
 static size_t row_bytes(const cei_weight *weight) {
     switch (weight->format) {
-    case CEI_FORMAT_BFLOAT16: return weight->columns * sizeof(uint16_t);
+    case CEI_FORMAT_BFLOAT16:
+    case CEI_FORMAT_FLOAT16: return weight->columns * sizeof(uint16_t);
     case CEI_FORMAT_INT8: return align(weight->columns, CEI_INT8_STEP);
     default: return weight->columns * sizeof(float);
     }
@@ -34,7 +36,7 @@ bool cei_cuda_has_groups(const cei_cuda_device *device) { return device->kernels
 unsigned cei_cuda_tiles_of(const cei_cuda_device *device, const cei_weight *weight) {
     const size_t bytes = row_bytes(weight);
     if (!cei_cuda_has_groups(device) || weight->role != CEI_ROLE_MATRIX || weight->format == CEI_FORMAT_FLOAT32 ||
-        bytes % CEI_INT8_STEP != 0)
+        weight->format == CEI_FORMAT_FLOAT16 || bytes % CEI_INT8_STEP != 0)
         return 0;
     return (unsigned)(align(bytes, CEI_TILE_WIDTH) / CEI_TILE_WIDTH);
 }
@@ -84,19 +86,22 @@ cei_values_args cei_cuda_values_of(const cei_weight *weight) {
 
 /* ---- packing ------------------------------------------------------------------------------------------------- */
 
-static void pack_bfloat16(uint16_t *to, const float *values, size_t count) {
-    for (size_t i = 0; i < count; i++) {
-        uint32_t bits;
-        memcpy(&bits, &values[i], sizeof bits);
-        to[i] = (uint16_t)(bits >> 16);
-    }
+/* Bytes of a value without a scale. */
+static size_t value_size(cei_format format) { return format == CEI_FORMAT_FLOAT32 ? sizeof(float) : sizeof(uint16_t); }
+
+static void pack(cei_format format, uint8_t *to, const float *values, size_t count) {
+    if (format == CEI_FORMAT_BFLOAT16)
+        cei_hold_bfloat16(values, count, (uint16_t *)(void *)to);
+    else if (format == CEI_FORMAT_FLOAT16)
+        cei_hold_float16(values, count, (uint16_t *)(void *)to);
+    else
+        memcpy(to, values, count * sizeof *values);
 }
 
-static void unpack_bfloat16(float *values, const uint16_t *from, size_t count) {
-    for (size_t i = 0; i < count; i++) {
-        const uint32_t bits = (uint32_t)from[i] << 16;
-        memcpy(&values[i], &bits, sizeof bits);
-    }
+static void unpack(cei_format format, float *values, const uint8_t *from, size_t count) {
+    static const cei_dtype dtypes[] = {CEI_DTYPE_F32, CEI_DTYPE_BF16, CEI_DTYPE_F16};
+    const cei_values held = {.dtype = dtypes[format], .rows = 1, .columns = count, .data = from};
+    cei_values_read(&held, 0, 1, values);
 }
 
 /* The integers of one row, which was rounded to whole multiples of its scale; returns their sum. */
@@ -145,15 +150,11 @@ static ce_status send_values(cei_cuda_device *device, const cei_cuda_slot *slot,
 /* count values of a weight without scales, from value first on; they fit into a slot. */
 static ce_status write_values(cei_cuda_device *device, const cei_weight *weight, size_t first, size_t count,
                               const float *values, ce_error *error) {
-    const bool is_bfloat16 = weight->format == CEI_FORMAT_BFLOAT16;
-    const size_t size = is_bfloat16 ? sizeof(uint16_t) : sizeof(float);
+    const size_t size = value_size(weight->format);
     cei_cuda_slot *slot;
     ce_status status = cei_cuda_slot_take(device, &slot, error);
     if (status != CE_OK) return status;
-    if (is_bfloat16)
-        pack_bfloat16((uint16_t *)(void *)slot->memory, values, count);
-    else
-        memcpy(slot->memory, values, count * size);
+    pack(weight->format, slot->memory, values, count);
     status = send_values(device, slot, weight, first * size, count * size, error);
     cei_cuda_slot_give(device, slot);
     return status;
@@ -232,15 +233,11 @@ static ce_status wait_for(cei_cuda_device *device, const cei_cuda_slot *slot, ce
 
 static ce_status read_values(cei_cuda_device *device, const cei_cuda_slot *slot, const cei_weight *weight, size_t first,
                              size_t count, float *values, ce_error *error) {
-    const bool is_bfloat16 = weight->format == CEI_FORMAT_BFLOAT16;
-    const size_t size = is_bfloat16 ? sizeof(uint16_t) : sizeof(float);
+    const size_t size = value_size(weight->format);
     ce_status status = fetch_values(device, slot, weight, first * size, count * size, error);
     if (status == CE_OK) status = wait_for(device, slot, error);
     if (status != CE_OK) return status;
-    if (is_bfloat16)
-        unpack_bfloat16(values, (const uint16_t *)(void *)slot->memory, count);
-    else
-        memcpy(values, slot->memory, count * size);
+    unpack(weight->format, values, slot->memory, count);
     return CE_OK;
 }
 

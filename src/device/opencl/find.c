@@ -137,7 +137,7 @@ static void find_memory(const cei_opencl_api *api, cl_device_id device, uint64_t
 void cei_opencl_describe(const cei_opencl_api *api, const cei_opencl_choice *choice, uint64_t held,
                          ce_device_info *info) {
     char version[128];
-    *info = (ce_device_info){.float32 = true, .bfloat16 = true, .int8 = true};
+    *info = (ce_device_info){.float32 = true, .bfloat16 = true, .int8 = true, .float16 = true};
     cei_opencl_text(api, choice->device, CL_DEVICE_NAME, info->name, sizeof info->name);
     cei_opencl_text(api, choice->device, CL_DEVICE_VERSION, version, sizeof version);
     list_features(api, choice, version, info);

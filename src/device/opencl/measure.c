@@ -96,7 +96,8 @@ ce_status cei_opencl_measure(cei_device *base, ce_precision precision, bool with
     measurement m = {.device = cei_opencl_of(base)};
     if (!ce_precision_name(precision))
         return cei_fail(error, CE_ERR_UNSUPPORTED,
-                        "the opencl device has no precision %d, only float32, bfloat16 and int8", (int)precision);
+                        "the opencl device has no precision %d, only float32, bfloat16, float16 and int8",
+                        (int)precision);
     const uint64_t units = cei_opencl_number(&m.device->api, m.device->choice.device, CL_DEVICE_MAX_COMPUTE_UNITS);
     m.groups = cei_max_size((size_t)units, 1) * GROUPS_OF_A_UNIT;
     ce_status status = cei_opencl_build(m.device, CEI_OPENCL_MEASURE, &m.program, error);

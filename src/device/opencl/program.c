@@ -70,6 +70,7 @@ static void define_numbers(const cei_opencl_device *device, char options[OPTIONS
                    {"MOST_QUERIES", CEI_OPENCL_QUERIES},
                    {"FORMAT_FLOAT32", CEI_FORMAT_FLOAT32},
                    {"FORMAT_BFLOAT16", CEI_FORMAT_BFLOAT16},
+                   {"FORMAT_FLOAT16", CEI_FORMAT_FLOAT16},
                    {"FORMAT_INT8", CEI_FORMAT_INT8},
                    {"FN_GELU", CEI_FN_GELU},
                    {"FN_GELU_TANH", CEI_FN_GELU_TANH},

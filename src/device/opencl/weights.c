@@ -17,7 +17,7 @@ typedef struct group_sums {
 } group_sums;
 
 static size_t value_size(cei_format format) {
-    static const size_t sizes[CEI_FORMAT_COUNT] = {sizeof(float), sizeof(uint16_t), sizeof(int8_t)};
+    static const size_t sizes[CEI_FORMAT_COUNT] = {sizeof(float), sizeof(uint16_t), sizeof(uint16_t), sizeof(int8_t)};
     return sizes[format];
 }
 
@@ -79,12 +79,11 @@ static void *make_room(const cei_weight *weight, size_t count, size_t *rows) {
 
 /* ---- writing --------------------------------------------------------------------------------------------------- */
 
-/* scales NULL: as bfloat16. */
-static void hold(const float *values, size_t count, size_t columns, const float *scales, void *to) {
-    if (!scales) {
-        cei_hold_bfloat16(values, count * columns, to);
-        return;
-    }
+/* scales are those of INT8. */
+static void hold(cei_format format, const float *values, size_t count, size_t columns, const float *scales, void *to) {
+    if (format == CEI_FORMAT_BFLOAT16) cei_hold_bfloat16(values, count * columns, to);
+    if (format == CEI_FORMAT_FLOAT16) cei_hold_float16(values, count * columns, to);
+    if (format != CEI_FORMAT_INT8) return;
     for (size_t r = 0; r < count; r++)
         (void)cei_hold_int8(values + r * columns, columns, scales[r] != 0 ? 1 / scales[r] : 0,
                             (int8_t *)to + r * columns);
@@ -100,7 +99,7 @@ static ce_status write_low(const cei_opencl_device *device, const cei_weight *we
     ce_status status = CE_OK;
     for (size_t r = 0; r < count && status == CE_OK; r += rows) {
         const size_t here = cei_min_size(rows, count - r);
-        hold(values + r * columns, here, columns, is_scaled ? scales + r : NULL, held);
+        hold(weight->format, values + r * columns, here, columns, is_scaled ? scales + r : NULL, held);
         status = send(device, values_at(weight, first + r), held, here * row_bytes, error);
     }
     cei_free(held);
@@ -121,8 +120,9 @@ ce_status cei_opencl_weight_write(cei_device *base, const cei_weight *weight, si
 /* ---- reading --------------------------------------------------------------------------------------------------- */
 
 static void widen(const cei_weight *weight, size_t count, const void *held, const float *scales, float *to) {
+    static const cei_dtype dtypes[CEI_FORMAT_COUNT] = {CEI_DTYPE_F32, CEI_DTYPE_BF16, CEI_DTYPE_F16, CEI_DTYPE_I8};
     const bool is_scaled = weight->format == CEI_FORMAT_INT8;
-    const cei_values values = {.dtype = is_scaled ? CEI_DTYPE_I8 : CEI_DTYPE_BF16,
+    const cei_values values = {.dtype = dtypes[weight->format],
                                .rows = count,
                                .columns = weight->columns,
                                .data = held,

@@ -429,12 +429,12 @@ static ce_status gate(cei_stream *stream, const cei_gate_args *args, ce_error *e
 
 static bool supports(const cei_device *device, cei_op op, ce_precision precision) {
     (void)device;
-    return (unsigned)op < CEI_OP_COUNT && (unsigned)precision <= CE_PRECISION_INT8;
+    return (unsigned)op < CEI_OP_COUNT && ce_precision_name(precision) != NULL;
 }
 
 static ce_status get_status(cei_device *device, ce_device_info *info, ce_error *error) {
     (void)device, (void)error;
-    *info = (ce_device_info){.usable = true, .float32 = true, .bfloat16 = true, .int8 = true};
+    *info = (ce_device_info){.usable = true, .float32 = true, .bfloat16 = true, .int8 = true, .float16 = true};
     snprintf(info->id, sizeof info->id, "ref");
     return CE_OK;
 }

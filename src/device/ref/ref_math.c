@@ -50,8 +50,10 @@ void cei_ref_norm(const cei_norm_args *args, const float *x, const float *residu
 }
 
 void cei_ref_round_activations(cei_format format, float *x, size_t rows, size_t columns) {
-    if (format == CEI_FORMAT_BFLOAT16) cei_round_rows(format, x, rows, columns, NULL);
-    if (format != CEI_FORMAT_INT8) return;
+    if (format != CEI_FORMAT_INT8) {
+        cei_round_rows(format, x, rows, columns, NULL);
+        return;
+    }
     for (size_t r = 0; r < rows; r++) cei_round_activations(x + r * columns, columns);
 }
 

@@ -15,7 +15,7 @@
 
 enum {
     UPLOADS = 4096, /* that are kept in mind on one device */
-    PRECISIONS = CE_PRECISION_INT8 + 1
+    PRECISIONS = CE_PRECISION_FLOAT16 + 1
 };
 #define DEFAULT_MEMORY (UINT64_C(256) << 20)
 
@@ -189,6 +189,7 @@ void cei_sim_describe(int index, ce_device_info *info) {
     info->float32 = !device->lacks_precision[CE_PRECISION_FLOAT32];
     info->bfloat16 = !device->lacks_precision[CE_PRECISION_BFLOAT16];
     info->int8 = !device->lacks_precision[CE_PRECISION_INT8];
+    info->float16 = !device->lacks_precision[CE_PRECISION_FLOAT16];
     unlock();
 }
 

@@ -4,9 +4,9 @@
 #ifndef CEI_CUDA_ARGS_H
 #define CEI_CUDA_ARGS_H
 
-/* How the values of a weight lie: numbered as cei_format is. Rows of a weight in FLOAT32 or BFLOAT16 follow each other;
- * those of an INT8 one are padded to CEI_INT8_STEP bytes, so that four values are one word. */
-enum { CEI_VALUES_FLOAT32, CEI_VALUES_BFLOAT16, CEI_VALUES_INT8 };
+/* How the values of a weight lie: numbered as cei_format is. Rows of a weight follow each other; those of an INT8 one
+ * are padded to CEI_INT8_STEP bytes, so that four values are one word. */
+enum { CEI_VALUES_FLOAT32, CEI_VALUES_BFLOAT16, CEI_VALUES_FLOAT16, CEI_VALUES_INT8 };
 enum { CEI_INT8_STEP = 16 };
 
 /* A matrix of weights, of any format. */

@@ -19,7 +19,7 @@ CEI_INLINE void cei_embed_read(const cei_values_args *table, unsigned long long 
         cei_read_four((const float *)table->values + at, four);
         CEI_UNROLL
         for (unsigned k = 0; k < 4; k++) raw[k] = cei_bits_of(four[k]);
-    } else if (table->format == CEI_VALUES_BFLOAT16) {
+    } else if (table->format != CEI_VALUES_INT8) {
         const cei_two_words pairs = ((const cei_two_words *)table->values)[at / 4];
         raw[0] = pairs.word[0], raw[1] = pairs.word[1];
     } else {
@@ -44,6 +44,7 @@ CEI_INLINE float cei_embed_value(const cei_embed_part *part, unsigned format, un
     if (!part->is_there) return CEI_NAN;
     if (format == CEI_VALUES_FLOAT32) return cei_of_bits(part->raw[i][k]);
     if (format == CEI_VALUES_BFLOAT16) return cei_of_bits(part->raw[i][k / 2] >> k % 2 * 16 << 16);
+    if (format == CEI_VALUES_FLOAT16) return cei_of_half(part->raw[i][k / 2] >> k % 2 * 16 & 0xFFFF);
     return part->scale * (float)(signed char)(part->raw[i][0] >> 8 * k);
 }
 

@@ -24,9 +24,18 @@ static inline float weight_scale(bytes weight, ulong values, ulong row) {
     return ((global const float *)(weight + (values + 3) / 4 * 4))[row];
 }
 
+/* The float32 that a binary16 is, to the bit, as rounding.h has it: vload_half need not keep a NaN's. */
+static inline uint bits_of_half(uint half_bits) {
+    const uint magnitude = (half_bits & 0x7FFF) << 13, exponent = magnitude & 0x0F800000, least = 113 << 23;
+    if (exponent == 0) /* a difference of normal numbers */
+        return as_uint(as_float(magnitude + least) - as_float(least)) | (half_bits & 0x8000) << 16;
+    return (magnitude + (exponent == 0x0F800000 ? 224u << 23 : 112u << 23)) | (half_bits & 0x8000) << 16;
+}
+
 /* Value i of a weight without its row's scale: for INT8 an integer. */
 static inline float weight_value(bytes weight, uint format, ulong i) {
     if (format == FORMAT_BFLOAT16) return as_float((uint)((global const ushort *)weight)[i] << 16);
+    if (format == FORMAT_FLOAT16) return vload_half(i, (global const half *)weight);
     if (format == FORMAT_INT8) return (float)((global const char *)weight)[i];
     return ((global const float *)weight)[i];
 }
@@ -36,6 +45,7 @@ static inline uint weight_bits(bytes weight, uint format, ulong rows, ulong colu
     const ulong i = row * columns + column;
     if (format == FORMAT_FLOAT32) return ((global const uint *)weight)[i];
     if (format == FORMAT_BFLOAT16) return (uint)((global const ushort *)weight)[i] << 16;
+    if (format == FORMAT_FLOAT16) return bits_of_half(((global const ushort *)weight)[i]);
     return as_uint(weight_scale(weight, rows * columns, row) * weight_value(weight, format, i));
 }
 
