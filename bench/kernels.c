@@ -2,7 +2,7 @@
  * was measured in the same run.
  *
  *     bench_kernels [--tier c|avx2|avx512|neon|dotprod|i8mm] [--repeats N] [--threads 1|2]
- *                   [--only linear|attention|rows|weights] [--precision float32|bfloat16|int8]
+ *                   [--only linear|attention|rows|weights] [--precision float32|bfloat16|float16|int8]
  *
  * Each figure is the best of N repeats, and each repeat measures the peak too: on a shared machine the clock and the
  * neighbours change from second to second. On one thread time is that thread's CPU time, on two it is wall-clock time.
@@ -90,7 +90,8 @@ static void bench_close(bench *b) {
 
 /* GFLOP/s of all threads together. */
 static double measure_peak(const bench *b) {
-    static const ce_precision precisions[] = {CE_PRECISION_FLOAT32, CE_PRECISION_BFLOAT16, CE_PRECISION_INT8};
+    static const ce_precision precisions[] = {CE_PRECISION_FLOAT32, CE_PRECISION_BFLOAT16, CE_PRECISION_FLOAT16,
+                                              CE_PRECISION_INT8};
     const cei_cpu_device *cpu = cei_cpu_of(b->device);
     cei_cpu_peak_fn peak = cei_cpu_peak_of(&cpu->kernels, precisions[b->format]);
     const double start = now_ms(b), operations = cei_cpu_run_peak(cpu, peak, 200000);

@@ -35,6 +35,7 @@ static const struct {
 } precisions[] = {
     {"float32", CE_PRECISION_FLOAT32},
     {"bfloat16", CE_PRECISION_BFLOAT16},
+    {"float16", CE_PRECISION_FLOAT16},
     {"int8", CE_PRECISION_INT8},
 };
 

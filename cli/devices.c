@@ -11,11 +11,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { PRECISIONS = 3 };
-static const ce_precision precisions[PRECISIONS] = {CE_PRECISION_FLOAT32, CE_PRECISION_BFLOAT16, CE_PRECISION_INT8};
+enum { PRECISIONS = 4 };
+static const ce_precision precisions[PRECISIONS] = {CE_PRECISION_FLOAT32, CE_PRECISION_BFLOAT16, CE_PRECISION_FLOAT16,
+                                                    CE_PRECISION_INT8};
 
 static bool has_precision(const ce_device_info *info, size_t index) {
-    const bool has[PRECISIONS] = {info->float32, info->bfloat16, info->int8};
+    const bool has[PRECISIONS] = {info->float32, info->bfloat16, info->float16, info->int8};
     return has[index];
 }
 

@@ -140,6 +140,7 @@ static const help_text texts[] = {
      "Forms\n"
      "  float32   every tensor F32; also what other programs read, made of a model in crossenc's int8 form\n"
      "  bfloat16  matrices and tables BF16, the rest F32\n"
+     "  float16   matrices and tables F16, the rest F32\n"
      "  int8      large matrices and tables I8 with a scale for each row, the rest F32; the classifier stays F32,\n"
      "            and so do a bi-encoder's modules.\n"
      "            Other programs don't know the scales\n"

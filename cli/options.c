@@ -37,7 +37,8 @@ typedef struct option_row {
 } option_row;
 
 static const char *const activations[] = {"default", "identity", "sigmoid", "tanh", "relu", "softmax", NULL};
-static const char *const precisions[] = {"default", "float32", "bfloat16", "int8", NULL};
+static const char *const precisions[] = {"default", "float32", "bfloat16",
+                                         "int8",    "float16", NULL}; /* as ce_precision */
 static const char *const gguf_types[] = {"default", "F32", "F16", "BF16", "Q8_0", NULL};
 static const char *const policies[] = {"strict", "replace", NULL};
 static const char *const formats[] = {"auto", "lines", "tsv", "jsonl", NULL};
@@ -72,13 +73,14 @@ static const option_row rows[] = {
      "tokens of a pair or a text; longer ones are truncated (default: 0, the model's\n"
      "limit)"},
     {NULL, 0, "precision", "NAME", CLI_WITH_MODEL, TYPE_CHOICE, FIELD(precision), 0, precisions,
-     "float32 (the default), bfloat16 or int8: how weights are held and multiplied;\n"
-     "the lower ones are smaller and faster, and their scores differ a little"},
+     "float32 (the default), bfloat16, float16 or int8: how weights are held and\n"
+     "multiplied; the lower ones are smaller, and most are faster; their scores differ\n"
+     "a little"},
     {NULL, 0, "precision", "NAME", CLI_CONVERT, TYPE_CHOICE, FIELD(precision), 0, precisions,
-     "float32 (the default), bfloat16 or int8: how the weights are written"},
+     "float32 (the default), bfloat16, float16 or int8: how the weights are written"},
     {NULL, 0, "gguf-type", "NAME", CLI_CONVERT, TYPE_CHOICE, FIELD(gguf_type), 0, gguf_types,
      "F32, F16, BF16 or Q8_0: the matrices of a GGUF file (default: by --precision:\n"
-     "F32, BF16, Q8_0)"},
+     "F32, BF16, F16, Q8_0)"},
     {NULL, 0, "force", NULL, CLI_CONVERT, TYPE_FLAG, FIELD(force), 0, NULL,
      "replace a model folder, or GGUF file, that is there already"},
     {NULL, 0, "batch-tokens", "N", CLI_WITH_MODEL, TYPE_COUNT, FIELD(batch_tokens), 0, NULL,

@@ -4,7 +4,7 @@
 # parted by commas, or FILE, DIR, DEVICE or TEXT.
 _crossenc_options() {
     local model='-m:DIR --model:DIR --adapter:DIR -d:DEVICE --device:DEVICE -t:TEXT --threads:TEXT --cpus:TEXT
-        --max-length:TEXT --precision:default,float32,bfloat16,int8 --batch-tokens:TEXT --json
+        --max-length:TEXT --precision:default,float32,bfloat16,int8,float16 --batch-tokens:TEXT --json
         --color:auto,always,never -Q --quiet -v --verbose -h --help'
     local scores='-a:ACTIVATION --activation:ACTIVATION -l --logits --deferred --utf8:strict,replace
         --prompt:TEXT --prompt-name:TEXT'
@@ -20,7 +20,7 @@ _crossenc_options() {
     bench) echo "$model --only:all,throughput,latency,cold-start,memory --seconds:TEXT --quick -p:FILE --plot:FILE" ;;
     inspect) echo "$model --place" ;;
     tokenize) echo "$model --utf8:strict,replace --prompt:TEXT --prompt-name:TEXT" ;;
-    convert) echo "--adapter:DIR -t:TEXT --threads:TEXT --precision:default,float32,bfloat16,int8
+    convert) echo "--adapter:DIR -t:TEXT --threads:TEXT --precision:default,float32,bfloat16,int8,float16
         --gguf-type:default,F32,F16,BF16,Q8_0 --force --json
         --color:auto,always,never -Q --quiet -v --verbose -h --help" ;;
     pull) echo "--json --color:auto,always,never -Q --quiet -v --verbose -h --help" ;;

@@ -38,7 +38,7 @@ complete -c crossenc -n $model -s d -l device -xa '(__crossenc_devices)' -d 'Whe
 complete -c crossenc -n $most -s t -l threads -x -d 'CPU threads'
 complete -c crossenc -n $model -l cpus -x -d 'CPUs to bind threads to'
 complete -c crossenc -n $model -l max-length -x -d 'Tokens of a pair'
-complete -c crossenc -n $most -l precision -xa 'default float32 bfloat16 int8' -d 'How numbers are multiplied'
+complete -c crossenc -n $most -l precision -xa 'default float32 bfloat16 int8 float16' -d 'How numbers are multiplied'
 complete -c crossenc -n $model -l batch-tokens -x -d 'Tokens encoded together'
 complete -c crossenc -n $noisy -s Q -l quiet -d 'No progress, notes and warnings'
 complete -c crossenc -n $noisy -s v -l verbose -d 'The log of the library'

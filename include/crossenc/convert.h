@@ -5,6 +5,7 @@
  *
  *     model.safetensors   float32   every tensor F32
  *                         bfloat16  matrices and tables BF16, rounded to nearest; vectors and the classifier F32
+ *                         float16   the same as F16; a number that rounds beyond 65,504 is an error
  *                         int8      matrices and tables of at least two rows and 4,096 values, the classifier's aside,
  *                                   as NAME I8 [rows, columns] and NAME.scale F32 [rows], weight = scale * value;
  *                                   the rest F32. The scale of a row is searched for a small squared error. What is
@@ -18,8 +19,8 @@
  *                         model.safetensors, F32 in every precision
  *
  * Tensors have the names that Hugging Face gives them now; those that the model does not read are left out (a
- * bi-encoder's pooler, a classifier that embeddings are made without). Other programs read the float32 and bfloat16
- * forms, and not the int8 form: they do not know the scales.
+ * bi-encoder's pooler, a classifier that embeddings are made without). Other programs read all forms but int8, whose
+ * scales they do not know.
  *
  * Where the name to be made ends with ".gguf", it becomes one GGUF file with the tokenizer inside, as llama.cpp has
  * them: of the encoders that are read from such files (docs/models.md), as long as the file can say all that the model
@@ -37,7 +38,7 @@ extern "C" {
 
 /* The type of matrices in a GGUF file. */
 typedef enum ce_gguf_type {
-    CE_GGUF_DEFAULT = 0, /* by the precision: F32, BF16, or Q8_0 for int8 */
+    CE_GGUF_DEFAULT = 0, /* by the precision: F32, BF16, F16, or Q8_0 for int8 */
     CE_GGUF_F32 = 1,
     CE_GGUF_F16 = 2,
     CE_GGUF_BF16 = 3,

@@ -19,6 +19,7 @@ const char *ce_gguf_type_name(ce_gguf_type type) {
 static ce_gguf_type type_of(const ce_convert_options *options) {
     if (options->gguf_type) return options->gguf_type;
     switch (options->precision) {
+    case CE_PRECISION_FLOAT16: return CE_GGUF_F16;
     case CE_PRECISION_BFLOAT16: return CE_GGUF_BF16;
     case CE_PRECISION_INT8: return CE_GGUF_Q8_0;
     default: return CE_GGUF_F32;

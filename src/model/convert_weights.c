@@ -91,6 +91,7 @@ static cei_dtype choose_dtype(const conversion *work, size_t index, const char *
         return CEI_DTYPE_F32;
     if (work->source->gguf) return choose_gguf_type(work->source->gguf, name, values);
     if (precision == CE_PRECISION_BFLOAT16) return CEI_DTYPE_BF16;
+    if (precision == CE_PRECISION_FLOAT16) return CEI_DTYPE_F16;
     if (precision != CE_PRECISION_INT8) return CEI_DTYPE_F32;
     const bool is_large = values->rows >= 2 && values->rows * values->columns >= FEWEST_INT8;
     return is_large || values->dtype == CEI_DTYPE_I8 ? CEI_DTYPE_I8 : CEI_DTYPE_F32;

@@ -38,7 +38,7 @@ def copy_of(model, folder):
     return folder
 
 
-@pytest.mark.parametrize("precision, bound", [("float32", 0), ("bfloat16", 0.05), ("int8", 0.1)])
+@pytest.mark.parametrize("precision, bound", [("float32", 0), ("bfloat16", 0.05), ("float16", 0.01), ("int8", 0.1)])
 @pytest.mark.parametrize("name", ["long-1024", "three-labels", "relu-f16", "sharded-old-names", "int8",
                                   "silu-bf16-one-head"])
 def test_round_trips(run, tmp_path, name, precision, bound):
@@ -218,7 +218,7 @@ def test_weights_that_are_no_numbers(run, three, tmp_path):
     begin = header_of(model)["bert.embeddings.word_embeddings.weight"]["data_offsets"][0]
     struct.pack_into("<f", data, 8 + size + begin, math.nan)
     (model / "model.safetensors").write_bytes(data)
-    for precision in ("float32", "bfloat16", "int8"):
+    for precision in ("float32", "bfloat16", "float16", "int8"):
         error = run("convert", "--precision", precision, model, tmp_path / "new", expect=3).error
         assert "row 0 of bert.embeddings.word_embeddings.weight" in error and "NaN" in error
     assert os.listdir(tmp_path) == ["model"]

@@ -19,7 +19,7 @@ def path():
 def test_devices(run, path):
     found = {device["id"]: device for device in run("devices", "--json", env=path).json()}
     gpu = found["cuda:1"]
-    assert gpu["name"] == "Fake GPU 1" and gpu["usable"] and gpu["precisions"] == ["float32", "bfloat16", "int8"]
+    assert gpu["name"] == "Fake GPU 1" and gpu["usable"] and gpu["precisions"] == ["float32", "bfloat16", "float16", "int8"]
     assert gpu["features"] == ["sm_80", "driver_cuda_12.4"]
     assert gpu["memory_total"] == 64 << 20 and gpu["memory_free"] == 0
     text = run("devices", env=path).out

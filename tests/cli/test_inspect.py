@@ -20,7 +20,7 @@ def test_devices_as_json(run):
         assert bool(device["reason"]) != device["usable"]
         assert all(feature and " " not in feature for feature in device["features"])
     cpu = next(device for device in found if device["id"] == "cpu")
-    assert cpu["usable"] and cpu["memory_total"] >= cpu["memory_free"] > 0 and cpu["precisions"] == ["float32", "bfloat16", "int8"]
+    assert cpu["usable"] and cpu["memory_total"] >= cpu["memory_free"] > 0 and cpu["precisions"] == ["float32", "bfloat16", "float16", "int8"]
 
 
 SPEED_KEYS = ["operations_per_second", "memory_bytes_per_second", "measure_milliseconds", "not_measured"]

@@ -138,14 +138,16 @@ static const char word[] = "bert.embeddings.word_embeddings.weight",
 static void every_form_loads_and_scores(void **state) {
     (void)state;
     static const char *const sources[] = {"F32", "BF16", "I8"};
-    static const ce_precision forms[] = {CE_PRECISION_FLOAT32, CE_PRECISION_BFLOAT16, CE_PRECISION_INT8};
-    static const double bounds[] = {0, 0.02, 0.05};
+    enum { FORMS = 4 };
+    static const ce_precision forms[FORMS] = {CE_PRECISION_FLOAT32, CE_PRECISION_BFLOAT16, CE_PRECISION_FLOAT16,
+                                              CE_PRECISION_INT8};
+    static const double bounds[FORMS] = {0, 0.02, 0.003, 0.05};
     for (size_t s = 0; s < 3; s++) {
         float wanted[SCORES];
         shape.dtype = sources[s];
         write_model();
         score(at("model"), CE_PRECISION_FLOAT32, wanted);
-        for (size_t f = 0; f < 3; f++) {
+        for (size_t f = 0; f < FORMS; f++) {
             char name[32];
             snprintf(name, sizeof name, "%s-%zu", sources[s], f);
             ce_convert_report report = convert(at("model"), at(name), forms[f]);
@@ -196,6 +198,36 @@ static void bfloat16_rounds_matrices(void **state) {
     }
     cei_checkpoint_close(from);
     cei_checkpoint_close(to);
+}
+
+/* Every value is rounded to the nearest half: what is written, read, has the bits of that in float16. */
+static void float16_rounds_matrices(void **state) {
+    (void)state;
+    ce_convert_report report = convert(at("model"), at("new"), CE_PRECISION_FLOAT16);
+    assert_true(report.largest_error > 1e-5 && report.largest_error < 5e-4);
+    cei_checkpoint *from = open_result(at("model")), *to = open_result(at("new"));
+    assert_string_equal(dtype_in(to, word), "F16");
+    assert_string_equal(dtype_in(to, type), "F16");
+    assert_string_equal(dtype_in(to, norm), "F32");
+    assert_string_equal(dtype_in(to, head), "F32");
+    const cei_tensor *a = cei_checkpoint_find(from, query), *b = cei_checkpoint_find(to, query);
+    for (size_t i = 0; i < a->count; i++) {
+        float value;
+        uint16_t half;
+        memcpy(&value, a->data + 4 * i, sizeof value);
+        memcpy(&half, b->data + 2 * i, sizeof half);
+        assert_true(cei_widen_float16(half) == cei_saturate_float16(value));
+    }
+    cei_checkpoint_close(from);
+    cei_checkpoint_close(to);
+    float wide[SCORES], narrow[SCORES];
+    convert(at("new"), at("wide"), CE_PRECISION_FLOAT32);
+    score(at("wide"), CE_PRECISION_FLOAT16, wide);
+    score(at("new"), CE_PRECISION_FLOAT16, narrow);
+    assert_memory_equal(narrow, wide, sizeof narrow);
+    report = convert(at("new"), at("again"), CE_PRECISION_FLOAT16);
+    assert_int_equal(report.tensors_rounded, 0);
+    expect_same_file(at("new/model.safetensors"), at("again/model.safetensors"));
 }
 
 static void int8_takes_what_is_worth_scales(void **state) {
@@ -410,7 +442,7 @@ static void weights_that_are_no_numbers(void **state) {
     static const uint32_t bad[] = {0x7FC00000, 0xFF800000};
     for (size_t i = 0; i < 5; i++)
         for (size_t k = 0; k < 2; k++)
-            for (ce_precision form = CE_PRECISION_FLOAT32; form <= CE_PRECISION_INT8; form++) {
+            for (ce_precision form = CE_PRECISION_FLOAT32; form <= CE_PRECISION_FLOAT16; form++) {
                 write_model();
                 spoil(tensors[i], 3, bad[k]);
                 expect_refused(at("model"), at("new"), form, CE_ERR_MODEL, CE_CONVERT_READING, tensors[i]);
@@ -418,6 +450,9 @@ static void weights_that_are_no_numbers(void **state) {
     write_model();
     spoil(query, 3, 0x7F7FFFFF); /* rounds to infinity in bfloat16 */
     expect_refused(at("model"), at("new"), CE_PRECISION_BFLOAT16, CE_ERR_MODEL, CE_CONVERT_READING, "as BF16");
+    write_model();
+    spoil(query, 3, 0x477FF000); /* 65,520: the least that is too large for float16 */
+    expect_refused(at("model"), at("new"), CE_PRECISION_FLOAT16, CE_ERR_MODEL, CE_CONVERT_READING, "as F16");
 }
 
 static void wrong_calls(void **state) {
@@ -483,7 +518,7 @@ static ce_status convert_afresh(void *user, ce_error *error) {
 static void want_of_memory_leaves_nothing(void **state) {
     (void)state;
     failing_malloc_or_skip();
-    for (ce_precision form = CE_PRECISION_BFLOAT16; form <= CE_PRECISION_INT8; form++)
+    for (ce_precision form = CE_PRECISION_BFLOAT16; form <= CE_PRECISION_FLOAT16; form++)
         assert_true(test_some_allocations(convert_afresh, &form, 200) > 100);
     assert_int_equal(files_in(place), 1);
 }
@@ -509,6 +544,7 @@ int main(void) {
         case_of(every_form_loads_and_scores),
         case_of(float32_is_exact),
         case_of(bfloat16_rounds_matrices),
+        case_of(float16_rounds_matrices),
         case_of(int8_takes_what_is_worth_scales),
         case_of(int8_stays_as_it_is),
         case_of(bytes_do_not_depend_on_threads),
