@@ -111,19 +111,22 @@ def test_precision(package, one, model, pairs):
     rounded = model.predict(pairs)
     assert rounded.tolist() != exact.tolist() and numpy.allclose(rounded, exact, atol=0.5)  # of random weights
     assert rounded.tolist() == package.CrossEncoder(one, model_kwargs={"dtype": "bfloat16"}).predict(pairs).tolist()
-    with pytest.raises(NotImplementedError, match="bfloat16"):
-        model.half()
+    half = model.half().predict(pairs)
+    assert model.dtype == "float16" and half.tolist() != exact.tolist() and numpy.allclose(half, exact, atol=0.05)
+    for name in ("float16", "half", numpy.dtype("float16")):
+        assert package.CrossEncoder(one, model_kwargs={"torch_dtype": name}).predict(pairs).tolist() == half.tolist()
     assert model.to("cpu", "float32").predict(pairs).tolist() == exact.tolist() == model.float().predict(pairs).tolist()
     assert package.CrossEncoder(one, precision="int8").dtype == "int8"
 
 
-def test_dtypes_of_torch(package, one):
+@pytest.mark.parametrize("name", ["bfloat16", "float16"])
+def test_dtypes_of_torch(package, one, name):
     class dtype:
         def __repr__(self):
-            return "torch.bfloat16"
+            return f"torch.{name}"
     dtype.__module__ = "torch"
-    assert package.CrossEncoder(one, model_kwargs={"torch_dtype": dtype()}).dtype == "bfloat16"
-    assert package.CrossEncoder(one).to(dtype()).dtype == "bfloat16"
+    assert package.CrossEncoder(one, model_kwargs={"torch_dtype": dtype()}).dtype == name
+    assert package.CrossEncoder(one).to(dtype()).dtype == name
 
 
 def test_config(package, three):

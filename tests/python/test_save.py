@@ -41,7 +41,7 @@ def test_the_library_s_list_of_files_fits_the_pattern(package):
         assert fits or name == "README.md" or _save._PEOPLES_FILE.fullmatch(name), name
 
 
-@pytest.mark.parametrize("precision", ["float32", "bfloat16", "int8"])
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16", "int8"])
 @pytest.mark.parametrize("name", NAMES)
 def test_the_same_bits(package, pairs, tmp_path, name, precision):
     model = package.CrossEncoder(MODELS / name, device="cpu", precision=precision)

@@ -38,7 +38,7 @@ TYPES = [
     ("model.predict([pair], convert_to_tensor=flag)", "Union[Scores, torch.Tensor, list[torch.Tensor]]"),
     ("model.rank('query', ['document'], top_k=3, return_documents=True)", "list[dict[str, Any]]"),
     ("model.rank('query', np.array(['document']))", "list[dict[str, Any]]"),
-    ("model.to('cpu').cpu().bfloat16().place()", "CrossEncoder"),
+    ("model.to('cpu').cpu().bfloat16().half().place()", "CrossEncoder"),
     ("model.device", "Device"),
     ("model.device.index", "Optional[int]"),
     ("model.placement", "Placement"),

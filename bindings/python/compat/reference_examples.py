@@ -2,7 +2,7 @@
 of pages of a checkout. Run by run_reference_tests.py with its plugin.
 
 An example runs with the reference and with crossenc. What it printed and what its variables hold must be the same, but
-for scores within 1e-4 + 1e-4 |score|, or 0.05 where the example asks for bfloat16. Blocks of one document follow each
+for scores within 1e-4 + 1e-4 |score|, or 0.05 where the example asks for 16 bits. Blocks of one document follow each
 other, as a reader would type them.
 """
 import contextlib
@@ -20,7 +20,7 @@ import sentence_transformers
 
 import reference_plugin
 
-TOLERANCE, TOLERANCE_BFLOAT16 = 1e-4, 0.05
+TOLERANCE, TOLERANCE_16 = 1e-4, 0.05
 NUMBER = re.compile(r"-?\d+\.\d+(?:e[+-]\d+)?")
 METHODS = ("predict", "rank", "encode", "encode_query", "encode_document", "similarity", "similarity_pairwise")
 KEPT = (bool, int, float, str, list, dict, tuple, np.ndarray, np.generic)
@@ -96,7 +96,7 @@ def test_example(code, monkeypatch, tmp_path):
         return
     own_text, own_names = run(code, getattr(reference_plugin.crossenc, SUBJECT), SUBJECT)
     assert sorted(own_names) == sorted(names)
-    tolerance = TOLERANCE_BFLOAT16 if "bfloat16" in code else TOLERANCE
+    tolerance = TOLERANCE_16 if "float16" in code else TOLERANCE
     for key, value in names.items():
         if key != "pool":
             check(own_names[key], value, tolerance)

@@ -39,7 +39,8 @@ _CONFIG_KWARGS_WITHOUT_EFFECT = {
     "classifier_dropout", "attention_probs_dropout_prob", "hidden_dropout_prob", "trust_remote_code", "token",
     "local_files_only", "revision", "cache_dir",
 }
-_PRECISIONS = ("float32", "bfloat16", "int8")
+_PRECISIONS = ("float32", "bfloat16", "float16", "int8")
+_DTYPES = {"float": "float32", "half": "float16"}  # other names that dtypes have
 
 
 def _rename(kwargs: dict[str, Any], names: dict[str, str], subject: str) -> None:
@@ -142,14 +143,9 @@ def precision_name(dtype: Any) -> str | None:
     if dtype is None or dtype == "auto":
         return None
     name = str(dtype).rpartition(".")[2]
-    if name in ("float", "float32"):
-        return "float32"
+    name = _DTYPES.get(name, name)
     if name in _PRECISIONS:
         return name
-    if name in ("half", "float16"):
-        raise NotImplementedError(
-            'crossenc does not compute in float16: take "bfloat16", which is as small, or "int8", or the default float32'
-        )
     raise ValueError(f"{dtype!r} is no precision of crossenc: there are {', '.join(_PRECISIONS)}")
 
 

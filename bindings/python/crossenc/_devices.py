@@ -45,6 +45,7 @@ class DeviceInfo(NamedTuple):
     float32: bool
     bfloat16: bool
     int8: bool
+    float16: bool
 
 
 def devices() -> list[DeviceInfo]:

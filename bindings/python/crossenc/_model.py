@@ -142,7 +142,7 @@ class PlacedModel:
         return self.to(dtype="bfloat16")
 
     def half(self: Self) -> Self:
-        """Refused: crossenc does not compute in float16."""
+        """Into float16, from the model's files."""
         return self.to(dtype="float16")
 
     def eval(self: Self) -> Self:
@@ -252,7 +252,7 @@ class PlacedModel:
 
     @property
     def dtype(self) -> str:
-        """The precision that weights are held and multiplied in: "float32", "bfloat16" or "int8"."""
+        """The precision that weights are held and multiplied in: "float32", "bfloat16", "float16" or "int8"."""
         return self.placement.precision
 
     @property

@@ -40,7 +40,7 @@ class CrossEncoder(Prompted, PlacedModel):
                          of devices of one kind puts a replica on each. When the constructor returns, the weights are
                          there, verified; a device that is not there raises DeviceError before a file is opened
     place                "deferred" leaves placing to the first use or to place()
-    precision            "float32" (default), "bfloat16" or "int8"; model_kwargs={"dtype": ...} says the same
+    precision            "float32" (default), "bfloat16", "float16" or "int8"; model_kwargs={"dtype": ...} says the same
     threads              CPU threads that one call may use; None is all that the process may use
     num_labels, max_length, activation_fn, prompts, default_prompt_name, cache_folder, revision, local_files_only, token
                          as in Sentence Transformers

@@ -42,8 +42,8 @@ class SentenceTransformer(Prompted, PlacedModel):
     model_name_or_path   a folder; or a name (_models.find_model), fetched if it is not here
     device, place, threads
                          as for CrossEncoder: when the constructor returns, the weights are there, verified
-    precision            "float32" (default), "bfloat16" or "int8": what the model computes in. model_kwargs={"dtype":
-                         ...} says the same; encode's precision is another matter
+    precision            "float32" (default), "bfloat16", "float16" or "int8": what the model computes in.
+                         model_kwargs={"dtype": ...} says the same; encode's precision is another matter
     prompts, default_prompt_name, similarity_fn_name, truncate_dim, cache_folder, revision, local_files_only, token
                          as in Sentence Transformers; what is not given is what the model's files say
     trust_remote_code, model_card_data

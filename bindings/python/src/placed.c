@@ -54,8 +54,8 @@ int find_precision(const char *name, ce_precision *precision) {
     for (int i = CE_PRECISION_DEFAULT; name && ce_precision_name((ce_precision)i); i++)
         if (strcmp(name, ce_precision_name((ce_precision)i)) == 0) return *precision = (ce_precision)i, 0;
     if (!name) return *precision = CE_PRECISION_DEFAULT, 0;
-    PyErr_Format(PyExc_ValueError, "no precision is called \"%s\": there are \"float32\", \"bfloat16\" and \"int8\"",
-                 name);
+    PyErr_Format(PyExc_ValueError,
+                 "no precision is called \"%s\": there are \"float32\", \"bfloat16\", \"float16\" and \"int8\"", name);
     return -1;
 }
 

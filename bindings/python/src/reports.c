@@ -85,9 +85,9 @@ PyObject *encoder_description(const ce_encoder *encoder, const ce_encoder_info *
 }
 
 PyObject *device_description(const ce_device_info *i) {
-    return Py_BuildValue("{s:s,s:s,s:N,s:s,s:s,s:K,s:K,s:N,s:N,s:N}", "id", i->id, "name", i->name, "usable",
+    return Py_BuildValue("{s:s,s:s,s:N,s:s,s:s,s:K,s:K,s:N,s:N,s:N,s:N}", "id", i->id, "name", i->name, "usable",
                          PyBool_FromLong(i->usable), "reason", i->reason, "features", i->features, "memory_total",
                          (unsigned long long)i->memory_total, "memory_free", (unsigned long long)i->memory_free,
                          "float32", PyBool_FromLong(i->float32), "bfloat16", PyBool_FromLong(i->bfloat16), "int8",
-                         PyBool_FromLong(i->int8));
+                         PyBool_FromLong(i->int8), "float16", PyBool_FromLong(i->float16));
 }
