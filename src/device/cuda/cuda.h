@@ -63,8 +63,8 @@ enum { CEI_CUDA_LEAST_OUT = 1 << 12, CEI_CUDA_MOST_OUT = 1 << 20, CEI_CUDA_IN_BY
 typedef struct cei_cuda_held {
     cei_slice of;         /* without a buffer: none */
     size_t rows, columns; /* of them */
-    bool is_int8;
-    unsigned area; /* of CEI_CUDA_AREAS, where they are */
+    cei_format format;    /* that they are rounded to */
+    unsigned area;        /* of CEI_CUDA_AREAS, where they are */
 } cei_cuda_held;
 
 enum { CEI_CUDA_AREAS = 2 }; /* so that one is read while the other is written */
@@ -74,7 +74,7 @@ typedef struct cei_cuda_stream_state {
     cei_cuda_stream stream;
     unsigned char *staging;   /* pinned: out bytes, then CEI_CUDA_IN_BYTES */
     size_t out, used;         /* used of out by copies that may not have happened yet */
-    cei_cuda_address rounded; /* activations as integers or bfloat16, then scales and zeros: cei_cuda_rounded_of */
+    cei_cuda_address rounded; /* activations as integers or in 16 bits, then scales and zeros: cei_cuda_rounded_of */
     cei_cuda_held held;
 } cei_cuda_stream_state;
 

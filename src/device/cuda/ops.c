@@ -82,11 +82,13 @@ ce_status cei_cuda_embed(cei_stream *stream, const cei_embed_args *args, ce_erro
     return run_kernel(&run, CEI_CUDA_cei_k_embed, args->tokens, 1, &kernel);
 }
 
+static bool is_16(cei_format format) { return format == CEI_FORMAT_BFLOAT16 || format == CEI_FORMAT_FLOAT16; }
+
 /* May results be kept for the layer that reads them, rounded? */
 static bool keeps_for(const running *run, const cei_stream *stream, const cei_weight *next, size_t rows,
                       size_t columns) {
-    return next && next->format == CEI_FORMAT_BFLOAT16 && cei_cuda_tiles_of(run->device, next) &&
-           next->columns == columns && rows <= stream->limits.tokens;
+    return next && is_16(next->format) && cei_cuda_tiles_of(run->device, next) && next->columns == columns &&
+           rows <= stream->limits.tokens;
 }
 
 /* Where they are kept; and of how many tiles across. */
@@ -130,9 +132,11 @@ ce_status cei_cuda_norm(cei_stream *stream, const cei_norm_args *args, ce_error 
                                    .epsilon = args->epsilon,
                                    .is_rms = args->rms,
                                    .base = args->adds_one ? 1 : 0};
-    if (keeps_for(&run, stream, args->next, args->rows, args->gain->columns))
-        kernel.rounded =
-            keep(stream, (cei_cuda_held){args->out, args->rows, args->gain->columns, false, 0}, &kernel.rounded_tiles);
+    if (keeps_for(&run, stream, args->next, args->rows, args->gain->columns)) {
+        const cei_cuda_held held = {args->out, args->rows, args->gain->columns, args->next->format, 0};
+        kernel.rounded = keep(stream, held, &kernel.rounded_tiles);
+        kernel.in_halves = held.format == CEI_FORMAT_FLOAT16;
+    }
     return run_norm(&run, &kernel);
 }
 
@@ -180,14 +184,14 @@ static bool has_tensor_cores(const running *run) {
     return run->device->kernels[CEI_CUDA_cei_k_tensor_bfloat16] != NULL;
 }
 
-/* Of bfloat16: 16 bytes. */
+/* Of 16 bits: 16 bytes. */
 enum { COLUMNS_OF_CHUNK = 8 };
 
 /* Has the stream these rows, wherever they are? */
 static bool holds(const cei_cuda_stream_state *stream, const cei_cuda_held *rows) {
     const cei_cuda_held *held = &stream->held;
     return held->of.buffer && held->of.buffer == rows->of.buffer && held->of.offset == rows->of.offset &&
-           held->rows == rows->rows && held->columns == rows->columns && held->is_int8 == rows->is_int8;
+           held->rows == rows->rows && held->columns == rows->columns && held->format == rows->format;
 }
 
 /* What a layer writes may be what is held. */
@@ -225,22 +229,23 @@ static ce_status launch_int8_rounding(const running *run, const cei_linear_round
                            1, &round, run->error);
 }
 
-static ce_status launch_bfloat16_rounding(const running *run, const cei_linear_rounded_kernel_args *to) {
+static ce_status launch_16_rounding(const running *run, const cei_linear_rounded_kernel_args *to) {
     const cei_linear_kernel_args *linear = &to->linear;
     const unsigned chunks = linear->weight.columns / COLUMNS_OF_CHUNK;
-    cei_round_bfloat16_kernel_args round = {.x = linear->x,
-                                            .rounded = (void *)(uintptr_t)to->rounded,
-                                            .count = (unsigned long long)linear->rows * chunks,
-                                            .chunks = chunks,
-                                            .tiles = linear->weight.tiles};
-    return cei_cuda_launch(run->device, CEI_CUDA_cei_k_round_bfloat16, run->stream,
+    cei_round_16_kernel_args round = {.x = linear->x,
+                                      .rounded = (void *)(uintptr_t)to->rounded,
+                                      .count = (unsigned long long)linear->rows * chunks,
+                                      .chunks = chunks,
+                                      .tiles = linear->weight.tiles,
+                                      .in_halves = linear->weight.format == CEI_VALUES_FLOAT16};
+    return cei_cuda_launch(run->device, CEI_CUDA_cei_k_round_16, run->stream,
                            blocks_of((size_t)round.count, CEI_LINEAR_THREADS), 1, &round, run->error);
 }
 
 /* Launches what rounds the activations; leaves the device if that fails. */
 static ce_status round_rows(const running *run, const cei_linear_rounded_kernel_args *to) {
     const ce_status status =
-        to->linear.weight.format == CEI_VALUES_INT8 ? launch_int8_rounding(run, to) : launch_bfloat16_rounding(run, to);
+        to->linear.weight.format == CEI_VALUES_INT8 ? launch_int8_rounding(run, to) : launch_16_rounding(run, to);
     if (status != CE_OK) cei_cuda_leave(run->device);
     return status;
 }
@@ -255,19 +260,20 @@ static ce_status run_int8(const running *run, const cei_cuda_stream_state *strea
     return run_tiles(run, CEI_CUDA_cei_k_linear_int8, args, CEI_SMALL_TILE, &kernel);
 }
 
-static ce_status run_bfloat16(const running *run, const cei_cuda_stream_state *stream, const cei_linear_args *args,
-                              const cei_linear_kernel_args *linear) {
+static ce_status run_16(const running *run, const cei_cuda_stream_state *stream, const cei_linear_args *args,
+                        const cei_linear_kernel_args *linear) {
     cei_linear_rounded_kernel_args kernel = rounded_in(stream, 0, linear);
     const ce_status status = round_rows(run, &kernel);
     if (status != CE_OK) return status;
+    if (args->weight->format == CEI_FORMAT_FLOAT16)
+        return run_sized(run, CEI_CUDA_cei_k_tensor_float16, CEI_CUDA_cei_k_tensor_float16_small, args, &kernel);
     return run_sized(run, CEI_CUDA_cei_k_tensor_bfloat16, CEI_CUDA_cei_k_tensor_bfloat16_small, args, &kernel);
 }
 
 /* Rows of x in tiles, in one of the stream's areas: those that it holds already, or rounded now. */
 static ce_status hold_rows(const running *run, cei_cuda_stream_state *stream, const cei_linear_args *args,
                            const cei_linear_kernel_args *linear) {
-    const bool is_int8 = args->weight->format == CEI_FORMAT_INT8;
-    const cei_cuda_held wanted = {args->x, args->rows, args->weight->columns, is_int8, 0};
+    const cei_cuda_held wanted = {args->x, args->rows, args->weight->columns, args->weight->format, 0};
     if (holds(stream, &wanted)) return CE_OK;
     const cei_linear_rounded_kernel_args to = rounded_in(stream, wanted.area, linear);
     const ce_status status = round_rows(run, &to);
@@ -277,7 +283,11 @@ static ce_status hold_rows(const running *run, cei_cuda_stream_state *stream, co
 
 /* Large blocks stay on their multiprocessor and do one after the other. */
 static ce_status launch_groups(const running *run, const cei_linear_args *args, cei_group_kernel_args *group) {
-    const bool is_int8 = args->weight->format == CEI_FORMAT_INT8, is_large = has_large_tiles(run, args);
+    static const cei_cuda_kernel kernels[CEI_FORMAT_COUNT][2] = {
+        [CEI_FORMAT_BFLOAT16] = {CEI_CUDA_cei_k_group_bfloat16_small, CEI_CUDA_cei_k_group_bfloat16},
+        [CEI_FORMAT_FLOAT16] = {CEI_CUDA_cei_k_group_float16_small, CEI_CUDA_cei_k_group_float16},
+        [CEI_FORMAT_INT8] = {CEI_CUDA_cei_k_group_int8_small, CEI_CUDA_cei_k_group_int8}};
+    const bool is_large = has_large_tiles(run, args);
     const size_t side = is_large ? CEI_LARGE_TILE : CEI_SMALL_TILE,
                  at_once = CEI_LARGE_BLOCKS * run->device->processors;
     const size_t down = blocks_of(args->rows, side), count = down * blocks_of(args->weight->rows, side);
@@ -289,23 +299,21 @@ static ce_status launch_groups(const running *run, const cei_linear_args *args, 
     group->down = (unsigned)down;
     group->count = (unsigned)count;
     group->step = (unsigned)(is_large ? cei_min_size(count, at_once) : count);
-    const cei_cuda_kernel large = is_int8 ? CEI_CUDA_cei_k_group_int8 : CEI_CUDA_cei_k_group_bfloat16;
-    const cei_cuda_kernel small = is_int8 ? CEI_CUDA_cei_k_group_int8_small : CEI_CUDA_cei_k_group_bfloat16_small;
-    return run_kernel(run, is_large ? large : small, group->step, 1, group);
+    return run_kernel(run, kernels[args->weight->format][is_large], group->step, 1, group);
 }
 
 static ce_status run_groups(const running *run, cei_cuda_stream_state *stream, const cei_linear_args *args,
                             const cei_linear_kernel_args *linear) {
     const size_t outs = args->weight->rows;
-    const bool is_int8 = args->weight->format == CEI_FORMAT_INT8;
+    const cei_format format = args->weight->format;
     const bool is_quick = args->function == CEI_FN_IDENTITY || args->function == CEI_FN_GELU;
     ce_status status = hold_rows(run, stream, args, linear);
     if (status != CE_OK) return status;
     cei_group_kernel_args kernel = {.of = rounded_in(stream, stream->held.area, linear)};
     const unsigned other = (stream->held.area + 1) % CEI_CUDA_AREAS;
-    if (!is_int8 && is_quick && keeps_for(run, &stream->base, args->next, args->rows, outs))
+    if (is_quick && keeps_for(run, &stream->base, args->next, args->rows, outs) && args->next->format == format)
         kernel.next =
-            keep(&stream->base, (cei_cuda_held){args->out, args->rows, outs, false, other}, &kernel.next_tiles);
+            keep(&stream->base, (cei_cuda_held){args->out, args->rows, outs, format, other}, &kernel.next_tiles);
     else
         forget_overwritten(stream, args);
     return launch_groups(run, args, &kernel);
@@ -339,9 +347,8 @@ ce_status cei_cuda_linear(cei_stream *base, const cei_linear_args *args, ce_erro
         return run_groups(&run, stream, args, &kernel);
     }
     if (format == CEI_FORMAT_INT8 && fits) return run_int8(&run, stream, args, &kernel);
-    if (format == CEI_FORMAT_BFLOAT16 && fits && has_tensor_cores(&run) &&
-        args->weight->columns % COLUMNS_OF_CHUNK == 0)
-        return run_bfloat16(&run, stream, args, &kernel);
+    if (is_16(format) && fits && has_tensor_cores(&run) && args->weight->columns % COLUMNS_OF_CHUNK == 0)
+        return run_16(&run, stream, args, &kernel);
     if (suits_few(&kernel))
         return run_kernel(&run, CEI_CUDA_cei_k_linear_few, blocks_of(args->weight->rows, CEI_FEW_COLUMNS),
                           blocks_of(args->rows, CEI_FEW_ROWS), &kernel);
@@ -383,7 +390,7 @@ static cei_attention_kernel_args attention_args(const cei_attention_args *args, 
 /* May products be taken in less than float32, of a head that is whole steps, without a cap, which only wide heads have?
  * A choice by the model alone. */
 static bool suits_tensor_cores(const cei_attention_args *args) {
-    const bool is_low = args->precision == CE_PRECISION_BFLOAT16 || args->precision == CE_PRECISION_INT8;
+    const bool is_low = args->precision != CE_PRECISION_DEFAULT && args->precision != CE_PRECISION_FLOAT32;
     return is_low && args->head_size <= CEI_TENSOR_HEAD && args->head_size % CEI_TENSOR_STEP == 0 && args->cap == 0 &&
            args->scale > 0 && has_whole_rows(args->q) && has_whole_rows(args->k) && has_whole_rows(args->v) &&
            is_aligned(pointer(args->out));
@@ -399,8 +406,11 @@ ce_status cei_cuda_attention(cei_stream *stream, const cei_attention_args *args,
     const size_t columns = args->heads * args->head_size;
     cei_attention_kernel_args kernel = attention_args(args, tiles);
     if (on_tensor_cores && columns % (CEI_TILE_WIDTH / sizeof(uint16_t)) == 0 &&
-        keeps_for(&run, stream, args->next, rows, columns))
-        kernel.next = keep(stream, (cei_cuda_held){args->out, rows, columns, false, 0}, &kernel.next_tiles);
+        keeps_for(&run, stream, args->next, rows, columns)) {
+        const cei_cuda_held held = {args->out, rows, columns, args->next->format, 0};
+        kernel.next = keep(stream, held, &kernel.next_tiles);
+        kernel.in_halves = held.format == CEI_FORMAT_FLOAT16;
+    }
     return run_kernel(&run, on_tensor_cores ? CEI_CUDA_cei_k_attention_tensor : CEI_CUDA_cei_k_attention,
                       args->sequences * tiles, args->heads, &kernel);
 }

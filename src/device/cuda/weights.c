@@ -36,7 +36,7 @@ bool cei_cuda_has_groups(const cei_cuda_device *device) { return device->kernels
 unsigned cei_cuda_tiles_of(const cei_cuda_device *device, const cei_weight *weight) {
     const size_t bytes = row_bytes(weight);
     if (!cei_cuda_has_groups(device) || weight->role != CEI_ROLE_MATRIX || weight->format == CEI_FORMAT_FLOAT32 ||
-        weight->format == CEI_FORMAT_FLOAT16 || bytes % CEI_INT8_STEP != 0)
+        bytes % CEI_INT8_STEP != 0)
         return 0;
     return (unsigned)(align(bytes, CEI_TILE_WIDTH) / CEI_TILE_WIDTH);
 }

@@ -291,12 +291,15 @@ static void begin_product(cei_shared x, cei_shared y) {
     wait_as(AT_PRODUCT);
 }
 
-static void multiply_bfloat16(cei_shared x, cei_shared y, float *sums, unsigned count) {
+static float of_bfloat16(unsigned bits) { return half_of(bits, 0); }
+
+/* value makes a number of its 16 bits. */
+static void multiply_16(cei_shared x, cei_shared y, float *sums, unsigned count, float (*value)(unsigned bits)) {
     begin_product(x, y);
     for (unsigned i = 0; i < count; i++)
         for (unsigned chunk = 0; chunk < TILE_ROW / CHUNK; chunk++) {
             const unsigned short *of_x = swizzled(x, sum_row(i), chunk), *of_y = swizzled(y, sum_column(i), chunk);
-            for (unsigned k = 0; k < CHUNK / sizeof *of_x; k++) sums[i] += half_of(of_x[k], 0) * half_of(of_y[k], 0);
+            for (unsigned k = 0; k < CHUNK / sizeof *of_x; k++) sums[i] += value(of_x[k]) * value(of_y[k]);
         }
     wait_as(AT_PRODUCT);
 }
@@ -311,8 +314,10 @@ static void multiply_int8(cei_shared x, cei_shared y, int *sums, unsigned count)
     wait_as(AT_PRODUCT);
 }
 
-void cei_group_bfloat16_64(cei_shared x, cei_shared y, float sums[32]) { multiply_bfloat16(x, y, sums, 32); }
-void cei_group_bfloat16_128(cei_shared x, cei_shared y, float sums[64]) { multiply_bfloat16(x, y, sums, 64); }
+void cei_group_bfloat16_64(cei_shared x, cei_shared y, float sums[32]) { multiply_16(x, y, sums, 32, of_bfloat16); }
+void cei_group_bfloat16_128(cei_shared x, cei_shared y, float sums[64]) { multiply_16(x, y, sums, 64, of_bfloat16); }
+void cei_group_float16_64(cei_shared x, cei_shared y, float sums[32]) { multiply_16(x, y, sums, 32, of_half); }
+void cei_group_float16_128(cei_shared x, cei_shared y, float sums[64]) { multiply_16(x, y, sums, 64, of_half); }
 void cei_group_int8_64(cei_shared x, cei_shared y, int sums[32]) { multiply_int8(x, y, sums, 32); }
 void cei_group_int8_128(cei_shared x, cei_shared y, int sums[64]) { multiply_int8(x, y, sums, 64); }
 

@@ -63,6 +63,8 @@ void cei_signal_wait(cei_shared signal, unsigned parity);
 void cei_copy_tile(cei_shared to, const void *from, unsigned bytes, cei_shared signal);
 void cei_group_bfloat16_64(cei_shared x, cei_shared y, float sums[32]);
 void cei_group_bfloat16_128(cei_shared x, cei_shared y, float sums[64]);
+void cei_group_float16_64(cei_shared x, cei_shared y, float sums[32]);
+void cei_group_float16_128(cei_shared x, cei_shared y, float sums[64]);
 void cei_group_int8_64(cei_shared x, cei_shared y, int sums[32]);
 void cei_group_int8_128(cei_shared x, cei_shared y, int sums[64]);
 

@@ -9,7 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ROWS = 70, IN = 96, MIDDLE = 200, OUT = 65 };
+enum { ROWS = 70, IN = 96, MIDDLE = 200, OUT = 65, FORMATS = 3 };
+static const cei_format formats[FORMATS] = {CEI_FORMAT_BFLOAT16, CEI_FORMAT_FLOAT16, CEI_FORMAT_INT8};
 
 typedef struct chain {
     cuda_bench bench;
@@ -65,10 +66,10 @@ static void test_next(void **state) {
     (void)state;
     static const cei_function functions[] = {CEI_FN_IDENTITY, CEI_FN_GELU, CEI_FN_SILU};
     static float wanted[ROWS * OUT], found[ROWS * OUT];
-    for (int is_int8 = 0; is_int8 < 2; is_int8++)
+    for (size_t f = 0; f < FORMATS; f++)
         for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
             chain c;
-            chain_open(&c, is_int8 ? CEI_FORMAT_INT8 : CEI_FORMAT_BFLOAT16);
+            chain_open(&c, formats[f]);
             run_both(&c, functions[i], false, wanted);
             run_both(&c, functions[i], true, found);
             expect_same_bits(found, wanted, ROWS * OUT, "through the next layer's form");
@@ -81,9 +82,9 @@ static void test_next(void **state) {
 static void test_held_rows(void **state) {
     (void)state;
     static float first[ROWS * MIDDLE], again[ROWS * MIDDLE], other[ROWS * MIDDLE];
-    for (int is_int8 = 0; is_int8 < 2; is_int8++) {
+    for (size_t f = 0; f < FORMATS; f++) {
         chain c;
-        chain_open(&c, is_int8 ? CEI_FORMAT_INT8 : CEI_FORMAT_BFLOAT16);
+        chain_open(&c, formats[f]);
         float *x = floats(ROWS * IN, 2);
         run(&c, c.x, &c.up, CEI_FN_IDENTITY, c.between, NULL);
         cuda_get_result(&c.bench, c.between, first, ROWS * MIDDLE);
@@ -107,16 +108,15 @@ static void test_held_rows(void **state) {
 }
 
 /* A norm and attention, and the layer that reads what they give: told of it, and not. */
-static void test_next_of_other_operations(void **state) {
-    (void)state;
+static void check_next_of_other_operations(cei_format format, ce_precision precision) {
     enum { HEADS = 2, HEAD = 64, WIDTH = HEADS * HEAD };
     static const int32_t offsets[] = {0, 3, ROWS};
     static float found[2][ROWS * OUT];
     float *values = floats(ROWS * 3 * WIDTH, 1), *matrix = floats(OUT * WIDTH, 0.3f), *gain = floats(WIDTH, 1);
     fake_set_capability(9, 0);
     cuda_bench b = cuda_open((cei_stream_limits){ROWS, ROWS, HEAD, 3 * WIDTH});
-    cei_round_rows(CEI_FORMAT_BFLOAT16, matrix, OUT, WIDTH, NULL);
-    const cei_weight weight = cuda_put_weight(&b, CEI_ROLE_MATRIX, CEI_FORMAT_BFLOAT16, OUT, WIDTH, matrix, NULL);
+    cei_round_rows(format, matrix, OUT, WIDTH, NULL);
+    const cei_weight weight = cuda_put_weight(&b, CEI_ROLE_MATRIX, format, OUT, WIDTH, matrix, NULL);
     const cei_weight of_norm = cuda_put_weight(&b, CEI_ROLE_VECTOR, CEI_FORMAT_FLOAT32, 1, WIDTH, gain, NULL);
     const cei_slice between = cuda_put_result(&b, ROWS * WIDTH), out = cuda_put_result(&b, ROWS * OUT);
     cei_attention_args attention = {.tokens = ROWS,
@@ -127,7 +127,7 @@ static void test_next_of_other_operations(void **state) {
                                     .head_size = HEAD,
                                     .scale = 0.2f,
                                     .out = between,
-                                    .precision = CE_PRECISION_BFLOAT16};
+                                    .precision = precision};
     const cei_slice x = cuda_put(&b, values, ROWS * 3 * WIDTH * sizeof *values);
     cei_attention_take_qkv(&attention, x);
     cei_norm_args norm = {.rows = ROWS, .x = x, .gain = &of_norm, .epsilon = 1e-5f, .out = between};
@@ -146,6 +146,12 @@ static void test_next_of_other_operations(void **state) {
     free(values), free(matrix), free(gain);
 }
 
+static void test_next_of_other_operations(void **state) {
+    (void)state;
+    check_next_of_other_operations(CEI_FORMAT_BFLOAT16, CE_PRECISION_BFLOAT16);
+    check_next_of_other_operations(CEI_FORMAT_FLOAT16, CE_PRECISION_FLOAT16);
+}
+
 /* Blocks of the large kind, several one after the other on each multiprocessor: rows of a batch that takes them have
  * the bits that they have in one that takes small blocks. A GPU needs more rows for that than the emulator, which is
  * told of one multiprocessor. */
@@ -153,8 +159,8 @@ static void test_large_blocks(void **state) {
     (void)state;
     enum { WIDTH = 136, OUTS = 1100, FEW = 40 };
     const size_t rows = fake_is_here() ? 300 : 12000, outs = fake_is_here() ? 200 : OUTS;
-    for (int is_int8 = 0; is_int8 < 2; is_int8++) {
-        const cei_format format = is_int8 ? CEI_FORMAT_INT8 : CEI_FORMAT_BFLOAT16;
+    for (size_t f = 0; f < FORMATS; f++) {
+        const cei_format format = formats[f];
         float *x = floats(rows * WIDTH, 1), *matrix = floats(OUTS * WIDTH, 0.3f), scales[OUTS] = {0};
         float *all = floats(rows * outs, 1), *few = floats(FEW * outs, 1);
         fake_set_capability(9, 0);
@@ -183,8 +189,8 @@ static void test_weights_in_tiles(void **state) {
     (void)state;
     enum { COUNT = 130, WIDTH = 72, BEGIN = 61 };
     fake_set_capability(9, 0);
-    for (int is_int8 = 0; is_int8 < 2; is_int8++) {
-        const cei_format format = is_int8 ? CEI_FORMAT_INT8 : CEI_FORMAT_BFLOAT16;
+    for (size_t f = 0; f < FORMATS; f++) {
+        const cei_format format = formats[f];
         float *values = floats(COUNT * WIDTH, 1), *found = floats(COUNT * WIDTH, 1), scales[COUNT] = {0}, of[COUNT];
         cei_checksum sum = {0};
         uint64_t checksum = 0;

@@ -5,7 +5,8 @@
 
 #include <math.h>
 
-static const ce_precision precisions[] = {CE_PRECISION_FLOAT32, CE_PRECISION_BFLOAT16, CE_PRECISION_INT8};
+static const ce_precision precisions[] = {CE_PRECISION_FLOAT32, CE_PRECISION_BFLOAT16, CE_PRECISION_INT8,
+                                          CE_PRECISION_FLOAT16};
 
 static ce_status try_measure(ce_precision precision, bool skip, ce_device_speed *speed, ce_error *error) {
     const ce_measure_options options = {
@@ -19,7 +20,7 @@ static void test_measure(void **state) {
     ce_device_speed speed;
     ce_error error = {0};
     for (int capability = 7; capability <= 9; capability++)
-        for (size_t p = 0; p < 3; p++) {
+        for (size_t p = 0; p < sizeof precisions / sizeof *precisions; p++) {
             fake_set_capability(capability, 0);
             fake_set_processors(1); /* there is less to do for the emulator */
             expect_ok(try_measure(precisions[p], p > 0, &speed, &error), &error);

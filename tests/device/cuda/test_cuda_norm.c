@@ -1,5 +1,5 @@
 /* Norms of cuda:0 of rows that are kept in registers and of others, against the reference's formulas; rows alone, to
- * the bit; results in the place of inputs; and what of cei_k_norm no operation asks for yet: its rows in bfloat16. */
+ * the bit; results in the place of inputs; and its rows in 16 bits, in tiles. */
 #include "device/cases.h"
 #include "device/cuda/cuda.h"
 #include "device/cuda/cuda_cases.h"
@@ -133,7 +133,14 @@ static uint16_t packed_at(const uint32_t *words, size_t tiles, size_t row, size_
     return value;
 }
 
-static void check_packed(size_t columns, unsigned warps) {
+static uint16_t rounded_bits(float value, bool in_halves) {
+    uint16_t bits;
+    cei_round_rows(in_halves ? CEI_FORMAT_FLOAT16 : CEI_FORMAT_BFLOAT16, &value, 1, 1, NULL);
+    (in_halves ? cei_hold_float16 : cei_hold_bfloat16)(&value, 1, &bits);
+    return bits;
+}
+
+static void check_packed(size_t columns, unsigned warps, bool in_halves) {
     const size_t count = PACKED_ROWS * columns, tiles = (columns + 63) / 64, words = 2 * tiles * TILE_WORDS;
     float *x = floats(count, 2), *gain = floats(columns, 2), *out = floats(count, 2);
     uint32_t *packed = malloc(words * sizeof *packed);
@@ -152,16 +159,15 @@ static void check_packed(size_t columns, unsigned warps) {
                                  .epsilon = epsilon,
                                  .warps = warps,
                                  .rounded = pointer(rounded),
-                                 .rounded_tiles = (unsigned)tiles};
+                                 .rounded_tiles = (unsigned)tiles,
+                                 .in_halves = in_halves};
     launch(&b, &args);
     cuda_get_result(&b, at, out, count);
     expect_ok(cei_read(b.stream, packed, rounded, words * sizeof *packed, &b.error), &b.error);
     for (size_t r = 0; r < 2 * 64; r++)
         for (size_t i = 0; i < tiles * 64; i++) {
             const float value = r < PACKED_ROWS && i < columns ? out[r * columns + i] : 0;
-            uint16_t wanted;
-            cei_hold_bfloat16(&(float){cei_round_bfloat16(value)}, 1, &wanted);
-            assert_int_equal(packed_at(packed, tiles, r, i), r < PACKED_ROWS ? wanted : 0x5A5A);
+            assert_int_equal(packed_at(packed, tiles, r, i), r < PACKED_ROWS ? rounded_bits(value, in_halves) : 0x5A5A);
         }
     cuda_close(&b);
     free(x), free(gain), free(out), free(packed);
@@ -169,11 +175,13 @@ static void check_packed(size_t columns, unsigned warps) {
 
 static void test_packed_rows(void **state) {
     (void)state;
-    check_packed(384, 1);
-    check_packed(640, 2);
-    check_packed(1152, 4);
-    check_packed(384, 0);
-    check_packed(97, 0);
+    for (int in_halves = 0; in_halves < 2; in_halves++) {
+        check_packed(384, 1, in_halves);
+        check_packed(640, 2, in_halves);
+        check_packed(1152, 4, in_halves);
+        check_packed(384, 0, in_halves);
+        check_packed(97, 0, in_halves);
+    }
 }
 
 int main(void) {

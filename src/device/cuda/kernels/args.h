@@ -57,8 +57,9 @@ typedef struct cei_norm_kernel_args {
     /* 1, 2 or 4 that share a row in registers: CEI_NORM_WIDTH columns each at most, in all a multiple of CEI_NORM_STEP,
      * stride a multiple of 4 and all pointers of 16 bytes; or 0, any row. */
     unsigned warps;
-    unsigned char *rounded; /* the rows in bfloat16 as well, in tiles, of one head; NULL: not wanted */
+    unsigned char *rounded; /* the rows in 16 bits as well, in tiles, of one head; NULL: not wanted */
     unsigned rounded_tiles; /* across, just enough for the columns */
+    unsigned in_halves;     /* rounded: float16, not bfloat16 */
 } cei_norm_kernel_args;
 
 typedef struct cei_linear_kernel_args {
@@ -79,13 +80,13 @@ typedef struct cei_round_kernel_args {
     unsigned tiles;
 } cei_round_kernel_args;
 
-/* Rounds activations to bfloat16, in chunks of eight. */
-typedef struct cei_round_bfloat16_kernel_args {
+/* Rounds activations to bfloat16, or float16, in chunks of eight. */
+typedef struct cei_round_16_kernel_args {
     const float *x;           /* [rows, chunks, 8] */
     cei_four_words *rounded;  /* [rows, chunks]: the first of two in a word's lower half; in tiles, if there are any */
     unsigned long long count; /* of chunks, in all rows */
-    unsigned chunks, tiles;
-} cei_round_bfloat16_kernel_args;
+    unsigned chunks, tiles, in_halves;
+} cei_round_16_kernel_args;
 
 typedef struct cei_linear_rounded_kernel_args {
     cei_linear_kernel_args linear; /* whose x is not read */
@@ -98,7 +99,7 @@ typedef struct cei_linear_rounded_kernel_args {
 /* The same where rows and the weight lie in tiles. */
 typedef struct cei_group_kernel_args {
     cei_linear_rounded_kernel_args of;
-    void *next;          /* receives the results in bfloat16, in tiles, instead of out; or NULL. For few functions: */
+    void *next;          /* receives the results in 16 bits, in tiles, instead of out; or NULL. For few functions: */
     unsigned next_tiles; /* see CEI_QUICK */
     unsigned down, count, step; /* a block makes the results that have its number of count, down of them a column, and
                                  * those that are step on */
@@ -127,8 +128,9 @@ typedef struct cei_attention_kernel_args {
     unsigned heads, shared;     /* heads that read the same one of keys and values */
     unsigned window, is_causal; /* no window: 0 */
     float scale, cap;           /* no cap: 0 */
-    unsigned char *next;        /* receives the results in bfloat16, in tiles, instead of out; or NULL */
+    unsigned char *next;        /* receives the results in 16 bits, in tiles, instead of out; or NULL */
     unsigned next_tiles;        /* across */
+    unsigned in_halves;         /* next: float16, not bfloat16 */
 } cei_attention_kernel_args;
 
 typedef struct cei_distances_kernel_args {
@@ -258,15 +260,19 @@ enum {
     X(cei_k_linear_int8, cei_linear_rounded_kernel_args, CEI_LINEAR_THREADS, 0, 0)                       \
     X(cei_k_tensor_bfloat16, cei_linear_rounded_kernel_args, CEI_LINEAR_THREADS, 80, 0)                  \
     X(cei_k_tensor_bfloat16_small, cei_linear_rounded_kernel_args, CEI_LINEAR_THREADS, 80, 0)            \
+    X(cei_k_tensor_float16, cei_linear_rounded_kernel_args, CEI_LINEAR_THREADS, 80, 0)                   \
+    X(cei_k_tensor_float16_small, cei_linear_rounded_kernel_args, CEI_LINEAR_THREADS, 80, 0)             \
     X(cei_k_tensor_int8, cei_linear_rounded_kernel_args, CEI_LINEAR_THREADS, 80, 0)                      \
     X(cei_k_tensor_int8_small, cei_linear_rounded_kernel_args, CEI_LINEAR_THREADS, 80, 0)                \
     X(cei_k_group_bfloat16, cei_group_kernel_args, CEI_LARGE_GROUPS, 90, CEI_LARGE_SHARED)               \
     X(cei_k_group_bfloat16_small, cei_group_kernel_args, CEI_SMALL_GROUPS, 90, CEI_SMALL_SHARED)         \
+    X(cei_k_group_float16, cei_group_kernel_args, CEI_LARGE_GROUPS, 90, CEI_LARGE_SHARED)                \
+    X(cei_k_group_float16_small, cei_group_kernel_args, CEI_SMALL_GROUPS, 90, CEI_SMALL_SHARED)          \
     X(cei_k_group_int8, cei_group_kernel_args, CEI_LARGE_GROUPS, 90, CEI_LARGE_SHARED)                   \
     X(cei_k_group_int8_small, cei_group_kernel_args, CEI_SMALL_GROUPS, 90, CEI_SMALL_SHARED)             \
     X(cei_k_lay_tiles, cei_tiles_kernel_args, CEI_LINEAR_THREADS, 90, 0)                                 \
     X(cei_k_round, cei_round_kernel_args, CEI_ROWS_THREADS, 0, 0)                                        \
-    X(cei_k_round_bfloat16, cei_round_bfloat16_kernel_args, CEI_LINEAR_THREADS, 0, 0)                    \
+    X(cei_k_round_16, cei_round_16_kernel_args, CEI_LINEAR_THREADS, 0, 0)                                \
     X(cei_k_attention, cei_attention_kernel_args, CEI_ATTENTION_THREADS, 0, 0)                           \
     X(cei_k_attention_tensor, cei_attention_kernel_args, CEI_ATTENTION_THREADS, 80, 0)                   \
     X(cei_k_attention_relative, cei_attention_relative_kernel_args, CEI_ATTENTION_THREADS, 0, 0)         \

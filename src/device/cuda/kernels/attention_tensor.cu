@@ -58,8 +58,6 @@ typedef struct cei_tile_weights {
 CEI_INLINE unsigned cei_warp_query(void) { return cei_thread() / CEI_WARP * 16; }
 CEI_INLINE unsigned cei_lane_query(void) { return cei_warp_query() + cei_thread() % CEI_WARP / 4; }
 
-CEI_INLINE unsigned cei_round_halves(float low, float high) { return cei_clamp_halves(cei_pack_halves(low, high)); }
-
 /* How a tile's fours are dealt out: threads across a row, a power of 2 that whole groups of 8 rows go with. */
 CEI_INLINE unsigned cei_threads_across(const unsigned steps) { return steps == 3 ? 16 : 4 * steps; }
 CEI_INLINE unsigned cei_dealt_rows(const unsigned steps) { return CEI_ATTENTION_THREADS / cei_threads_across(steps); }
@@ -215,7 +213,7 @@ CEI_INLINE void cei_write_rows(const cei_attention_kernel_args *a, const cei_ten
             if (i >= 2 * steps || block->first_query + own >= block->queries) continue;
             if (a->next)
                 *(unsigned *)(void *)(a->next + cei_tile_place((unsigned)row, (first + 8 * i) * 2, a->next_tiles)) =
-                    cei_round_pair(pair.value[0], pair.value[1]);
+                    cei_round_pair(a->in_halves, pair.value[0], pair.value[1]);
             else
                 *(cei_two_floats *)(void *)(to + 8 * i) = pair;
         }

@@ -261,9 +261,9 @@ CEI_INLINE unsigned long long cei_describe_tile(cei_shared tile) {
         CEI_GROUP_PRODUCT(what, sums, "1", "1", tail) CEI_GROUP_PRODUCT(what, sums, "2", "2", tail) CEI_GROUP_PRODUCT( \
             what, sums, "3", "3", tail) "wgmma.commit_group.sync.aligned; wgmma.wait_group.sync.aligned 0; }"
 
-/* sums += X Y^T for a tile X [64, 128 bytes] and Y [64 or 128, 128 bytes] in shared memory, of bfloat16 or signed
- * bytes, by the 128 threads of a warp group; sums [64, 64 or 128] are spread over them as the PTX manual has it for
- * wgmma. */
+/* sums += X Y^T for a tile X [64, 128 bytes] and Y [64 or 128, 128 bytes] in shared memory, of bfloat16, float16 or
+ * signed bytes, by the 128 threads of a warp group; sums [64, 64 or 128] are spread over them as the PTX manual has it
+ * for wgmma. */
 CEI_INLINE void cei_group_bfloat16_64(cei_shared x, cei_shared y, float sums[32]) {
     __asm__ volatile(CEI_GROUP_PRODUCTS("m64n64k16.f32.bf16.bf16", CEI_0_31, "%32", "%33", ", 1, 1, 0, 0")
                      : CEI_THIRTY_TWO("+f", sums, 0)
@@ -272,6 +272,18 @@ CEI_INLINE void cei_group_bfloat16_64(cei_shared x, cei_shared y, float sums[32]
 }
 CEI_INLINE void cei_group_bfloat16_128(cei_shared x, cei_shared y, float sums[64]) {
     __asm__ volatile(CEI_GROUP_PRODUCTS("m64n128k16.f32.bf16.bf16", CEI_0_63, "%64", "%65", ", 1, 1, 0, 0")
+                     : CEI_THIRTY_TWO("+f", sums, 0), CEI_THIRTY_TWO("+f", sums, 32)
+                     : "l"(cei_describe_tile(x)), "l"(cei_describe_tile(y))
+                     : "memory");
+}
+CEI_INLINE void cei_group_float16_64(cei_shared x, cei_shared y, float sums[32]) {
+    __asm__ volatile(CEI_GROUP_PRODUCTS("m64n64k16.f32.f16.f16", CEI_0_31, "%32", "%33", ", 1, 1, 0, 0")
+                     : CEI_THIRTY_TWO("+f", sums, 0)
+                     : "l"(cei_describe_tile(x)), "l"(cei_describe_tile(y))
+                     : "memory");
+}
+CEI_INLINE void cei_group_float16_128(cei_shared x, cei_shared y, float sums[64]) {
+    __asm__ volatile(CEI_GROUP_PRODUCTS("m64n128k16.f32.f16.f16", CEI_0_63, "%64", "%65", ", 1, 1, 0, 0")
                      : CEI_THIRTY_TWO("+f", sums, 0), CEI_THIRTY_TWO("+f", sums, 32)
                      : "l"(cei_describe_tile(x)), "l"(cei_describe_tile(y))
                      : "memory");

@@ -1,6 +1,6 @@
-/* linear_group.cu - function(x W^T + bias) by warp groups of capability 9.0, bfloat16 and integers: in large tiles, and
- * in small ones where there are too few large ones for the chip. The bits are the same. Also how weights come into
- * tiles, and back. */
+/* linear_group.cu - function(x W^T + bias) by warp groups of capability 9.0, bfloat16, float16 and integers: in large
+ * tiles, and in small ones where there are too few large ones for the chip. The bits are the same. Also how weights
+ * come into tiles, and back. */
 #ifdef CEI_GROUPS
 #include "device/cuda/kernels/math.h"
 #include "device/cuda/kernels/results.h"
@@ -11,14 +11,15 @@
 enum { CEI_QUICK = 1 };
 CEI_INLINE float cei_quick(unsigned function, float x) { return function == CEI_QUICK ? cei_gelu_low(x) : x; }
 
-/* Two results of a row, which lie side by side, the first in an even column: as float32, or rounded, in tiles. */
+/* Two results of a row, which lie side by side, the first in an even column: as float32, or rounded as this layer's
+ * rows were, in tiles. */
 CEI_INLINE void cei_write_pair(const cei_group_kernel_args *a, unsigned row, unsigned column, float low, float high) {
     const unsigned outs = a->of.linear.weight.rows;
     float *out = a->of.linear.out + (unsigned long long)row * outs + column;
     if (a->next) {
         if (column / (CEI_TILE_WIDTH / 2) < a->next_tiles)
             *(unsigned *)((unsigned char *)a->next + cei_tile_place(row, column * 2, a->next_tiles)) =
-                cei_round_pair(low, high);
+                cei_round_pair(a->of.linear.weight.format == CEI_VALUES_FLOAT16, low, high);
     } else if (column + 1 < outs && outs % 2 == 0 && (unsigned long long)a->of.linear.out % 8 == 0) {
         const cei_two_floats pair = {{low, high}};
         *(cei_two_floats *)(void *)out = pair;
@@ -44,6 +45,22 @@ CEI_INLINE void cei_write_pair(const cei_group_kernel_args *a, unsigned row, uns
 #define GROUP_KERNEL cei_k_group_bfloat16_small
 #define GROUP_TILE CEI_SMALL_TILE
 #define GROUP_MULTIPLY cei_group_bfloat16_64
+#include "device/cuda/kernels/group.tmpl.h"
+#undef GROUP_MULTIPLY
+
+/* ---- float16 --------------------------------------------------------------------------------------------------- */
+
+#define GROUP(name) cei_group_float16_large_##name
+#define GROUP_KERNEL cei_k_group_float16
+#define GROUP_TILE CEI_LARGE_TILE
+#define GROUP_MULTIPLY cei_group_float16_128
+#include "device/cuda/kernels/group.tmpl.h"
+#undef GROUP_MULTIPLY
+
+#define GROUP(name) cei_group_float16_small_##name
+#define GROUP_KERNEL cei_k_group_float16_small
+#define GROUP_TILE CEI_SMALL_TILE
+#define GROUP_MULTIPLY cei_group_float16_64
 #include "device/cuda/kernels/group.tmpl.h"
 #undef GROUP_MULTIPLY
 #undef GROUP_SUM

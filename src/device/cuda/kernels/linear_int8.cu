@@ -1,5 +1,5 @@
 /* linear_int8.cu - function(x W^T + bias) of rounded rows and INT8 weights: sums are exact integers, so that no order
- * matters. On tensor cores as in linear_bfloat16.cu; before capability 8.0 four products at a time: a block
+ * matters. On tensor cores as in linear_16.cu; before capability 8.0 four products at a time: a block
  * makes 64 x 64 results from tiles in shared memory, a thread 4 x 4 of them. */
 #include "device/cuda/kernels/math.h"
 #include "device/cuda/kernels/results.h"

@@ -7,7 +7,7 @@
 #include "device/cuda/kernels/gate.cu"
 #include "device/cuda/kernels/gather.cu"
 #include "device/cuda/kernels/linear.cu"
-#include "device/cuda/kernels/linear_bfloat16.cu"
+#include "device/cuda/kernels/linear_16.cu"
 #include "device/cuda/kernels/linear_few.cu"
 #include "device/cuda/kernels/linear_group.cu"
 #include "device/cuda/kernels/linear_int8.cu"

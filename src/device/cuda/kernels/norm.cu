@@ -1,5 +1,5 @@
 /* norm.cu - layer norm of x, or of x + residual (Ba et al. 2016), or the RMS norm (Zhang and Sennrich 2019), of rows or
- * of heads by themselves; and the same in bfloat16, if that is wanted, in tiles.
+ * of heads by themselves; and the same in 16 bits, if that is wanted, in tiles.
  *
  * A row of whole warps of fours, as every model has them, is read once, all of it before anything is done: one, two or
  * four warps share it, four columns of a thread four times at most, and keep it in registers. A row of another width is
@@ -108,7 +108,8 @@ CEI_INLINE void cei_round_part(const cei_norm_kernel_args *a, const cei_norm_row
     for (unsigned i = 0; i < CEI_NORM_FOURS; i++) {
         const unsigned column = at->column + i * at->step;
         const float *v = part->of[i].value;
-        const cei_two_words pairs = {{cei_round_pair(v[0], v[1]), cei_round_pair(v[2], v[3])}};
+        const cei_two_words pairs = {
+            {cei_round_pair(a->in_halves, v[0], v[1]), cei_round_pair(a->in_halves, v[2], v[3])}};
         unsigned char *to = a->rounded + cei_tile_place(at->row, column * 2, a->rounded_tiles);
         if (column < at->columns) *(cei_two_words *)(void *)to = pairs;
     }
@@ -146,7 +147,7 @@ CEI_INLINE void cei_round_row(const cei_norm_kernel_args *a, const cei_norm_row 
     for (unsigned i = lane; i < a->rounded_tiles * CEI_TILE_WIDTH / 2; i += CEI_WARP) { /* all lanes as often */
         const float value = i < a->columns ? out[i] : 0, next = cei_shuffle_xor(value, 1);
         unsigned char *to = a->rounded + cei_tile_place(at->row, i * 2, a->rounded_tiles);
-        if (lane % 2 == 0) *(unsigned *)(void *)to = cei_round_pair(value, next);
+        if (lane % 2 == 0) *(unsigned *)(void *)to = cei_round_pair(a->in_halves, value, next);
     }
 }
 

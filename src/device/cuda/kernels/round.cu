@@ -1,6 +1,6 @@
 /* round.cu - activations for products of low precision. As integers, as cei_activation_scale says, to the bit: a warp a
  * row; integers and zeros are held less 128, so that they are signed bytes; their differences are what counts. And as
- * bfloat16, of which a thread rounds eight. Rows follow each other, or lie in tiles. */
+ * bfloat16 or float16, of which a thread rounds eight. Rows follow each other, or lie in tiles. */
 #include "device/cuda/kernels/args.h"
 #include "device/cuda/kernels/gpu.h"
 #include "device/cuda/kernels/rounding.h"
@@ -52,7 +52,7 @@ CEI_INLINE cei_four_floats cei_take_four(const float *from, bool is_aligned) {
     return four;
 }
 
-CEI_KERNEL(cei_k_round_bfloat16, CEI_LINEAR_THREADS, cei_round_bfloat16_kernel_args) {
+CEI_KERNEL(cei_k_round_16, CEI_LINEAR_THREADS, cei_round_16_kernel_args) {
     const unsigned long long at = (unsigned long long)cei_block_x() * CEI_LINEAR_THREADS + cei_thread();
     const bool is_aligned = (unsigned long long)a.x % sizeof(cei_four_floats) == 0;
     cei_four_words chunk;
@@ -60,8 +60,8 @@ CEI_KERNEL(cei_k_round_bfloat16, CEI_LINEAR_THREADS, cei_round_bfloat16_kernel_a
     CEI_UNROLL
     for (unsigned i = 0; i < 2; i++) {
         const cei_four_floats four = cei_take_four(a.x + 8 * at + 4 * i, is_aligned);
-        chunk.word[2 * i] = cei_round_pair(four.value[0], four.value[1]);
-        chunk.word[2 * i + 1] = cei_round_pair(four.value[2], four.value[3]);
+        chunk.word[2 * i] = cei_round_pair(a.in_halves, four.value[0], four.value[1]);
+        chunk.word[2 * i + 1] = cei_round_pair(a.in_halves, four.value[2], four.value[3]);
     }
     if (a.tiles)
         cei_put_chunk(a.rounded, (unsigned)(at / a.chunks), (unsigned)(at % a.chunks), a.chunks, a.tiles, chunk);
