@@ -22,26 +22,44 @@ float cei_round_bfloat16(float x) {
     return x;
 }
 
+/* All ones if a > b, else 0. Values are chosen by such masks, as branches keep loops from being vectorized; sizes, the
+ * bits of a float32 without its sign, are in the order of the numbers. */
+static inline uint32_t mask_greater(uint32_t a, uint32_t b) { return -(uint32_t)((int32_t)a > (int32_t)b); }
+
+enum { LARGEST_FLOAT16 = 0x477FE000, INFINITE = 0x7F800000 }; /* sizes: 65,504, and what is no number */
+
+static inline uint16_t round_size(float size, uint32_t sign) {
+    const float shifted = size + 0.5f; /* has steps of 2^-24 below 1, as subnormals have */
+    uint32_t bits, small;
+    memcpy(&bits, &size, sizeof bits);
+    memcpy(&small, &shifted, sizeof small);
+    const uint32_t normal = (bits - (UINT32_C(112) << 23) + UINT32_C(0xFFF) + (bits >> 13 & 1)) >> 13;
+    const uint32_t is_small = mask_greater(UINT32_C(0x38800000), bits);     /* below 2^-14 */
+    const uint32_t is_large = mask_greater(bits, UINT32_C(0x477FF000) - 1); /* from 65,520 on */
+    const uint32_t is_nan = mask_greater(bits, INFINITE);
+    const uint32_t half = (small - UINT32_C(0x3F000000)) & is_small;
+    return (uint16_t)(sign >> 16 |
+                      (((half | (normal & ~is_small)) & ~is_large) | (0x7C00 & is_large) | (0x200 & is_nan)));
+}
+
 uint16_t cei_round_float16(float x) {
     uint32_t bits;
     memcpy(&bits, &x, sizeof bits);
-    const uint32_t sign = bits >> 16 & 0x8000, size = bits & INT32_MAX;
-    if (x != x) return (uint16_t)(sign | 0x7E00);
-    if (size >= UINT32_C(0x477FF000)) return (uint16_t)(sign | 0x7C00); /* from 65,520 on: 31 in the exponent */
-    if (size >= UINT32_C(0x38800000)) /* from 2^-14 on: normal, whose exponent is less by 112 */
-        return (uint16_t)(sign | (size - (UINT32_C(112) << 23) + UINT32_C(0xFFF) + (size >> 13 & 1)) >> 13);
-    /* Behind 0.5 a float32 has steps of 2^-24, as subnormals have. */
-    const float shifted = fabsf(x) + 0.5f;
-    memcpy(&bits, &shifted, sizeof bits);
-    return (uint16_t)(sign | (bits - UINT32_C(0x3F000000)));
+    return round_size(fabsf(x), bits & UINT32_C(0x80000000));
 }
 
-static const float largest_float16 = 65504;
-
-float cei_saturate_float16(float x) {
-    if (isfinite(x) && fabsf(x) > largest_float16) x = copysignf(largest_float16, x);
-    return cei_widen_float16(cei_round_float16(x));
+static inline float saturate_float16(float x) {
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    const uint32_t size = bits & INT32_MAX, sign = bits & UINT32_C(0x80000000);
+    const uint32_t is_beyond = mask_greater(size, LARGEST_FLOAT16) & mask_greater(INFINITE, size);
+    const uint32_t kept = (LARGEST_FLOAT16 & is_beyond) | (size & ~is_beyond);
+    float limited;
+    memcpy(&limited, &kept, sizeof limited);
+    return cei_widen_float16(round_size(limited, sign));
 }
+
+float cei_saturate_float16(float x) { return saturate_float16(x); }
 
 /* Adding and taking away 1.5 * 2^23 leaves the nearest integer, ties to even, of a value below 2^22. */
 static const float to_integer = 12582912.0f;
@@ -79,7 +97,7 @@ void cei_round_rows(cei_format format, float *values, size_t rows, size_t column
         for (size_t i = 0; i < rows * columns; i++) values[i] = cei_round_bfloat16(values[i]);
         return;
     case CEI_FORMAT_FLOAT16:
-        for (size_t i = 0; i < rows * columns; i++) values[i] = cei_saturate_float16(values[i]);
+        for (size_t i = 0; i < rows * columns; i++) values[i] = saturate_float16(values[i]);
         return;
     case CEI_FORMAT_INT8:
         for (size_t r = 0; r < rows; r++) scales[r] = round_int8(values + r * columns, columns);
