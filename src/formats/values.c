@@ -114,6 +114,7 @@ static bool has_sound_scales(const cei_values *values) {
 cei_format cei_values_own_format(const cei_values *values) {
     if (values->delta || values->is_more) return CEI_FORMAT_FLOAT32;
     switch (values->dtype) {
+    case CEI_DTYPE_F16: return CEI_FORMAT_FLOAT16;
     case CEI_DTYPE_BF16: return CEI_FORMAT_BFLOAT16;
     case CEI_DTYPE_I8: return has_sound_scales(values) ? CEI_FORMAT_INT8 : CEI_FORMAT_FLOAT32;
     default: return CEI_FORMAT_FLOAT32;

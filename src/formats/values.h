@@ -64,7 +64,7 @@ void cei_values_read(const cei_values *values, size_t first, size_t count, float
 void cei_values_read_as(const cei_values *values, size_t first, size_t count, cei_format format, float *out,
                         float *scales);
 
-/* The format that has every value bit for bit in fewer bytes than float32 (BF16; I8 whose scales are all sound);
+/* The format that has every value bit for bit in fewer bytes than float32 (F16, BF16; I8 whose scales are all sound);
  * FLOAT32 if there is none. Reads the scales. */
 cei_format cei_values_own_format(const cei_values *values);
 

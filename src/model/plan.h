@@ -45,7 +45,7 @@ ce_status cei_plan_add_rows(cei_plan *plan, size_t columns, const char *name, si
  * of a precision. Call once, after all weights were added. */
 void cei_plan_round(cei_plan *plan, ce_precision precision);
 
-/* Of a model in float32: tables whose tensors are bfloat16, or int8 with scales, stay so. Their rows are widened as
+/* Of a model in float32: tables whose tensors are F16, BF16, or int8 with scales, stay so. Their rows are widened as
  * they are picked, to the bits that the file's values have in float32, and they take a half or a quarter of the memory,
  * of the upload and of the time to clear it. Matrices are multiplied in float32 and gain nothing. Errors: those of
  * cei_plan_values. */

@@ -266,8 +266,8 @@ static void test_scales_of_a_file(void **state) {
 /* A file's int8 values are taken as they are: as float32 they are the same numbers, so that only activations differ. */
 static void test_every_dtype_in_every_precision(void **state) {
     (void)state;
-    static const char *const dtypes[] = {"F32", "BF16", "I8"};
-    for (size_t i = 0; i < 3; i++)
+    static const char *const dtypes[] = {"F32", "F16", "BF16", "I8"};
+    for (size_t i = 0; i < 4; i++)
         for (size_t p = 0; p < PRECISIONS; p++)
             for (size_t d = 0; d < 2; d++) {
                 float scores[2][SCENE_SCORES];
@@ -291,12 +291,12 @@ static void test_every_dtype_in_every_precision(void **state) {
  * from those of the same values written as F32. */
 static void test_tables_keep_the_form_of_the_file(void **state) {
     (void)state;
-    static const char *const dtypes[] = {"BF16", "I8"};
-    static const double sizes[] = {2, 1}; /* bytes of a value, without scales */
+    static const char *const dtypes[] = {"F16", "BF16", "I8"};
+    static const double sizes[] = {2, 2, 1}; /* bytes of a value, without scales */
     char *whole = test_make_folder();
     const ce_convert_options to_float32 = {
         .size = sizeof to_float32, .precision = CE_PRECISION_FLOAT32, .overwrite = true};
-    for (size_t i = 0; i < 2; i++) {
+    for (size_t i = 0; i < 3; i++) {
         ce_error error = {0};
         scene_shape.dtype = dtypes[i];
         tiny_model_write(&scene_shape, scene_folder);

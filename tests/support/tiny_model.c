@@ -1,6 +1,7 @@
 /* tiny_model.c - writes small random BERTs: config, vocabulary, safetensors, modules. Relies on support.h for files. */
 #include "support/tiny_model.h"
 
+#include "formats/rounding.h"
 #include "support/support.h"
 
 #include <math.h>
@@ -181,6 +182,11 @@ static void declare(bytes *header, const char *name, const char *suffix, const c
     append_text(header, "],\"data_offsets\":[%zu,%zu]}", begin, end);
 }
 
+static void append_f16(bytes *data, float value) {
+    const uint16_t half = cei_round_float16(value);
+    append(data, &half, sizeof half);
+}
+
 static void append_bf16(bytes *data, float value) {
     uint32_t bits;
     memcpy(&bits, &value, sizeof bits);
@@ -205,6 +211,7 @@ static void write_int8(const tiny_model *model, const tiny_tensor *tensor, size_
 static void write_tensor(const tiny_model *model, const tiny_tensor *tensor, size_t number, bytes *header,
                          bytes *data) {
     bool int8 = strcmp(model->dtype, "I8") == 0, bf16 = strcmp(model->dtype, "BF16") == 0;
+    bool f16 = strcmp(model->dtype, "F16") == 0;
     if (int8 && tensor->rows) {
         write_int8(model, tensor, number, header, data);
         return;
@@ -219,10 +226,12 @@ static void write_tensor(const tiny_model *model, const tiny_tensor *tensor, siz
         float value = value_of(model, tensor, number, i);
         if (bf16)
             append_bf16(data, value);
+        else if (f16)
+            append_f16(data, value);
         else
             append(data, &value, sizeof value);
     }
-    declare(header, tensor->name, "", bf16 ? "BF16" : "F32", tensor, begin, data->size);
+    declare(header, tensor->name, "", int8 ? "F32" : model->dtype, tensor, begin, data->size);
 }
 
 /* seeded says what the values depend on beside the tensor's number and shape. */

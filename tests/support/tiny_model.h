@@ -12,7 +12,7 @@
 typedef struct tiny_model {
     size_t vocab, hidden, layers, heads, intermediate, positions, types, labels;
     const char *hidden_act; /* as in config.json */
-    const char *dtype;      /* of the weights in the file: "F32", "BF16" or "I8" */
+    const char *dtype;      /* of the weights in the file: "F32", "F16", "BF16" or "I8" */
     uint32_t seed;
     bool hollow; /* all weights are zeros, in a hole of the file that takes no room: F32 alone, of any size */
 } tiny_model;
