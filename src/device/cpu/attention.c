@@ -346,7 +346,7 @@ static void split_heads(attention_job *job, const cei_attention_args *args) {
 }
 
 bool cei_cpu_rounds_attention(const cei_device *device, ce_precision precision) {
-    return precision != CE_PRECISION_DEFAULT && precision != CE_PRECISION_FLOAT32 &&
+    return (precision == CE_PRECISION_BFLOAT16 || precision == CE_PRECISION_INT8) &&
            cei_cpu_of(device)->kernels.bfloat16.pack;
 }
 
