@@ -39,6 +39,7 @@ void low_check_table(const cei_cpu_kernels *kernels, cei_format format) {
         assert_int_not_equal(format, CEI_FORMAT_INT8); /* has no other way */
         assert_int_equal(low->group, 1);
     }
+    if (low->pack) assert_true(kernels->panel % low->step == 0 && kernels->panel % 16 == 0);
 }
 
 /* ---- prepare ------------------------------------------------------------------------------------------------ */

@@ -258,7 +258,8 @@ void cei_cpu_low_score(const cei_cpu_low_head *h, size_t rows, size_t first_key,
                        size_t stride);
 
 /* out [rows, size] = weights V * factors, of weights [rows, keys], rows cei_cpu_padded(keys) floats apart, for the
- * tokens from first_key on, where a panel of keys begins. Overwrites the weights. */
+ * tokens from first_key on, where a panel of keys begins; those behind them, up to a step, count 0 times. Overwrites
+ * the weights. */
 void cei_cpu_low_mix(const cei_cpu_low_head *h, size_t rows, size_t first_key, size_t keys, float *weights,
                      const float *factors, float *out, size_t out_stride);
 
