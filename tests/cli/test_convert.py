@@ -85,6 +85,7 @@ def test_to_gguf(run, tmp_path):
     assert logits(run, file, "float32") == logits(run, model, "float32")
     said = run("convert", "--force", "--gguf-type", "BF16", model, file).out
     assert "in BF16, as GGUF" in said and "files" not in said
+    assert "in F16, as GGUF" in run("convert", "--force", "--precision", "float16", model, file).out
     assert "there already" in run("convert", model, file, expect=6).error
     assert "give one of them" in run("convert", "--gguf-type", "F16", "--precision", "int8", model, file, expect=2).error
     refused = run("convert", MODELS / "distilbert", tmp_path / "no.gguf", expect=3).error
