@@ -116,3 +116,17 @@ def test_every_peer_has_a_program():
             assert precision in catalogue.PRECISIONS
             for work in ("scifact", "single"):
                 assert all(catalogue.settings(key, precision, work, batch) for batch in catalogue.batches(key, work))
+
+
+def test_types_of_tokens_are_in_the_table_of_words_for_llama_cpp():
+    numpy = pytest.importorskip("numpy")
+    import llamacpp_model
+
+    folder = SOURCE / "tests/data/golden/models/three-labels"
+    made = llamacpp_model.tensors(folder, "rank")
+    words, kinds = made["token_embd.weight"], made["token_types.weight"]
+    half = len(words) // 2
+    assert numpy.allclose(words[half:] + kinds[0], words[:half] + kinds[1], atol=1e-6)
+    assert {"blk.0.attn_q.weight", "blk.0.layer_output_norm.bias", "cls.weight", "cls.output.bias"} <= set(made)
+    bare = set(made) - set(llamacpp_model.tensors(folder, "mean"))
+    assert bare == {"cls.weight", "cls.bias", "cls.output.weight", "cls.output.bias"}
