@@ -21,7 +21,6 @@ sys.path.append(str(Path(__file__).resolve().parents[2] / "tools"))
 # and cost attention over all of its tokens: more in a piece is slower.
 TOKENS = 512
 POOLING = {"mean": 1, "rank": 4}  # llama_pooling_type
-TYPES = ("F32", "F16", "BF16", "Q8_0")  # of matrices
 LAYER = {
     "attention.self.query": "attn_q", "attention.self.key": "attn_k", "attention.self.value": "attn_v",
     "attention.output.dense": "attn_output", "attention.output.LayerNorm": "attn_output_norm",
@@ -59,7 +58,7 @@ def tensors(folder, pooling):
 
 
 def write_file(folder, path, pooling, matrices):
-    """Writes path from a folder of BERT with float32 weights, matrices in one of TYPES and the rest in F32."""
+    """Writes path from a folder of BERT with float32 weights, matrices in F32, F16, BF16 or Q8_0 and the rest in F32."""
     import gguf
 
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
@@ -128,7 +127,7 @@ class Model:
     """A file of write_file with one context, for up to `most` texts in a call."""
 
     def __init__(self, path, pooling, threads, most, flash):
-        self.library, self.rank = Library(), pooling == "rank"
+        self.library = Library()
         pointer, call = ctypes.c_void_p, self.library.call
         model = call("model_load_from_file", pointer, ctypes.c_char_p, Settings)(
             str(path).encode(), call("model_default_params", Settings)())
@@ -144,7 +143,7 @@ class Model:
                 raise SystemExit(f"llama.cpp: {name} was not set: another version than that of requirements.txt?")
         self.encode = call("encode", ctypes.c_int32, pointer, Batch)
         self.result = call("get_embeddings_seq", ctypes.POINTER(ctypes.c_float), pointer, ctypes.c_int32)
-        self.width = 1 if self.rank else call("model_n_embd", ctypes.c_int32, pointer)(model)
+        self.width = 1 if pooling == "rank" else call("model_n_embd", ctypes.c_int32, pointer)(model)
         self.most, self.numbers = most, numpy.arange(most, dtype=numpy.int32)
 
     def settings(self, values):

@@ -8,13 +8,12 @@ that, not the type of the weights, is what its scores differ by in float32, and 
 import json
 
 import serve  # first: it sets the environment
+import catalogue
 import llamacpp_model
-
-KINDS = {"float32": ("F32",), "bfloat16": ("BF16", "F16"), "int8": ("Q8_0",)}
 
 
 def prepare(options):
-    for kind in KINDS[options.precision]:
+    for kind in {name.split()[0] for name in catalogue.PEERS["llamacpp"].settings[options.precision]}:
         path = options.folder / f"{kind}.gguf"
         if not path.exists():
             llamacpp_model.write_file(options.model, path, "rank", kind)
