@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-DTYPES = {"F32": np.dtype("<f4"), "F16": np.dtype("<f2"), "BF16": np.dtype("<u2"), "I8": np.dtype("i1")}
+DTYPES = {"F32": np.dtype("<f4"), "F16": np.dtype("<f2"), "BF16": np.dtype("<u2"), "I8": np.dtype("i1"),
+          "I64": np.dtype("<i8")}
 SCALE = ".scale"
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 
