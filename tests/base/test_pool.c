@@ -285,7 +285,7 @@ static ce_status make_and_run(void *user, ce_error *error) {
 static void no_memory_at_any_allocation(void **state) {
     (void)state;
     failing_malloc_or_skip();
-    assert_true(test_each_allocation(make_and_run, NULL) >= 4);
+    assert_true(test_each_allocation(make_and_run, NULL) >= 3);
 }
 
 static void a_running_job_allocates_nothing(void **state) {
