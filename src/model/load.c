@@ -396,7 +396,7 @@ static ce_status create(const char *path, const ce_load_options *options, ce_mod
 void ce_model_free(ce_model *model) {
     if (!model) return;
     for (size_t i = 0; i < model->targets.count; i++) cei_placement_unref(model->replicas[i]);
-    for (size_t i = 0; i < sizeof model->crews / sizeof *model->crews; i++) cei_pool_free(model->crews[i]);
+    for (size_t i = 0; i < CEI_MOST_CREWS; i++) cei_pool_free(model->crews[i]);
     cei_scratch_free_all(model);
     cei_pool_free(model->blueprint.pool);
     cei_chat_free(model->chat);

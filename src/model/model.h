@@ -14,6 +14,9 @@
 
 #include <pthread.h>
 
+/* A crew has fewer threads than this: one for each device, and another. */
+enum { CEI_MOST_CREWS = CE_MOST_DEVICES + 2 };
+
 struct ce_model {
     /* Set at load, then constant. */
     char *path;
@@ -48,9 +51,9 @@ struct ce_model {
     bool lost, busy;                          /* all devices went away; a placing or moving is in progress */
     char requested[CE_DEVICE_LIST_SIZE];
     uint64_t generation;
-    size_t turn;                          /* calls so far: each begins at another replica */
-    cei_pool *crews[CE_MOST_DEVICES + 2]; /* [threads] so many, see cei_held; made at need, then constant */
-    char fallback_reason[256];            /* "" if auto took its first choice */
+    size_t turn;                     /* calls so far: each begins at another replica */
+    cei_pool *crews[CEI_MOST_CREWS]; /* [threads] so many, see cei_held; made at need, then constant */
+    char fallback_reason[256];       /* "" if auto took its first choice */
 
     /* Host memory of calls, kept for the next ones: src/score. Guarded by scratch_lock. */
     pthread_mutex_t scratch_lock;
