@@ -264,42 +264,22 @@ CEI_INLINE unsigned long long cei_describe_tile(cei_shared tile) {
 /* sums += X Y^T for a tile X [64, 128 bytes] and Y [64 or 128, 128 bytes] in shared memory, of bfloat16, float16 or
  * signed bytes, by the 128 threads of a warp group; sums [64, 64 or 128] are spread over them as the PTX manual has it
  * for wgmma. */
-CEI_INLINE void cei_group_bfloat16_64(cei_shared x, cei_shared y, float sums[32]) {
-    __asm__ volatile(CEI_GROUP_PRODUCTS("m64n64k16.f32.bf16.bf16", CEI_0_31, "%32", "%33", ", 1, 1, 0, 0")
-                     : CEI_THIRTY_TWO("+f", sums, 0)
-                     : "l"(cei_describe_tile(x)), "l"(cei_describe_tile(y))
-                     : "memory");
-}
-CEI_INLINE void cei_group_bfloat16_128(cei_shared x, cei_shared y, float sums[64]) {
-    __asm__ volatile(CEI_GROUP_PRODUCTS("m64n128k16.f32.bf16.bf16", CEI_0_63, "%64", "%65", ", 1, 1, 0, 0")
-                     : CEI_THIRTY_TWO("+f", sums, 0), CEI_THIRTY_TWO("+f", sums, 32)
-                     : "l"(cei_describe_tile(x)), "l"(cei_describe_tile(y))
-                     : "memory");
-}
-CEI_INLINE void cei_group_float16_64(cei_shared x, cei_shared y, float sums[32]) {
-    __asm__ volatile(CEI_GROUP_PRODUCTS("m64n64k16.f32.f16.f16", CEI_0_31, "%32", "%33", ", 1, 1, 0, 0")
-                     : CEI_THIRTY_TWO("+f", sums, 0)
-                     : "l"(cei_describe_tile(x)), "l"(cei_describe_tile(y))
-                     : "memory");
-}
-CEI_INLINE void cei_group_float16_128(cei_shared x, cei_shared y, float sums[64]) {
-    __asm__ volatile(CEI_GROUP_PRODUCTS("m64n128k16.f32.f16.f16", CEI_0_63, "%64", "%65", ", 1, 1, 0, 0")
-                     : CEI_THIRTY_TWO("+f", sums, 0), CEI_THIRTY_TWO("+f", sums, 32)
-                     : "l"(cei_describe_tile(x)), "l"(cei_describe_tile(y))
-                     : "memory");
-}
-CEI_INLINE void cei_group_int8_64(cei_shared x, cei_shared y, int sums[32]) {
-    __asm__ volatile(CEI_GROUP_PRODUCTS("m64n64k32.s32.s8.s8", CEI_0_31, "%32", "%33", "")
-                     : CEI_THIRTY_TWO("+r", sums, 0)
-                     : "l"(cei_describe_tile(x)), "l"(cei_describe_tile(y))
-                     : "memory");
-}
-CEI_INLINE void cei_group_int8_128(cei_shared x, cei_shared y, int sums[64]) {
-    __asm__ volatile(CEI_GROUP_PRODUCTS("m64n128k32.s32.s8.s8", CEI_0_63, "%64", "%65", "")
-                     : CEI_THIRTY_TWO("+r", sums, 0), CEI_THIRTY_TWO("+r", sums, 32)
-                     : "l"(cei_describe_tile(x)), "l"(cei_describe_tile(y))
-                     : "memory");
-}
+#define CEI_GROUP_FUNCTIONS(name, type, constraint, width, what, tail)                               \
+    CEI_INLINE void cei_group_##name##_64(cei_shared x, cei_shared y, type sums[32]) {               \
+        __asm__ volatile(CEI_GROUP_PRODUCTS("m64n64k" width what, CEI_0_31, "%32", "%33", tail)      \
+                         : CEI_THIRTY_TWO(constraint, sums, 0)                                       \
+                         : "l"(cei_describe_tile(x)), "l"(cei_describe_tile(y))                      \
+                         : "memory");                                                                \
+    }                                                                                                \
+    CEI_INLINE void cei_group_##name##_128(cei_shared x, cei_shared y, type sums[64]) {              \
+        __asm__ volatile(CEI_GROUP_PRODUCTS("m64n128k" width what, CEI_0_63, "%64", "%65", tail)     \
+                         : CEI_THIRTY_TWO(constraint, sums, 0), CEI_THIRTY_TWO(constraint, sums, 32) \
+                         : "l"(cei_describe_tile(x)), "l"(cei_describe_tile(y))                      \
+                         : "memory");                                                                \
+    }
+CEI_GROUP_FUNCTIONS(bfloat16, float, "+f", "16", ".f32.bf16.bf16", ", 1, 1, 0, 0")
+CEI_GROUP_FUNCTIONS(float16, float, "+f", "16", ".f32.f16.f16", ", 1, 1, 0, 0")
+CEI_GROUP_FUNCTIONS(int8, int, "+r", "32", ".s32.s8.s8", "")
 #endif
 
 /* All threads of a block wait for each other here; what they wrote before is seen behind it. */
