@@ -1,7 +1,7 @@
 /* What decoders ask of a device beside what rotary encoders do: attention that is causal, whose heads share keys and
  * values, whose scores are capped, of last tokens alone; RMS norms, of rows and of heads; embeddings that are scaled.
  * On every device: bench.h. */
-#include "device/bench.h"
+#include "device/attention_run.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -9,73 +9,14 @@
 
 /* ---- attention ----------------------------------------------------------------------------------------------- */
 
-typedef struct decoder_case {
-    size_t sequences, heads, key_heads, size, window;
-    bool causal;
-    float cap;
-    const int32_t *offsets;
-    const float *qkv; /* [tokens, columns_of] */
-} decoder_case;
-
-static size_t columns_of(const decoder_case *c) { return (c->heads + 2 * c->key_heads) * c->size; }
-static size_t tokens_of(const decoder_case *c) { return (size_t)c->offsets[c->sequences]; }
-
-static size_t longest_of(const decoder_case *c) {
-    size_t longest = 0;
-    for (size_t s = 0; s < c->sequences; s++)
-        longest = cei_max_size(longest, (size_t)(c->offsets[s + 1] - c->offsets[s]));
-    return longest;
-}
-
-/* The first or the last tokens alone must come out as they do among all. */
-static void check_one(bench *b, cei_attention_args args, const decoder_case *c, bool last, const float *all) {
-    const size_t hidden = c->heads * c->size, count = c->sequences * hidden;
-    float *q = random_floats(count, 1), *found = random_floats(count, 1);
-    for (size_t s = 0; s < c->sequences; s++) {
-        const int32_t row = last ? c->offsets[s + 1] - 1 : c->offsets[s];
-        if (c->offsets[s] < c->offsets[s + 1])
-            memcpy(q + s * hidden, c->qkv + (size_t)row * columns_of(c), hidden * sizeof *q);
-    }
-    args.first_only = !last;
-    args.last_only = last;
-    args.q = (cei_strided){bench_put(b, q, count * sizeof *q), hidden};
-    args.out = bench_reserve(b, count * sizeof *found);
-    expect_ok(cei_attention(b->stream, &args, &b->error), &b->error);
-    bench_get(b, args.out, found, count);
-    for (size_t s = 0; s < c->sequences; s++) {
-        const int32_t row = last ? c->offsets[s + 1] - 1 : c->offsets[s];
-        if (c->offsets[s] < c->offsets[s + 1])
-            expect_same_bits(found + s * hidden, all + (size_t)row * hidden, hidden, "one token alone");
-    }
-    free(q), free(found);
-}
-
-static void run_attention(const tier *of, unsigned threads, const void *argument, float *out) {
-    const decoder_case *c = argument;
-    const size_t hidden = c->heads * c->size, tokens = tokens_of(c);
-    bench b = bench_open(of, threads, (cei_stream_limits){tokens, longest_of(c), c->size, columns_of(c)});
-    cei_attention_args args = {.tokens = tokens,
-                               .sequences = c->sequences,
-                               .longest = longest_of(c),
-                               .offsets = bench_put(&b, c->offsets, (c->sequences + 1) * sizeof *c->offsets),
-                               .heads = c->heads,
-                               .key_heads = c->key_heads,
-                               .head_size = c->size,
-                               .window = c->window,
-                               .causal = c->causal,
-                               .scale = 0.3f,
-                               .cap = c->cap,
-                               .out = bench_reserve(&b, tokens * hidden * sizeof *out)};
-    cei_attention_take_qkv(&args, bench_put(&b, c->qkv, tokens * columns_of(c) * sizeof *out));
-    expect_ok(cei_attention(b.stream, &args, &b.error), &b.error);
-    bench_get(&b, args.out, out, tokens * hidden);
-    check_one(&b, args, c, false, out);
-    check_one(&b, args, c, true, out);
-    bench_close(&b);
+static void run_scaled(const tier *of, unsigned threads, const void *argument, float *out) {
+    attention_case c = *(const attention_case *)argument;
+    c.scale = 0.3f;
+    run_attention(of, threads, &c, out);
 }
 
 /* A column of a query, by the definition. */
-static double value_of(const decoder_case *c, size_t s, size_t query, size_t column) {
+static double value_of(const attention_case *c, size_t s, size_t query, size_t column) {
     const size_t columns = columns_of(c), first = (size_t)c->offsets[s], head = column / c->size;
     const size_t length = (size_t)c->offsets[s + 1] - first, keys = c->heads * c->size;
     const size_t key_head = head / (c->heads / c->key_heads) * c->size, values = keys + c->key_heads * c->size;
@@ -93,10 +34,10 @@ static double value_of(const decoder_case *c, size_t s, size_t query, size_t col
 }
 
 static void check_attention(const void *argument, const float *out) {
-    const decoder_case *c = argument;
+    const attention_case *c = argument;
     const size_t hidden = c->heads * c->size;
     for (size_t s = 0; s < c->sequences; s++)
-        for (size_t t = 0; t < (size_t)(c->offsets[s + 1] - c->offsets[s]); t += random_size(1, 1 + tokens_of(c) / 100))
+        for (size_t t = 0; t < length_of(c, s); t += random_size(1, 1 + tokens_of(c) / 100))
             for (size_t i = 0; i < hidden; i += c->size - 1) {
                 const size_t at = ((size_t)c->offsets[s] + t) * hidden + i;
                 expect_near((double)out[at], value_of(c, s, t, i), 1e-5, "attention", at);
@@ -106,20 +47,20 @@ static void check_attention(const void *argument, const float *out) {
 static void test_attention(void **state) {
     if (*state != &reference_tier) tier_require(*state);
     static const int32_t offsets[] = {0, 1, 8, 8, 41, 84, 130, 330, 331};
-    static const decoder_case cases[] = {{.heads = 1, .key_heads = 1, .size = 16, .causal = true},
-                                         {.heads = 6, .key_heads = 2, .size = 11, .causal = true},
-                                         {.heads = 4, .key_heads = 1, .size = 16, .causal = true, .window = 7},
-                                         {.heads = 2, .key_heads = 2, .size = 24, .causal = true, .window = 64},
-                                         {.heads = 2, .key_heads = 1, .size = 8, .causal = true, .window = 199},
-                                         {.heads = 4, .key_heads = 2, .size = 10},
-                                         {.heads = 4, .key_heads = 2, .size = 10, .window = 16, .cap = 3},
-                                         {.heads = 3, .key_heads = 3, .size = 12, .causal = true, .cap = 0.5f}};
+    static const attention_case cases[] = {{.heads = 1, .key_heads = 1, .size = 16, .causal = true},
+                                           {.heads = 6, .key_heads = 2, .size = 11, .causal = true},
+                                           {.heads = 4, .key_heads = 1, .size = 16, .causal = true, .window = 7},
+                                           {.heads = 2, .key_heads = 2, .size = 24, .causal = true, .window = 64},
+                                           {.heads = 2, .key_heads = 1, .size = 8, .causal = true, .window = 199},
+                                           {.heads = 4, .key_heads = 2, .size = 10},
+                                           {.heads = 4, .key_heads = 2, .size = 10, .window = 16, .cap = 3},
+                                           {.heads = 3, .key_heads = 3, .size = 12, .causal = true, .cap = 0.5f}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        decoder_case c = cases[i];
+        attention_case c = cases[i];
         float *qkv = random_floats(331 * columns_of(&c), 2);
         c.sequences = 8, c.offsets = offsets, c.qkv = qkv;
-        expect_everywhere(*state, &(op_case){run_attention, check_attention, &c, 331 * c.heads * c.size, 2e-5,
-                                             "decoder's attention"});
+        expect_everywhere(
+            *state, &(op_case){run_scaled, check_attention, &c, 331 * c.heads * c.size, 2e-5, "decoder's attention"});
         free(qkv);
     }
 }
@@ -129,10 +70,10 @@ static void test_long_sequence(void **state) {
     if (*state != &reference_tier) tier_require(*state);
     if (is_emulated()) skip_in_emulator();
     static const int32_t offsets[] = {0, 2000};
-    decoder_case c = {.sequences = 1, .heads = 2, .key_heads = 1, .size = 8, .causal = true, .offsets = offsets};
+    attention_case c = {.sequences = 1, .heads = 2, .key_heads = 1, .size = 8, .causal = true, .offsets = offsets};
     float *qkv = random_floats(2000 * columns_of(&c), 2);
     c.qkv = qkv;
-    expect_everywhere(*state, &(op_case){run_attention, check_attention, &c, 2000 * 16, 2e-5, "a long sequence"});
+    expect_everywhere(*state, &(op_case){run_scaled, check_attention, &c, 2000 * 16, 2e-5, "a long sequence"});
     free(qkv);
 }
 
@@ -141,17 +82,17 @@ static void test_alone(void **state) {
     if (*state == &reference_tier) return; /* each query by itself, by its formula */
     tier_require(*state);
     static const int32_t offsets[] = {0, 3, 203, 204, 260, 700};
-    decoder_case c = {.sequences = 5, .heads = 4, .key_heads = 2, .size = 16, .causal = true, .offsets = offsets};
+    attention_case c = {.sequences = 5, .heads = 4, .key_heads = 2, .size = 16, .causal = true, .offsets = offsets};
     enum { HIDDEN = 64 };
     float *qkv = random_floats(700 * columns_of(&c), 2), *all = random_floats(700 * HIDDEN, 1);
     float *one = random_floats(700 * HIDDEN, 1);
     c.qkv = qkv;
-    run_attention(*state, 3, &c, all);
+    run_scaled(*state, 3, &c, all);
     for (size_t s = 0; s < 5; s++) {
         const int32_t alone[] = {0, offsets[s + 1] - offsets[s]};
-        decoder_case part = c;
+        attention_case part = c;
         part.sequences = 1, part.offsets = alone, part.qkv = qkv + (size_t)offsets[s] * columns_of(&c);
-        run_attention(*state, 1 + (unsigned)s % 3, &part, one);
+        run_scaled(*state, 1 + (unsigned)s % 3, &part, one);
         expect_same_bits(one, all + (size_t)offsets[s] * HIDDEN, (size_t)alone[1] * HIDDEN, "a sequence alone");
     }
     free(qkv), free(all), free(one);
@@ -161,14 +102,14 @@ static void test_alone(void **state) {
 static void test_visits(void **state) {
     if (*state != &reference_tier) tier_require(*state);
     static const int32_t offsets[] = {0, 500};
-    decoder_case c = {.sequences = 1, .heads = 2, .key_heads = 1, .size = 16, .causal = true, .offsets = offsets};
+    attention_case c = {.sequences = 1, .heads = 2, .key_heads = 1, .size = 16, .causal = true, .offsets = offsets};
     enum { HIDDEN = 32, CLEAN = 336, BAD = 400 };
     float *qkv = random_floats(500 * columns_of(&c), 2), *wanted = random_floats(500 * HIDDEN, 1);
     float *found = random_floats(500 * HIDDEN, 1);
     c.qkv = qkv;
-    run_attention(*state, 1, &c, wanted);
+    run_scaled(*state, 1, &c, wanted);
     for (size_t i = BAD * columns_of(&c); i < 500 * columns_of(&c); i++) qkv[i] = NAN;
-    run_attention(*state, 2, &c, found);
+    run_scaled(*state, 2, &c, found);
     expect_same_bits(found, wanted, CLEAN * HIDDEN, "queries before what is not a number");
     assert_true(isnan(found[BAD * HIDDEN]));
     free(qkv), free(wanted), free(found);

@@ -2,10 +2,9 @@
  * processor, and on the reference that rounds as they do. Against double precision, by bounds that follow from the 8
  * bits of bfloat16; on other numbers of threads, alone and for one token, to the bit; in memory between guard pages.
  * Elsewhere, and in float32, it must be that of float32. */
-#include "device/bench.h"
+#include "device/attention_run.h"
 #include "device/emulated.h"
 
-#include "device/ref/ref.h"
 #include "formats/rounding.h"
 
 #include <math.h>
@@ -13,76 +12,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef struct attention_case {
-    size_t sequences, heads, key_heads, size, window;
-    bool causal;
-    float scale, cap;
-    const int32_t *offsets;
-    const float *qkv; /* [tokens, columns_of] */
-    ce_precision precision;
-    bool is_rounded; /* are queries, keys and values bfloat16 already? */
-} attention_case;
-
-static size_t columns_of(const attention_case *c) { return (c->heads + 2 * c->key_heads) * c->size; }
-static size_t tokens_of(const attention_case *c) { return (size_t)c->offsets[c->sequences]; }
-static size_t length_of(const attention_case *c, size_t s) { return (size_t)(c->offsets[s + 1] - c->offsets[s]); }
-
-static size_t longest_of(const attention_case *c) {
-    size_t longest = 0;
-    for (size_t s = 0; s < c->sequences; s++) longest = cei_max_size(longest, length_of(c, s));
-    return longest;
-}
-
 static float *make_qkv(const attention_case *c) {
     float *qkv = random_floats(tokens_of(c) * columns_of(c), 1);
     if (c->is_rounded) cei_round_rows(CEI_FORMAT_BFLOAT16, qkv, 1, tokens_of(c) * columns_of(c), NULL);
     return qkv;
-}
-
-/* The first or the last token of each sequence alone gives what it gives among all. */
-static void check_one(bench *b, cei_attention_args args, const attention_case *c, bool last, const float *all) {
-    const size_t hidden = c->heads * c->size, count = c->sequences * hidden;
-    float *q = random_floats(count, 1), *found = random_floats(count, 1);
-    for (size_t s = 0; s < c->sequences; s++) {
-        const size_t row = (size_t)c->offsets[s] + (last && length_of(c, s) ? length_of(c, s) - 1 : 0);
-        if (length_of(c, s)) memcpy(q + s * hidden, c->qkv + row * columns_of(c), hidden * sizeof *q);
-    }
-    args.first_only = !last;
-    args.last_only = last;
-    args.q = (cei_strided){bench_put(b, q, count * sizeof *q), hidden};
-    args.out = bench_reserve(b, count * sizeof *found);
-    expect_ok(cei_attention(b->stream, &args, &b->error), &b->error);
-    bench_get(b, args.out, found, count);
-    for (size_t s = 0; s < c->sequences; s++) {
-        const size_t row = (size_t)c->offsets[s] + (last && length_of(c, s) ? length_of(c, s) - 1 : 0);
-        if (length_of(c, s)) expect_same_bits(found + s * hidden, all + row * hidden, hidden, "one token alone");
-    }
-    free(q), free(found);
-}
-
-static void run_attention(const tier *of, unsigned threads, const attention_case *c, float *out) {
-    const size_t hidden = c->heads * c->size, tokens = tokens_of(c);
-    bench b = bench_open(of, threads, (cei_stream_limits){tokens, longest_of(c), c->size, columns_of(c)});
-    if (of == &reference_tier) cei_ref_round_attention(b.device, c->precision >= CE_PRECISION_BFLOAT16);
-    cei_attention_args args = {.tokens = tokens,
-                               .sequences = c->sequences,
-                               .longest = longest_of(c),
-                               .offsets = bench_put(&b, c->offsets, (c->sequences + 1) * sizeof *c->offsets),
-                               .heads = c->heads,
-                               .key_heads = c->key_heads,
-                               .head_size = c->size,
-                               .window = c->window,
-                               .causal = c->causal,
-                               .scale = c->scale,
-                               .cap = c->cap,
-                               .out = bench_reserve(&b, tokens * hidden * sizeof *out),
-                               .precision = c->precision};
-    cei_attention_take_qkv(&args, bench_put(&b, c->qkv, tokens * columns_of(c) * sizeof *out));
-    expect_ok(cei_attention(b.stream, &args, &b.error), &b.error);
-    bench_get(&b, args.out, out, tokens * hidden);
-    check_one(&b, args, c, false, out);
-    check_one(&b, args, c, true, out);
-    bench_close(&b);
 }
 
 /* ---- values -------------------------------------------------------------------------------------------------- */
