@@ -177,16 +177,21 @@ static void float32_is_exact(void **state) {
     cei_checkpoint_close(to);
 }
 
+/* Matrices and tables have a dtype of 16 bits, and the rest F32. */
+static void expect_matrices(const cei_checkpoint *to, const char *dtype) {
+    assert_string_equal(dtype_in(to, word), dtype);
+    assert_string_equal(dtype_in(to, type), dtype);
+    assert_string_equal(dtype_in(to, "bert.pooler.dense.weight"), dtype);
+    assert_string_equal(dtype_in(to, norm), "F32");
+    assert_string_equal(dtype_in(to, head), "F32");
+}
+
 static void bfloat16_rounds_matrices(void **state) {
     (void)state;
     ce_convert_report report = convert(at("model"), at("new"), CE_PRECISION_BFLOAT16);
     assert_true(report.largest_error > 1e-4 && report.largest_error < 4e-3);
     cei_checkpoint *from = open_result(at("model")), *to = open_result(at("new"));
-    assert_string_equal(dtype_in(to, word), "BF16");
-    assert_string_equal(dtype_in(to, type), "BF16");
-    assert_string_equal(dtype_in(to, "bert.pooler.dense.weight"), "BF16");
-    assert_string_equal(dtype_in(to, norm), "F32");
-    assert_string_equal(dtype_in(to, head), "F32");
+    expect_matrices(to, "BF16");
     const cei_tensor *a = cei_checkpoint_find(from, query), *b = cei_checkpoint_find(to, query);
     for (size_t i = 0; i < a->count; i++) {
         float value;
@@ -206,10 +211,7 @@ static void float16_rounds_matrices(void **state) {
     ce_convert_report report = convert(at("model"), at("new"), CE_PRECISION_FLOAT16);
     assert_true(report.largest_error > 1e-5 && report.largest_error < 5e-4);
     cei_checkpoint *from = open_result(at("model")), *to = open_result(at("new"));
-    assert_string_equal(dtype_in(to, word), "F16");
-    assert_string_equal(dtype_in(to, type), "F16");
-    assert_string_equal(dtype_in(to, norm), "F32");
-    assert_string_equal(dtype_in(to, head), "F32");
+    expect_matrices(to, "F16");
     const cei_tensor *a = cei_checkpoint_find(from, query), *b = cei_checkpoint_find(to, query);
     for (size_t i = 0; i < a->count; i++) {
         float value;
