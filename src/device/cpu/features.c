@@ -99,7 +99,10 @@ static void choose_x86_64(uint64_t usable, cei_cpu_kernels *kernels) {
     }
     if (usable & CE_CPU_AVX512_VNNI) cei_cpu_fill_avx512vnni(kernels);
     if (usable & CE_CPU_AVX512_BF16 && has_fast_bf16()) cei_cpu_fill_avx512bf16(kernels);
-    if (usable & CE_CPU_AMX_BF16) cei_cpu_fill_amx_bf16(kernels);
+    if (usable & CE_CPU_AMX_BF16) {
+        cei_cpu_fill_amx_bf16(kernels);
+        cei_cpu_fill_amx_split(kernels);
+    }
     if (usable & CE_CPU_AMX_INT8) cei_cpu_fill_amx_int8(kernels);
     kernels->tiers = usable & ~CE_CPU_AVX_VNNI;
     if (!has_fast_bf16()) kernels->tiers &= ~CE_CPU_AVX512_BF16;

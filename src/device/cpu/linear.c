@@ -83,8 +83,14 @@ static void run_block(void *argument, size_t task, size_t worker) {
     }
 }
 
-size_t cei_cpu_block_rows(const cei_cpu_device *device, size_t depth) {
-    const size_t rows = device->copy_floats / cei_cpu_padded(depth);
+size_t cei_cpu_row_floats(const cei_cpu_kernels *kernels, cei_format format, size_t depth) {
+    const size_t most = cei_cpu_divide_up(depth, CEI_CPU_MAX_STEP) * CEI_CPU_MAX_STEP;
+    const bool is_split = kernels->split.multiply && (format == CEI_FORMAT_FLOAT32 || format == CEI_FORMAT_FLOAT16);
+    return cei_cpu_padded(is_split ? cei_cpu_divide_up(most * kernels->split.element, sizeof(float)) : most);
+}
+
+size_t cei_cpu_block_rows(const cei_cpu_device *device, const cei_weight *weight) {
+    const size_t rows = device->copy_floats / cei_cpu_row_floats(&device->kernels, weight->format, weight->columns);
     return rows > CEI_CPU_MAX_ROWS ? CEI_CPU_MAX_ROWS : rows < CEI_CPU_FEWEST_ROWS ? CEI_CPU_FEWEST_ROWS : rows;
 }
 
@@ -100,7 +106,7 @@ static double estimate(const cei_cpu_linear_job *job, size_t row_blocks, size_t 
  * all take about the same time. */
 static void split_job(cei_cpu_linear_job *job, double work) {
     const size_t workers = cei_cpu_is_worth_waking(job->device, work) ? job->device->workers : 1;
-    const size_t least = cei_cpu_divide_up(job->rows, cei_cpu_block_rows(job->device, job->in));
+    const size_t least = cei_cpu_divide_up(job->rows, cei_cpu_block_rows(job->device, job->weight));
     job->row_blocks = cei_cpu_divide_up(least, workers) * workers;
     job->groups = 1;
     if (workers == 1 || least >= 8 * workers) return;
@@ -137,7 +143,7 @@ ce_status cei_cpu_linear(cei_stream *stream, const cei_linear_args *args, ce_err
     if (job.rows == 0 || job.columns == 0) return CE_OK;
     const double work = 2.0 * (double)job.rows * (double)job.in * (double)job.columns;
     split_job(&job, work);
-    const bool is_low = args->weight->format != CEI_FORMAT_FLOAT32;
+    const bool is_low = args->weight->format != CEI_FORMAT_FLOAT32 || device->kernels.split.multiply;
     cei_cpu_run(device, job.row_blocks * job.groups, work, is_low ? cei_cpu_run_low_block : run_block, &job);
     return CE_OK;
 }

@@ -1,8 +1,9 @@
-/* linear_low.c - tasks of linear layers whose weights are bfloat16, float16 or int8.
+/* linear_low.c - tasks of linear layers whose weights are bfloat16, float16 or int8, or float32 that is multiplied by
+ * way of lower precision (cei_cpu_kernels.split).
  *
- * The rows of a task are rounded once into scratch memory, where they stay while the task's panels pass by. A tier
- * without bfloat16 products widens each panel instead, as every tier does with float16, and takes the float32 product:
- * rounded weights, whole activations, the same order of additions. */
+ * The rows of a task are rounded, or split, once into scratch memory, where they stay while the task's panels pass by.
+ * A tier without bfloat16 products widens each panel instead, as every tier does with float16, and takes the float32
+ * product: rounded weights, whole activations, the same order of additions. */
 #include "device/cpu/cpu.h"
 
 /* Rows of widened panels are as wide as those of float32, and so is the way of the sum. */
@@ -29,8 +30,9 @@ static void run_widened(const cei_cpu_linear_job *job, const cei_cpu_linear_bloc
 }
 
 /* Bytes from one prepared row to the next: apart by a stride that suits the first-level cache. */
-static size_t row_stride(const cei_cpu_low_layout *at) {
-    return cei_cpu_padded(cei_cpu_divide_up(at->depth * at->low->element, sizeof(float))) * sizeof(float);
+static size_t row_stride(const cei_cpu_low *low, size_t depth) {
+    const size_t padded = cei_cpu_divide_up(depth, low->step) * low->step;
+    return cei_cpu_padded(cei_cpu_divide_up(padded * low->element, sizeof(float))) * sizeof(float);
 }
 
 void cei_cpu_run_low_block(void *argument, size_t task, size_t worker) {
@@ -38,31 +40,37 @@ void cei_cpu_run_low_block(void *argument, size_t task, size_t worker) {
     const cei_cpu_kernels *kernels = &job->device->kernels;
     const cei_cpu_linear_block b = cei_cpu_find_block(job, task, worker);
     const cei_cpu_low_layout at = cei_cpu_low_lay_out(kernels, job->weight);
-    if (!at.low->multiply) {
+    const bool is_widened = !at.low->multiply;
+    const cei_cpu_low *low = is_widened ? &kernels->split : at.low;
+    if (!low->multiply) {
         run_widened(job, &b, &at);
         return;
     }
     const uint8_t *weight = cei_cpu_at(job->weight->at);
     const size_t width = kernels->panel;
-    float *rows = b.scratch + job->stream->plan.rows;
+    float *rows = b.scratch + job->stream->plan.rows, *panel = b.scratch + job->stream->plan.panel;
     cei_row_scale *scales = (cei_row_scale *)(void *)(b.scratch + job->stream->plan.row_scales);
     cei_cpu_low_product product = {.rows = b.rows,
-                                   .depth = at.depth,
+                                   .depth = is_widened ? job->in : at.depth,
                                    .a = rows,
-                                   .a_stride = row_stride(&at),
+                                   .a_stride = row_stride(low, job->in),
                                    .rows_scale = scales,
                                    .panel_bytes = at.panel_bytes,
                                    .out_stride = job->columns};
-    at.low->prepare(job->x + b.first_row * job->in, job->in, b.rows, job->in, rows, product.a_stride, scales);
-    const size_t step = at.low->wide ? CEI_CPU_PANELS_AT_ONCE : 1;
+    low->prepare(job->x + b.first_row * job->in, job->in, b.rows, job->in, rows, product.a_stride, scales);
+    const size_t step = low->wide && !is_widened ? CEI_CPU_PANELS_AT_ONCE : 1;
     for (size_t p = b.first_panel; p < b.end_panel; p += step) {
         const size_t end = cei_min_size(p + step, b.end_panel);
         product.columns = cei_min_size(end * width, job->columns) - p * width;
         product.panel = weight + p * at.panel_bytes;
-        product.next = end < b.end_panel ? weight + end * at.panel_bytes : NULL;
+        if (is_widened) {
+            cei_cpu_low_widen(kernels, at.format, product.panel, job->in * width, panel);
+            product.panel = panel;
+        }
+        product.next = end < b.end_panel && !is_widened ? weight + end * at.panel_bytes : NULL;
         product.bias = job->bias ? job->bias + p * width : NULL;
         product.out = job->out + b.first_row * job->columns + p * width;
-        at.low->multiply(&product);
+        low->multiply(&product);
         kernels->apply[job->function](product.out, product.rows, product.columns, job->columns);
     }
 }

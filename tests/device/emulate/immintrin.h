@@ -274,6 +274,7 @@ EMULATE void _mm512_mask_storeu_epi16(void *to, __mmask32 mask, __m512i v) {
 /* ---- 512 bits: choosing and moving lanes -------------------------------------------------------------------- */
 
 EMULATE __m512i _mm512_castps_si512(__m512 v) { return (__m512i)v; }
+EMULATE __m512 _mm512_castsi512_ps(__m512i v) { return (__m512)v; }
 EMULATE __m512d _mm512_castps_pd(__m512 v) { return (__m512d)v; }
 EMULATE __m512 _mm512_castpd_ps(__m512d v) { return (__m512)v; }
 EMULATE __m512 _mm512_mask_mov_ps(__m512 other, __mmask16 mask, __m512 v) {
@@ -398,6 +399,10 @@ EMULATE float _mm512_reduce_min_ps(__m512 v) {
 /* ---- 512 bits: integers ------------------------------------------------------------------------------------- */
 
 EMULATE __m512i _mm512_xor_si512(__m512i a, __m512i b) { return a ^ b; }
+EMULATE __m512i _mm512_and_si512(__m512i a, __m512i b) { return a & b; }
+EMULATE __m512i _mm512_or_si512(__m512i a, __m512i b) { return a | b; }
+EMULATE __m512i _mm512_add_epi32(__m512i a, __m512i b) { return (__m512i)((emulate_16u)a + (emulate_16u)b); }
+EMULATE __m512i _mm512_srli_epi32(__m512i v, unsigned count) { return (__m512i)((emulate_16u)v >> count); }
 EMULATE __m512i _mm512_add_epi64(__m512i a, __m512i b) {
     LANES_DO(8) a[i] = (int64_t)((uint64_t)a[i] + (uint64_t)b[i]);
     return a;
