@@ -229,7 +229,8 @@ static void test_low(const char *name, ce_precision precision, double bound) {
     json_decref(golden);
 }
 
-static void test_bfloat16(void **state) { test_low(*state, CE_PRECISION_BFLOAT16, 1e-3); }
+/* Where activations are rounded too, one random model is off by 1.6e-3; in bfloat16 the reference is off by 1.5e-3. */
+static void test_bfloat16(void **state) { test_low(*state, CE_PRECISION_BFLOAT16, 3e-3); }
 static void test_float16(void **state) { test_low(*state, CE_PRECISION_FLOAT16, 5e-5); }
 static void test_int8(void **state) { test_low(*state, CE_PRECISION_INT8, 0.02); }
 
