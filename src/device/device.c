@@ -179,7 +179,7 @@ ce_status cei_embed(cei_stream *stream, const cei_embed_args *args, ce_error *er
     return stream->device->table->embed(stream, args, error);
 }
 
-ce_status cei_norm(cei_stream *stream, const cei_norm_args *args, ce_error *error) {
+static ce_status check_norm(const cei_stream *stream, const cei_norm_args *args, ce_error *error) {
     size_t columns = args->gain ? args->gain->columns : 0;
     if (!is_vector(stream, args->gain, columns) || (args->bias && !is_vector(stream, args->bias, columns)))
         return bad(error, "norm: gain and bias of unequal columns");
@@ -188,19 +188,29 @@ ce_status cei_norm(cei_stream *stream, const cei_norm_args *args, ce_error *erro
         (args->residual && !holds(stream, *args->residual, args->rows, columns)) ||
         (args->sum && !holds(stream, *args->sum, args->rows, columns)))
         return bad(error, "norm: a matrix outside its buffer");
-    return stream->device->table->norm(stream, args, error);
+    return CE_OK;
 }
 
-ce_status cei_norm_heads(cei_stream *stream, const cei_head_norm_args *args, ce_error *error) {
+ce_status cei_norm(cei_stream *stream, const cei_norm_args *args, ce_error *error) {
+    const ce_status status = check_norm(stream, args, error);
+    return status == CE_OK ? stream->device->table->norm(stream, args, error) : status;
+}
+
+static ce_status check_norm_heads(const cei_stream *stream, const cei_head_norm_args *args, ce_error *error) {
     const size_t size = args->gain ? args->gain->columns : 0;
     size_t columns;
     if (!is_vector(stream, args->gain, size)) return bad(error, "norm of heads: the gain is no vector");
     if (!cei_mul_size(args->heads, size, &columns) || !holds_strided(stream, args->x, args->rows, columns))
         return bad(error, "norm of heads: a matrix outside its buffer");
-    return stream->device->table->norm_heads(stream, args, error);
+    return CE_OK;
 }
 
-ce_status cei_linear(cei_stream *stream, const cei_linear_args *args, ce_error *error) {
+ce_status cei_norm_heads(cei_stream *stream, const cei_head_norm_args *args, ce_error *error) {
+    const ce_status status = check_norm_heads(stream, args, error);
+    return status == CE_OK ? stream->device->table->norm_heads(stream, args, error) : status;
+}
+
+static ce_status check_linear(const cei_stream *stream, const cei_linear_args *args, ce_error *error) {
     const cei_weight *weight = args->weight;
     if (!weight || weight->role != CEI_ROLE_MATRIX) return bad(error, "linear: the weight is no matrix");
     if (!lies_on(stream->device, weight)) return bad(error, "linear: the weight is outside its buffer");
@@ -210,7 +220,12 @@ ce_status cei_linear(cei_stream *stream, const cei_linear_args *args, ce_error *
     if (!holds(stream, args->x, args->rows, weight->columns) || !holds(stream, args->out, args->rows, weight->rows))
         return bad(error, "linear: a matrix outside its buffer");
     if ((unsigned)args->function >= CEI_FN_COUNT) return bad(error, "linear: unknown function");
-    return stream->device->table->linear(stream, args, error);
+    return CE_OK;
+}
+
+ce_status cei_linear(cei_stream *stream, const cei_linear_args *args, ce_error *error) {
+    const ce_status status = check_linear(stream, args, error);
+    return status == CE_OK ? stream->device->table->linear(stream, args, error) : status;
 }
 
 static ce_status check_attention(const cei_stream *stream, const cei_attention_args *args, ce_error *error) {
@@ -295,21 +310,65 @@ ce_status cei_angles(cei_stream *stream, const cei_angles_args *args, ce_error *
     return stream->device->table->angles(stream, args, error);
 }
 
-ce_status cei_rotate(cei_stream *stream, const cei_rotary_args *args, ce_error *error) {
+static ce_status check_rotate(const cei_stream *stream, const cei_rotary_args *args, ce_error *error) {
     size_t columns;
     if (!are_angles(stream, args->angles, args->count, args->half) || args->count > INT_MAX)
         return bad(error, "rotary: angles outside their buffer, or over the stream's limits");
     if (!cei_mul_size(args->heads, 2 * args->half, &columns) || !holds(stream, args->positions, args->rows, 1) ||
         !holds_strided(stream, args->x, args->rows, columns))
         return bad(error, "rotary: a matrix outside its buffer");
-    return stream->device->table->rotate(stream, args, error);
+    return CE_OK;
 }
 
-ce_status cei_gate(cei_stream *stream, const cei_gate_args *args, ce_error *error) {
+ce_status cei_rotate(cei_stream *stream, const cei_rotary_args *args, ce_error *error) {
+    const ce_status status = check_rotate(stream, args, error);
+    return status == CE_OK ? stream->device->table->rotate(stream, args, error) : status;
+}
+
+static ce_status check_gate(const cei_stream *stream, const cei_gate_args *args, ce_error *error) {
     if ((unsigned)args->function >= CEI_FN_COUNT) return bad(error, "gate: unknown function");
     if (!holds_strided(stream, args->a, args->rows, args->columns) ||
         !holds_strided(stream, args->b, args->rows, args->columns) ||
         !holds(stream, args->out, args->rows, args->columns))
         return bad(error, "gate: a matrix outside its buffer");
-    return stream->device->table->gate(stream, args, error);
+    return CE_OK;
+}
+
+ce_status cei_gate(cei_stream *stream, const cei_gate_args *args, ce_error *error) {
+    const ce_status status = check_gate(stream, args, error);
+    return status == CE_OK ? stream->device->table->gate(stream, args, error) : status;
+}
+
+static ce_status check_row_op(const cei_stream *stream, const cei_row_op *op, ce_error *error) {
+    switch (op->op) {
+    case CEI_OP_LINEAR: return check_linear(stream, &op->of.linear, error);
+    case CEI_OP_NORM: return check_norm(stream, &op->of.norm, error);
+    case CEI_OP_HEAD_NORM: return check_norm_heads(stream, &op->of.head_norm, error);
+    case CEI_OP_ROTARY: return check_rotate(stream, &op->of.rotary, error);
+    case CEI_OP_GATE: return check_gate(stream, &op->of.gate, error);
+    default: return bad(error, "rows: an operation that is not row by row");
+    }
+}
+
+ce_status cei_run_row_op(cei_stream *stream, const cei_row_op *op, ce_error *error) {
+    const cei_device_table *table = stream->device->table;
+    switch (op->op) {
+    case CEI_OP_LINEAR: return table->linear(stream, &op->of.linear, error);
+    case CEI_OP_NORM: return table->norm(stream, &op->of.norm, error);
+    case CEI_OP_HEAD_NORM: return table->norm_heads(stream, &op->of.head_norm, error);
+    case CEI_OP_ROTARY: return table->rotate(stream, &op->of.rotary, error);
+    default: return table->gate(stream, &op->of.gate, error);
+    }
+}
+
+ce_status cei_run_rows(cei_stream *stream, const cei_row_op *ops, size_t count, ce_error *error) {
+    if (count > CEI_ROW_OPS) return bad(error, "rows: too many operations");
+    cei_row_plan plan;
+    ce_status status = CE_OK;
+    for (size_t i = 0; i < count && status == CE_OK; i++) status = check_row_op(stream, &ops[i], error);
+    if (status == CE_OK) status = cei_plan_rows(ops, count, &plan, error);
+    if (status == CE_OK && count > 1 && plan.rows > 0 && stream->device->table->rows)
+        return stream->device->table->rows(stream, ops, count, &plan, error);
+    for (size_t i = 0; i < count && status == CE_OK; i++) status = cei_run_row_op(stream, &ops[i], error);
+    return status;
 }

@@ -414,4 +414,29 @@ typedef struct cei_normalize_args {
 } cei_normalize_args;
 ce_status cei_normalize_rows(cei_stream *stream, const cei_normalize_args *args, ce_error *error);
 
+/* ---- lists of operations on rows ----------------------------------------------------------------------------- */
+
+/* An operation that makes each row of its result of the same row of what it reads. */
+typedef struct cei_row_op {
+    cei_op op;         /* LINEAR, NORM (of either kind), HEAD_NORM, ROTARY or GATE: the member of `of` that counts */
+    bool is_temporary; /* of LINEAR, NORM and GATE: operations behind it in the list alone read out, and its memory is
+                          undefined behind the list unless one of them writes there again */
+    union {
+        cei_linear_args linear;
+        cei_norm_args norm;
+        cei_head_norm_args head_norm;
+        cei_rotary_args rotary;
+        cei_gate_args gate;
+    } of;
+} cei_row_op;
+
+enum { CEI_ROW_OPS = 16 }; /* the most of a list */
+
+/* Runs operations on equally many rows as if one after the other, to the same bits. A device may take some rows through
+ * the whole list before it begins with the next, so that what is made between stays in a cache, and what is temporary
+ * never reaches memory. So matrices that the list reads or writes may lie in each other's memory only row by row, with
+ * equal strides, but for what is temporary: its memory may be any that nothing of the list reads behind it as it was
+ * before. Errors: those of the operations. */
+ce_status cei_run_rows(cei_stream *stream, const cei_row_op *ops, size_t count, ce_error *error);
+
 #endif

@@ -23,6 +23,27 @@ struct cei_stream {
     cei_stream_limits limits;
 };
 
+/* Matrices of one operation of a list (cei_row_op). */
+enum { CEI_ROW_X, CEI_ROW_OTHER, CEI_ROW_SUM, CEI_ROW_OUT, CEI_ROW_MATRICES };
+
+/* Where the matrices of a list of operations are. X is what is read, or changed in its place; OTHER is a residual, or a
+ * gate's b. */
+typedef struct cei_row_plan {
+    size_t rows, count;          /* of each matrix; of temporary ones */
+    size_t columns[CEI_ROW_OPS]; /* of the temporary ones, whose rows lie as close as columns allow */
+    struct cei_row_place {
+        size_t temporary; /* which one it is of; CEI_ROW_OPS: none, it is in memory as the operation says */
+        size_t column;    /* of that one, where the matrix begins */
+    } places[CEI_ROW_OPS][CEI_ROW_MATRICES];
+} cei_row_plan;
+
+/* rows.c: plans a list of at most CEI_ROW_OPS operations, whose arguments have been checked one by one. Errors:
+ * ARGUMENT (rows that differ, matrices that lie in each other's memory otherwise than cei_run_rows allows). */
+ce_status cei_plan_rows(const cei_row_op *ops, size_t count, cei_row_plan *plan, ce_error *error);
+
+/* device.c: runs one of a list through the device's table. Its arguments have been checked. */
+ce_status cei_run_row_op(cei_stream *stream, const cei_row_op *op, ce_error *error);
+
 /* Operations and memory of an opened device. */
 typedef struct cei_device_table {
     void (*close)(cei_device *device);
@@ -64,6 +85,9 @@ typedef struct cei_device_table {
     ce_status (*angles)(cei_stream *stream, const cei_angles_args *args, ce_error *error);
     ce_status (*rotate)(cei_stream *stream, const cei_rotary_args *args, ce_error *error);
     ce_status (*gate)(cei_stream *stream, const cei_gate_args *args, ce_error *error);
+    /* At least two operations on at least one row. NULL: they are run one by one. */
+    ce_status (*rows)(cei_stream *stream, const cei_row_op *ops, size_t count, const cei_row_plan *plan,
+                      ce_error *error);
 } cei_device_table;
 
 /* How devices of one kind are found and opened. */

@@ -28,6 +28,7 @@ typedef struct cei_cpu_scratch_plan {
     size_t row_scales;                             /* of rounded activations */
     size_t panel;                                  /* a panel of weights of 16 bits, widened */
     size_t partial;                                /* sums of a block of rows of one panel between blocks of depth */
+    size_t temporary;                              /* what is between operations on a block of rows */
     size_t keys, values, queries, scores, factors; /* of one head of one sequence */
     size_t total;
 } cei_cpu_scratch_plan;
@@ -213,6 +214,14 @@ void cei_cpu_run_low_block(void *argument, size_t task, size_t worker);
 bool cei_cpu_rounds_attention(const cei_device *device, ce_precision precision);
 ce_status cei_cpu_attention(cei_stream *stream, const cei_attention_args *args, ce_error *error);
 ce_status cei_cpu_attention_relative(cei_stream *stream, const cei_attention_relative_args *args, ce_error *error);
+
+/* ---- rows.c ------------------------------------------------------------------------------------------------- */
+
+/* Floats of scratch memory for what is temporary in lists of operations, of activations up to so wide. */
+size_t cei_cpu_temporary_floats(size_t columns);
+
+ce_status cei_cpu_rows(cei_stream *stream, const cei_row_op *ops, size_t count, const cei_row_plan *plan,
+                       ce_error *error);
 
 /* ---- attention_relative.c ----------------------------------------------------------------------------------- */
 

@@ -84,6 +84,7 @@ static const cei_device_table table = {
     .angles = cei_cpu_angles,
     .rotate = cei_cpu_rotate,
     .gate = cei_cpu_gate,
+    .rows = cei_cpu_rows,
 };
 
 /* The one change that the library makes to the state of its process: see docs/architecture.md. */

@@ -44,6 +44,7 @@ static bool make_plan(const cei_cpu_device *device, const cei_stream_limits *lim
     plan->row_scales = place(&p, CEI_CPU_MAX_ROWS, sizeof(cei_row_scale) / sizeof(float));
     plan->panel = place(&p, limits->columns, panel);
     plan->partial = place(&p, CEI_CPU_MAX_ROWS, panel);
+    plan->temporary = place(&p, cei_cpu_temporary_floats(limits->columns), 1);
     plan->keys = place(&p, keys, cei_cpu_low_depth_floats(low, limits->head_size));
     plan->values = place(&p, cei_cpu_low_depth_floats(low, limits->sequence), head);
     plan->queries = place(&p, CEI_CPU_MAX_ROWS, cei_cpu_padded(limits->head_size));
