@@ -2,9 +2,11 @@
  *
  * A layer reads `input`: the states themselves where norms come behind, their norm where norms come before. Each step's
  * result is added to the states and normed in one operation, which is where the two differ: the second keeps the sum.
- */
+ *
+ * What goes row by row waits in a list, from one attention to the next, which a device may run some rows at a time. */
 #include "model/transformer_network.h"
 
+#include "base/error.h"
 #include "base/memory.h"
 
 #include <math.h>
@@ -80,6 +82,13 @@ size_t cei_transformer_workspace(const cei_network *network, size_t tokens, size
 
 /* ---- forward ------------------------------------------------------------------------------------------------ */
 
+/* Operations on rows that wait to be run together: see take. */
+typedef struct row_list {
+    cei_row_op ops[CEI_ROW_OPS];
+    cei_slice residuals[CEI_ROW_OPS]; /* of norms */
+    size_t count;
+} row_list;
+
 /* One run over a batch. rows shrinks to one a sequence where the rest reads no other token. */
 typedef struct encoder_run {
     const cei_transformer *net;
@@ -89,6 +98,7 @@ typedef struct encoder_run {
     bool one;      /* the last layer leaves the tokens alone that the head reads */
     size_t hidden; /* where the states are, to which each step adds */
     size_t input;  /* where what the next step reads is */
+    row_list list;
     ce_error *error;
 } encoder_run;
 
@@ -150,60 +160,90 @@ static const cei_weight *bias_of(const encoder_run *run, cei_weight_pair pair) {
     return pair.has_bias ? &run->run->weights[pair.bias] : NULL;
 }
 
-/* next is the layer that alone reads what comes out, or NULL. */
-static ce_status linear_for(const encoder_run *run, size_t x, cei_weight_pair pair, cei_function function, size_t out,
-                            const cei_weight_pair *next) {
-    const cei_weight *weights = run->run->weights;
-    cei_linear_args args = {run->rows,
-                            slice(run, x),
-                            &weights[pair.weight],
-                            bias_of(run, pair),
-                            function,
-                            slice(run, out),
-                            next ? &weights[next->weight] : NULL};
-    return cei_linear(run->run->stream, &args, run->error);
+/* Runs what was taken. */
+static ce_status run_taken(encoder_run *run) {
+    const size_t count = run->list.count;
+    run->list.count = 0;
+    return cei_run_rows(run->run->stream, run->list.ops, count, run->error);
 }
 
-static ce_status linear(const encoder_run *run, size_t x, cei_weight_pair pair, cei_function function, size_t out) {
-    return linear_for(run, x, pair, function, out, NULL);
+/* Takes an operation on rows, to be run with those before it and behind it. run_taken comes before all else that runs,
+ * and before an operation that writes over rows which others of the list have yet to read. */
+static ce_status take(encoder_run *run, const cei_row_op *op) {
+    row_list *list = &run->list;
+    if (list->count == CEI_ROW_OPS)
+        return cei_fail(run->error, CE_ERR_ARGUMENT, "internal: more steps than a list has");
+    cei_row_op *taken = &list->ops[list->count];
+    *taken = *op;
+    if (op->op == CEI_OP_NORM && op->of.norm.residual) {
+        cei_slice *residual = &list->residuals[list->count];
+        *residual = *op->of.norm.residual;
+        taken->of.norm.residual = residual;
+        if (op->of.norm.sum) taken->of.norm.sum = residual;
+    }
+    list->count++;
+    return CE_OK;
+}
+
+/* What becomes of an operation's result. */
+typedef enum lifetime { KEPT, TEMPORARY } lifetime;
+
+/* next is the layer that alone reads what comes out, or NULL. */
+static ce_status linear_for(encoder_run *run, size_t x, cei_weight_pair pair, cei_function function, size_t out,
+                            lifetime lives, const cei_weight_pair *next) {
+    const cei_weight *weights = run->run->weights;
+    const cei_linear_args args = {run->rows,
+                                  slice(run, x),
+                                  &weights[pair.weight],
+                                  bias_of(run, pair),
+                                  function,
+                                  slice(run, out),
+                                  next ? &weights[next->weight] : NULL};
+    return take(run, &(cei_row_op){CEI_OP_LINEAR, lives == TEMPORARY, {.linear = args}});
+}
+
+static ce_status linear(encoder_run *run, size_t x, cei_weight_pair pair, cei_function function, size_t out,
+                        lifetime lives) {
+    return linear_for(run, x, pair, function, out, lives, NULL);
 }
 
 /* out = norm(x + residual), and the sum to where the residual was, if it is kept; residual may be NULL. next is the
  * layer that reads out next, or NULL. */
-static ce_status norm(const encoder_run *run, size_t x, const size_t *residual, bool keeps, cei_weight_pair pair,
-                      size_t out, const cei_weight_pair *next) {
+static ce_status norm(encoder_run *run, size_t x, const size_t *residual, bool keeps, cei_weight_pair pair, size_t out,
+                      lifetime lives, const cei_weight_pair *next) {
     const cei_transformer_form *form = run->net->base.architecture->form;
     const cei_slice other = residual ? slice(run, *residual) : (cei_slice){0};
-    cei_norm_args args = {.rows = run->rows,
-                          .x = slice(run, x),
-                          .residual = residual ? &other : NULL,
-                          .gain = &run->run->weights[pair.weight],
-                          .bias = bias_of(run, pair),
-                          .epsilon = run->net->epsilon,
-                          .out = slice(run, out),
-                          .sum = keeps ? &other : NULL,
-                          .rms = form->is_decoder,
-                          .adds_one = form->adds_one,
-                          .next = next ? &run->run->weights[next->weight] : NULL};
-    return cei_norm(run->run->stream, &args, run->error);
+    const cei_norm_args args = {.rows = run->rows,
+                                .x = slice(run, x),
+                                .residual = residual ? &other : NULL,
+                                .gain = &run->run->weights[pair.weight],
+                                .bias = bias_of(run, pair),
+                                .epsilon = run->net->epsilon,
+                                .out = slice(run, out),
+                                .sum = keeps ? &other : NULL,
+                                .rms = form->is_decoder,
+                                .adds_one = form->adds_one,
+                                .next = next ? &run->run->weights[next->weight] : NULL};
+    return take(run, &(cei_row_op){CEI_OP_NORM, lives == TEMPORARY, {.norm = args}});
 }
 
 /* The sum of the embeddings, normed and projected into hidden. Narrow or wide, they go where there is room for either.
  */
-static ce_status norm_and_project(const encoder_run *run) {
+static ce_status norm_and_project(encoder_run *run) {
     const cei_transformer *net = run->net;
     const size_t sum = run->at.wide, normed = net->projects ? run->at.wide : run->at.hidden;
-    ce_status status = norm(run, sum, NULL, false, net->embedding_norm, normed, NULL);
-    return status == CE_OK && net->projects ? linear(run, normed, net->project, CEI_FN_IDENTITY, run->at.hidden)
+    ce_status status = norm(run, sum, NULL, false, net->embedding_norm, normed, net->projects ? TEMPORARY : KEPT, NULL);
+    return status == CE_OK && net->projects ? linear(run, normed, net->project, CEI_FN_IDENTITY, run->at.hidden, KEPT)
                                             : status;
 }
 
 /* The same in DeBERTa's order. */
-static ce_status project_and_norm(const encoder_run *run) {
+static ce_status project_and_norm(encoder_run *run) {
     const cei_transformer *net = run->net;
     const size_t sum = run->at.wide, projected = net->projects ? run->at.projected : sum;
-    ce_status status = net->projects ? linear(run, sum, net->project, CEI_FN_IDENTITY, projected) : CE_OK;
-    return status == CE_OK ? norm(run, projected, NULL, false, net->embedding_norm, run->at.hidden, NULL) : status;
+    ce_status status = net->projects ? linear(run, sum, net->project, CEI_FN_IDENTITY, projected, TEMPORARY) : CE_OK;
+    return status == CE_OK ? norm(run, projected, NULL, false, net->embedding_norm, run->at.hidden, KEPT, NULL)
+                           : status;
 }
 
 static ce_status embed(encoder_run *run) {
@@ -224,7 +264,7 @@ static ce_status embed(encoder_run *run) {
     if (status != CE_OK) return status;
     if (!is_normed) {
         run->input = run->at.input;
-        return norm(run, run->at.hidden, NULL, false, net->embedding_norm, run->input, &net->layers[0].qkv);
+        return norm(run, run->at.hidden, NULL, false, net->embedding_norm, run->input, KEPT, &net->layers[0].qkv);
     }
     return form->is_deberta ? project_and_norm(run) : norm_and_project(run);
 }
@@ -260,7 +300,7 @@ static ce_status find_angles(const encoder_run *run) {
 }
 
 /* Turns heads at x, in rows of so many columns, if positions are rotary: those at positions. */
-static ce_status turn(const encoder_run *run, const cei_layer_weights *layer, size_t x, size_t columns, size_t heads,
+static ce_status turn(encoder_run *run, const cei_layer_weights *layer, size_t x, size_t columns, size_t heads,
                       size_t positions) {
     if (!run->net->rotary[layer->is_local].frequencies) return CE_OK;
     const cei_rotary_args args = {run->rows,
@@ -270,18 +310,18 @@ static ce_status turn(const encoder_run *run, const cei_layer_weights *layer, si
                                   slice(run, run->at.angles[layer->is_local]),
                                   run->run->batch->longest,
                                   strided(run, x, 0, columns)};
-    return cei_rotate(run->run->stream, &args, run->error);
+    return take(run, &(cei_row_op){CEI_OP_ROTARY, false, {.rotary = args}});
 }
 
 /* Norms heads at a column of x, in rows of so many columns, if heads are normed. */
-static ce_status norm_heads(const encoder_run *run, cei_weight_pair pair, size_t x, size_t column, size_t columns,
+static ce_status norm_heads(encoder_run *run, cei_weight_pair pair, size_t x, size_t column, size_t columns,
                             size_t heads) {
     const cei_transformer_form *form = run->net->base.architecture->form;
     if (!run->net->norms_heads) return CE_OK;
     const cei_head_norm_args args = {
         run->rows,         heads,         strided(run, x, column, columns), &run->run->weights[pair.weight],
         run->net->epsilon, form->adds_one};
-    return cei_norm_heads(run->run->stream, &args, run->error);
+    return take(run, &(cei_row_op){CEI_OP_HEAD_NORM, false, {.head_norm = args}});
 }
 
 /* Where the rows of the tokens are that the head reads alone. */
@@ -300,7 +340,8 @@ static ce_status gather_one(const encoder_run *run, size_t x, size_t columns, si
 static ce_status take_one(encoder_run *run) {
     const cei_transformer *net = run->net;
     const size_t hidden = net->base.hidden;
-    ce_status status = gather_one(run, run->hidden, hidden, run->at.one);
+    ce_status status = run_taken(run);
+    if (status == CE_OK) status = gather_one(run, run->hidden, hidden, run->at.one);
     if (status == CE_OK && net->fused) {
         status = gather_one(run, run->at.wide, net->queries + 2 * net->keys, run->at.one_qkv);
     } else if (status == CE_OK && run->input != run->hidden) {
@@ -330,8 +371,7 @@ static ce_status run_attention(const encoder_run *run, const cei_layer_weights *
 }
 
 /* context = attention of these queries, over the keys and values that wide ends with. */
-static ce_status mix(const encoder_run *run, const cei_layer_weights *layer, bool one, cei_strided queries,
-                     size_t columns) {
+static ce_status mix(encoder_run *run, const cei_layer_weights *layer, bool one, cei_strided queries, size_t columns) {
     const cei_transformer *net = run->net;
     const cei_batch *batch = run->run->batch;
     const float factor = net->rotary[layer->is_local].factor;
@@ -354,14 +394,15 @@ static ce_status mix(const encoder_run *run, const cei_layer_weights *layer, boo
                                      .out = slice(run, run->at.context),
                                      .precision = net->base.precision,
                                      .next = &run->run->weights[layer->attention.weight]};
-    return run_attention(run, layer, &args);
+    const ce_status status = run_taken(run);
+    return status == CE_OK ? run_attention(run, layer, &args) : status;
 }
 
 /* context = attention over input. projected is free before. */
 static ce_status attend(encoder_run *run, const cei_layer_weights *layer) {
     const cei_transformer *net = run->net;
     const size_t columns = net->queries + 2 * net->keys, wide = run->at.wide;
-    ce_status status = linear(run, run->input, layer->qkv, CEI_FN_IDENTITY, wide);
+    ce_status status = linear(run, run->input, layer->qkv, CEI_FN_IDENTITY, wide, KEPT);
     if (status == CE_OK) status = norm_heads(run, layer->query_norm, wide, 0, columns, net->heads);
     if (status == CE_OK) status = norm_heads(run, layer->key_norm, wide, net->queries, columns, net->key_heads);
     if (status == CE_OK) status = turn(run, layer, wide, columns, net->heads + net->key_heads, run->at.positions);
@@ -369,11 +410,11 @@ static ce_status attend(encoder_run *run, const cei_layer_weights *layer) {
 }
 
 /* projected = the queries of a last layer that has them apart. */
-static ce_status find_queries(const encoder_run *run, const cei_layer_weights *layer) {
+static ce_status find_queries(encoder_run *run, const cei_layer_weights *layer) {
     const cei_transformer *net = run->net;
     const size_t out = run->at.projected;
     const bool is_last = run->one && net->base.reads == CEI_READS_LAST;
-    ce_status status = linear(run, run->input, layer->query, CEI_FN_IDENTITY, out);
+    ce_status status = linear(run, run->input, layer->query, CEI_FN_IDENTITY, out, KEPT);
     if (status == CE_OK) status = norm_heads(run, layer->query_norm, out, 0, net->queries, net->heads);
     /* A first token's position is 0, where nothing turns. */
     if (status != CE_OK || (run->one && !is_last)) return status;
@@ -387,7 +428,7 @@ static ce_status attend_last(encoder_run *run, const cei_layer_weights *layer) {
     const size_t wide = run->at.wide, own = net->fused ? net->queries : 0, columns = own + 2 * net->keys;
     const size_t heads = net->key_heads + (net->fused ? net->heads : 0);
     cei_strided queries = strided(run, run->one ? run->at.one_qkv : wide, 0, columns);
-    ce_status status = linear(run, run->input, layer->qkv, CEI_FN_IDENTITY, wide);
+    ce_status status = linear(run, run->input, layer->qkv, CEI_FN_IDENTITY, wide, KEPT);
     if (status == CE_OK) status = norm_heads(run, layer->key_norm, wide, own, columns, net->key_heads);
     if (status == CE_OK) status = turn(run, layer, wide, columns, heads, run->at.positions);
     if (status == CE_OK && run->one) status = take_one(run);
@@ -403,36 +444,39 @@ static ce_status attend_last(encoder_run *run, const cei_layer_weights *layer) {
 static ce_status add(encoder_run *run, cei_weight_pair after, cei_weight_pair pair, const cei_weight_pair *next) {
     const bool keeps = run->net->pre_norm;
     const size_t projected = run->at.projected;
-    const ce_status status = run->net->norms_after ? norm(run, projected, NULL, false, after, projected, NULL) : CE_OK;
+    const ce_status status =
+        run->net->norms_after ? norm(run, projected, NULL, false, after, projected, TEMPORARY, NULL) : CE_OK;
     run->input = keeps ? run->at.input : run->hidden;
-    return status == CE_OK ? norm(run, projected, &run->hidden, keeps, pair, run->input, next) : status;
+    return status == CE_OK ? norm(run, projected, &run->hidden, keeps, pair, run->input, KEPT, next) : status;
 }
 
 /* projected = the feed-forward's result. */
-static ce_status feed_forward(const encoder_run *run, const cei_layer_weights *layer) {
+static ce_status feed_forward(encoder_run *run, const cei_layer_weights *layer) {
     const cei_transformer *net = run->net;
     const size_t inner = net->intermediate, wide = run->at.wide, out = net->gated ? run->at.gated : wide;
-    ce_status status = net->gated ? linear(run, run->input, layer->up, CEI_FN_IDENTITY, wide)
-                                  : linear_for(run, run->input, layer->up, net->function, wide, &layer->down);
+    ce_status status = net->gated
+                           ? linear(run, run->input, layer->up, CEI_FN_IDENTITY, wide, TEMPORARY)
+                           : linear_for(run, run->input, layer->up, net->function, wide, TEMPORARY, &layer->down);
     if (status == CE_OK && net->gated) {
         const cei_strided first = strided(run, wide, 0, 2 * inner), second = strided(run, wide, inner, 2 * inner);
         const cei_gate_args args = {
             run->rows,     inner,          net->gate_is_second ? second : first, net->gate_is_second ? first : second,
             net->function, slice(run, out)};
-        status = cei_gate(run->run->stream, &args, run->error);
+        status = take(run, &(cei_row_op){CEI_OP_GATE, true, {.gate = args}});
     }
-    return status == CE_OK ? linear(run, out, layer->down, CEI_FN_IDENTITY, run->at.projected) : status;
+    return status == CE_OK ? linear(run, out, layer->down, CEI_FN_IDENTITY, run->at.projected, TEMPORARY) : status;
 }
 
 static ce_status run_layer(encoder_run *run, const cei_layer_weights *layer) {
     const bool is_last = layer + 1 == run->net->layers + run->net->layer_count;
     ce_status status = run->net->base.reads != CEI_READS_ALL && is_last ? attend_last(run, layer) : attend(run, layer);
-    if (status == CE_OK) status = linear(run, run->at.context, layer->attention, CEI_FN_IDENTITY, run->at.projected);
+    if (status == CE_OK)
+        status = linear(run, run->at.context, layer->attention, CEI_FN_IDENTITY, run->at.projected, TEMPORARY);
     if (status == CE_OK) status = add(run, layer->attention_after, layer->attention_norm, &layer->up);
     if (status == CE_OK) status = feed_forward(run, layer);
     if (status == CE_OK) status = add(run, layer->down_after, layer->output_norm, is_last ? NULL : &layer[1].qkv);
     if (status == CE_OK && layer == run->net->layers && run->net->conv.kernel)
-        status = norm(run, run->hidden, &run->at.convolved, false, run->net->conv.norm, run->hidden, NULL);
+        status = norm(run, run->hidden, &run->at.convolved, false, run->net->conv.norm, run->hidden, KEPT, NULL);
     return status;
 }
 
@@ -460,9 +504,11 @@ ce_status cei_transformer_encode(const cei_run *whole, cei_states *states, ce_er
     run.hidden = run.input = run.at.hidden;
     ce_status status = send_batch(&run);
     if (status == CE_OK) status = embed(&run);
+    if (status == CE_OK) status = run_taken(&run);
     if (status == CE_OK && net->conv.kernel) status = convolve(&run);
     if (status == CE_OK) status = find_angles(&run);
     for (size_t i = 0; i < net->layer_count && status == CE_OK; i++) status = run_layer(&run, &net->layers[i]);
+    if (status == CE_OK) status = run_taken(&run);
     states->at = slice(&run, run.input);
     states->offsets = slice(&run, run.at.offsets);
     states->rows = slice(&run, rows_of(&run));
