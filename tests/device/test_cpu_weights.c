@@ -5,11 +5,13 @@
 #include "device/checksum.h"
 #include "formats/values.h"
 
+#include <errno.h>
 #include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -405,14 +407,22 @@ static size_t resident_bytes(void) {
 
 #if defined(__has_feature)
 #define THREAD_SANITIZER __has_feature(thread_sanitizer)
+#define MEMORY_SANITIZER (__has_feature(address_sanitizer) || __has_feature(memory_sanitizer))
 #elif defined(__SANITIZE_THREAD__)
 #define THREAD_SANITIZER 1
 #else
 #define THREAD_SANITIZER 0
 #endif
+#if !defined(MEMORY_SANITIZER)
+#if defined(__SANITIZE_ADDRESS__)
+#define MEMORY_SANITIZER 1
+#else
+#define MEMORY_SANITIZER 0
+#endif
+#endif
 
-/* The C library keeps freed memory that lies below memory in use: two buffers, of which the first is freed. glibc maps
- * and unmaps large blocks by themselves, but once one was freed takes smaller ones from the heap: the second round. */
+/* Two buffers, of which the first is freed: the C library would keep what lies below memory in use. The second round is
+ * for blocks that are no larger than one that was freed, which glibc takes from its heap. */
 static void test_memory_goes_back(void **state) {
     if (THREAD_SANITIZER) {
         print_message("SKIP: ThreadSanitizer's own memory hides what the program gives back\n");
@@ -433,6 +443,44 @@ static void test_memory_goes_back(void **state) {
         assert_true(resident_bytes() < before + bytes + bytes / 2);
         cei_buffer_free(buffers[1]);
         assert_true(resident_bytes() < before + bytes / 2);
+    }
+    cpu_close(&cpu);
+}
+
+/* Is the page at such an address mapped, by anything? */
+static bool is_mapped(const void *address) {
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    unsigned char resident;
+    void *begin = (void *)((uintptr_t)address / page * page);
+    if (mincore(begin, page, &resident) == 0) return true;
+    assert_int_equal(errno, ENOMEM);
+    return false;
+}
+
+/* Also where the C library would keep what is freed: glibc takes from its heap what is no larger than the largest
+ * mapped block that was freed before, and the heap shrinks at its end alone. */
+static void test_freed_memory_is_gone(void **state) {
+    if (THREAD_SANITIZER || MEMORY_SANITIZER) {
+        print_message("SKIP: blocks are a sanitizer's, which keeps them\n");
+        skip();
+    }
+    static const size_t sizes[] = {64 << 10, (64 << 10) + 1, 1 << 20, (4 << 20) - 1, 4 << 20, (7 << 20) + 4097};
+    cpu_device cpu = cpu_open(*state, 1);
+    void *volatile largest = malloc(16 << 20);
+    free(largest);
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        cei_buffer *buffer;
+        ce_error error;
+        expect_ok(cei_buffer_create(cpu.device, sizes[i], &buffer, &error), &error);
+        uint8_t *data = ((cei_cpu_buffer *)buffer)->data, *last = data + sizes[i] - 1;
+        assert_int_equal((uintptr_t)data % CEI_BUFFER_ALIGNMENT, 0);
+        void *volatile behind = malloc(1000); /* in the heap, the block would not be its end */
+        memset(data, 1, sizes[i]);
+        assert_true(is_mapped(data) && is_mapped(last));
+        cei_buffer_free(buffer);
+        const bool is_left = is_mapped(data) || is_mapped(last);
+        free(behind);
+        assert_false(is_left);
     }
     cpu_close(&cpu);
 }
@@ -530,6 +578,7 @@ int main(void) {
         {"sizes overflow", test_sizes_overflow, NULL, NULL, &tiers[0]},
         {"no memory", test_no_memory, NULL, NULL, &tiers[0]},
         {"memory goes back", test_memory_goes_back, NULL, NULL, &tiers[0]},
+        {"freed memory is gone", test_freed_memory_is_gone, NULL, NULL, &tiers[0]},
         cmocka_unit_test(test_memory_limits),
         cmocka_unit_test(test_probe),
     };

@@ -130,10 +130,16 @@ void free(void *block) {
     __libc_free(block);
 }
 
+/* A mapping may be unmapped in parts: each page of it counts, as one block does. */
+static long pages(size_t length) {
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    return (long)((length + page - 1) / page);
+}
+
 void *mmap(void *address, size_t length, int protection, int flags, int descriptor, off_t offset) {
     if (must_fail()) return MAP_FAILED;
     void *mapped = (void *)syscall(SYS_mmap, address, length, protection, flags, descriptor, offset);
-    if (mapped != MAP_FAILED) atomic_fetch_add(&live, 1);
+    if (mapped != MAP_FAILED) atomic_fetch_add(&live, pages(length));
     return mapped;
 }
 
@@ -143,7 +149,7 @@ void *mmap64(void *address, size_t length, int protection, int flags, int descri
 
 int munmap(void *address, size_t length) {
     int result = (int)syscall(SYS_munmap, address, length);
-    if (result == 0) atomic_fetch_sub(&live, 1);
+    if (result == 0) atomic_fetch_sub(&live, pages(length));
     return result;
 }
 #endif

@@ -59,7 +59,7 @@ size_t failing_malloc_stop(void);
 /* The same number while counting goes on. */
 size_t failing_malloc_count(void);
 
-/* Blocks and mappings that the whole program holds now; compare two readings to see a leak. */
+/* Blocks, and pages of mappings, that the whole program holds now; compare two readings to see a leak. */
 long failing_malloc_live(void);
 
 /* Does the work once, frees all that it made, and returns its status (and *error if that is not CE_OK). */

@@ -72,9 +72,11 @@ void cei_cpu_memory(uint64_t *total, uint64_t *available);
 /* The same from the files below another root than "", for tests. */
 void cei_cpu_memory_below(const char *root, uint64_t *total, uint64_t *available);
 
-/* A large block: CEI_BUFFER_ALIGNMENT or huge pages; given back to the system at once when freed. */
+/* A block at a multiple of CEI_BUFFER_ALIGNMENT, of huge pages if it is large; NULL for want of memory. From 64 KiB on
+ * it is a mapping of its own, which the system has back as soon as it is freed: with as many bytes as it was made with.
+ */
 void *cei_cpu_block_alloc(size_t bytes);
-void cei_cpu_block_free(void *block, size_t bytes);
+void cei_cpu_block_free(void *block, size_t bytes); /* NULL is fine */
 
 ce_status cei_cpu_buffer_create(cei_device *device, size_t bytes, cei_buffer **buffer, ce_error *error);
 void cei_cpu_buffer_free(cei_buffer *buffer);

@@ -14,6 +14,22 @@
  * costs one page fault for 2 MiB instead of 512. */
 enum { HUGE_PAGE = 2 << 20, HUGE_FROM = 2 * HUGE_PAGE };
 
+/* Blocks of at least this are mappings of their own. What the C library takes back from a program it may keep, with
+ * what is in it, and weights must not stay in memory when their device was left. */
+enum { MAPPED_FROM = 64 << 10 };
+
+/* A sanitizer watches the C library's blocks, and no mapping. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define MAPS_BLOCKS 0
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
+#define MAPS_BLOCKS 0
+#endif
+#endif
+#if !defined(MAPS_BLOCKS)
+#define MAPS_BLOCKS 1
+#endif
+
 /* Blocks of at least this are not asked for when the system has less memory: it would grant them, and kill the
  * process when they are used. */
 enum { CHECKED_FROM = 1 << 20 };
@@ -105,9 +121,31 @@ static size_t page_size(void) {
     return size > 0 ? (size_t)size : 4096;
 }
 
+/* bytes, up to the end of their last page or huge page. Far above what there can be it stays as it is, and fails. */
+static size_t mapped_bytes(size_t bytes, size_t page) {
+    return bytes < SIZE_MAX - page ? (bytes + page - 1) / page * page : bytes;
+}
+
+static void *map(size_t bytes) {
+    void *block = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return block == MAP_FAILED ? NULL : block;
+}
+
+/* A mapping that begins and ends with a huge page: what is too much of a larger one goes back. */
+static uint8_t *map_huge(size_t bytes) {
+    const size_t wanted = mapped_bytes(bytes, HUGE_PAGE), spare = HUGE_PAGE;
+    uint8_t *block = wanted < SIZE_MAX - spare ? map(wanted + spare) : NULL;
+    if (!block) return NULL;
+    const size_t before = (HUGE_PAGE - (uintptr_t)block % HUGE_PAGE) % HUGE_PAGE;
+    if (before) munmap(block, before);
+    if (before < spare) munmap(block + before + wanted, spare - before);
+    return block + before;
+}
+
 void *cei_cpu_block_alloc(size_t bytes) {
-    if (bytes < HUGE_FROM) return cei_alloc_aligned(bytes, CEI_BUFFER_ALIGNMENT);
-    void *block = cei_alloc_aligned(bytes, HUGE_PAGE);
+    if (bytes < (MAPS_BLOCKS ? MAPPED_FROM : HUGE_FROM)) return cei_alloc_aligned(bytes, CEI_BUFFER_ALIGNMENT);
+    if (bytes < HUGE_FROM) return map(mapped_bytes(bytes, page_size()));
+    void *block = MAPS_BLOCKS ? map_huge(bytes) : cei_alloc_aligned(bytes, HUGE_PAGE);
 #if defined(MADV_HUGEPAGE)
     /* Advice: where it is refused, pages are small and all else is the same. */
     if (block) (void)madvise(block, bytes / page_size() * page_size(), MADV_HUGEPAGE);
@@ -115,9 +153,13 @@ void *cei_cpu_block_alloc(size_t bytes) {
     return block;
 }
 
-/* The C library may keep a freed block for later: its pages go back first. */
 void cei_cpu_block_free(void *block, size_t bytes) {
     if (!block) return;
+    if (MAPS_BLOCKS && bytes >= MAPPED_FROM) {
+        munmap(block, mapped_bytes(bytes, bytes < HUGE_FROM ? page_size() : HUGE_PAGE));
+        return;
+    }
+    /* The C library may keep a freed block for later: its pages go back first. */
     if (bytes >= HUGE_FROM) (void)madvise(block, bytes / page_size() * page_size(), MADV_DONTNEED);
     cei_free(block);
 }
