@@ -2,6 +2,8 @@
  */
 #include "formats/rounding.h"
 
+#include "base/clones.h"
+
 #include <float.h>
 #include <math.h>
 
@@ -10,7 +12,7 @@ const char *cei_format_name(cei_format format) {
     return (unsigned)format < CEI_FORMAT_COUNT ? names[format] : "unknown";
 }
 
-float cei_round_bfloat16(float x) {
+static inline float round_bfloat16(float x) {
     uint32_t bits;
     memcpy(&bits, &x, sizeof bits);
     if (x != x)
@@ -21,6 +23,8 @@ float cei_round_bfloat16(float x) {
     memcpy(&x, &bits, sizeof x);
     return x;
 }
+
+float cei_round_bfloat16(float x) { return round_bfloat16(x); }
 
 /* All ones if a > b, else 0. Values are chosen by such masks, as branches keep loops from being vectorized; sizes, the
  * bits of a float32 without its sign, are in the order of the numbers. */
@@ -42,11 +46,13 @@ static inline uint16_t round_size(float size, uint32_t sign) {
                       (((half | (normal & ~is_small)) & ~is_large) | (0x7C00 & is_large) | (0x200 & is_nan)));
 }
 
-uint16_t cei_round_float16(float x) {
+static inline uint16_t round_float16(float x) {
     uint32_t bits;
     memcpy(&bits, &x, sizeof bits);
     return round_size(fabsf(x), bits & UINT32_C(0x80000000));
 }
+
+uint16_t cei_round_float16(float x) { return round_float16(x); }
 
 static inline float saturate_float16(float x) {
     uint32_t bits;
@@ -64,9 +70,9 @@ float cei_saturate_float16(float x) { return saturate_float16(x); }
 /* Adding and taking away 1.5 * 2^23 leaves the nearest integer, ties to even, of a value below 2^22. */
 static const float to_integer = 12582912.0f;
 
-static float nearest(float x) { return (x + to_integer) - to_integer; }
+static inline float nearest(float x) { return (x + to_integer) - to_integer; }
 
-static float largest_size(const float *row, size_t columns) {
+static inline float largest_size(const float *row, size_t columns) {
     float most = 0;
     for (size_t i = 0; i < columns; i++) {
         const float size = fabsf(row[i]);
@@ -77,7 +83,7 @@ static float largest_size(const float *row, size_t columns) {
 
 bool cei_scale_is_sound(float scale) { return isfinite(scale * 128) && (scale == 0 || fabsf(scale) >= FLT_MIN); }
 
-static float round_int8(float *row, size_t columns) {
+static inline float round_int8(float *row, size_t columns) {
     float scale = largest_size(row, columns) / 127;
     if (!isfinite(scale * 127)) return scale * 127;
     if (scale < FLT_MIN) scale = 0;
@@ -90,11 +96,11 @@ static float round_int8(float *row, size_t columns) {
     return scale;
 }
 
-void cei_round_rows(cei_format format, float *values, size_t rows, size_t columns, float *scales) {
+CEI_CLONED static void round_rows(cei_format format, float *values, size_t rows, size_t columns, float *scales) {
     switch (format) {
     case CEI_FORMAT_FLOAT32: return;
     case CEI_FORMAT_BFLOAT16:
-        for (size_t i = 0; i < rows * columns; i++) values[i] = cei_round_bfloat16(values[i]);
+        for (size_t i = 0; i < rows * columns; i++) values[i] = round_bfloat16(values[i]);
         return;
     case CEI_FORMAT_FLOAT16:
         for (size_t i = 0; i < rows * columns; i++) values[i] = saturate_float16(values[i]);
@@ -105,7 +111,11 @@ void cei_round_rows(cei_format format, float *values, size_t rows, size_t column
     }
 }
 
-void cei_hold_bfloat16(const float *from, size_t count, uint16_t *to) {
+void cei_round_rows(cei_format format, float *values, size_t rows, size_t columns, float *scales) {
+    round_rows(format, values, rows, columns, scales);
+}
+
+CEI_CLONED static void hold_bfloat16(const float *from, size_t count, uint16_t *to) {
     for (size_t i = 0; i < count; i++) {
         uint32_t bits;
         memcpy(&bits, from + i, sizeof bits);
@@ -113,12 +123,30 @@ void cei_hold_bfloat16(const float *from, size_t count, uint16_t *to) {
     }
 }
 
-void cei_hold_float16(const float *from, size_t count, uint16_t *to) {
-    for (size_t i = 0; i < count; i++) to[i] = cei_round_float16(from[i]);
+void cei_hold_bfloat16(const float *from, size_t count, uint16_t *to) { hold_bfloat16(from, count, to); }
+
+CEI_CLONED static void hold_float16(const float *from, size_t count, uint16_t *to) {
+    for (size_t i = 0; i < count; i++) to[i] = round_float16(from[i]);
 }
 
+void cei_hold_float16(const float *from, size_t count, uint16_t *to) { hold_float16(from, count, to); }
+
+CEI_CLONED static void widen_int8(const int8_t *from, size_t count, float scale, float *to) {
+    for (size_t i = 0; i < count; i++) to[i] = scale * (float)from[i];
+}
+
+void cei_widen_int8(const int8_t *from, size_t count, float scale, float *to) { widen_int8(from, count, scale, to); }
+
+CEI_CLONED static int32_t sum_int8(const int8_t *from, size_t count) {
+    int32_t sum = 0;
+    for (size_t i = 0; i < count; i++) sum += from[i];
+    return sum;
+}
+
+int32_t cei_sum_int8(const int8_t *from, size_t count) { return sum_int8(from, count); }
+
 /* Adding to_integer leaves the nearest integer in the lowest bits, above those of that number itself. */
-int32_t cei_hold_int8(const float *from, size_t count, float inverse, int8_t *to) {
+CEI_CLONED static int32_t hold_int8(const float *from, size_t count, float inverse, int8_t *to) {
     const uint32_t integer_bits = UINT32_C(0x4B400000); /* of to_integer */
     uint32_t sum = 0;
     for (size_t i = 0; i < count; i++) {
@@ -129,6 +157,10 @@ int32_t cei_hold_int8(const float *from, size_t count, float inverse, int8_t *to
         sum += bits;
     }
     return (int32_t)(sum - (uint32_t)count * integer_bits);
+}
+
+int32_t cei_hold_int8(const float *from, size_t count, float inverse, int8_t *to) {
+    return hold_int8(from, count, inverse, to);
 }
 
 cei_row_scale cei_activation_scale(const float *x, size_t count) {

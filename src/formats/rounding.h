@@ -68,6 +68,10 @@ void cei_hold_bfloat16(const float *from, size_t count, uint16_t *to);
 void cei_hold_float16(const float *from, size_t count, uint16_t *to);
 int32_t cei_hold_int8(const float *from, size_t count, float inverse, int8_t *to);
 
+/* The values of an int8 row, scale * integer, and the sum of its integers. */
+void cei_widen_int8(const int8_t *from, size_t count, float scale, float *to);
+int32_t cei_sum_int8(const int8_t *from, size_t count);
+
 /* An activation row in int8: x is about scale * (q - zero), q an integer from 0 to 255. */
 typedef struct cei_row_scale {
     float scale;

@@ -1,8 +1,9 @@
 /* values.c - conversion of stored numbers to float32. Relies on blocks.c for GGML's types; must not allocate, and must
  * not assume any alignment of what it reads.
  *
- * The loops are plain and without branches, so that compilers turn them into vector code for the baseline processor:
- * a model's weights pass through here once, at some gigabytes a second. */
+ * The loops are plain and without branches, so that compilers turn them into vector code: a model's weights pass
+ * through here at each load, at some gigabytes a second. */
+#include "base/clones.h"
 #include "base/memory.h"
 #include "formats/blocks.h"
 
@@ -47,7 +48,7 @@ static inline float float_of_bits(uint32_t bits) {
     return value;
 }
 
-static void read_f16(const uint8_t *from, size_t count, float *out) {
+CEI_CLONED static void read_f16(const uint8_t *from, size_t count, float *out) {
     for (size_t i = 0; i < count; i++) {
         uint16_t half;
         memcpy(&half, from + 2 * i, sizeof half);
@@ -56,7 +57,7 @@ static void read_f16(const uint8_t *from, size_t count, float *out) {
 }
 
 /* bfloat16 is the upper half of a float32. */
-static void read_bf16(const uint8_t *from, size_t count, float *out) {
+CEI_CLONED static void read_bf16(const uint8_t *from, size_t count, float *out) {
     for (size_t i = 0; i < count; i++) {
         uint16_t half;
         memcpy(&half, from + 2 * i, sizeof half);
@@ -64,16 +65,11 @@ static void read_bf16(const uint8_t *from, size_t count, float *out) {
     }
 }
 
-static void read_i8(const uint8_t *from, size_t count, float scale, float *out) {
-    const int8_t *integers = (const int8_t *)from;
-    for (size_t i = 0; i < count; i++) out[i] = scale * (float)integers[i];
-}
-
 static void read_i8_rows(const cei_values *values, size_t first, size_t count, float *out) {
     for (size_t row = first; row < first + count; row++) {
         float scale;
         memcpy(&scale, values->scales + row * sizeof scale, sizeof scale);
-        read_i8(values->data + row * values->columns, values->columns, scale, out);
+        cei_widen_int8((const int8_t *)values->data + row * values->columns, values->columns, scale, out);
         out += values->columns;
     }
 }

@@ -155,7 +155,7 @@ static void gather(const low_row *row, size_t k, size_t count, size_t size, uint
     }
 }
 
-/* Values [k, k + count) of a row as float32; returns the sum of the integers of an int8 row. */
+/* Values [k, k + count) of a row as float32; returns the sum of the integers of an int8 row that keeps it. */
 static int32_t widen(const low_job *job, const low_row *row, size_t k, size_t count, float *to) {
     union {
         uint16_t halves[CHUNK];
@@ -167,12 +167,8 @@ static int32_t widen(const low_job *job, const low_row *row, size_t k, size_t co
         cei_cpu_low_widen(job->kernels, job->at.format, held.halves, count, to);
         return 0;
     }
-    int32_t sum = 0;
-    for (size_t i = 0; i < count; i++) {
-        to[i] = *row->scale * (float)held.integers[i];
-        sum += held.integers[i];
-    }
-    return sum;
+    cei_widen_int8(held.integers, count, *row->scale, to);
+    return row->sum ? cei_sum_int8(held.integers, count) : 0;
 }
 
 /* Are the values behind the last column zeros, as products take them to be? */

@@ -1,6 +1,8 @@
 /* ref_math.c - the formulas of ref_math.h. Relies on the C library's elementary functions. */
 #include "device/ref/ref_math.h"
 
+#include "base/clones.h"
+
 #include <math.h>
 
 void cei_ref_embed_row(const float *word, const float *type, const float *position, size_t columns, float *out) {
@@ -57,7 +59,7 @@ void cei_ref_round_activations(cei_format format, float *x, size_t rows, size_t 
     for (size_t r = 0; r < rows; r++) cei_round_activations(x + r * columns, columns);
 }
 
-float cei_ref_dot(const float *a, const float *b, size_t count) {
+CEI_CLONED static float dot(const float *a, const float *b, size_t count) {
     enum { PARTS = 16 };
     float sums[PARTS] = {0};
     size_t i = 0;
@@ -69,6 +71,8 @@ float cei_ref_dot(const float *a, const float *b, size_t count) {
     for (size_t p = 0; p < PARTS; p++) whole[p % 4] += (double)sums[p];
     return (float)((whole[0] + whole[1]) + (whole[2] + whole[3]));
 }
+
+float cei_ref_dot(const float *a, const float *b, size_t count) { return dot(a, b, count); }
 
 static double sigmoid(double x) { return 1 / (1 + exp(-x)); }
 
