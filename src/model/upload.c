@@ -2,7 +2,8 @@
  *
  * Each part is cut into blocks of rows; a block is converted to float32 and rounded to the weight's format in a
  * thread's staging memory (or taken as it lies in the file), summed for the checksum and sent. Host memory stays
- * bounded by two blocks a thread, one in staging memory and one of the file, whose pages are given back at once. */
+ * bounded by two blocks a thread, one in staging memory and one of the file, whose pages are given back at once; those
+ * of a small part when all of it was sent, since giving them back interrupts every thread. */
 #include "base/error.h"
 #include "base/memory.h"
 #include "device/checksum.h"
@@ -13,7 +14,8 @@
 
 enum {
     BLOCK_VALUES = 128 * 1024, /* 512 KiB of float32: fits a core's L2 */
-    ROW_MULTIPLE = 64          /* see cei_weight_write */
+    ROW_MULTIPLE = 64,         /* see cei_weight_write */
+    SMALL_PART = 1 << 20       /* bytes in the file */
 };
 
 /* A part on its way. */
@@ -130,15 +132,25 @@ static bool begin_block(upload *up, size_t bytes) {
     return goes_on;
 }
 
+static size_t bytes_of(const upload *up, const cei_values *values, size_t rows) {
+    return up->source->checkpoint ? cei_values_bytes(values, rows) : 0;
+}
+
+static bool is_small(const upload *up, const cei_values *values) {
+    return bytes_of(up, values, values->rows) <= SMALL_PART;
+}
+
 static void end_block(upload *up, const cei_values *values, size_t row, size_t count, size_t bytes) {
-    if (bytes) cei_checkpoint_release_rows(up->source->checkpoint, values, row, count);
+    if (bytes == 0 || is_small(up, values)) return;
+    cei_checkpoint_release_rows(up->source->checkpoint, values, row, count);
     pthread_mutex_lock(&up->lock);
     up->mapped -= bytes;
     pthread_mutex_unlock(&up->lock);
 }
 
 /* A block has been sent. A value's factor in the checksum is its place in the part, not in the block: greater by the
- * values before the block. After its last block the pages that its blocks shared are given back too. */
+ * values before the block. After its last block a small part's pages are given back, and those that the blocks of
+ * another shared. */
 static void finish_block(upload *up, size_t index, const cei_checksum *sum, size_t before) {
     shipment *ship = &up->shipments[index];
     pthread_mutex_lock(&up->lock);
@@ -148,7 +160,12 @@ static void finish_block(upload *up, size_t index, const cei_checksum *sum, size
     pthread_mutex_unlock(&up->lock);
     if (!is_last) return;
     up->placement->checksums[index] = cei_checksum_value(&ship->sum);
-    if (up->source->checkpoint) cei_checkpoint_release(up->source->checkpoint, &ship->values);
+    if (!up->source->checkpoint) return;
+    cei_checkpoint_release(up->source->checkpoint, &ship->values);
+    if (!is_small(up, &ship->values)) return;
+    pthread_mutex_lock(&up->lock);
+    up->mapped -= bytes_of(up, &ship->values, ship->values.rows);
+    pthread_mutex_unlock(&up->lock);
 }
 
 static void send_block(void *argument, size_t task, size_t worker) {
@@ -163,7 +180,7 @@ static void send_block(void *argument, size_t task, size_t worker) {
     ce_error error = {0};
     const float *values;
     cei_checksum sum = {0};
-    const size_t bytes = up->source->checkpoint ? count * columns * cei_dtype_size(ship->values.dtype) : 0;
+    const size_t bytes = bytes_of(up, &ship->values, count);
     if (!begin_block(up, bytes)) return;
     ce_status status = fetch(up, index, row, count, up->staging[worker], &values, &error);
     if (status == CE_OK) {

@@ -128,6 +128,14 @@ static void tell_read(const reader *from, size_t first, size_t end) {
     from->device->read(from->device->read_user, &last->source, first - last->first, end - first);
 }
 
+/* All rows of a weight were read. */
+static void tell_all_read(const ref_device *device, const cei_weight *weight) {
+    for (size_t i = 0; device->read && i < device->count; i++) {
+        const binding *b = &device->bindings[i];
+        if (b->weight == weight) device->read(device->read_user, &b->source, 0, b->count);
+    }
+}
+
 static reader open_reader(const cei_stream *stream, const cei_weight *weight, float *scratch) {
     return (reader){(const ref_device *)stream->device, weight, NULL, scratch};
 }
@@ -308,6 +316,14 @@ typedef struct linear_job {
 
 enum { OUTPUTS = 64 /* of a task */ };
 
+/* Matrices of no more values are told of when all of them was read: letting pages go interrupts every thread, and for
+ * each task it would take as long as the task. */
+enum { TOLD_AT_ONCE = 1 << 20 };
+
+static bool is_told_at_once(const cei_weight *weight) {
+    return weight->rows <= TOLD_AT_ONCE / cei_max_size(weight->columns, 1);
+}
+
 /* Weights outside, rows inside: a row of weights is converted once. */
 static void run_outputs(void *argument, size_t task, size_t worker) {
     const linear_job *job = argument;
@@ -323,7 +339,7 @@ static void run_outputs(void *argument, size_t task, size_t worker) {
             job->out[r * columns + c] = cei_ref_function(args->function, job->bias ? sum + job->bias[c] : sum);
         }
     }
-    tell_read(&weights, first, end);
+    if (!is_told_at_once(args->weight)) tell_read(&weights, first, end);
 }
 
 static ce_status linear(cei_stream *base, const cei_linear_args *args, ce_error *error) {
@@ -341,11 +357,11 @@ static ce_status linear(cei_stream *base, const cei_linear_args *args, ce_error 
         reader biases = open_reader(base, args->bias, stream->second);
         job.bias = read_vector(&biases);
     }
-    if (pool) {
+    if (pool)
         cei_pool_run(pool, tasks, run_outputs, &job);
-        return CE_OK;
-    }
-    for (size_t task = 0; task < tasks; task++) run_outputs(&job, task, 0);
+    else
+        for (size_t task = 0; task < tasks; task++) run_outputs(&job, task, 0);
+    if (is_told_at_once(args->weight)) tell_all_read((const ref_device *)base->device, args->weight);
     return CE_OK;
 }
 
