@@ -7,6 +7,8 @@
 #include "text/utf8.h"
 
 static size_t trimmed_size(const char *line, size_t size) {
+    const unsigned char last = size > 0 ? (unsigned char)line[size - 1] : ' ';
+    if (last > ' ' && last < 0x7F) return size; /* of nearly all tokens */
     while (size > 0 && cei_unicode_is(cei_utf8_previous(line, size), CEI_UNICODE_WHITE)) {
         size--;
         while (size > 0 && !cei_utf8_is_boundary(line[size])) size--;
@@ -27,13 +29,15 @@ ce_status cei_vocab_file_read(const cei_tokenizer_file *file, cei_tokenizer_spec
     if (lines > CEI_TOKEN_ID_LIMIT || file->size > UINT32_MAX)
         return cei_fail(error, CE_ERR_FORMAT, "%s has %zu lines, and may have up to %d", file->path, lines,
                         CEI_TOKEN_ID_LIMIT);
-    if (!cei_vocabulary_create(&spec->vocabulary, lines)) return cei_fail_memory(error, "the vocabulary", 0);
+    if (!cei_vocabulary_create(&spec->vocabulary, lines) ||
+        !cei_bytes_append(&spec->vocabulary.bytes, file->data, file->size))
+        return cei_fail_memory(error, "the vocabulary", 0);
     int32_t id = 0;
     for (size_t at = 0; at < file->size; id++) {
         const char *line = file->data + at;
         const char *end = memchr(line, '\n', file->size - at);
         size_t size = end ? (size_t)(end - line) : file->size - at;
-        if (!cei_vocabulary_add(&spec->vocabulary, line, trimmed_size(line, size), id))
+        if (!cei_vocabulary_add_held(&spec->vocabulary, at, trimmed_size(line, size), id))
             return cei_fail_memory(error, "the vocabulary", 0);
         at += size + 1;
     }

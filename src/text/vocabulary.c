@@ -80,14 +80,15 @@ static bool grow(cei_vocabulary *vocabulary) {
     return true;
 }
 
-bool cei_vocabulary_add(cei_vocabulary *vocabulary, const char *token, size_t size, int32_t id) {
+/* Adds a token that is appended to the bytes if it is new, or that has an offset there. */
+static inline bool add(cei_vocabulary *vocabulary, const char *token, const size_t *held, size_t size, int32_t id) {
     if (vocabulary->count >= vocabulary->slot_count / 2 && !grow(vocabulary)) return false;
     uint64_t mixed = spread(hash_of(token, size));
     cei_vocabulary_slot *slot = slot_of(vocabulary, mixed, token, size);
     if (slot->id < 0) {
-        uint32_t offset = (uint32_t)vocabulary->bytes.size;
-        if (!cei_bytes_append(&vocabulary->bytes, token, size)) return false;
-        *slot = (cei_vocabulary_slot){(uint32_t)mixed, id, offset, (uint32_t)size};
+        const size_t offset = held ? *held : vocabulary->bytes.size;
+        if (!held && !cei_bytes_append(&vocabulary->bytes, token, size)) return false;
+        *slot = (cei_vocabulary_slot){(uint32_t)mixed, id, (uint32_t)offset, (uint32_t)size};
         *filter_word(vocabulary, mixed) |= filter_bits(mixed);
         vocabulary->count++;
     }
@@ -95,6 +96,14 @@ bool cei_vocabulary_add(cei_vocabulary *vocabulary, const char *token, size_t si
     if (size > vocabulary->longest) vocabulary->longest = size;
     if (id > vocabulary->largest_id) vocabulary->largest_id = id;
     return true;
+}
+
+bool cei_vocabulary_add(cei_vocabulary *vocabulary, const char *token, size_t size, int32_t id) {
+    return add(vocabulary, token, NULL, size, id);
+}
+
+bool cei_vocabulary_add_held(cei_vocabulary *vocabulary, size_t offset, size_t size, int32_t id) {
+    return add(vocabulary, vocabulary->bytes.data + offset, &offset, size, id);
 }
 
 int32_t cei_vocabulary_get(const cei_vocabulary *vocabulary, uint64_t hash, const char *token, size_t size) {

@@ -32,6 +32,10 @@ void cei_vocabulary_free(cei_vocabulary *vocabulary);
 /* Adds a token; one that is there gets the new id. All together are below 4 GB. false if there is no memory. */
 bool cei_vocabulary_add(cei_vocabulary *vocabulary, const char *token, size_t size, int32_t id);
 
+/* The same of a token that lies in the table's bytes already, at offset: whoever has a text of all tokens appends it
+ * once to an empty table's bytes. */
+bool cei_vocabulary_add_held(cei_vocabulary *vocabulary, size_t offset, size_t size, int32_t id);
+
 /* The hash of a string is the state after all its bytes, begun from CEI_HASH_START. The multiplier is that of
  * Knuth's MMIX generator; any odd number with well-mixed bits would do. */
 #define CEI_HASH_START UINT64_C(0x9E3779B97F4A7C15)

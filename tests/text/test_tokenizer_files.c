@@ -325,6 +325,26 @@ static void test_folders_that_lack_files(void **state) {
     cei_token_buffer_free(NULL);
 }
 
+/* White space ends lines, whatever it is; of a token that stands there twice the last line counts; the last line may
+ * lack its end. More tokens than most continue words, so that their table grows. */
+static void test_lines_of_a_vocabulary(void **state) {
+    (void)state;
+    static const char lines[] = "[UNK] \n[CLS]\r\n[SEP]\t \na\n\xC3\xA9\nb\xC2\xA0\n##a\xE3\x80\x80\r\n##b\n"
+                                "##\xC3\xA9\n##e\n##f\n##g\n##h\n##i\n##j\n##k\n##l\n##\na\n\n##c";
+    static const char config[] = "{\"do_lower_case\":false,\"strip_accents\":false}";
+    char *folder = test_make_folder();
+    test_write_file(folder, "vocab.txt", lines, sizeof lines - 1);
+    test_write_file(folder, "tokenizer_config.json", config, sizeof config - 1);
+    ce_error error;
+    cei_tokenizer *tokenizer = NULL;
+    expect_ok(cei_tokenizer_load(folder, &tokenizer, &error), &error);
+    expect_ids(tokenizer, "a b \xC3\xA9 bc", 5, (const int32_t[]){18, 5, 4, 5, 20});
+    expect_ids(tokenizer, "aab\xC3\xA9l", 5, (const int32_t[]){18, 6, 7, 8, 16});
+    expect_ids(tokenizer, "ba##", 4, (const int32_t[]){5, 6, 0, 0});
+    cei_tokenizer_free(tokenizer);
+    test_remove_folder(folder);
+}
+
 /* ---- added tokens ---- */
 
 #define ADDED(id, content, flags) "{\"id\":" id ",\"content\":\"" content "\"," flags "}"
@@ -518,6 +538,7 @@ int main(void) {
         cmocka_unit_test(test_broken_config),
         cmocka_unit_test(test_max_length),
         cmocka_unit_test(test_folders_that_lack_files),
+        cmocka_unit_test(test_lines_of_a_vocabulary),
         cmocka_unit_test(test_added_tokens_next_to_each_other),
         cmocka_unit_test(test_ill_formed_texts),
         cmocka_unit_test(test_replaced_characters_are_counted),
