@@ -23,9 +23,16 @@ typedef struct bench {
     cei_device *device;
     cei_stream *stream;
     cei_buffer *weights, *bias, *in, *out, *residual;
-    cei_format format; /* of the weights of linear layers */
+    cei_format format;       /* of the weights of linear layers */
+    ce_precision precision;  /* that they stand for, and that attention is asked for */
+    ce_precision multiplied; /* what the operation at hand multiplies in: its peak is shown */
     unsigned repeats;
 } bench;
+
+static const ce_precision precisions[CEI_FORMAT_COUNT] = {[CEI_FORMAT_FLOAT32] = CE_PRECISION_FLOAT32,
+                                                          [CEI_FORMAT_BFLOAT16] = CE_PRECISION_BFLOAT16,
+                                                          [CEI_FORMAT_FLOAT16] = CE_PRECISION_FLOAT16,
+                                                          [CEI_FORMAT_INT8] = CE_PRECISION_INT8};
 
 static double now_ms(const bench *b) {
     struct timespec now;
@@ -63,7 +70,8 @@ static cei_buffer *make_buffer(bench *b, size_t floats) {
 static void bench_open(bench *b, unsigned threads, uint64_t disable, cei_format format, unsigned repeats) {
     ce_error error;
     const cei_stream_limits limits = {TOKENS, 8192, 256, WIDEST};
-    *b = (bench){.format = format, .repeats = repeats};
+    *b = (bench){.format = format, .precision = precisions[format], .repeats = repeats};
+    b->multiplied = b->precision;
     require(cei_pool_create(threads, &b->pool, &error), &error);
     const cei_device_options options = {.pool = b->pool, .cpu_disable = disable};
     require(cei_device_open((cei_device_id){"cpu", 0}, &options, &b->device, &error), &error);
@@ -90,10 +98,8 @@ static void bench_close(bench *b) {
 
 /* GFLOP/s of all threads together. */
 static double measure_peak(const bench *b) {
-    static const ce_precision precisions[] = {CE_PRECISION_FLOAT32, CE_PRECISION_BFLOAT16, CE_PRECISION_FLOAT16,
-                                              CE_PRECISION_INT8};
     const cei_cpu_device *cpu = cei_cpu_of(b->device);
-    cei_cpu_peak_fn peak = cei_cpu_peak_of(&cpu->kernels, precisions[b->format]);
+    cei_cpu_peak_fn peak = cei_cpu_peak_of(&cpu->kernels, b->multiplied);
     const double start = now_ms(b), operations = cei_cpu_run_peak(cpu, peak, 200000);
     return operations / (now_ms(b) - start) * 1e-6;
 }
@@ -192,14 +198,16 @@ static void run_attention(bench *b, const void *argument) {
                                .heads = c->heads,
                                .head_size = c->size,
                                .scale = 0.17f,
-                               .out = {b->out, 0}};
+                               .out = {b->out, 0},
+                               .precision = b->precision};
     cei_attention_take_qkv(&args, (cei_slice){b->in, 0});
     require(cei_attention(b->stream, &args, &error), &error);
 }
 
 static void bench_attention(bench *b, size_t threads) {
-    static const attention_case cases[] = {{32, 12, 32},  {128, 12, 32}, {400, 12, 32},
-                                           {512, 12, 32}, {512, 12, 64}, {4096, 12, 64}};
+    static const attention_case cases[] = {{32, 12, 32}, {128, 12, 32}, {400, 12, 32}, {512, 12, 32}, {4096, 12, 32},
+                                           {32, 12, 64}, {128, 12, 64}, {400, 12, 64}, {512, 12, 64}, {4096, 12, 64}};
+    b->multiplied = cei_device_rounds_attention(b->device, b->precision) ? CE_PRECISION_BFLOAT16 : CE_PRECISION_FLOAT32;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         const attention_case *c = &cases[i];
         const size_t tokens = TOKENS / c->length * c->length;
@@ -208,6 +216,7 @@ static void bench_attention(bench *b, size_t threads) {
         report(name, tokens, threads, measure(b, run_attention, c, 1),
                4 * (double)c->length * (double)tokens * (double)(c->heads * c->size));
     }
+    b->multiplied = b->precision;
 }
 
 static void run_norm(bench *b, const void *argument) {
