@@ -41,11 +41,14 @@ static void expect(cursor *in, char c) {
 static span read_string(cursor *in) {
     expect(in, '"');
     span string = {in->at, in->at};
-    while (in->at < in->size && in->data[in->at] != '"') {
-        if ((unsigned char)in->data[in->at] < 0x20) in->bad = true;
-        in->at += in->data[in->at] == '\\' ? 2 : 1;
-    }
-    string.end = in->at < in->size ? in->at : in->size;
+    /* In registers: the compiler takes any byte for a part of the cursor. */
+    const char *const data = in->data;
+    const size_t size = in->size;
+    size_t at = in->at;
+    for (; at < size && data[at] != '"'; at += data[at] == '\\' ? 2 : 1)
+        if ((unsigned char)data[at] < 0x20) in->bad = true;
+    in->at = at;
+    string.end = at < size ? at : size;
     expect(in, '"');
     return string;
 }
@@ -61,6 +64,7 @@ static span skip_value(cursor *in) {
             read_string(in);
         else
             in->at++;
+        if (depth > 0 && (c == ' ' || c == '\n')) continue; /* most of an indented file */
         if (c == '{' || c == '[') depth++;
         if ((c == '}' || c == ']') && depth-- == 0) in->bad = true;
         c = peek(in);
@@ -71,25 +75,56 @@ static span skip_value(cursor *in) {
     return value;
 }
 
-/* The value of key in the object at where; empty if the object lacks it, bad if it has it twice. */
-static span find_member(cursor *in, span where, const char *key) {
-    span found = {0, 0};
-    if (in->bad) return found;
-    in->at = where.start;
+static bool is_called(const cursor *in, span name, const char *key) {
+    return name.end - name.start == strlen(key) && memcmp(in->data + name.start, key, strlen(key)) == 0;
+}
+
+/* What a member is, whose name was read: the cursor is behind it when it returns. */
+typedef void (*member_fn)(void *user, cursor *in, span name);
+
+static void read_members(cursor *in, member_fn read, void *user) {
     expect(in, '{');
     do {
         span name = read_string(in);
         expect(in, ':');
-        if (in->bad) break;
-        span value = skip_value(in);
-        if (name.end - name.start == strlen(key) && memcmp(in->data + name.start, key, strlen(key)) == 0) {
-            if (found.end) in->bad = true;
-            found = value;
-        }
+        if (!in->bad) read(user, in, name);
         skip_space(in);
-    } while (!in->bad && peek(in) == ',' && in->at++ < where.end);
+    } while (!in->bad && peek(in) == ',' && in->at++ < in->size);
     expect(in, '}');
-    return found;
+}
+
+/* Where the two large values are; empty is not there. */
+typedef struct places {
+    bool has_model;
+    span tokens, merges;
+} places;
+
+/* One that comes twice is not for this reader. */
+static void place(span *to, cursor *in) {
+    if (to->end) in->bad = true;
+    *to = skip_value(in);
+}
+
+static void read_model_member(void *user, cursor *in, span name) {
+    places *found = user;
+    if (is_called(in, name, "vocab"))
+        place(&found->tokens, in);
+    else if (is_called(in, name, "merges"))
+        place(&found->merges, in);
+    else
+        skip_value(in);
+}
+
+/* The model's members are looked at on the way, so that the file is gone through once. */
+static void read_file_member(void *user, cursor *in, span name) {
+    places *found = user;
+    if (!is_called(in, name, "model")) {
+        skip_value(in);
+        return;
+    }
+    if (found->has_model) in->bad = true;
+    found->has_model = true;
+    read_members(in, read_model_member, found);
 }
 
 static int hex_digit(char c) {
@@ -302,9 +337,9 @@ static bool read_both(cursor *in, span tokens, span merges, cei_tokenizer_spec *
 ce_status cei_vocab_json_take(const cei_tokenizer_file *file, cei_tokenizer_spec *spec, cei_bytes *rest,
                               ce_error *error) {
     cursor in = {file->data, file->size, 0, file->size > UINT32_MAX};
-    span model = find_member(&in, (span){0, file->size}, "model");
-    if (!model.end) in.bad = true;
-    span tokens = find_member(&in, model, "vocab"), list = find_member(&in, model, "merges");
+    places found = {0};
+    if (!in.bad) read_members(&in, read_file_member, &found);
+    const span tokens = found.tokens, list = found.merges;
     bool good = read_both(&in, tokens, list, spec);
     if (good && !in.bad) good = write_rest(&in, tokens, list, rest);
     spec->has_merges = good && !in.bad && list.end;
