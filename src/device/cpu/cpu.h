@@ -97,6 +97,9 @@ typedef struct cei_cpu_low_layout {
     size_t panel_bytes; /* of a panel, or of a table's row */
 } cei_cpu_low_layout;
 
+/* The products of a format; those of FLOAT32 are split, or none. */
+const cei_cpu_low *cei_cpu_low_of(const cei_cpu_kernels *kernels, cei_format format);
+
 /* The layout, for a weight with sizes that do not overflow (cei_cpu_low_bytes). */
 cei_cpu_low_layout cei_cpu_low_lay_out(const cei_cpu_kernels *kernels, const cei_weight *weight);
 size_t cei_cpu_low_bytes(const cei_cpu_kernels *kernels, const cei_weight *weight); /* 0 on overflow */
@@ -200,6 +203,10 @@ typedef struct cei_cpu_linear_job {
     size_t rows, in, columns, panels;
     size_t row_blocks, groups; /* of panels; a task is one of each */
     cei_function function;
+    const uint8_t *prepared; /* x as the product takes it; NULL: it is prepared by each task */
+    uint8_t *rounded;        /* where results go as the next layer's product takes them; NULL: to out */
+    size_t rounded_stride;   /* bytes */
+    float *tile;             /* then results of a few panels, [rows, CEI_CPU_TILE_STRIDE], for a single worker */
 } cei_cpu_linear_job;
 
 /* The rows and panels of one task. */
@@ -207,6 +214,22 @@ typedef struct cei_cpu_linear_block {
     size_t first_row, rows, first_panel, end_panel;
     float *scratch; /* of the worker */
 } cei_cpu_linear_block;
+
+/* Floats from one row of such a tile to the next, apart as suits the first-level cache. */
+enum { CEI_CPU_TILE_STRIDE = CEI_CPU_PANELS_AT_ONCE * CEI_CPU_MAX_PANEL + CEI_CPU_LINE };
+
+/* Two layers in one, the second alone reading what the first gives: bfloat16, each value rounded while it is warm. */
+bool cei_cpu_can_pair(const cei_cpu_kernels *kernels, const cei_weight *first, const cei_weight *second);
+
+/* Bytes of scratch memory for that between them, for a row. */
+size_t cei_cpu_pair_bytes(const cei_cpu_kernels *kernels, const cei_weight *second);
+
+/* Runs them as one after the other, to the same bits; weights are placed, and the stream is a single worker's. */
+void cei_cpu_linear_pair(cei_stream *stream, const cei_linear_args *first, const cei_linear_args *second,
+                         void *between);
+
+/* Bytes from one row that was prepared for a product with the weight to the next. */
+size_t cei_cpu_low_row_stride(const cei_cpu_kernels *kernels, const cei_weight *weight);
 
 cei_cpu_linear_block cei_cpu_find_block(const cei_cpu_linear_job *job, size_t task, size_t worker);
 

@@ -85,8 +85,9 @@ static void run_block(void *argument, size_t task, size_t worker) {
 
 size_t cei_cpu_row_floats(const cei_cpu_kernels *kernels, cei_format format, size_t depth) {
     const size_t most = cei_cpu_divide_up(depth, CEI_CPU_MAX_STEP) * CEI_CPU_MAX_STEP;
-    const bool is_split = kernels->split.multiply && (format == CEI_FORMAT_FLOAT32 || format == CEI_FORMAT_FLOAT16);
-    return cei_cpu_padded(is_split ? cei_cpu_divide_up(most * kernels->split.element, sizeof(float)) : most);
+    const cei_cpu_low *low = cei_cpu_low_of(kernels, format);
+    if (!low->multiply) low = &kernels->split; /* of widened weights */
+    return cei_cpu_padded(low->multiply ? cei_cpu_divide_up(most * low->element, sizeof(float)) : most);
 }
 
 size_t cei_cpu_block_rows(const cei_cpu_device *device, const cei_weight *weight) {
@@ -106,7 +107,8 @@ static double estimate(const cei_cpu_linear_job *job, size_t row_blocks, size_t 
  * all take about the same time. */
 static void split_job(cei_cpu_linear_job *job, double work) {
     const size_t workers = cei_cpu_is_worth_waking(job->device, work) ? job->device->workers : 1;
-    const size_t least = cei_cpu_divide_up(job->rows, cei_cpu_block_rows(job->device, job->weight));
+    const size_t most = job->prepared ? CEI_CPU_MAX_ROWS : cei_cpu_block_rows(job->device, job->weight);
+    const size_t least = cei_cpu_divide_up(job->rows, most);
     job->row_blocks = cei_cpu_divide_up(least, workers) * workers;
     job->groups = 1;
     if (workers == 1 || least >= 8 * workers) return;
@@ -122,12 +124,9 @@ static void split_job(cei_cpu_linear_job *job, double work) {
     }
 }
 
-ce_status cei_cpu_linear(cei_stream *stream, const cei_linear_args *args, ce_error *error) {
-    ce_status status = cei_cpu_check_placed(args->weight, error);
-    if (status == CE_OK) status = cei_cpu_check_placed(args->bias, error);
-    if (status != CE_OK) return status;
+static cei_cpu_linear_job make_job(cei_stream *stream, const cei_linear_args *args) {
     const cei_cpu_device *device = cei_cpu_of(stream->device);
-    cei_cpu_linear_job job = {
+    return (cei_cpu_linear_job){
         .device = device,
         .stream = cei_cpu_stream_of(stream),
         .x = cei_cpu_at(args->x),
@@ -140,10 +139,35 @@ ce_status cei_cpu_linear(cei_stream *stream, const cei_linear_args *args, ce_err
         .panels = cei_cpu_divide_up(args->weight->rows, device->kernels.panel),
         .function = args->function,
     };
-    if (job.rows == 0 || job.columns == 0) return CE_OK;
-    const double work = 2.0 * (double)job.rows * (double)job.in * (double)job.columns;
-    split_job(&job, work);
-    const bool is_low = args->weight->format != CEI_FORMAT_FLOAT32 || device->kernels.split.multiply;
-    cei_cpu_run(device, job.row_blocks * job.groups, work, is_low ? cei_cpu_run_low_block : run_block, &job);
+}
+
+static void run_job(cei_cpu_linear_job *job) {
+    if (job->rows == 0 || job->columns == 0) return;
+    const double work = 2.0 * (double)job->rows * (double)job->in * (double)job->columns;
+    split_job(job, work);
+    const bool is_low = job->weight->format != CEI_FORMAT_FLOAT32 || job->device->kernels.split.multiply;
+    cei_cpu_run(job->device, job->row_blocks * job->groups, work, is_low ? cei_cpu_run_low_block : run_block, job);
+}
+
+ce_status cei_cpu_linear(cei_stream *stream, const cei_linear_args *args, ce_error *error) {
+    ce_status status = cei_cpu_check_placed(args->weight, error);
+    if (status == CE_OK) status = cei_cpu_check_placed(args->bias, error);
+    if (status != CE_OK) return status;
+    cei_cpu_linear_job job = make_job(stream, args);
+    run_job(&job);
     return CE_OK;
+}
+
+/* A worker by itself runs one task after the other: they share a tile. */
+void cei_cpu_linear_pair(cei_stream *stream, const cei_linear_args *first, const cei_linear_args *second,
+                         void *between) {
+    const size_t stride = cei_cpu_low_row_stride(&cei_cpu_of(stream->device)->kernels, second->weight);
+    uint8_t *rounded = between;
+    cei_cpu_linear_job job = make_job(stream, first), next = make_job(stream, second);
+    job.rounded = rounded;
+    job.rounded_stride = stride;
+    job.tile = (float *)(void *)(rounded + first->rows * stride);
+    next.prepared = rounded;
+    run_job(&job);
+    run_job(&next);
 }

@@ -3,7 +3,8 @@
  *
  * The rows of a task are rounded, or split, once into scratch memory, where they stay while the task's panels pass by.
  * A tier without bfloat16 products widens each panel instead, as every tier does with float16, and takes the float32
- * product: rounded weights, whole activations, the same order of additions. */
+ * product: rounded weights, whole activations, the same order of additions. Results that one layer
+ * of bfloat16 alone reads are rounded for it a few panels at a time, and are never whole as float32. */
 #include "device/cpu/cpu.h"
 
 /* Rows of widened panels are as wide as those of float32, and so is the way of the sum. */
@@ -29,10 +30,24 @@ static void run_widened(const cei_cpu_linear_job *job, const cei_cpu_linear_bloc
     }
 }
 
-/* Bytes from one prepared row to the next: apart by a stride that suits the first-level cache. */
+/* Apart by a stride that suits the first-level cache. */
 static size_t row_stride(const cei_cpu_low *low, size_t depth) {
     const size_t padded = cei_cpu_divide_up(depth, low->step) * low->step;
     return cei_cpu_padded(cei_cpu_divide_up(padded * low->element, sizeof(float))) * sizeof(float);
+}
+
+size_t cei_cpu_low_row_stride(const cei_cpu_kernels *kernels, const cei_weight *weight) {
+    return row_stride(cei_cpu_low_lay_out(kernels, weight).low, weight->columns);
+}
+
+bool cei_cpu_can_pair(const cei_cpu_kernels *kernels, const cei_weight *first, const cei_weight *second) {
+    const cei_cpu_low *low = &kernels->bfloat16;
+    return first->format == CEI_FORMAT_BFLOAT16 && second->format == CEI_FORMAT_BFLOAT16 && low->multiply &&
+           kernels->panel % low->step == 0;
+}
+
+size_t cei_cpu_pair_bytes(const cei_cpu_kernels *kernels, const cei_weight *second) {
+    return cei_cpu_low_row_stride(kernels, second) + CEI_CPU_TILE_STRIDE * sizeof(float);
 }
 
 void cei_cpu_run_low_block(void *argument, size_t task, size_t worker) {
@@ -57,7 +72,11 @@ void cei_cpu_run_low_block(void *argument, size_t task, size_t worker) {
                                    .rows_scale = scales,
                                    .panel_bytes = at.panel_bytes,
                                    .out_stride = job->columns};
-    low->prepare(job->x + b.first_row * job->in, job->in, b.rows, job->in, rows, product.a_stride, scales);
+    if (job->prepared)
+        product.a = job->prepared + b.first_row * product.a_stride;
+    else
+        low->prepare(job->x + b.first_row * job->in, job->in, b.rows, job->in, rows, product.a_stride, scales);
+    if (job->rounded) product.out_stride = CEI_CPU_TILE_STRIDE;
     const size_t step = low->wide && !is_widened ? CEI_CPU_PANELS_AT_ONCE : 1;
     for (size_t p = b.first_panel; p < b.end_panel; p += step) {
         const size_t end = cei_min_size(p + step, b.end_panel);
@@ -69,8 +88,11 @@ void cei_cpu_run_low_block(void *argument, size_t task, size_t worker) {
         }
         product.next = end < b.end_panel && !is_widened ? weight + end * at.panel_bytes : NULL;
         product.bias = job->bias ? job->bias + p * width : NULL;
-        product.out = job->out + b.first_row * job->columns + p * width;
+        product.out = job->rounded ? job->tile : job->out + b.first_row * job->columns + p * width;
         low->multiply(&product);
-        kernels->apply[job->function](product.out, product.rows, product.columns, job->columns);
+        kernels->apply[job->function](product.out, product.rows, product.columns, product.out_stride);
+        if (!job->rounded) continue;
+        uint8_t *rounded = job->rounded + b.first_row * job->rounded_stride + p * width * low->element;
+        low->prepare(product.out, product.out_stride, b.rows, product.columns, rounded, job->rounded_stride, NULL);
     }
 }

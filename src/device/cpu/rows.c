@@ -6,22 +6,20 @@
  * by one, since bits depend on nothing but the row. */
 #include "device/cpu/cpu.h"
 
-/* Rows of a block: products take multiples of the first best, fewer than the second would wait for weights, and more
- * than the last for their own temporary results. */
-enum { ROW_STEP = 32, FEWEST_ROWS = 64, MOST_ROWS = 128 };
+/* Rows of a block: products take multiples of the first best. Blocks of less than LEAST_ROWS would wait for weights;
+ * from GOOD_ROWS on there are as many as leave what is temporary in the second-level cache. */
+enum { ROW_STEP = 32, LEAST_ROWS = 64, GOOD_ROWS = 128, MOST_ROWS = CEI_CPU_MAX_ROWS };
 
 /* Fewer rows for each worker are better shared out by columns of weights, of which each then reads a part. */
-enum { FEWEST_OF_WORKER = 96 };
+enum { LEAST_OF_WORKER = 96 };
 
-/* Wider activations than this are left to products that are large enough by themselves. */
-enum { MOST_COLUMNS = 4096 };
+/* Of GOOD_ROWS as wide as the widest activation, up to a width from which products are large enough by themselves,
+ * there is room for so many: an encoder's list holds a little more than one. */
+enum { WIDTHS = 2, MOST_COLUMNS = 4096 };
 
-/* An encoder's list holds about so many times its widest activation. */
-enum { WIDTHS = 2 };
+static size_t most_floats(size_t columns) { return WIDTHS * GOOD_ROWS * cei_min_size(columns, MOST_COLUMNS); }
 
-size_t cei_cpu_temporary_floats(size_t columns) {
-    return WIDTHS * MOST_ROWS * cei_min_size(columns, MOST_COLUMNS) + CEI_ROW_OPS * CEI_CPU_LINE;
-}
+size_t cei_cpu_temporary_floats(size_t columns) { return most_floats(columns) + CEI_ROW_OPS * CEI_CPU_LINE; }
 
 typedef struct rows_job {
     const cei_row_op *ops;
@@ -29,7 +27,9 @@ typedef struct rows_job {
     const cei_row_plan *plan;
     cei_cpu_device alone; /* the device as one worker has it, without the pool */
     const cei_cpu_stream *stream;
-    size_t steps, blocks; /* all rows, in steps of ROW_STEP; blocks that they are cut into */
+    bool is_pair[CEI_ROW_OPS];  /* an operation and the next are layers that run as one */
+    size_t floats[CEI_ROW_OPS]; /* that a row of each temporary matrix takes */
+    size_t steps, blocks;       /* all rows, in steps of ROW_STEP; blocks that they are cut into */
 } rows_job;
 
 typedef struct row_block {
@@ -48,17 +48,18 @@ static cei_slice move(row_block *b, size_t op, size_t matrix, cei_slice at, size
     return (cei_slice){at.buffer, at.offset + b->first * stride * sizeof(float)};
 }
 
+static cei_linear_args move_linear(row_block *b, size_t op, cei_linear_args args) {
+    args.rows = b->rows;
+    args.x = move(b, op, CEI_ROW_X, args.x, args.weight->columns);
+    args.out = move(b, op, CEI_ROW_OUT, args.out, args.weight->rows);
+    return args;
+}
+
 /* Runs operation i of the list on the block's rows. */
 static void run_op(row_block *b, size_t i, cei_row_op op) {
     cei_slice residual, sum;
     switch (op.op) {
-    case CEI_OP_LINEAR: {
-        cei_linear_args *args = &op.of.linear;
-        args->rows = b->rows;
-        args->x = move(b, i, CEI_ROW_X, args->x, args->weight->columns);
-        args->out = move(b, i, CEI_ROW_OUT, args->out, args->weight->rows);
-        break;
-    }
+    case CEI_OP_LINEAR: op.of.linear = move_linear(b, i, op.of.linear); break;
     case CEI_OP_NORM: {
         cei_norm_args *args = &op.of.norm;
         const size_t columns = args->gain->columns;
@@ -100,11 +101,6 @@ static void run_op(row_block *b, size_t i, cei_row_op op) {
     (void)cei_run_row_op(&b->stream.base, &op, NULL); /* what could fail was checked before */
 }
 
-/* Bytes of so many rows of a temporary matrix. */
-static size_t bytes_of(size_t rows, size_t columns) {
-    return cei_cpu_divide_up(rows * columns, CEI_CPU_LINE) * CEI_CPU_LINE * sizeof(float);
-}
-
 static void run_rows(void *argument, size_t task, size_t worker) {
     rows_job *job = argument;
     const cei_cpu_scratch_plan *at = &job->stream->plan;
@@ -118,9 +114,18 @@ static void run_rows(void *argument, size_t task, size_t worker) {
     size_t offset = 0;
     for (size_t t = 0; t < job->plan->count; t++) {
         b.offsets[t] = offset;
-        offset += bytes_of(b.rows, job->plan->columns[t]);
+        offset += cei_cpu_divide_up(b.rows * job->floats[t], CEI_CPU_LINE) * CEI_CPU_LINE * sizeof(float);
     }
-    for (size_t i = 0; i < job->count; i++) run_op(&b, i, job->ops[i]);
+    for (size_t i = 0; i < job->count; i++) {
+        if (!job->is_pair[i]) {
+            run_op(&b, i, job->ops[i]);
+            continue;
+        }
+        const cei_linear_args one = move_linear(&b, i, job->ops[i].of.linear);
+        const cei_linear_args other = move_linear(&b, i + 1, job->ops[i + 1].of.linear);
+        cei_cpu_linear_pair(&b.stream.base, &one, &other, cei_cpu_at(one.out));
+        i++;
+    }
 }
 
 static ce_status check_placed(const cei_row_op *op, ce_error *error) {
@@ -138,16 +143,42 @@ static double work_of(const cei_row_op *op) {
     return 2.0 * (double)args->rows * (double)args->weight->rows * (double)args->weight->columns;
 }
 
-/* Rows that a block may have, by the scratch memory that there is for what is temporary; 0 if it is too wide. */
-static size_t rows_of_block(const cei_cpu_stream *stream, const cei_row_plan *plan) {
-    const size_t floats = cei_cpu_temporary_floats(stream->base.limits.columns) - CEI_ROW_OPS * CEI_CPU_LINE;
-    size_t columns = 0;
-    for (size_t t = 0; t < plan->count; t++) {
-        if (plan->columns[t] > floats - columns) return 0;
-        columns += plan->columns[t];
+/* How many matrices of the list are of a temporary one. */
+static size_t count_uses(const rows_job *job, size_t temporary) {
+    size_t uses = 0;
+    for (size_t i = 0; i < job->count; i++)
+        for (size_t m = 0; m < CEI_ROW_MATRICES; m++) uses += job->plan->places[i][m].temporary == temporary;
+    return uses;
+}
+
+/* Finds layers of which the second alone reads what the first gives. */
+static void find_pairs(rows_job *job) {
+    for (size_t t = 0; t < job->plan->count; t++) job->floats[t] = job->plan->columns[t];
+    for (size_t i = 0; i + 1 < job->count; i++) {
+        if (job->ops[i].op != CEI_OP_LINEAR || job->ops[i + 1].op != CEI_OP_LINEAR) continue;
+        const cei_weight *one = job->ops[i].of.linear.weight, *other = job->ops[i + 1].of.linear.weight;
+        const size_t between = job->plan->places[i][CEI_ROW_OUT].temporary;
+        if (between == CEI_ROW_OPS || job->plan->places[i + 1][CEI_ROW_X].temporary != between ||
+            one->rows != other->columns || count_uses(job, between) != 2 ||
+            !cei_cpu_can_pair(&job->alone.kernels, one, other))
+            continue;
+        job->is_pair[i] = true;
+        job->floats[between] = cei_cpu_pair_bytes(&job->alone.kernels, other) / sizeof(float);
     }
-    const size_t rows = columns ? cei_min_size(floats / columns / ROW_STEP * ROW_STEP, MOST_ROWS) : MOST_ROWS;
-    return rows < FEWEST_ROWS ? 0 : rows;
+}
+
+/* Rows that a block may have, by the room that there is for what is temporary; 0 if it is too wide. */
+static size_t rows_of_block(const rows_job *job) {
+    const size_t most = most_floats(job->stream->base.limits.columns);
+    size_t floats = 0;
+    for (size_t t = 0; t < job->plan->count; t++) {
+        if (job->floats[t] > most - floats) return 0;
+        floats += job->floats[t];
+    }
+    if (floats == 0) return GOOD_ROWS;
+    size_t rows = cei_min_size(job->alone.copy_floats / floats / ROW_STEP * ROW_STEP, MOST_ROWS);
+    rows = cei_min_size(cei_max_size(rows, GOOD_ROWS), most / floats / ROW_STEP * ROW_STEP);
+    return rows < LEAST_ROWS ? 0 : rows;
 }
 
 ce_status cei_cpu_rows(cei_stream *stream, const cei_row_op *ops, size_t count, const cei_row_plan *plan,
@@ -159,22 +190,23 @@ ce_status cei_cpu_rows(cei_stream *stream, const cei_row_op *ops, size_t count, 
         status = check_placed(&ops[i], error);
         work += work_of(&ops[i]);
     }
-    const size_t workers = cei_cpu_is_worth_waking(device, work) ? device->workers : 1;
+    if (status != CE_OK) return status;
     rows_job job = {.ops = ops,
                     .count = count,
                     .plan = plan,
                     .alone = *device,
                     .stream = cei_cpu_stream_of(stream),
                     .steps = cei_cpu_divide_up(plan->rows, ROW_STEP)};
-    const size_t rows = rows_of_block(job.stream, plan);
-    if (rows == 0 || (workers > 1 && plan->rows / workers < FEWEST_OF_WORKER)) {
+    job.alone.pool = NULL;
+    job.alone.workers = 1;
+    find_pairs(&job);
+    const size_t workers = cei_cpu_is_worth_waking(device, work) ? device->workers : 1;
+    const size_t rows = rows_of_block(&job);
+    if (rows == 0 || (workers > 1 && plan->rows / workers < LEAST_OF_WORKER)) {
         for (size_t i = 0; i < count && status == CE_OK; i++) status = cei_run_row_op(stream, &ops[i], error);
         return status;
     }
-    job.alone.pool = NULL;
-    job.alone.workers = 1;
-    const size_t least = cei_cpu_divide_up(plan->rows, rows);
-    job.blocks = cei_cpu_divide_up(least, workers) * workers;
-    if (status == CE_OK) cei_cpu_run(device, job.blocks, work, run_rows, &job);
-    return status;
+    job.blocks = cei_cpu_divide_up(cei_cpu_divide_up(plan->rows, rows), workers) * workers;
+    cei_cpu_run(device, job.blocks, work, run_rows, &job);
+    return CE_OK;
 }

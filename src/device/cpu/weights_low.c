@@ -22,14 +22,14 @@ static size_t value_size(cei_format format) {
     return format == CEI_FORMAT_INT8 ? sizeof(int8_t) : sizeof(uint16_t);
 }
 
-static const cei_cpu_low *low_of(const cei_cpu_kernels *kernels, cei_format format) {
+const cei_cpu_low *cei_cpu_low_of(const cei_cpu_kernels *kernels, cei_format format) {
     if (format == CEI_FORMAT_FLOAT32) return &kernels->split;
     if (format == CEI_FORMAT_INT8) return &kernels->int8;
     return format == CEI_FORMAT_FLOAT16 ? &kernels->float16 : &kernels->bfloat16;
 }
 
 cei_cpu_low_layout cei_cpu_low_lay_out(const cei_cpu_kernels *kernels, const cei_weight *weight) {
-    const cei_cpu_low *low = low_of(kernels, weight->format);
+    const cei_cpu_low *low = cei_cpu_low_of(kernels, weight->format);
     cei_cpu_low_layout at = {.format = weight->format, .low = low};
     if (weight->role != CEI_ROLE_MATRIX) {
         at.panel_bytes = weight->columns * value_size(weight->format);
