@@ -11,7 +11,7 @@
 enum { ROW_STEP = 32, LEAST_ROWS = 64, GOOD_ROWS = 128, MOST_ROWS = CEI_CPU_MAX_ROWS };
 
 /* Fewer rows for each worker are better shared out by columns of weights, of which each then reads a part. */
-enum { LEAST_OF_WORKER = 96 };
+enum { LEAST_OF_WORKER = 128 };
 
 /* Of GOOD_ROWS as wide as the widest activation, up to a width from which products are large enough by themselves,
  * there is room for so many: an encoder's list holds a little more than one. */
