@@ -7,6 +7,7 @@ void emulated_fill_avxvnni(cei_cpu_kernels *kernels);
 void emulated_fill_avx512vnni(cei_cpu_kernels *kernels);
 void emulated_fill_avx512bf16(cei_cpu_kernels *kernels);
 void emulated_fill_amx_bf16(cei_cpu_kernels *kernels);
+void emulated_fill_amx_attention(cei_cpu_kernels *kernels);
 void emulated_fill_amx_int8(cei_cpu_kernels *kernels);
 void emulated_fill_amx_split(cei_cpu_kernels *kernels);
 
@@ -28,6 +29,7 @@ static void fill_amx(cei_cpu_kernels *kernels) {
     cei_cpu_fill_c(kernels);
     emulated_fill_avx512(kernels);
     emulated_fill_amx_bf16(kernels);
+    emulated_fill_amx_attention(kernels);
     emulated_fill_amx_int8(kernels);
     emulated_fill_amx_split(kernels);
 }

@@ -40,6 +40,8 @@ void low_check_table(const cei_cpu_kernels *kernels, cei_format format) {
         assert_int_equal(low->group, 1);
     }
     if (low->pack) assert_true(kernels->panel % low->step == 0 && kernels->panel % 16 == 0);
+    assert_true((low->pack != NULL) == (low->weigh != NULL) && (low->pack != NULL) == (low->score != NULL));
+    assert_true((low->pack != NULL) == (low->mix != NULL));
 }
 
 /* ---- prepare ------------------------------------------------------------------------------------------------ */
@@ -569,4 +571,6 @@ const low_check low_checks[LOW_CHECKS] = {{"table", low_check_table},
                                           {"bits of multiply", low_check_multiply_bits},
                                           {"prepare and multiply", low_check_both},
                                           {"pack", low_check_pack},
-                                          {"several panels", low_check_wide}};
+                                          {"several panels", low_check_wide},
+                                          {"weights", low_check_weigh},
+                                          {"attention's products", low_check_attention_products}};

@@ -30,13 +30,18 @@ void low_check_both(const cei_cpu_kernels *kernels, cei_format format);
 void low_check_pack(const cei_cpu_kernels *kernels, cei_format format);
 void low_check_wide(const cei_cpu_kernels *kernels, cei_format format);
 
+/* The rest of what attention asks: weights against double precision; its products as multiply makes them; all at once
+ * as one after the other. */
+void low_check_weigh(const cei_cpu_kernels *kernels, cei_format format);
+void low_check_attention_products(const cei_cpu_kernels *kernels, cei_format format);
+
 /* All of these. */
 typedef struct low_check {
     const char *name;
     void (*check)(const cei_cpu_kernels *kernels, cei_format format);
 } low_check;
 
-enum { LOW_CHECKS = 8 };
+enum { LOW_CHECKS = 10 };
 extern const low_check low_checks[LOW_CHECKS];
 
 #endif

@@ -277,13 +277,22 @@ static void check_memory(const cei_cpu_kernels *kernels, size_t size, size_t len
                                 guarded_floats(width * row, side)};
     const float *k = guarded_floats(length * size, side), *v = guarded_floats(length * size, side);
     float *scores = guarded_floats(rows * stride, side), *out = guarded_floats(rows * size, side);
-    const float factors[] = {1, 1, 0};
+    float *factors = guarded_floats(rows, side);
     cei_cpu_low_pack_keys(&h, k, size);
     cei_cpu_low_pack_values(&h, v, size);
     random_fill(h.queries, rows * row, 1);
-    cei_cpu_low_round_queries(&h, rows);
+    cei_cpu_low_round_queries(&h, h.queries, row, rows);
     cei_cpu_low_score(&h, rows, 0, length, scores, stride);
-    for (size_t t = 0; t < length; t++) scores[t] = scores[stride + t] = t == length - 1; /* the last value alone */
+    for (size_t t = 0; t < length; t++) /* the last value alone */
+        scores[t] = scores[stride + t] = t == length - 1 ? 0 : -200;
+    low->weigh(&(cei_cpu_weighing){.scores = scores,
+                                   .rows = rows,
+                                   .columns = length,
+                                   .stride = stride,
+                                   .seen = length,
+                                   .scale = 1,
+                                   .factors = factors});
+    factors[2] = 0;
     cei_cpu_low_mix(&h, rows, 0, length, scores, factors, out, size);
     for (size_t i = 0; i < size; i++) {
         float wanted = v[(length - 1) * size + i];

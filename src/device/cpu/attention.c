@@ -13,8 +13,9 @@
 
 #include <string.h>
 
-/* Scores that are held at once, unless those of a tile's rows are more. */
-enum { SCORES = 48 * 1024, TILE_ROWS = 14, LOW_TILE_ROWS = 16, MOST_TILES = 8 };
+/* Scores that are held at once, unless those of a tile's rows are more: they stay in the second-level cache, or in the
+ * first where a product is so fast that the scores' way would take longer. */
+enum { SCORES = 48 * 1024, LOW_SCORES = 9 * 1024, TILE_ROWS = 14, LOW_TILE_ROWS = 16, MOST_TILES = 8 };
 
 /* Queries are split over tasks in parts of at least this. */
 enum { FEWEST_QUERIES = 64 };
@@ -47,7 +48,8 @@ typedef struct attention_job {
 
 /* Queries of a block that sees so many keys. */
 static size_t block_rows(const attention_job *job, size_t keys) {
-    const size_t rows = SCORES / cei_cpu_padded(keys), tile = job->is_low ? LOW_TILE_ROWS : TILE_ROWS;
+    const size_t scores = job->is_low ? LOW_SCORES : SCORES, tile = job->is_low ? LOW_TILE_ROWS : TILE_ROWS;
+    const size_t rows = scores / cei_cpu_padded(keys);
     return cei_min_size(cei_max_size(rows / tile, 1), MOST_TILES) * tile;
 }
 
@@ -162,6 +164,8 @@ static void scale_queries(const attention_job *job, const head *h, size_t rows, 
         for (size_t i = 0; i < job->head_size; i++) h->queries[r * stride + i] *= factor;
 }
 
+static bool copies_queries(const attention_job *job) { return !job->is_low || job->cap > 0 || job->relative; }
+
 static void copy_queries(const attention_job *job, const head *h, const query_block *b) {
     const size_t size = job->head_size, stride = cei_cpu_padded(size);
     job->device->kernels.copy(h->q + row_of(h, b) * job->q_stride, job->q_stride, b->rows, size, h->queries, stride);
@@ -183,35 +187,77 @@ static void score_block(const attention_job *job, const head *h, const query_blo
     }
 }
 
-/* The same in bfloat16. The queries that lie copied are rounded. */
+/* The same in bfloat16. The queries lie copied where more than these products needs them; then they are rounded there.
+ */
 static void score_block_low(const attention_job *job, const head *h, const query_block *b) {
-    const size_t step = CEI_CPU_PANELS_AT_ONCE * job->device->kernels.panel, stride = cei_cpu_padded(b->keys);
     const cei_cpu_low_head low = low_of(job, h);
-    cei_cpu_low_round_queries(&low, b->rows);
-    for (size_t t = 0; t < b->keys; t += step) {
-        const size_t keys = cei_min_size(step, b->keys - t);
-        if (b->first == 0 && h->has_next) fetch_next_head(job, h, t, keys);
-        cei_cpu_low_score(&low, b->rows, b->first_key + t, keys, h->scores + t, stride);
-    }
+    const size_t first = row_of(h, b);
+    if (h->has_next && h->asked < h->length) fetch_next_head(job, h, 0, h->length);
+    if (copies_queries(job))
+        cei_cpu_low_round_queries(&low, h->queries, cei_cpu_padded(job->head_size), b->rows);
+    else
+        cei_cpu_low_round_queries(&low, h->q + first * job->q_stride, job->q_stride, b->rows);
+    cei_cpu_low_score(&low, b->rows, b->first_key, b->keys, h->scores, cei_cpu_padded(b->keys));
+}
+
+/* The keys that a query of a block sees, from the block's first on. */
+static size_t find_seen(const attention_job *job, const head *h, const query_block *b, size_t r, size_t *before) {
+    size_t first;
+    const size_t place = b->first + r, length = job->causal ? place + 1 : h->length;
+    const size_t seen = cei_attention_sees(h->window, place, length, &first);
+    *before = first - b->first_key;
+    return seen;
 }
 
 /* Scores become weights: of the keys that a query sees, and 0 for the others. */
-static void weigh_block(const attention_job *job, const head *h, const query_block *b) {
+static void weigh_block(const attention_job *job, const head *h, const query_block *b, float scale) {
     const size_t stride = cei_cpu_padded(b->keys);
-    const float scale = job->cap > 0 ? job->cap : job->scale;
-    if (job->cap > 0) job->device->kernels.apply[CEI_FN_TANH](h->scores, b->rows, b->keys, stride);
     if (h->is_whole) {
         job->device->kernels.softmax(h->scores, b->rows, b->keys, stride, scale, h->factors);
         return;
     }
     for (size_t r = 0; r < b->rows; r++) {
-        size_t first;
-        const size_t place = b->first + r, length = job->causal ? place + 1 : h->length;
-        const size_t seen = cei_attention_sees(h->window, place, length, &first), before = first - b->first_key;
+        size_t before;
+        const size_t seen = find_seen(job, h, b, r, &before);
         float *row = h->scores + r * stride;
         memset(row, 0, before * sizeof *row);
         job->device->kernels.softmax(row + before, 1, seen, seen, scale, h->factors + r);
         memset(row + before + seen, 0, (b->keys - before - seen) * sizeof *row);
+    }
+}
+
+/* The next head's rows from the place of a query on, if all are asked for: then each query of this head fetches one. */
+static cei_cpu_next find_next(const attention_job *job, const head *h, size_t first) {
+    const size_t size = job->head_size;
+    cei_cpu_next next = {.floats = size, .stride = {job->q_stride, job->k_stride, job->v_stride}};
+    if (!h->has_next || h->asked < h->length) return next;
+    next.rows[0] = h->q + first * job->q_stride + size;
+    if ((h->index + 1) % job->shared != 0) return next;
+    next.rows[1] = h->k + first * job->k_stride + size;
+    next.rows[2] = h->v + first * job->v_stride + size;
+    return next;
+}
+
+/* The same, and weights are rounded. */
+static void weigh_block_low(const attention_job *job, const head *h, const query_block *b, float scale) {
+    const size_t stride = cei_cpu_padded(b->keys);
+    cei_cpu_weighing w = {.scores = h->scores,
+                          .rows = b->rows,
+                          .columns = b->keys,
+                          .stride = stride,
+                          .seen = b->keys,
+                          .scale = scale,
+                          .factors = h->factors,
+                          .next = find_next(job, h, b->first)};
+    if (h->is_whole) {
+        job->device->kernels.bfloat16.weigh(&w);
+        return;
+    }
+    w.rows = 1;
+    for (size_t r = 0; r < b->rows; r++, w.scores += stride, w.factors++) {
+        w.next = find_next(job, h, b->first + r);
+        w.seen = find_seen(job, h, b, r, &w.first);
+        job->device->kernels.bfloat16.weigh(&w);
     }
 }
 
@@ -260,7 +306,8 @@ static void add_distances(const attention_job *job, const head *h, const query_b
 }
 
 static void run_block(const attention_job *job, const head *h, const query_block *b) {
-    copy_queries(job, h, b);
+    const float scale = job->cap > 0 ? job->cap : job->scale;
+    if (copies_queries(job)) copy_queries(job, h, b);
     if (job->is_low) {
         score_block_low(job, h, b);
         if (job->relative) copy_queries(job, h, b);
@@ -268,11 +315,14 @@ static void run_block(const attention_job *job, const head *h, const query_block
         score_block(job, h, b);
     }
     if (job->relative) add_distances(job, h, b);
-    weigh_block(job, h, b);
-    if (job->is_low)
+    if (job->cap > 0) job->device->kernels.apply[CEI_FN_TANH](h->scores, b->rows, b->keys, cei_cpu_padded(b->keys));
+    if (job->is_low) {
+        weigh_block_low(job, h, b, scale);
         mix_block_low(job, h, b);
-    else
+    } else {
+        weigh_block(job, h, b, scale);
         mix_block(job, h, b);
+    }
 }
 
 /* Queries from begin to end against all keys: where blocks begin changes nothing. */

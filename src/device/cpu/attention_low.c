@@ -39,14 +39,9 @@ void cei_cpu_low_pack_values(const cei_cpu_low_head *h, const float *v, size_t s
                                   h->values + c / width * floats);
 }
 
-/* Rounds rows [count, depth] where they are. */
-static void round_rows(const cei_cpu_low *low, float *rows, size_t count, size_t depth) {
-    const size_t stride = cei_cpu_padded(depth);
-    low->prepare(rows, stride, count, depth, rows, stride * sizeof(float), NULL);
-}
-
-void cei_cpu_low_round_queries(const cei_cpu_low_head *h, size_t rows) {
-    round_rows(&h->kernels->bfloat16, h->queries, rows, h->size);
+void cei_cpu_low_round_queries(const cei_cpu_low_head *h, const float *q, size_t stride, size_t rows) {
+    const size_t row = cei_cpu_padded(h->size) * sizeof(float);
+    h->kernels->bfloat16.prepare(q, stride, rows, h->size, h->queries, row, NULL);
 }
 
 void cei_cpu_low_score(const cei_cpu_low_head *h, size_t rows, size_t first_key, size_t keys, float *scores,
@@ -62,13 +57,12 @@ void cei_cpu_low_score(const cei_cpu_low_head *h, size_t rows, size_t first_key,
                                          .panel_bytes = floats * sizeof(float),
                                          .out = scores,
                                          .out_stride = stride};
-    low->multiply(&product);
+    low->score(&product);
 }
 
-void cei_cpu_low_mix(const cei_cpu_low_head *h, size_t rows, size_t first_key, size_t keys, float *weights,
+void cei_cpu_low_mix(const cei_cpu_low_head *h, size_t rows, size_t first_key, size_t keys, const float *weights,
                      const float *factors, float *out, size_t out_stride) {
     const cei_cpu_low *low = &h->kernels->bfloat16;
-    round_rows(low, weights, rows, keys);
     const cei_cpu_low_product product = {.rows = rows,
                                          .depth = padded_depth(low, keys),
                                          .columns = h->size,
@@ -79,5 +73,5 @@ void cei_cpu_low_mix(const cei_cpu_low_head *h, size_t rows, size_t first_key, s
                                          .panel_bytes = panel_floats(h->kernels, h->length) * sizeof(float),
                                          .out = out,
                                          .out_stride = out_stride};
-    low->multiply(&product);
+    low->mix(&product);
 }

@@ -288,18 +288,18 @@ size_t cei_cpu_low_depth_floats(const cei_cpu_low *low, size_t depth);
 void cei_cpu_low_pack_keys(const cei_cpu_low_head *h, const float *k, size_t stride);
 void cei_cpu_low_pack_values(const cei_cpu_low_head *h, const float *v, size_t stride);
 
-/* So many queries, which lie there as float32, are rounded where they are. */
-void cei_cpu_low_round_queries(const cei_cpu_low_head *h, size_t rows);
+/* So many queries q, rows stride floats apart, become the queries, rounded. They may lie there already. */
+void cei_cpu_low_round_queries(const cei_cpu_low_head *h, const float *q, size_t stride, size_t rows);
 
 /* scores [rows, keys] = Q K^T, of rounded queries and the keys from first_key on, where a panel begins; rows stride
  * floats apart. */
 void cei_cpu_low_score(const cei_cpu_low_head *h, size_t rows, size_t first_key, size_t keys, float *scores,
                        size_t stride);
 
-/* out [rows, size] = weights V * factors, of weights [rows, keys], rows cei_cpu_padded(keys) floats apart, for the
- * tokens from first_key on, where a panel of keys begins; those behind them, up to a step, count 0 times. Overwrites
- * the weights. */
-void cei_cpu_low_mix(const cei_cpu_low_head *h, size_t rows, size_t first_key, size_t keys, float *weights,
+/* out [rows, size] = weights V * factors, of weights [rows, keys] as cei_cpu_low.weigh makes them, rows
+ * cei_cpu_padded(keys) floats apart, for the tokens from first_key on, where a panel of keys begins; those behind them,
+ * up to a step, count 0 times. */
+void cei_cpu_low_mix(const cei_cpu_low_head *h, size_t rows, size_t first_key, size_t keys, const float *weights,
                      const float *factors, float *out, size_t out_stride);
 
 #endif

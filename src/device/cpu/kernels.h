@@ -75,6 +75,25 @@ typedef struct cei_cpu_low_product {
     const void *next; /* the panel behind the last, which is wanted soon, for prefetching; NULL is none */
 } cei_cpu_low_product;
 
+/* Rows that are wanted soon, for prefetching: of the next head's queries, keys and values one for each row at hand,
+ * whose exponentials take so long that this costs nothing. */
+typedef struct cei_cpu_next {
+    const float *rows[3]; /* [rows at hand, floats], rows stride floats apart; NULL is none */
+    size_t stride[3], floats;
+} cei_cpu_next;
+
+/* Scores of attention that become weights: of each row s of [rows, columns] those from first on, seen of them, become
+ * e = exp(scale s - max(scale s)), and factors[row] 1 / (sum of e). Then e are rounded as cei_cpu_low.prepare does, and
+ * lie where the row began, [columns padded to step], 0 where a score is not among the seen, which are not read. */
+typedef struct cei_cpu_weighing {
+    float *scores;
+    size_t rows, columns, stride; /* rows stride floats apart, each with room for what it becomes */
+    size_t first, seen;           /* 1 <= seen <= columns - first */
+    float scale;
+    float *factors;    /* [rows] */
+    cei_cpu_next next; /* of each row */
+} cei_cpu_weighing;
+
 /* One low precision of a tier: how a panel of weights is laid out, and what multiplies it. A panel is
  *
  *     bfloat16, float16
@@ -109,6 +128,15 @@ typedef struct cei_cpu_low {
      * step divides kernels.panel, which is a multiple of 16, and prepare may be given x for a, and 4 x_stride for
      * a_stride. */
     void (*pack)(const float *rows, size_t stride, size_t count, size_t columns, void *panel);
+
+    /* Where pack is, else NULL. Before e is rounded its relative error, beside that of scale s, is 2^-18 at most; e
+     * below 2^-126 may be that. */
+    void (*weigh)(const cei_cpu_weighing *weighing);
+
+    /* multiply for attention's products, where pack is, else NULL: of queries with keys, without factors; and of
+     * weights with values, where factors are not NULL. The same bits as multiply's, without a bias. */
+    void (*score)(const cei_cpu_low_product *product);
+    void (*mix)(const cei_cpu_low_product *product);
 } cei_cpu_low;
 
 enum { CEI_CPU_MAX_STEP = 64 };
@@ -185,12 +213,13 @@ void cei_cpu_fill_f16c(cei_cpu_kernels *kernels);      /* widen_float16, by F16C
 void cei_cpu_fill_avx512(cei_cpu_kernels *kernels);    /* AVX-512 F, BW, DQ, VL */
 
 /* Products in low precision: for the panels of AVX2 the first, for those of AVX-512 the others. */
-void cei_cpu_fill_avxvnni(cei_cpu_kernels *kernels);    /* int8 */
-void cei_cpu_fill_avx512vnni(cei_cpu_kernels *kernels); /* int8 */
-void cei_cpu_fill_avx512bf16(cei_cpu_kernels *kernels); /* bfloat16 */
-void cei_cpu_fill_amx_bf16(cei_cpu_kernels *kernels);   /* bfloat16; also uses AVX-512 BF16 */
-void cei_cpu_fill_amx_int8(cei_cpu_kernels *kernels);   /* int8 */
-void cei_cpu_fill_amx_split(cei_cpu_kernels *kernels);  /* float32 by way of bfloat16; where amx_bf16 is */
+void cei_cpu_fill_avxvnni(cei_cpu_kernels *kernels);       /* int8 */
+void cei_cpu_fill_avx512vnni(cei_cpu_kernels *kernels);    /* int8 */
+void cei_cpu_fill_avx512bf16(cei_cpu_kernels *kernels);    /* bfloat16 */
+void cei_cpu_fill_amx_bf16(cei_cpu_kernels *kernels);      /* bfloat16; also uses AVX-512 BF16 */
+void cei_cpu_fill_amx_attention(cei_cpu_kernels *kernels); /* attention's products, behind amx_bf16 */
+void cei_cpu_fill_amx_int8(cei_cpu_kernels *kernels);      /* int8 */
+void cei_cpu_fill_amx_split(cei_cpu_kernels *kernels);     /* float32 by way of bfloat16; where amx_bf16 is */
 #elif defined(__aarch64__)
 void cei_cpu_fill_neon(cei_cpu_kernels *kernels);      /* the baseline of AArch64 */
 void cei_cpu_fill_neon_int8(cei_cpu_kernels *kernels); /* int8 products, for its panels */

@@ -7,6 +7,7 @@
 
 #include "device/cpu/bfloat16_avx512.h"
 #include "device/cpu/loops.h"
+#include "device/cpu/weigh_avx512.h"
 
 #include <immintrin.h>
 
@@ -62,6 +63,8 @@ static void pack(const float *rows, size_t stride, size_t count, size_t columns,
     pack_halves(rows, stride, count, columns, panel, GROUP);
 }
 
+static void weigh(const cei_cpu_weighing *weighing) { weigh_rows(weighing, GROUP); }
+
 /* ---- the table ---------------------------------------------------------------------------------------------- */
 
 static double peak(size_t rounds) {
@@ -90,5 +93,8 @@ void cei_cpu_fill_avx512bf16(cei_cpu_kernels *kernels) {
                                       .multiply = multiply,
                                       .peak = peak,
                                       .wide = true,
-                                      .pack = pack};
+                                      .pack = pack,
+                                      .weigh = weigh,
+                                      .score = multiply,
+                                      .mix = multiply};
 }

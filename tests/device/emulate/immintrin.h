@@ -317,6 +317,11 @@ EMULATE __m512 _mm512_shuffle_f32x4(__m512 a, __m512 b, unsigned by) {
     LANES_DO(16) v[i] = (i < 8 ? a : b)[(by >> (i / 4 * 2) & 3) * 4 + (unsigned)(i & 3)];
     return v;
 }
+EMULATE __m512 _mm512_shuffle_ps(__m512 a, __m512 b, unsigned by) {
+    __m512 v;
+    LANES_DO(16) v[i] = (i & 2 ? b : a)[(unsigned)(i / 4 * 4) + (by >> (i % 4 * 2) & 3)];
+    return v;
+}
 EMULATE __m512 _mm512_permutexvar_ps(__m512i order, __m512 v) {
     __m512 to;
     LANES_DO(16) to[i] = v[((emulate_16i)order)[i] & 15];
@@ -374,6 +379,12 @@ EMULATE __m512 _mm512_roundscale_ps(__m512 v, int how) {
     LANES_DO(16) v[i] = rintf(v[i]);
     return v;
 }
+/* What is above a whole number. */
+EMULATE __m512 _mm512_reduce_ps(__m512 v, int how) {
+    if (how != 0x09) abort();
+    LANES_DO(16) v[i] = isinf(v[i]) ? 0 : v[i] - floorf(v[i]);
+    return v;
+}
 /* a * 2^floor(b) */
 EMULATE __m512 _mm512_maskz_scalef_ps(__mmask16 mask, __m512 a, __m512 b) {
     LANES_DO(16) {
@@ -382,6 +393,7 @@ EMULATE __m512 _mm512_maskz_scalef_ps(__mmask16 mask, __m512 a, __m512 b) {
     }
     return a;
 }
+EMULATE __m512 _mm512_scalef_ps(__m512 a, __m512 b) { return _mm512_maskz_scalef_ps(0xFFFF, a, b); }
 /* In halves, as compilers do. */
 EMULATE float _mm512_reduce_add_ps(__m512 v) {
     for (int half = 8; half > 0; half /= 2) LANES_DO(half) v[i] += v[i + half];
