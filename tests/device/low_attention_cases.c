@@ -1,5 +1,5 @@
 /* low_attention_cases.c - of low_cases.h: what attention asks of bfloat16 products beside pack. Weights against double
- * precision, products against the layers' own product, to the bit, in memory between guard pages.
+ * precision, products and all of attention against the layers' own product, to the bit, in memory between guard pages.
  */
 #include "device/low_cases.h"
 
@@ -164,4 +164,65 @@ void low_check_attention_products(const cei_cpu_kernels *kernels, cei_format for
             check_product(kernels, is_mix, rows, random_size(1, 130), random_size(1, 200));
     for (size_t depth = 32; depth <= 64; depth += 32) check_product(kernels, false, 33, depth, 130);
     for (size_t columns = 1; columns < 140; columns += 13) check_product(kernels, true, 17, 300, columns);
+}
+
+/* ---- all at once --------------------------------------------------------------------------------------------- */
+
+/* What the four kernels give one after the other. */
+static void attend_in_steps(const cei_cpu_kernels *kernels, const cei_cpu_low_head *h, const cei_cpu_attending *at,
+                            float *out) {
+    float *scores = guarded_floats(at->rows * at->stride, GUARD_BEHIND),
+          *factors = guarded_floats(at->rows, GUARD_BEHIND);
+    cei_cpu_low_round_queries(h, at->q, at->q_stride, at->rows);
+    cei_cpu_low_score(h, at->rows, 0, h->length, scores, at->stride);
+    kernels->bfloat16.weigh(&(cei_cpu_weighing){.scores = scores,
+                                                .rows = at->rows,
+                                                .columns = h->length,
+                                                .stride = at->stride,
+                                                .seen = h->length,
+                                                .scale = at->scale,
+                                                .factors = factors});
+    cei_cpu_low_mix(h, at->rows, 0, h->length, scores, factors, out, at->out_stride);
+}
+
+static void check_attend(const cei_cpu_kernels *kernels, size_t rows, size_t size, size_t length) {
+    const cei_cpu_low *low = &kernels->bfloat16;
+    const size_t width = kernels->panel, row = cei_cpu_padded(size), stride = cei_cpu_padded(length);
+    const size_t tokens = (length + width - 1) / width * width, columns = (size + width - 1) / width * width;
+    const cei_cpu_low_head h = {kernels,
+                                size,
+                                length,
+                                guarded_floats(tokens * cei_cpu_low_depth_floats(low, size), GUARD_BEHIND),
+                                guarded_floats(cei_cpu_low_depth_floats(low, length) * columns, GUARD_BEHIND),
+                                guarded_floats(cei_max_size(rows, width) * row, GUARD_BEHIND)};
+    const size_t k_stride = size + random_size(0, 5), q_count = (rows - 1) * k_stride + size;
+    const size_t out_stride = size + random_size(0, 5), out_count = (rows - 1) * out_stride + size;
+    float *k = guarded_floats(length * k_stride, some_side()), *v = guarded_floats(length * k_stride, some_side());
+    float *q = guarded_floats(q_count, some_side()), *out = guarded_floats(out_count, some_side());
+    float *wanted = guarded_floats(out_count, some_side());
+    random_fill(k, length * k_stride, 1), random_fill(v, length * k_stride, 1), random_fill(q, q_count, 2);
+    for (size_t i = 0; i < out_count; i++) out[i] = wanted[i] = canary;
+    cei_cpu_low_pack_keys(&h, k, k_stride);
+    cei_cpu_low_pack_values(&h, v, k_stride);
+    cei_cpu_attending at = {.rows = rows,
+                            .q = q,
+                            .q_stride = k_stride,
+                            .scale = random_float(-1, 1),
+                            .scores = guarded_floats(CEI_CPU_ATTEND_TILES * 16 * stride, GUARD_BEHIND),
+                            .stride = stride,
+                            .out = out,
+                            .out_stride = out_stride};
+    cei_cpu_low_attend(&h, &at);
+    attend_in_steps(kernels, &h, &at, wanted);
+    expect_same_bits(out, wanted, out_count, "attention at once beside its steps");
+    guards_free();
+}
+
+void low_check_attend(const cei_cpu_kernels *kernels, cei_format format) {
+    const cei_cpu_low *low = attention_of(kernels, format);
+    if (!low || !low->attend) return;
+    for (size_t rows = 1; rows < 70; rows += random_size(1, 6))
+        check_attend(kernels, rows, random_size(1, CEI_CPU_ATTEND_SIZE), random_size(1, 150));
+    for (size_t size = 16; size <= CEI_CPU_ATTEND_SIZE; size += 16) check_attend(kernels, 40, size, 96 + size);
+    check_attend(kernels, 33, CEI_CPU_ATTEND_SIZE, 1);
 }

@@ -34,6 +34,7 @@ void low_check_wide(const cei_cpu_kernels *kernels, cei_format format);
  * as one after the other. */
 void low_check_weigh(const cei_cpu_kernels *kernels, cei_format format);
 void low_check_attention_products(const cei_cpu_kernels *kernels, cei_format format);
+void low_check_attend(const cei_cpu_kernels *kernels, cei_format format);
 
 /* All of these. */
 typedef struct low_check {
@@ -41,7 +42,7 @@ typedef struct low_check {
     void (*check)(const cei_cpu_kernels *kernels, cei_format format);
 } low_check;
 
-enum { LOW_CHECKS = 10 };
+enum { LOW_CHECKS = 11 };
 extern const low_check low_checks[LOW_CHECKS];
 
 #endif

@@ -24,9 +24,21 @@ enum { FEWEST_QUERIES = 64 };
  * see. */
 enum { LOCAL_ROWS = 42, LOW_LOCAL_ROWS = 32 };
 
+/* Scores that one kernel's attention may have at once, of sequences up to 2048 tokens: they leave the second-level
+ * cache room for keys and values. */
+enum { AT_ONCE_SCORES = 97 * 1024 };
+
+/* Those that it has for a sequence; 0 where the tier or the length leaves it to steps. */
+static size_t at_once_floats(const cei_cpu_kernels *kernels, size_t length) {
+    const size_t floats = CEI_CPU_ATTEND_TILES * LOW_TILE_ROWS * cei_cpu_padded(cei_min_size(length, AT_ONCE_SCORES));
+    return kernels->bfloat16.attend && floats <= AT_ONCE_SCORES ? floats : 0;
+}
+
 size_t cei_cpu_score_floats(const cei_cpu_kernels *kernels, size_t length) {
     const size_t rows = kernels->bfloat16.pack ? LOW_TILE_ROWS : TILE_ROWS;
-    return cei_max_size(rows * cei_cpu_padded(length), SCORES);
+    const size_t held = at_once_floats(kernels, length), scores = cei_max_size(rows * cei_cpu_padded(length), SCORES);
+    if (!kernels->bfloat16.attend) return scores;
+    return cei_max_size(held ? held : AT_ONCE_SCORES, scores); /* shorter sequences may have all that there is */
 }
 
 typedef struct attention_job {
@@ -325,8 +337,30 @@ static void run_block(const attention_job *job, const head *h, const query_block
     }
 }
 
+/* Is a head's attention one kernel's work? */
+static bool is_at_once(const attention_job *job, const head *h) {
+    return job->is_low && job->head_size <= CEI_CPU_ATTEND_SIZE && !copies_queries(job) &&
+           at_once_floats(&job->device->kernels, h->length) > 0;
+}
+
 /* Queries from begin to end against all keys: where blocks begin changes nothing. */
 static void run_global(const attention_job *job, const head *h, size_t begin, size_t end) {
+    if (is_at_once(job, h)) {
+        const cei_cpu_low_head low = low_of(job, h);
+        const size_t row = begin - h->first;
+        cei_cpu_attending a = {.rows = end - begin,
+                               .q = h->q + row * job->q_stride,
+                               .q_stride = job->q_stride,
+                               .scale = job->scale,
+                               .scores = h->scores,
+                               .stride = cei_cpu_padded(h->length),
+                               .out = h->out + row * h->out_stride,
+                               .out_stride = h->out_stride,
+                               .next = find_next(job, h, begin)};
+        if (h->has_next && h->asked < h->length) fetch_next_head(job, h, 0, h->length);
+        cei_cpu_low_attend(&low, &a);
+        return;
+    }
     const size_t blocks = cei_cpu_divide_up(end - begin, block_rows(job, h->length));
     for (size_t i = 0; i < blocks; i++) {
         const size_t first = begin + (end - begin) * i / blocks, last = begin + (end - begin) * (i + 1) / blocks;

@@ -302,4 +302,7 @@ void cei_cpu_low_score(const cei_cpu_low_head *h, size_t rows, size_t first_key,
 void cei_cpu_low_mix(const cei_cpu_low_head *h, size_t rows, size_t first_key, size_t keys, const float *weights,
                      const float *factors, float *out, size_t out_stride);
 
+/* All of it for some queries, where the tier does it at once: fills in what the head says, and runs it. */
+void cei_cpu_low_attend(const cei_cpu_low_head *h, cei_cpu_attending *attending);
+
 #endif

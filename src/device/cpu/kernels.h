@@ -94,6 +94,24 @@ typedef struct cei_cpu_weighing {
     cei_cpu_next next; /* of each row */
 } cei_cpu_weighing;
 
+/* Some queries of a head that see all keys of their sequence, length >= 1 of them: out = softmax(scale Q K^T) V, with
+ * what is multiplied rounded, weights as cei_cpu_weighing makes them. */
+typedef struct cei_cpu_attending {
+    size_t rows, size, length;
+    const float *q; /* [rows, size], rows q_stride floats apart */
+    size_t q_stride;
+    const void *keys, *values; /* panels of [length, size], key_bytes and value_bytes apart: attention_low.c */
+    size_t key_bytes, value_bytes;
+    float scale;
+    float *scores; /* CEI_CPU_ATTEND_TILES times 16 rows, stride floats apart, at a multiple of 64 bytes */
+    size_t stride; /* at least length, padded to 32 */
+    float *out;    /* [rows, size], rows out_stride floats apart */
+    size_t out_stride;
+    cei_cpu_next next; /* of each row */
+} cei_cpu_attending;
+
+enum { CEI_CPU_ATTEND_SIZE = 64, CEI_CPU_ATTEND_TILES = 3 };
+
 /* One low precision of a tier: how a panel of weights is laid out, and what multiplies it. A panel is
  *
  *     bfloat16, float16
@@ -137,6 +155,10 @@ typedef struct cei_cpu_low {
      * weights with values, where factors are not NULL. The same bits as multiply's, without a bias. */
     void (*score)(const cei_cpu_low_product *product);
     void (*mix)(const cei_cpu_low_product *product);
+
+    /* All of attention, where a tier does that in one, else NULL: for heads of up to CEI_CPU_ATTEND_SIZE. The same bits
+     * as prepare, score, weigh and mix. */
+    void (*attend)(const cei_cpu_attending *attending);
 } cei_cpu_low;
 
 enum { CEI_CPU_MAX_STEP = 64 };
