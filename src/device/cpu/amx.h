@@ -108,6 +108,14 @@ typedef struct panel_columns {
     const uint8_t *head; /* where it begins */
 } panel_columns;
 
+/* Results of so many rows from row on will be written when their block's steps are done: by then their lines have come
+ * to the second-level cache, without which a store waits for each. */
+INLINE void expect_results(const cei_cpu_low_product *p, const panel_columns *panel, size_t row, size_t rows) {
+    const float *out = p->out + row * p->out_stride + panel->column;
+    for (size_t r = 0; r < rows; r++, out += p->out_stride)
+        for (size_t c = 0; c < panel->columns; c += LANES) _mm_prefetch((const char *)(out + c), _MM_HINT_T1);
+}
+
 /* The tiles hold the sums of rows from row on, and those before become results. */
 INLINE void hand_over(const cei_cpu_low_product *p, const panel_columns *panel, results *done, size_t row, size_t rows,
                       const bool is_int8, const bool is_tall) {

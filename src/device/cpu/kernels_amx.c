@@ -88,6 +88,7 @@ INLINE void run_blocks(const job *j, results *done, const bool is_int8) {
         for (size_t row = 0; row < j->blocks * BLOCK_ROWS; row += BLOCK_ROWS) {
             const block b = find_block(j, row, first, end);
             float *out = p->out + row * p->out_stride + j->at.column;
+            if (part + 1 == parts) expect_results(p, &j->at, row, BLOCK_ROWS);
             if (part)
                 load_sums(out, p->out_stride, true);
             else
@@ -105,6 +106,7 @@ INLINE void run_blocks(const job *j, results *done, const bool is_int8) {
 INLINE void run_rest(const job *j, results *done, const bool is_int8) {
     const size_t row = j->blocks * BLOCK_ROWS;
     const block b = find_block(j, row, 0, j->steps);
+    expect_results(j->product, &j->at, row, j->rest);
     if (j->rest > TILE_ROWS) {
         clear_sums(true);
         add_steps(&b, done, is_int8, true);

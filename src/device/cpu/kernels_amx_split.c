@@ -177,6 +177,7 @@ INLINE void run_block(job *j, size_t row, size_t rows, const uint8_t *part, size
     const cei_cpu_low_product *p = j->product;
     const bool is_alone = j->rows <= BLOCK_ROWS;
     const size_t at = j->first + row;
+    if (end == j->steps) expect_results(p, &j->at, at, rows);
     if (first == 0)
         clear_sums(is_tall);
     else if (!is_alone)
