@@ -324,6 +324,7 @@ static bool is_utf8(const cursor *in, span value) {
 
 /* Reads both. false if there is no memory. */
 static bool read_both(cursor *in, span tokens, span merges, cei_tokenizer_spec *spec) {
+    if (in->bad) return true; /* then what was found may go on behind the end */
     if (!tokens.end || !is_utf8(in, tokens) || !is_utf8(in, merges)) in->bad = true;
     if (in->bad) return true;
     if (!read_tokens(in, tokens, spec)) return false;
