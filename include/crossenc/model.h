@@ -97,7 +97,7 @@ typedef struct ce_load_options {
 #define CE_CPU_AVX_VNNI ((uint64_t)1 << 2)    /* int8 */
 #define CE_CPU_AVX512_VNNI ((uint64_t)1 << 3) /* int8 */
 #define CE_CPU_AVX512_BF16 ((uint64_t)1 << 4) /* bfloat16 */
-#define CE_CPU_AMX_BF16 ((uint64_t)1 << 5)    /* bfloat16, and float32 by way of it */
+#define CE_CPU_AMX_BF16 ((uint64_t)1 << 5)    /* bfloat16 */
 #define CE_CPU_AMX_INT8 ((uint64_t)1 << 6)    /* int8 */
 #define CE_CPU_F16C ((uint64_t)1 << 7)        /* float16: how weights are widened, to the same bits without it */
 

@@ -1,7 +1,5 @@
-/* The kernels in low precision of every tier that the processor has, and those of float32 by way of it. The checks are
- * in low_cases.c and split_cases.c. */
+/* The kernels in low precision of every tier that the processor has. The checks are in low_cases.c. */
 #include "device/low_cases.h"
-#include "device/split_cases.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -10,17 +8,12 @@
 typedef struct low_test {
     tier *of;
     const low_check *check;
-    const float_check *split; /* in the place of check */
 } low_test;
 
 static void run_check(void **state) {
     const low_test *test = *state;
     void *of = test->of;
     const cei_cpu_kernels kernels = tier_kernels(&of);
-    if (test->split) {
-        test->split->check(&kernels);
-        return;
-    }
     test->check->check(&kernels, CEI_FORMAT_INT8);
     test->check->check(&kernels, CEI_FORMAT_BFLOAT16);
     test->check->check(&kernels, CEI_FORMAT_FLOAT16);
@@ -79,20 +72,17 @@ static void test_widen(void **state) {
 /* ---- all ----------------------------------------------------------------------------------------------------- */
 
 int main(void) {
-    enum { KINDS = LOW_CHECKS + SPLIT_CHECKS + 1, COUNT = KINDS * LOW_TIERS };
+    enum { KINDS = LOW_CHECKS + 1, COUNT = KINDS * LOW_TIERS };
     static char names[COUNT][64];
     static low_test made[COUNT];
     struct CMUnitTest tests[COUNT];
     for (size_t at = 0; at < COUNT; at++) {
         tier *of = &low_tiers[at / KINDS];
         const size_t kind = at % KINDS;
-        const low_check *low = kind < LOW_CHECKS ? &low_checks[kind] : NULL;
-        const float_check *split = !low && kind < KINDS - 1 ? &split_checks[kind - LOW_CHECKS] : NULL;
-        const bool is_check = low || split;
-        made[at] = (low_test){of, low, split};
-        snprintf(names[at], sizeof names[at], "%s (%s)", low ? low->name : split ? split->name : "widen", of->name);
-        tests[at] = (struct CMUnitTest){names[at], is_check ? run_check : test_widen, NULL, guards_teardown,
-                                        is_check ? (void *)&made[at] : of};
+        if (kind < LOW_CHECKS) made[at] = (low_test){of, &low_checks[kind]};
+        snprintf(names[at], sizeof names[at], "%s (%s)", kind < LOW_CHECKS ? low_checks[kind].name : "widen", of->name);
+        tests[at] = (struct CMUnitTest){names[at], kind < LOW_CHECKS ? run_check : test_widen, NULL, guards_teardown,
+                                        kind < LOW_CHECKS ? (void *)&made[at] : of};
     }
     cases_seed();
     return cmocka_run_group_tests_name("low precision", tests, NULL, NULL);

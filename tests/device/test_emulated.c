@@ -3,7 +3,6 @@
 #include "device/emulated.h"
 #include "device/float_cases.h"
 #include "device/low_cases.h"
-#include "device/split_cases.h"
 
 #include <stdio.h>
 
@@ -27,19 +26,18 @@ static void run_emulated(void **state) {
 }
 
 int main(void) {
-    enum { LOW = LOW_CHECKS * EMULATED_TIERS, FLOATS = LOW + FLOAT_CHECKS, COUNT = FLOATS + SPLIT_CHECKS };
+    enum { LOW = LOW_CHECKS * EMULATED_TIERS, COUNT = LOW + FLOAT_CHECKS };
     static char names[COUNT][64];
     static emulated_test made[COUNT];
     struct CMUnitTest tests[COUNT];
     for (size_t at = 0; at < COUNT; at++) {
-        if (at < LOW) /* float32 is the same in both tiers that have AVX-512 */
+        if (at < LOW) {
             made[at] = (emulated_test){&emulated_tiers[at / LOW_CHECKS], &low_checks[at % LOW_CHECKS], NULL};
-        else if (at < FLOATS)
+            snprintf(names[at], sizeof names[at], "%s (%s)", made[at].low->name, made[at].of->name);
+        } else { /* float32 is the same in both tiers that have AVX-512 */
             made[at] = (emulated_test){&emulated_tiers[EMULATED_AVX512], NULL, &float_checks[at - LOW]};
-        else
-            made[at] = (emulated_test){&emulated_tiers[EMULATED_AMX], NULL, &split_checks[at - FLOATS]};
-        snprintf(names[at], sizeof names[at], "%s (%s)", at < LOW ? made[at].low->name : made[at].whole->name,
-                 made[at].of->name);
+            snprintf(names[at], sizeof names[at], "%s (AVX-512, emulated)", made[at].whole->name);
+        }
         tests[at] = (struct CMUnitTest){names[at], run_emulated, NULL, guards_teardown, &made[at]};
     }
     cases_seed();

@@ -86,19 +86,15 @@ ce_status cei_cpu_fail_memory(ce_error *error, const char *what, size_t bytes);
 
 /* ---- weights_low.c: weights of 16 and 8 bits ------------------------------------------------------------------ */
 
-/* Where the values of a weight lie, that is not float32 or is a float32 MATRIX where such products are split. A TABLE
- * is row-major, the scales of an INT8 one behind it. */
+/* Where the values of a weight that is not float32 lie. A TABLE is row-major, the scales of an INT8 one behind it. */
 typedef struct cei_cpu_low_layout {
     cei_format format;
     const cei_cpu_low *low;
     size_t width;       /* columns of a panel; 0 for a TABLE */
-    size_t depth;       /* of a MATRIX; padded to low->step, but in float32 */
+    size_t depth;       /* padded to low->step, for a MATRIX */
     size_t head;        /* bytes of a panel before its values: scales and sums */
     size_t panel_bytes; /* of a panel, or of a table's row */
 } cei_cpu_low_layout;
-
-/* The products of a format; those of FLOAT32 are split, or none. */
-const cei_cpu_low *cei_cpu_low_of(const cei_cpu_kernels *kernels, cei_format format);
 
 /* The layout, for a weight with sizes that do not overflow (cei_cpu_low_bytes). */
 cei_cpu_low_layout cei_cpu_low_lay_out(const cei_cpu_kernels *kernels, const cei_weight *weight);
@@ -161,11 +157,8 @@ size_t cei_cpu_block_depth(size_t depth);
 /* The most rows of a product, or queries of a head, that are worked on together. */
 enum { CEI_CPU_MAX_ROWS = 224, CEI_CPU_FEWEST_ROWS = 28 };
 
-/* Floats, at most, from one row of depth to the next, copied or prepared for a product with weights of a format. */
-size_t cei_cpu_row_floats(const cei_cpu_kernels *kernels, cei_format format, size_t depth);
-
-/* Rows of a product that are worked on together. */
-size_t cei_cpu_block_rows(const cei_cpu_device *device, const cei_weight *weight);
+/* Rows of a product that are worked on together, for rows of depth floats. */
+size_t cei_cpu_block_rows(const cei_cpu_device *device, size_t depth);
 
 /* How far apart rows of so many floats lie in scratch memory. */
 size_t cei_cpu_padded(size_t columns);
@@ -233,8 +226,7 @@ size_t cei_cpu_low_row_stride(const cei_cpu_kernels *kernels, const cei_weight *
 
 cei_cpu_linear_block cei_cpu_find_block(const cei_cpu_linear_job *job, size_t task, size_t worker);
 
-/* A task of a layer whose weight is not FLOAT32, or whose products are split; the argument is the cei_cpu_linear_job.
- */
+/* A task of a layer whose weight is not FLOAT32; the argument is the cei_cpu_linear_job. */
 void cei_cpu_run_low_block(void *argument, size_t task, size_t worker);
 bool cei_cpu_rounds_attention(const cei_device *device, ce_precision precision);
 ce_status cei_cpu_attention(cei_stream *stream, const cei_attention_args *args, ce_error *error);

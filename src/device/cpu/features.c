@@ -101,7 +101,6 @@ static void choose_x86_64(uint64_t usable, cei_cpu_kernels *kernels) {
     if (usable & CE_CPU_AVX512_BF16 && has_fast_bf16()) cei_cpu_fill_avx512bf16(kernels);
     if (usable & CE_CPU_AMX_BF16) {
         cei_cpu_fill_amx_bf16(kernels);
-        cei_cpu_fill_amx_split(kernels);
         cei_cpu_fill_amx_attention(kernels);
     }
     if (usable & CE_CPU_AMX_INT8) cei_cpu_fill_amx_int8(kernels);

@@ -61,9 +61,8 @@ typedef struct cei_cpu_norm {
  *     int8      out[r][j] = (sum over i of q[r][i] w[j][i] - zero[r] sums[j]) * (scale[r] scales[j]) (+ bias[j]), the
  *               parentheses an exact integer */
 typedef struct cei_cpu_low_product {
-    size_t rows, depth,
-        columns;   /* depth a multiple of step, but in split; columns 1 to kernels.panel, more if low.wide */
-    const void *a; /* [rows, depth] elements, rows a_stride bytes apart */
+    size_t rows, depth, columns; /* depth a multiple of step; columns 1 to kernels.panel, more if low.wide */
+    const void *a;               /* [rows, depth] elements, rows a_stride bytes apart */
     size_t a_stride;
     const cei_row_scale *rows_scale; /* [rows]; int8 only */
     const float *factors;            /* [rows]; NULL is 1. Only where cei_cpu_low.pack is */
@@ -123,7 +122,7 @@ enum { CEI_CPU_ATTEND_SIZE = 64, CEI_CPU_ATTEND_TILES = 3 };
 typedef struct cei_cpu_low {
     size_t group;   /* values of a column that lie together; divides step */
     size_t step;    /* at most CEI_CPU_MAX_STEP */
-    size_t element; /* bytes of a prepared activation, at most 6 */
+    size_t element; /* bytes of a prepared activation, at most 2 */
 
     /* Rounds x [rows, depth], rows x_stride floats apart, to a [rows, depth padded to step], rows a_stride bytes apart;
      * what is behind depth is 0. int8: by the rule of cei_activation_scale; scales [rows] receives each row's, whose
@@ -213,12 +212,6 @@ typedef struct cei_cpu_kernels {
     void (*widen_float16)(const uint16_t *from, size_t count, float *to);
 
     cei_cpu_low bfloat16, float16, int8;
-
-    /* Products of float32 by way of several in low precision, where that is faster; else multiply is NULL, and float32
-     * is multiplied by the table's own. Rows are prepared; panels are those of float32, as deep as depth says. A term
-     * is within 2^-22 of its size what it is in exact arithmetic, less what falls below 2^-126. No number comes of what
-     * is infinite, or finite beyond 3.38e38. */
-    cei_cpu_low split;
     uint64_t tiers; /* CE_CPU_* that fill this table */
 
     /* Runs rounds of independent multiply-adds on registers; returns how many floating-point operations (two for a
@@ -241,7 +234,6 @@ void cei_cpu_fill_avx512bf16(cei_cpu_kernels *kernels);    /* bfloat16 */
 void cei_cpu_fill_amx_bf16(cei_cpu_kernels *kernels);      /* bfloat16; also uses AVX-512 BF16 */
 void cei_cpu_fill_amx_attention(cei_cpu_kernels *kernels); /* attention's products, behind amx_bf16 */
 void cei_cpu_fill_amx_int8(cei_cpu_kernels *kernels);      /* int8 */
-void cei_cpu_fill_amx_split(cei_cpu_kernels *kernels);     /* float32 by way of bfloat16; where amx_bf16 is */
 #elif defined(__aarch64__)
 void cei_cpu_fill_neon(cei_cpu_kernels *kernels);      /* the baseline of AArch64 */
 void cei_cpu_fill_neon_int8(cei_cpu_kernels *kernels); /* int8 products, for its panels */

@@ -83,15 +83,8 @@ static void run_block(void *argument, size_t task, size_t worker) {
     }
 }
 
-size_t cei_cpu_row_floats(const cei_cpu_kernels *kernels, cei_format format, size_t depth) {
-    const size_t most = cei_cpu_divide_up(depth, CEI_CPU_MAX_STEP) * CEI_CPU_MAX_STEP;
-    const cei_cpu_low *low = cei_cpu_low_of(kernels, format);
-    if (!low->multiply) low = &kernels->split; /* of widened weights */
-    return cei_cpu_padded(low->multiply ? cei_cpu_divide_up(most * low->element, sizeof(float)) : most);
-}
-
-size_t cei_cpu_block_rows(const cei_cpu_device *device, const cei_weight *weight) {
-    const size_t rows = device->copy_floats / cei_cpu_row_floats(&device->kernels, weight->format, weight->columns);
+size_t cei_cpu_block_rows(const cei_cpu_device *device, size_t depth) {
+    const size_t rows = device->copy_floats / cei_cpu_padded(depth);
     return rows > CEI_CPU_MAX_ROWS ? CEI_CPU_MAX_ROWS : rows < CEI_CPU_FEWEST_ROWS ? CEI_CPU_FEWEST_ROWS : rows;
 }
 
@@ -107,7 +100,7 @@ static double estimate(const cei_cpu_linear_job *job, size_t row_blocks, size_t 
  * all take about the same time. */
 static void split_job(cei_cpu_linear_job *job, double work) {
     const size_t workers = cei_cpu_is_worth_waking(job->device, work) ? job->device->workers : 1;
-    const size_t most = job->prepared ? CEI_CPU_MAX_ROWS : cei_cpu_block_rows(job->device, job->weight);
+    const size_t most = job->prepared ? CEI_CPU_MAX_ROWS : cei_cpu_block_rows(job->device, job->in);
     const size_t least = cei_cpu_divide_up(job->rows, most);
     job->row_blocks = cei_cpu_divide_up(least, workers) * workers;
     job->groups = 1;
@@ -145,7 +138,7 @@ static void run_job(cei_cpu_linear_job *job) {
     if (job->rows == 0 || job->columns == 0) return;
     const double work = 2.0 * (double)job->rows * (double)job->in * (double)job->columns;
     split_job(job, work);
-    const bool is_low = job->weight->format != CEI_FORMAT_FLOAT32 || job->device->kernels.split.multiply;
+    const bool is_low = job->weight->format != CEI_FORMAT_FLOAT32;
     cei_cpu_run(job->device, job->row_blocks * job->groups, work, is_low ? cei_cpu_run_low_block : run_block, job);
 }
 

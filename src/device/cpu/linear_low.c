@@ -1,10 +1,9 @@
-/* linear_low.c - tasks of linear layers whose weights are bfloat16, float16 or int8, or float32 that is multiplied by
- * way of lower precision (cei_cpu_kernels.split).
+/* linear_low.c - tasks of linear layers whose weights are bfloat16, float16 or int8.
  *
- * The rows of a task are rounded, or split, once into scratch memory, where they stay while the task's panels pass by.
- * A tier without bfloat16 products widens each panel instead, as every tier does with float16, and takes the float32
- * product: rounded weights, whole activations, the same order of additions. Results that one layer
- * of bfloat16 alone reads are rounded for it a few panels at a time, and are never whole as float32. */
+ * The rows of a task are rounded once into scratch memory, where they stay while the task's panels pass by. A tier
+ * without bfloat16 products widens each panel instead, as every tier does with float16, and takes the float32 product:
+ * rounded weights, whole activations, the same order of additions. Results that one layer of bfloat16 alone reads are
+ * rounded for it a few panels at a time, and are never whole as float32. */
 #include "device/cpu/cpu.h"
 
 /* Rows of widened panels are as wide as those of float32, and so is the way of the sum. */
@@ -31,13 +30,13 @@ static void run_widened(const cei_cpu_linear_job *job, const cei_cpu_linear_bloc
 }
 
 /* Apart by a stride that suits the first-level cache. */
-static size_t row_stride(const cei_cpu_low *low, size_t depth) {
-    const size_t padded = cei_cpu_divide_up(depth, low->step) * low->step;
-    return cei_cpu_padded(cei_cpu_divide_up(padded * low->element, sizeof(float))) * sizeof(float);
+static size_t row_stride(const cei_cpu_low_layout *at) {
+    return cei_cpu_padded(cei_cpu_divide_up(at->depth * at->low->element, sizeof(float))) * sizeof(float);
 }
 
 size_t cei_cpu_low_row_stride(const cei_cpu_kernels *kernels, const cei_weight *weight) {
-    return row_stride(cei_cpu_low_lay_out(kernels, weight).low, weight->columns);
+    const cei_cpu_low_layout at = cei_cpu_low_lay_out(kernels, weight);
+    return row_stride(&at);
 }
 
 bool cei_cpu_can_pair(const cei_cpu_kernels *kernels, const cei_weight *first, const cei_weight *second) {
@@ -55,20 +54,19 @@ void cei_cpu_run_low_block(void *argument, size_t task, size_t worker) {
     const cei_cpu_kernels *kernels = &job->device->kernels;
     const cei_cpu_linear_block b = cei_cpu_find_block(job, task, worker);
     const cei_cpu_low_layout at = cei_cpu_low_lay_out(kernels, job->weight);
-    const bool is_widened = !at.low->multiply;
-    const cei_cpu_low *low = is_widened ? &kernels->split : at.low;
+    const cei_cpu_low *low = at.low;
     if (!low->multiply) {
         run_widened(job, &b, &at);
         return;
     }
     const uint8_t *weight = cei_cpu_at(job->weight->at);
     const size_t width = kernels->panel;
-    float *rows = b.scratch + job->stream->plan.rows, *panel = b.scratch + job->stream->plan.panel;
+    float *rows = b.scratch + job->stream->plan.rows;
     cei_row_scale *scales = (cei_row_scale *)(void *)(b.scratch + job->stream->plan.row_scales);
     cei_cpu_low_product product = {.rows = b.rows,
-                                   .depth = is_widened ? job->in : at.depth,
+                                   .depth = at.depth,
                                    .a = rows,
-                                   .a_stride = row_stride(low, job->in),
+                                   .a_stride = row_stride(&at),
                                    .rows_scale = scales,
                                    .panel_bytes = at.panel_bytes,
                                    .out_stride = job->columns};
@@ -77,16 +75,12 @@ void cei_cpu_run_low_block(void *argument, size_t task, size_t worker) {
     else
         low->prepare(job->x + b.first_row * job->in, job->in, b.rows, job->in, rows, product.a_stride, scales);
     if (job->rounded) product.out_stride = CEI_CPU_TILE_STRIDE;
-    const size_t step = low->wide && !is_widened ? CEI_CPU_PANELS_AT_ONCE : 1;
+    const size_t step = low->wide ? CEI_CPU_PANELS_AT_ONCE : 1;
     for (size_t p = b.first_panel; p < b.end_panel; p += step) {
         const size_t end = cei_min_size(p + step, b.end_panel);
         product.columns = cei_min_size(end * width, job->columns) - p * width;
         product.panel = weight + p * at.panel_bytes;
-        if (is_widened) {
-            cei_cpu_low_widen(kernels, at.format, product.panel, job->in * width, panel);
-            product.panel = panel;
-        }
-        product.next = end < b.end_panel && !is_widened ? weight + end * at.panel_bytes : NULL;
+        product.next = end < b.end_panel ? weight + end * at.panel_bytes : NULL;
         product.bias = job->bias ? job->bias + p * width : NULL;
         product.out = job->rounded ? job->tile : job->out + b.first_row * job->columns + p * width;
         low->multiply(&product);

@@ -30,7 +30,7 @@ cei_cpu_peak_fn cei_cpu_peak_of(const cei_cpu_kernels *kernels, ce_precision pre
     switch (precision) {
     case CE_PRECISION_DEFAULT:
     case CE_PRECISION_FLOAT16: /* widened */
-    case CE_PRECISION_FLOAT32: return kernels->split.peak ? kernels->split.peak : kernels->peak;
+    case CE_PRECISION_FLOAT32: return kernels->peak;
     case CE_PRECISION_BFLOAT16: return kernels->bfloat16.peak ? kernels->bfloat16.peak : kernels->peak;
     case CE_PRECISION_INT8: return kernels->int8.peak;
     }

@@ -36,10 +36,9 @@ static bool make_plan(const cei_cpu_device *device, const cei_stream_limits *lim
     const cei_cpu_low *low = &device->kernels.bfloat16;
     planner p = {0, true};
     *plan = (cei_cpu_scratch_plan){0};
-    /* Rows in low precision take no more than those of float32: see cei_cpu_block_rows for how many there are. */
-    size_t fewest;
-    p.fits = cei_mul_size(cei_cpu_row_floats(&device->kernels, CEI_FORMAT_FLOAT32, limits->columns),
-                          CEI_CPU_FEWEST_ROWS, &fewest);
+    /* Rows in low precision take no more than as float32, padded: see cei_cpu_block_rows for how many there are. */
+    size_t columns = cei_cpu_padded(limits->columns) + CEI_CPU_MAX_STEP, fewest;
+    p.fits = cei_mul_size(columns, CEI_CPU_FEWEST_ROWS, &fewest);
     plan->rows = place(&p, cei_max_size(cei_max_size(fewest, device->copy_floats), CEI_CPU_DISTANCE_FLOATS), 1);
     plan->row_scales = place(&p, CEI_CPU_MAX_ROWS, sizeof(cei_row_scale) / sizeof(float));
     plan->panel = place(&p, limits->columns, panel);

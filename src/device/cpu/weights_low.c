@@ -17,27 +17,22 @@ enum { CHUNK = 512 };
 /* What packing or summing a value costs, in the operations of cei_cpu_run. */
 static const double work_of_a_value = 8;
 
-static size_t value_size(cei_format format) {
-    if (format == CEI_FORMAT_FLOAT32) return sizeof(float);
-    return format == CEI_FORMAT_INT8 ? sizeof(int8_t) : sizeof(uint16_t);
-}
+static size_t value_size(cei_format format) { return format == CEI_FORMAT_INT8 ? sizeof(int8_t) : sizeof(uint16_t); }
 
-const cei_cpu_low *cei_cpu_low_of(const cei_cpu_kernels *kernels, cei_format format) {
-    if (format == CEI_FORMAT_FLOAT32) return &kernels->split;
+static const cei_cpu_low *low_of(const cei_cpu_kernels *kernels, cei_format format) {
     if (format == CEI_FORMAT_INT8) return &kernels->int8;
     return format == CEI_FORMAT_FLOAT16 ? &kernels->float16 : &kernels->bfloat16;
 }
 
 cei_cpu_low_layout cei_cpu_low_lay_out(const cei_cpu_kernels *kernels, const cei_weight *weight) {
-    const cei_cpu_low *low = cei_cpu_low_of(kernels, weight->format);
+    const cei_cpu_low *low = low_of(kernels, weight->format);
     cei_cpu_low_layout at = {.format = weight->format, .low = low};
     if (weight->role != CEI_ROLE_MATRIX) {
         at.panel_bytes = weight->columns * value_size(weight->format);
         return at;
     }
     at.width = kernels->panel;
-    at.depth = weight->columns;
-    if (weight->format != CEI_FORMAT_FLOAT32) at.depth = cei_cpu_divide_up(at.depth, low->step) * low->step;
+    at.depth = cei_cpu_divide_up(weight->columns, low->step) * low->step;
     if (weight->format == CEI_FORMAT_INT8) at.head = at.width * (sizeof(float) + sizeof(int32_t));
     at.panel_bytes = cei_cpu_divide_up(at.head + at.depth * at.width * value_size(weight->format), 64) * 64;
     return at;
