@@ -9,6 +9,7 @@
 #include "device/cpu/kernels.h"
 
 #include "device/cpu/amx.h"
+#include "device/cpu/bfloat16_avx512.h"
 #include "device/cpu/weigh_avx512.h"
 
 #include <immintrin.h>
@@ -239,13 +240,6 @@ INLINE void mix_values(const attending *a, const float *from, size_t begin, size
     }
 }
 
-INLINE void clear_values(const bool is_deep) {
-    _tile_zero(0);
-    _tile_zero(1);
-    if (is_deep) _tile_zero(2);
-    if (is_deep) _tile_zero(3);
-}
-
 /* Queries of tile t, which may be behind the last. */
 INLINE size_t rows_of(const cei_cpu_attending *of, size_t t) {
     const size_t rows = left(of->rows, t * TILE_ROWS);
@@ -289,7 +283,7 @@ INLINE void attend_tiles(attending *a, const bool is_deep) {
         const size_t rows = rows_of(of, t);
         mixed = weighed, weighed = scored, scored = last;
         load_queries(a, is_deep);
-        clear_values(is_deep);
+        clear_sums(is_deep);
         find_most(&a->rows, weighed, rows, of->stride, 0, of->length, of->scale);
         for (size_t r = 0; r < TILE_ROWS; r++) {
             if (r < rows) {
