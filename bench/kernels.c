@@ -145,7 +145,7 @@ static void run_linear(bench *b, const void *argument) {
     ce_error error;
     const cei_weight weight = {CEI_ROLE_MATRIX, c->out, c->in, {b->weights, 0}, b->format, false};
     const cei_weight bias = {CEI_ROLE_VECTOR, 1, c->out, {b->bias, 0}, CEI_FORMAT_FLOAT32, false};
-    const cei_linear_args args = {c->rows, {b->in, 0}, &weight, &bias, c->function, {b->out, 0}, NULL};
+    const cei_linear_args args = {c->rows, {b->in, 0}, &weight, &bias, c->function, {b->out, 0}, NULL, NULL};
     require(cei_linear(b->stream, &args, &error), &error);
 }
 

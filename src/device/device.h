@@ -238,6 +238,10 @@ typedef struct cei_linear_args {
     /* NULL, or the weight of linear layers that alone read out, one operation on: a device may then keep out in the
      * form in which it multiplies, and leave its memory as it was. */
     const cei_weight *next;
+    /* NULL, or the arguments of the cei_attention that alone reads out, one operation on: a device may then keep out in
+     * the form in which that multiplies, in out's own memory even, which is undefined until it is written again. Read
+     * before the call returns. Not beside next. */
+    const struct cei_attention_args *attention;
 } cei_linear_args;
 ce_status cei_linear(cei_stream *stream, const cei_linear_args *args, ce_error *error);
 

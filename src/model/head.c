@@ -176,7 +176,7 @@ static ce_status run_layer(const cei_head_layer *layer, const cei_weight *weight
     const cei_weight *weight = &weights[layer->weight], *bias = layer->has_bias ? &weights[layer->bias] : NULL;
     switch (layer->kind) {
     case CEI_HEAD_DENSE: {
-        const cei_linear_args args = {rows, x, weight, bias, layer->function, out, NULL};
+        const cei_linear_args args = {rows, x, weight, bias, layer->function, out, NULL, NULL};
         return cei_linear(stream, &args, error);
     }
     case CEI_HEAD_NORM: {

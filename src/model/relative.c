@@ -127,7 +127,7 @@ static ce_status embed_rows(const making *m) {
 static ce_status project(const making *m, const cei_relative_source *source) {
     const cei_weight *weight = &m->on->weights[source->weight];
     const cei_weight *bias = source->has_bias ? &m->on->weights[source->bias] : NULL;
-    const cei_linear_args linear = {m->count, m->normed, weight, bias, CEI_FN_IDENTITY, m->products, NULL};
+    const cei_linear_args linear = {m->count, m->normed, weight, bias, CEI_FN_IDENTITY, m->products, NULL, NULL};
     ce_status status = cei_linear(m->on->stream, &linear, m->error);
     if (status != CE_OK) return status;
     return cei_read(m->on->stream, m->values, m->products, m->count * weight->rows * sizeof(float), m->error);

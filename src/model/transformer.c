@@ -188,9 +188,9 @@ static ce_status take(encoder_run *run, const cei_row_op *op) {
 /* What becomes of an operation's result. */
 typedef enum lifetime { KEPT, TEMPORARY } lifetime;
 
-/* next is the layer that alone reads what comes out, or NULL. */
+/* next is the layer, or attention, that alone reads what comes out, or NULL; attention stays until the list was run. */
 static ce_status linear_for(encoder_run *run, size_t x, cei_weight_pair pair, cei_function function, size_t out,
-                            lifetime lives, const cei_weight_pair *next) {
+                            lifetime lives, const cei_weight_pair *next, const cei_attention_args *attention) {
     const cei_weight *weights = run->run->weights;
     const cei_linear_args args = {run->rows,
                                   slice(run, x),
@@ -198,13 +198,14 @@ static ce_status linear_for(encoder_run *run, size_t x, cei_weight_pair pair, ce
                                   bias_of(run, pair),
                                   function,
                                   slice(run, out),
-                                  next ? &weights[next->weight] : NULL};
+                                  next ? &weights[next->weight] : NULL,
+                                  attention};
     return take(run, &(cei_row_op){CEI_OP_LINEAR, lives == TEMPORARY, {.linear = args}});
 }
 
 static ce_status linear(encoder_run *run, size_t x, cei_weight_pair pair, cei_function function, size_t out,
                         lifetime lives) {
-    return linear_for(run, x, pair, function, out, lives, NULL);
+    return linear_for(run, x, pair, function, out, lives, NULL, NULL);
 }
 
 /* out = norm(x + residual), and the sum to where the residual was, if it is kept; residual may be NULL. next is the
@@ -279,7 +280,7 @@ static ce_status convolve(const encoder_run *run) {
                                     slice(run, run->at.neighbours), slice(run, run->at.wide)};
     const cei_linear_args dense = {
         tokens,         slice(run, run->at.wide),      derived, &run->run->weights[conv->bias],
-        conv->function, slice(run, run->at.convolved), NULL};
+        conv->function, slice(run, run->at.convolved), NULL,    NULL};
     ce_status status = CE_OK;
     for (size_t i = 0; i < hidden && status == CE_OK; i += sizeof zeros / sizeof *zeros)
         status = cei_write(run->run->stream, slice(run, run->at.hidden + (tokens * hidden + i) * sizeof(float)), zeros,
@@ -370,43 +371,56 @@ static ce_status run_attention(const encoder_run *run, const cei_layer_weights *
     return cei_attention_relative(run->run->stream, &with, run->error);
 }
 
-/* context = attention of these queries, over the keys and values that wide ends with. */
-static ce_status mix(encoder_run *run, const cei_layer_weights *layer, bool one, cei_strided queries, size_t columns) {
+/* What makes context of these queries, and of the keys and values that wide ends with. */
+static cei_attention_args attention_of(const encoder_run *run, const cei_layer_weights *layer, bool one,
+                                       cei_strided queries, size_t columns) {
     const cei_transformer *net = run->net;
     const cei_batch *batch = run->run->batch;
     const float factor = net->rotary[layer->is_local].factor;
-    const cei_attention_args args = {.tokens = batch->tokens,
-                                     .sequences = batch->sequences,
-                                     .longest = batch->longest,
-                                     .offsets = slice(run, run->at.offsets),
-                                     .q = queries,
-                                     .k = strided(run, run->at.wide, columns - 2 * net->keys, columns),
-                                     .v = strided(run, run->at.wide, columns - net->keys, columns),
-                                     .first_only = one && net->base.reads == CEI_READS_FIRST,
-                                     .last_only = one && net->base.reads == CEI_READS_LAST,
-                                     .heads = net->heads,
-                                     .head_size = net->base.head_size,
-                                     .key_heads = net->key_heads,
-                                     .window = net->rotary[layer->is_local].window,
-                                     .causal = net->causal,
-                                     .scale = factor * factor * net->scale,
-                                     .cap = net->cap,
-                                     .out = slice(run, run->at.context),
-                                     .precision = net->base.precision,
-                                     .next = &run->run->weights[layer->attention.weight]};
+    return (cei_attention_args){.tokens = batch->tokens,
+                                .sequences = batch->sequences,
+                                .longest = batch->longest,
+                                .offsets = slice(run, run->at.offsets),
+                                .q = queries,
+                                .k = strided(run, run->at.wide, columns - 2 * net->keys, columns),
+                                .v = strided(run, run->at.wide, columns - net->keys, columns),
+                                .first_only = one && net->base.reads == CEI_READS_FIRST,
+                                .last_only = one && net->base.reads == CEI_READS_LAST,
+                                .heads = net->heads,
+                                .head_size = net->base.head_size,
+                                .key_heads = net->key_heads,
+                                .window = net->rotary[layer->is_local].window,
+                                .causal = net->causal,
+                                .scale = factor * factor * net->scale,
+                                .cap = net->cap,
+                                .out = slice(run, run->at.context),
+                                .precision = net->base.precision,
+                                .next = &run->run->weights[layer->attention.weight]};
+}
+
+/* Runs attention behind what was taken. */
+static ce_status mix(encoder_run *run, const cei_layer_weights *layer, const cei_attention_args *args) {
     const ce_status status = run_taken(run);
-    return status == CE_OK ? run_attention(run, layer, &args) : status;
+    return status == CE_OK ? run_attention(run, layer, args) : status;
+}
+
+/* Is the product that makes queries, keys and values read by plain attention at once? */
+static bool attends_at_once(const cei_transformer *net, const cei_layer_weights *layer) {
+    return !net->norms_heads && !net->rotary[layer->is_local].frequencies && !net->bias.kind &&
+           !cei_relative_weights(&net->relative);
 }
 
 /* context = attention over input. projected is free before. */
 static ce_status attend(encoder_run *run, const cei_layer_weights *layer) {
     const cei_transformer *net = run->net;
     const size_t columns = net->queries + 2 * net->keys, wide = run->at.wide;
-    ce_status status = linear(run, run->input, layer->qkv, CEI_FN_IDENTITY, wide, KEPT);
+    const cei_attention_args args = attention_of(run, layer, false, strided(run, wide, 0, columns), columns);
+    ce_status status = linear_for(run, run->input, layer->qkv, CEI_FN_IDENTITY, wide, KEPT, NULL,
+                                  attends_at_once(net, layer) ? &args : NULL);
     if (status == CE_OK) status = norm_heads(run, layer->query_norm, wide, 0, columns, net->heads);
     if (status == CE_OK) status = norm_heads(run, layer->key_norm, wide, net->queries, columns, net->key_heads);
     if (status == CE_OK) status = turn(run, layer, wide, columns, net->heads + net->key_heads, run->at.positions);
-    return status == CE_OK ? mix(run, layer, false, strided(run, wide, 0, columns), columns) : status;
+    return status == CE_OK ? mix(run, layer, &args) : status;
 }
 
 /* projected = the queries of a last layer that has them apart. */
@@ -436,7 +450,9 @@ static ce_status attend_last(encoder_run *run, const cei_layer_weights *layer) {
         queries = strided(run, run->at.projected, 0, net->queries);
         status = find_queries(run, layer);
     }
-    return status == CE_OK ? mix(run, layer, run->one, queries, columns) : status;
+    if (status != CE_OK) return status;
+    const cei_attention_args args = attention_of(run, layer, run->one, queries, columns);
+    return mix(run, layer, &args);
 }
 
 /* Adds projected, perhaps normed by `after` before, to the states, and norms them for the next step, which begins with
@@ -456,7 +472,7 @@ static ce_status feed_forward(encoder_run *run, const cei_layer_weights *layer) 
     const size_t inner = net->intermediate, wide = run->at.wide, out = net->gated ? run->at.gated : wide;
     ce_status status = net->gated
                            ? linear(run, run->input, layer->up, CEI_FN_IDENTITY, wide, TEMPORARY)
-                           : linear_for(run, run->input, layer->up, net->function, wide, TEMPORARY, &layer->down);
+                           : linear_for(run, run->input, layer->up, net->function, wide, TEMPORARY, &layer->down, NULL);
     if (status == CE_OK && net->gated) {
         const cei_strided first = strided(run, wide, 0, 2 * inner), second = strided(run, wide, inner, 2 * inner);
         const cei_gate_args args = {

@@ -91,7 +91,7 @@ static void run_linear(const tier *of, unsigned threads, const linear_case *c, f
     const cei_weight bias =
         c->bias ? put_weight(&b, CEI_ROLE_VECTOR, 1, c->out, c->bias) : (cei_weight){.role = CEI_ROLE_VECTOR};
     const cei_slice x = put(&b, c->x, c->rows * c->in * sizeof(float)), out = put_result(&b, c->rows * c->out);
-    const cei_linear_args args = {c->rows, x, &weight, c->bias ? &bias : NULL, c->function, out, NULL};
+    const cei_linear_args args = {c->rows, x, &weight, c->bias ? &bias : NULL, c->function, out, NULL, NULL};
     expect_ok(cei_linear(b.stream, &args, &b.error), &b.error);
     get_result(&b, out, y, c->rows * c->out);
     bench_close(&b);
@@ -458,7 +458,7 @@ typedef struct caller {
 
 static ce_status call_once(caller *c, cei_stream *stream, cei_buffer *workspace) {
     const cei_slice qkv = {workspace, 0}, mixed = {workspace, SHARED_ROWS * SHARED_OUT * sizeof(float)};
-    const cei_linear_args linear = {SHARED_ROWS, c->x, c->weight, NULL, CEI_FN_IDENTITY, qkv, NULL};
+    const cei_linear_args linear = {SHARED_ROWS, c->x, c->weight, NULL, CEI_FN_IDENTITY, qkv, NULL, NULL};
     cei_attention_args attention = {.tokens = SHARED_ROWS,
                                     .sequences = 2,
                                     .longest = SHARED_ROWS,
@@ -543,7 +543,7 @@ static void test_weight_without_memory(void **state) {
     const cei_weight nowhere = {CEI_ROLE_MATRIX, 8, 8, {NULL, 0}, CEI_FORMAT_FLOAT32, false};
     const float values[64] = {0};
     const cei_slice x = put(&b, values, sizeof values), out = put_result(&b, 64);
-    const cei_linear_args args = {4, x, &nowhere, NULL, CEI_FN_IDENTITY, out, NULL};
+    const cei_linear_args args = {4, x, &nowhere, NULL, CEI_FN_IDENTITY, out, NULL, NULL};
     expect_status(cei_linear(b.stream, &args, &b.error), CE_ERR_ARGUMENT, &b.error, "without memory");
     expect_status(cei_weight_write(b.cpu.device, &nowhere, 0, 8, values, NULL, &b.error), CE_ERR_ARGUMENT, &b.error,
                   NULL);

@@ -141,7 +141,7 @@ static void run_linear(const target *on, unsigned threads, const linear_case *c,
                                     : (cei_weight){.role = CEI_ROLE_VECTOR};
     const cei_slice x = put(&b, c->x + first * c->in, rows * c->in * sizeof *y);
     const cei_slice out = reserve(&b, rows * c->out * sizeof *y);
-    const cei_linear_args args = {rows, x, &weight, c->bias ? &bias : NULL, c->function, out, NULL};
+    const cei_linear_args args = {rows, x, &weight, c->bias ? &bias : NULL, c->function, out, NULL, NULL};
     expect_ok(cei_linear(b.stream, &args, &b.error), &b.error);
     expect_ok(cei_read(b.stream, y, out, rows * c->out * sizeof *y, &b.error), &b.error);
     bench_close(&b);
@@ -260,7 +260,7 @@ static void test_the_reference_rounds_what_is_bound(void **state) {
         const cei_values source = {.dtype = CEI_DTYPE_F32, .rows = OUT, .columns = IN, .data = (const uint8_t *)file};
         expect_ok(cei_ref_bind(b.device, &weight, 0, &source, &b.error), &b.error);
         const cei_slice x = put(&b, c.x, ROWS * IN * sizeof *c.x), out = reserve(&b, sizeof bound);
-        const cei_linear_args args = {ROWS, x, &weight, NULL, c.function, out, NULL};
+        const cei_linear_args args = {ROWS, x, &weight, NULL, c.function, out, NULL, NULL};
         expect_ok(cei_linear(b.stream, &args, &b.error), &b.error);
         expect_ok(cei_read(b.stream, bound, out, sizeof bound, &b.error), &b.error);
         expect_same_bits(bound, in_buffer, ROWS * OUT, "linear with a bound weight");

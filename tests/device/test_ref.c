@@ -52,7 +52,7 @@ static void read_matrix(bench *b, const cei_weight *weight, const cei_weight *bi
     float x[IN * IN] = {0};
     for (size_t i = 0; i < IN; i++) x[i * IN + i] = 1;
     const cei_slice in = put(b, x, sizeof x), out = put(b, y, IN * OUT * sizeof *y);
-    const cei_linear_args args = {IN, in, weight, bias, CEI_FN_IDENTITY, out, NULL};
+    const cei_linear_args args = {IN, in, weight, bias, CEI_FN_IDENTITY, out, NULL, NULL};
     expect_ok(cei_linear(b->stream, &args, &b->error), &b->error);
     expect_ok(cei_read(b->stream, y, out, IN * OUT * sizeof *y, &b->error), &b->error);
 }

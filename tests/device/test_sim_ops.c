@@ -177,7 +177,7 @@ static void test_linear_with_each_function(void **state) {
     ce_error error = {0};
     fill(x, TOKENS * HIDDEN, 1), fill(weight, WIDE * HIDDEN, 2), fill(bias, WIDE, 3);
     cei_weight w = send_weight(CEI_ROLE_MATRIX, WIDE, HIDDEN, weight), b = send_weight(CEI_ROLE_VECTOR, 1, WIDE, bias);
-    cei_linear_args args = {TOKENS, send(x, sizeof x), &w, &b, CEI_FN_IDENTITY, reserve(sizeof out), NULL};
+    cei_linear_args args = {TOKENS, send(x, sizeof x), &w, &b, CEI_FN_IDENTITY, reserve(sizeof out), NULL, NULL};
     for (int function = -1; function < CEI_FN_COUNT; function++) { /* -1: no bias */
         args.function = function < 0 ? CEI_FN_IDENTITY : (cei_function)function;
         args.bias = function < 0 ? NULL : &b;
@@ -292,7 +292,7 @@ static void test_nothing_to_do_is_done(void **state) {
     cei_slice at = send(zero, sizeof zero), x = reserve(4);
     cei_embed_args embed = {.ids = at, .positions = at, .types = at, .word = &t, .position = &t, .type = &t, .out = x};
     cei_norm_args norm = {.x = x, .gain = &v, .bias = &v, .epsilon = 1e-12f, .out = x};
-    cei_linear_args linear = {0, x, &m, &v, CEI_FN_IDENTITY, x, NULL};
+    cei_linear_args linear = {0, x, &m, &v, CEI_FN_IDENTITY, x, NULL, NULL};
     cei_attention_args attention = attention_of(0, 0, 0, 1);
     attention.offsets = at, attention.out = x;
     cei_attention_take_qkv(&attention, (cei_slice){x.buffer, 0});
@@ -443,8 +443,8 @@ static void test_linear_arguments(void **state) {
     cei_weight wide_out = send_weight(CEI_ROLE_MATRIX, 41, HIDDEN, values), narrow = v, elsewhere = m;
     narrow.columns = WIDE - 1;
     elsewhere.at = (cei_slice){buffer, SPACE - 256};
-    const cei_linear_args good = {TOKENS,      reserve(TOKENS * HIDDEN * 4), &m,  &v,
-                                  CEI_FN_RELU, reserve(TOKENS * WIDE * 4),   NULL};
+    const cei_linear_args good = {TOKENS,      reserve(TOKENS * HIDDEN * 4), &m,   &v,
+                                  CEI_FN_RELU, reserve(TOKENS * WIDE * 4),   NULL, NULL};
     cei_linear_args args = good;
     expect_ok(cei_linear(stream, &args, &error), &error);
     args = good, args.weight = NULL, refused(cei_linear(stream, &args, &error));

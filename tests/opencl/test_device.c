@@ -218,7 +218,7 @@ static void test_functions(void **state) {
     const cei_weight weight = {CEI_ROLE_MATRIX, 1, 1, put(&one, sizeof one), CEI_FORMAT_FLOAT32, false};
     const cei_slice at = put(x, COUNT * sizeof *x), out = put(y, COUNT * sizeof *y);
     for (int f = 0; f < CEI_FN_COUNT; f++) {
-        const cei_linear_args args = {COUNT, at, &weight, NULL, (cei_function)f, out, NULL};
+        const cei_linear_args args = {COUNT, at, &weight, NULL, (cei_function)f, out, NULL, NULL};
         expect_ok(cei_linear(stream, &args, &error), &error);
         get(out, y, COUNT);
         for (size_t i = 0; i < COUNT; i++) {
@@ -269,7 +269,7 @@ static void test_every_tile_gives_the_same_bits(void **state) {
     const cei_weight weight = {CEI_ROLE_MATRIX, OUT, IN, put(values, OUT * IN * 4), CEI_FORMAT_FLOAT32, false};
     const cei_weight shift = {CEI_ROLE_VECTOR, 1, OUT, put(bias, OUT * 4), CEI_FORMAT_FLOAT32, false};
     const cei_linear_args args = {ROWS,        put(x, ROWS * IN * 4),    &weight, &shift,
-                                  CEI_FN_GELU, put(all, ROWS * OUT * 4), NULL};
+                                  CEI_FN_GELU, put(all, ROWS * OUT * 4), NULL,    NULL};
     expect_ok(cei_linear(stream, &args, &error), &error);
     get(args.out, all, ROWS * OUT);
     opencl->choice.type = CL_DEVICE_TYPE_CPU;

@@ -59,15 +59,17 @@ typedef struct cei_cuda_buffer {
  */
 enum { CEI_CUDA_LEAST_OUT = 1 << 12, CEI_CUDA_MOST_OUT = 1 << 20, CEI_CUDA_IN_BYTES = 1 << 18 };
 
-/* Activations that a stream holds rounded, in tiles: those that are, or stand for, a matrix in float32. */
+/* Activations that a stream holds rounded: those that are, or stand for, a matrix in float32. In tiles; or in that
+ * matrix's own memory, row behind row from its beginning on, for attention. */
 typedef struct cei_cuda_held {
     cei_slice of;         /* without a buffer: none */
     size_t rows, columns; /* of them */
     cei_format format;    /* that they are rounded to */
-    unsigned area;        /* of CEI_CUDA_AREAS, where they are */
+    unsigned area;        /* of CEI_CUDA_AREAS, where they are; or CEI_CUDA_IN_PLACE */
 } cei_cuda_held;
 
-enum { CEI_CUDA_AREAS = 2 }; /* so that one is read while the other is written */
+/* Areas: so that one is read while the other is written. */
+enum { CEI_CUDA_AREAS = 2, CEI_CUDA_IN_PLACE = CEI_CUDA_AREAS };
 
 typedef struct cei_cuda_stream_state {
     cei_stream base;

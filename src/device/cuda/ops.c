@@ -187,11 +187,12 @@ static bool has_tensor_cores(const running *run) {
 /* Of 16 bits: 16 bytes. */
 enum { COLUMNS_OF_CHUNK = 8 };
 
-/* Has the stream these rows, wherever they are? */
+/* Has the stream these rows in tiles, whichever area they are in? */
 static bool holds(const cei_cuda_stream_state *stream, const cei_cuda_held *rows) {
     const cei_cuda_held *held = &stream->held;
-    return held->of.buffer && held->of.buffer == rows->of.buffer && held->of.offset == rows->of.offset &&
-           held->rows == rows->rows && held->columns == rows->columns && held->format == rows->format;
+    return held->of.buffer && held->area != CEI_CUDA_IN_PLACE && held->of.buffer == rows->of.buffer &&
+           held->of.offset == rows->of.offset && held->rows == rows->rows && held->columns == rows->columns &&
+           held->format == rows->format;
 }
 
 /* What a layer writes may be what is held. */
@@ -281,6 +282,49 @@ static ce_status hold_rows(const running *run, cei_cuda_stream_state *stream, co
     return status;
 }
 
+/* May products be taken in less than float32, of a head that is whole steps, without a cap, which only wide heads have?
+ * A choice by the model alone. */
+static bool suits_tensor_cores(const cei_attention_args *args) {
+    const bool is_low = args->precision != CE_PRECISION_DEFAULT && args->precision != CE_PRECISION_FLOAT32;
+    return is_low && args->head_size <= CEI_TENSOR_HEAD && args->head_size % CEI_TENSOR_STEP == 0 && args->cap == 0 &&
+           args->scale > 0 && has_whole_rows(args->q) && has_whole_rows(args->k) && has_whole_rows(args->v) &&
+           is_aligned(pointer(args->out));
+}
+
+/* Where a part of a matrix of so many columns begins in it, in elements: whole chunks of 16 bytes, were they halves.
+ * False if it is no such part. */
+static bool find_part(cei_strided part, size_t part_columns, cei_slice matrix, size_t columns, size_t *first) {
+    if (part.at.buffer != matrix.buffer || part.at.offset < matrix.offset || part.stride != columns) return false;
+    const size_t bytes = part.at.offset - matrix.offset;
+    *first = bytes / sizeof(float);
+    return bytes % (COLUMNS_OF_CHUNK * sizeof(float)) == 0 && *first + part_columns <= columns;
+}
+
+/* Finds the queries, keys and values of attention on tensor cores in a matrix of halves in its own memory; false if one
+ * of them is not there. */
+static bool find_halves(const cei_attention_args *args, const cei_cuda_held *held, cei_attention_kernel_args *kernel) {
+    const size_t queries = args->heads * args->head_size, keys = cei_attention_key_heads(args) * args->head_size;
+    const size_t rows = cei_max_size(args->tokens, cei_attention_asks_one(args) ? args->sequences : 0);
+    size_t q, k, v;
+    if (!held->of.buffer || held->area != CEI_CUDA_IN_PLACE || held->rows < rows ||
+        !find_part(args->q, queries, held->of, held->columns, &q) ||
+        !find_part(args->k, keys, held->of, held->columns, &k) ||
+        !find_part(args->v, keys, held->of, held->columns, &v))
+        return false;
+    const unsigned short *halves = pointer(held->of);
+    kernel->q = (const void *)(halves + q);
+    kernel->k = (const void *)(halves + k);
+    kernel->v = (const void *)(halves + v);
+    return true;
+}
+
+/* Will the attention behind a layer round all of its results to halves? Then it may have them so, to the same bits. */
+static bool keeps_halves(const cei_linear_args *args, const cei_cuda_held *held) {
+    cei_attention_kernel_args kernel;
+    return args->attention && held->columns % COLUMNS_OF_CHUNK == 0 && is_aligned(pointer(held->of)) &&
+           suits_tensor_cores(args->attention) && find_halves(args->attention, held, &kernel);
+}
+
 /* Large blocks stay on their multiprocessor and do one after the other. */
 static ce_status launch_groups(const running *run, const cei_linear_args *args, cei_group_kernel_args *group) {
     static const cei_cuda_kernel kernels[CEI_FORMAT_COUNT][2] = {
@@ -311,11 +355,17 @@ static ce_status run_groups(const running *run, cei_cuda_stream_state *stream, c
     if (status != CE_OK) return status;
     cei_group_kernel_args kernel = {.of = rounded_in(stream, stream->held.area, linear)};
     const unsigned other = (stream->held.area + 1) % CEI_CUDA_AREAS;
-    if (is_quick && keeps_for(run, &stream->base, args->next, args->rows, outs) && args->next->format == format)
+    const cei_cuda_held halves = {args->out, args->rows, outs, CEI_FORMAT_FLOAT16, CEI_CUDA_IN_PLACE};
+    if (is_quick && keeps_halves(args, &halves)) {
+        stream->held = halves;
+        kernel.next = pointer(args->out);
+    } else if (is_quick && keeps_for(run, &stream->base, args->next, args->rows, outs) &&
+               args->next->format == format) {
         kernel.next =
             keep(&stream->base, (cei_cuda_held){args->out, args->rows, outs, format, other}, &kernel.next_tiles);
-    else
+    } else {
         forget_overwritten(stream, args);
+    }
     return launch_groups(run, args, &kernel);
 }
 
@@ -387,17 +437,9 @@ static cei_attention_kernel_args attention_args(const cei_attention_args *args, 
                                        .scale = args->scale};
 }
 
-/* May products be taken in less than float32, of a head that is whole steps, without a cap, which only wide heads have?
- * A choice by the model alone. */
-static bool suits_tensor_cores(const cei_attention_args *args) {
-    const bool is_low = args->precision != CE_PRECISION_DEFAULT && args->precision != CE_PRECISION_FLOAT32;
-    return is_low && args->head_size <= CEI_TENSOR_HEAD && args->head_size % CEI_TENSOR_STEP == 0 && args->cap == 0 &&
-           args->scale > 0 && has_whole_rows(args->q) && has_whole_rows(args->k) && has_whole_rows(args->v) &&
-           is_aligned(pointer(args->out));
-}
-
 ce_status cei_cuda_attention(cei_stream *stream, const cei_attention_args *args, ce_error *error) {
     running run;
+    const cei_cuda_held held = ((cei_cuda_stream_state *)stream)->held;
     ce_status status = begin(&run, stream, no_weights, args->tokens, error);
     if (status != CE_OK) return status;
     const bool on_tensor_cores = has_tensor_cores(&run) && suits_tensor_cores(args);
@@ -407,12 +449,14 @@ ce_status cei_cuda_attention(cei_stream *stream, const cei_attention_args *args,
     cei_attention_kernel_args kernel = attention_args(args, tiles);
     if (on_tensor_cores && columns % (CEI_TILE_WIDTH / sizeof(uint16_t)) == 0 &&
         keeps_for(&run, stream, args->next, rows, columns)) {
-        const cei_cuda_held held = {args->out, rows, columns, args->next->format, 0};
-        kernel.next = keep(stream, held, &kernel.next_tiles);
-        kernel.in_halves = held.format == CEI_FORMAT_FLOAT16;
+        const cei_cuda_held results = {args->out, rows, columns, args->next->format, 0};
+        kernel.next = keep(stream, results, &kernel.next_tiles);
+        kernel.in_halves = results.format == CEI_FORMAT_FLOAT16;
     }
-    return run_kernel(&run, on_tensor_cores ? CEI_CUDA_cei_k_attention_tensor : CEI_CUDA_cei_k_attention,
-                      args->sequences * tiles, args->heads, &kernel);
+    const cei_cuda_kernel which = !on_tensor_cores                    ? CEI_CUDA_cei_k_attention
+                                  : find_halves(args, &held, &kernel) ? CEI_CUDA_cei_k_attention_halves
+                                                                      : CEI_CUDA_cei_k_attention_tensor;
+    return run_kernel(&run, which, args->sequences * tiles, args->heads, &kernel);
 }
 
 static cei_distances_kernel_args distances_args(const cei_distances *distances) {

@@ -277,6 +277,7 @@ static ce_status linear(cei_stream *stream, const cei_linear_args *args, ce_erro
     cei_linear_args other = *args;
     cei_weight weight, bias;
     other.next = NULL; /* out is looked at here */
+    other.attention = NULL;
     other.x = other_slice(args->x);
     other.weight = other_weight(args->weight, &weight);
     other.bias = other_weight(args->bias, &bias);

@@ -2,10 +2,25 @@
 #define CEI_EMULATED
 #include "device/cuda/kernels/module.cu"
 
+#include "device/cuda/fake_machine.h"
+
+#include <stdatomic.h>
 #include <string.h>
 
-#define RUN(name, type, threads, least, shared) \
-    static void run_##name(const void *given) { name(*(const type *)given); }
+enum {
+#define NUMBER(name, type, threads, least, shared) NUMBER_##name,
+    CEI_CUDA_KERNELS(NUMBER)
+#undef NUMBER
+        KERNELS
+};
+
+static _Atomic uint64_t ran[KERNELS];
+
+#define RUN(name, type, threads, least, shared)                                  \
+    static void run_##name(const void *given) {                                  \
+        atomic_fetch_add_explicit(&ran[NUMBER_##name], 1, memory_order_relaxed); \
+        name(*(const type *)given);                                              \
+    }
 CEI_CUDA_KERNELS(RUN)
 #undef RUN
 
@@ -18,4 +33,16 @@ const emulate_kernel *emulate_find(const char *name) {
     for (size_t i = 0; i < sizeof kernels / sizeof *kernels; i++)
         if (strcmp(kernels[i].name, name) == 0) return &kernels[i];
     return NULL;
+}
+
+EXPORT uint64_t fake_ran(const char *kernel) {
+    static const char *const names[] = {
+#define NAME(name, type, threads, least, shared) #name,
+        CEI_CUDA_KERNELS(NAME)
+#undef NAME
+    };
+    uint64_t threads = 0;
+    for (size_t i = 0; i < KERNELS; i++)
+        if (strcmp(names[i], kernel) == 0) threads += atomic_load(&ran[i]);
+    return threads;
 }

@@ -53,8 +53,9 @@ typedef struct fake_held {
 } fake_held;
 
 fake_held fake_holds(void);
-uint64_t fake_count(fake_call call); /* since reset */
-uint64_t fake_calls(void);           /* of all kinds */
+uint64_t fake_count(fake_call call);   /* since reset */
+uint64_t fake_calls(void);             /* of all kinds */
+uint64_t fake_ran(const char *kernel); /* threads that have run it, ever */
 
 /* What no correct program does: a call without a current context, memory that is not pinned in an asynchronous copy, an
  * address outside its allocation, a kernel that broke a rule of emulate.h. The last is in *what, if not NULL. */

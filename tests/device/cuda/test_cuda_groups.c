@@ -38,7 +38,7 @@ static void chain_open(chain *c, cei_format format) {
 
 static void run(chain *c, cei_slice x, const cei_weight *weight, cei_function function, cei_slice out,
                 const cei_weight *next) {
-    const cei_linear_args args = {ROWS, x, weight, weight == &c->up ? &c->bias : NULL, function, out, next};
+    const cei_linear_args args = {ROWS, x, weight, weight == &c->up ? &c->bias : NULL, function, out, next, NULL};
     expect_ok(cei_linear(c->bench.stream, &args, &c->bench.error), &c->bench.error);
 }
 
@@ -131,7 +131,7 @@ static void check_next_of_other_operations(cei_format format, ce_precision preci
     const cei_slice x = cuda_put(&b, values, ROWS * 3 * WIDTH * sizeof *values);
     cei_attention_take_qkv(&attention, x);
     cei_norm_args norm = {.rows = ROWS, .x = x, .gain = &of_norm, .epsilon = 1e-5f, .out = between};
-    const cei_linear_args linear = {ROWS, between, &weight, NULL, CEI_FN_IDENTITY, out, NULL};
+    const cei_linear_args linear = {ROWS, between, &weight, NULL, CEI_FN_IDENTITY, out, NULL, NULL};
     for (int is_norm = 0; is_norm < 2; is_norm++) {
         for (int tells = 0; tells < 2; tells++) {
             norm.next = attention.next = tells ? &weight : NULL;
@@ -169,7 +169,7 @@ static void test_large_blocks(void **state) {
         cuda_bench b = cuda_open((cei_stream_limits){rows, rows, 4, OUTS});
         const cei_weight weight = cuda_put_weight(&b, CEI_ROLE_MATRIX, format, outs, WIDTH, matrix, scales);
         const cei_slice at = cuda_put(&b, x, rows * WIDTH * sizeof *x), out = cuda_put_result(&b, rows * outs);
-        cei_linear_args args = {rows, at, &weight, NULL, CEI_FN_GELU, out, NULL};
+        cei_linear_args args = {rows, at, &weight, NULL, CEI_FN_GELU, out, NULL, NULL};
         expect_ok(cei_linear(b.stream, &args, &b.error), &b.error);
         cuda_get_result(&b, out, all, rows * outs);
         for (size_t first = 0; first + FEW <= rows; first += rows / 5) {

@@ -30,7 +30,7 @@ static void run_linear(const linear_case *c, float *y) {
     if (c->bias) bias = cuda_put_weight(&b, CEI_ROLE_VECTOR, CEI_FORMAT_FLOAT32, 1, c->out, c->bias, NULL);
     const cei_slice x = cuda_put(&b, c->x, c->rows * c->in * sizeof(float));
     const cei_slice out = cuda_put_result(&b, c->rows * c->out);
-    const cei_linear_args args = {c->rows, x, &weight, c->bias ? &bias : NULL, c->function, out, NULL};
+    const cei_linear_args args = {c->rows, x, &weight, c->bias ? &bias : NULL, c->function, out, NULL, NULL};
     expect_ok(cei_linear(b.stream, &args, &b.error), &b.error);
     cuda_get_result(&b, out, y, c->rows * c->out);
     cuda_close(&b);
@@ -158,7 +158,7 @@ static void run_low(const low_case *c, float *y) {
     const cei_weight weight = cuda_put_weight(&b, CEI_ROLE_MATRIX, c->format, c->out, c->in, c->weight, c->scales);
     const cei_slice x = cuda_put(&b, c->x, c->rows * c->in * sizeof(float));
     const cei_slice out = cuda_put_result(&b, c->rows * c->out);
-    const cei_linear_args args = {c->rows, x, &weight, NULL, CEI_FN_IDENTITY, out, NULL};
+    const cei_linear_args args = {c->rows, x, &weight, NULL, CEI_FN_IDENTITY, out, NULL, NULL};
     expect_ok(cei_linear(b.stream, &args, &b.error), &b.error);
     cuda_get_result(&b, out, y, c->rows * c->out);
     cuda_close(&b);
@@ -482,7 +482,7 @@ static void test_weight_without_memory(void **state) {
     const cei_weight nowhere = {CEI_ROLE_MATRIX, 8, 8, {NULL, 0}, CEI_FORMAT_FLOAT32, false};
     const float values[64] = {0};
     const cei_slice x = cuda_put(&b, values, sizeof values), out = cuda_put_result(&b, 64);
-    const cei_linear_args args = {4, x, &nowhere, NULL, CEI_FN_IDENTITY, out, NULL};
+    const cei_linear_args args = {4, x, &nowhere, NULL, CEI_FN_IDENTITY, out, NULL, NULL};
     expect_status(cei_linear(b.stream, &args, &b.error), CE_ERR_ARGUMENT, &b.error, "without memory");
     expect_status(cei_weight_write(b.device, &nowhere, 0, 8, values, NULL, &b.error), CE_ERR_ARGUMENT, &b.error, NULL);
     cuda_close(&b);

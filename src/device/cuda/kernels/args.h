@@ -99,8 +99,9 @@ typedef struct cei_linear_rounded_kernel_args {
 /* The same where rows and the weight lie in tiles. */
 typedef struct cei_group_kernel_args {
     cei_linear_rounded_kernel_args of;
-    void *next;          /* receives the results in 16 bits, in tiles, instead of out; or NULL. For few functions: */
-    unsigned next_tiles; /* see CEI_QUICK */
+    void *next;          /* receives the results in 16 bits, in tiles, instead of out; or NULL. For few functions: see
+                          * CEI_QUICK */
+    unsigned next_tiles; /* across; 0: there are none, the results are halves in rows, of an even number of columns */
     unsigned down, count, step; /* a block makes the results that have its number of count, down of them a column, and
                                  * those that are step on */
 } cei_group_kernel_args;
@@ -119,8 +120,8 @@ typedef struct cei_tiles_kernel_args {
 enum { CEI_ASKED_ALL, CEI_ASKED_FIRST, CEI_ASKED_LAST };
 
 typedef struct cei_attention_kernel_args {
-    const int *offsets; /* [sequences + 1] */
-    const float *q, *k, *v;
+    const int *offsets;     /* [sequences + 1] */
+    const float *q, *k, *v; /* of cei_k_attention_halves, halves */
     unsigned q_stride, k_stride, v_stride;
     float *out;                 /* [queries, heads * head_size] */
     unsigned tokens, tiles;     /* tiles of queries a sequence */
@@ -275,6 +276,7 @@ enum {
     X(cei_k_round_16, cei_round_16_kernel_args, CEI_LINEAR_THREADS, 0, 0)                                \
     X(cei_k_attention, cei_attention_kernel_args, CEI_ATTENTION_THREADS, 0, 0)                           \
     X(cei_k_attention_tensor, cei_attention_kernel_args, CEI_ATTENTION_THREADS, 80, 0)                   \
+    X(cei_k_attention_halves, cei_attention_kernel_args, CEI_ATTENTION_THREADS, 90, 0)                   \
     X(cei_k_attention_relative, cei_attention_relative_kernel_args, CEI_ATTENTION_THREADS, 0, 0)         \
     X(cei_k_angles, cei_angles_kernel_args, CEI_PLAIN_THREADS, 0, 0)                                     \
     X(cei_k_rotary, cei_rotary_kernel_args, CEI_PLAIN_THREADS, 0, 0)                                     \

@@ -34,6 +34,7 @@ typedef struct cei_attention_block {
     unsigned first_query;     /* the block's first among those */
     unsigned first_place;     /* its place */
     unsigned head;
+    unsigned first_row;     /* of k and v, the sequence's first token */
     unsigned long long row; /* of q and out, the first query's */
 } cei_attention_block;
 
@@ -87,6 +88,7 @@ CEI_INLINE bool cei_find_block(const cei_attention_kernel_args *a, unsigned of_b
     block->first_query = cei_block_x() % a->tiles * of_block;
     block->first_place = a->asked == CEI_ASKED_LAST ? block->length - 1 : block->first_query;
     block->head = cei_block_y();
+    block->first_row = first;
     block->row = (unsigned long long)(a->asked != CEI_ASKED_ALL ? sequence : first) + block->first_query;
     block->k = a->k + (unsigned long long)first * a->k_stride + block->head / a->shared * a->head_size;
     block->v = a->v + (unsigned long long)first * a->v_stride + block->head / a->shared * a->head_size;

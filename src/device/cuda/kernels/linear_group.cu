@@ -12,11 +12,14 @@ enum { CEI_QUICK = 1 };
 CEI_INLINE float cei_quick(unsigned function, float x) { return function == CEI_QUICK ? cei_gelu_low(x) : x; }
 
 /* Two results of a row, which lie side by side, the first in an even column: as float32, or rounded as this layer's
- * rows were, in tiles. */
+ * rows were, in tiles, or as attention rounds them, in rows. */
 CEI_INLINE void cei_write_pair(const cei_group_kernel_args *a, unsigned row, unsigned column, float low, float high) {
     const unsigned outs = a->of.linear.weight.rows;
     float *out = a->of.linear.out + (unsigned long long)row * outs + column;
-    if (a->next) {
+    if (a->next && a->next_tiles == 0) {
+        if (column < outs)
+            ((unsigned *)a->next)[((unsigned long long)row * outs + column) / 2] = cei_round_halves(low, high);
+    } else if (a->next) {
         if (column / (CEI_TILE_WIDTH / 2) < a->next_tiles)
             *(unsigned *)((unsigned char *)a->next + cei_tile_place(row, column * 2, a->next_tiles)) =
                 cei_round_pair(a->of.linear.weight.format == CEI_VALUES_FLOAT16, low, high);

@@ -1,5 +1,6 @@
 /* module.cu - all kernels in one translation unit, which becomes one image. Must hold nothing of its own. */
 #include "device/cuda/kernels/attention.cu"
+#include "device/cuda/kernels/attention_halves.cu"
 #include "device/cuda/kernels/attention_relative.cu"
 #include "device/cuda/kernels/attention_tensor.cu"
 #include "device/cuda/kernels/checksum.cu"
