@@ -31,8 +31,7 @@ typedef struct pair {
     cei_attention_args attention;
 } pair;
 
-/* Some columns of the values are beyond halves. Some results of the layer are odd multiples of what halves of their
- * size can tell apart. */
+/* Two columns of the values are beyond halves. */
 static void pair_open(pair *p, size_t format, shape s) {
     const size_t hidden = s.heads * s.size;
     const cei_format of = formats[format];
@@ -42,6 +41,7 @@ static void pair_open(pair *p, size_t format, shape s) {
     float scales[MOST] = {0};
     bias[p->columns - 1] = 1e6f, bias[p->columns - 2] = -1e30f;
     fake_set_capability(9, 0);
+    fake_set_processors(s.window ? 100 : 2); /* small blocks make the product, or large ones */
     cei_round_rows(of, matrix, p->columns, IN, scales);
     p->bench = cuda_open((cei_stream_limits){TOKENS, TOKENS, s.size, MOST});
     p->weight = cuda_put_weight(&p->bench, CEI_ROLE_MATRIX, of, p->columns, IN, matrix, scales);
