@@ -28,6 +28,16 @@ typedef struct signal_state {
     int bytes; /* still to come */
 } signal_state;
 
+/* Products of a warp group that are begun, by one of its threads: the oldest first. */
+enum { MOST_PRODUCTS = 2 };
+
+typedef struct product {
+    void (*multiply)(const struct product *own);
+    const unsigned char *x, *y;
+    void *sums;
+    unsigned count;
+} product;
+
 static struct {
     void *stack[MOST_THREADS]; /* of fibers that wait */
     fiber_state state[MOST_THREADS];
@@ -39,7 +49,9 @@ static struct {
         const signal_state *signal;
         unsigned parity;
     } awaited[MOST_THREADS];
-    bool broken;     /* a rule of copies */
+    product products[MOST_THREADS][MOST_PRODUCTS];
+    unsigned begun[MOST_THREADS];
+    bool broken;     /* a rule of copies or products */
     void *scheduler; /* its stack, while a fiber runs */
     unsigned current, threads, block_x, block_y;
     emulate_fn kernel;
@@ -149,6 +161,15 @@ static unsigned to_half(float value) {
 
 unsigned cei_pack_halves(float low, float high) { return to_half(low) | to_half(high) << 16; }
 
+/* To nearest, ties to even; a NaN stays one. */
+static unsigned to_bfloat16(float value) {
+    unsigned bits;
+    memcpy(&bits, &value, sizeof bits);
+    return isnan(value) ? 0x7FFF : (bits + 0x7FFF + (bits >> 16 & 1)) >> 16;
+}
+
+unsigned cei_pack_bfloat16(float low, float high) { return to_bfloat16(low) | to_bfloat16(high) << 16; }
+
 unsigned cei_clamp_halves(unsigned pair) {
     for (int shift = 0; shift < 32; shift += 16)
         if ((pair >> shift & 0x7FFF) == 0x7C00) pair -= 1u << shift; /* the greatest number is in front of infinity */
@@ -219,6 +240,17 @@ void cei_load_matrices(cei_shared row, unsigned words[4]) {
     wait_as(AT_SHUFFLE);
 }
 
+void cei_warp_barrier(void) { wait_as(AT_SHUFFLE); }
+
+/* Each lane has its word of each row, and any lane knows where a row is. */
+void cei_store_matrices(cei_shared row, const unsigned words[4]) {
+    const unsigned lane = machine.current % WARP;
+    const unsigned char **rows = share_address(row);
+    for (unsigned i = 0; i < 4; i++)
+        memcpy((unsigned char *)(uintptr_t)rows[i * 8 + lane / 4] + lane % 4 * sizeof *words, &words[i], sizeof *words);
+    wait_as(AT_SHUFFLE);
+}
+
 /* A word is two rows' number in one column. */
 void cei_load_transposed(cei_shared row, unsigned words[4]) {
     const unsigned lane = machine.current % WARP;
@@ -286,40 +318,64 @@ static unsigned sum_row(unsigned i) {
 }
 static unsigned sum_column(unsigned i) { return i / 4 * 8 + machine.current % 4 * 2 + i % 2; }
 
-static void begin_product(cei_shared x, cei_shared y) {
-    if ((uintptr_t)x % LAUNCHED_ALIGNMENT || (uintptr_t)y % LAUNCHED_ALIGNMENT) machine.broken = true;
-    wait_as(AT_PRODUCT);
-}
-
 static float of_bfloat16(unsigned bits) { return half_of(bits, 0); }
 
 /* value makes a number of its 16 bits. */
-static void multiply_16(cei_shared x, cei_shared y, float *sums, unsigned count, float (*value)(unsigned bits)) {
-    begin_product(x, y);
-    for (unsigned i = 0; i < count; i++)
+static void multiply_16(const product *own, float (*value)(unsigned bits)) {
+    float *sums = own->sums;
+    for (unsigned i = 0; i < own->count; i++)
         for (unsigned chunk = 0; chunk < TILE_ROW / CHUNK; chunk++) {
-            const unsigned short *of_x = swizzled(x, sum_row(i), chunk), *of_y = swizzled(y, sum_column(i), chunk);
+            const unsigned short *of_x = swizzled(own->x, sum_row(i), chunk);
+            const unsigned short *of_y = swizzled(own->y, sum_column(i), chunk);
             for (unsigned k = 0; k < CHUNK / sizeof *of_x; k++) sums[i] += value(of_x[k]) * value(of_y[k]);
         }
-    wait_as(AT_PRODUCT);
 }
+static void multiply_bfloat16(const product *own) { multiply_16(own, of_bfloat16); }
+static void multiply_float16(const product *own) { multiply_16(own, of_half); }
 
-static void multiply_int8(cei_shared x, cei_shared y, int *sums, unsigned count) {
-    begin_product(x, y);
-    for (unsigned i = 0; i < count; i++)
+static void multiply_int8(const product *own) {
+    int *sums = own->sums;
+    for (unsigned i = 0; i < own->count; i++)
         for (unsigned chunk = 0; chunk < TILE_ROW / CHUNK; chunk++) {
-            const signed char *of_x = swizzled(x, sum_row(i), chunk), *of_y = swizzled(y, sum_column(i), chunk);
+            const signed char *of_x = swizzled(own->x, sum_row(i), chunk);
+            const signed char *of_y = swizzled(own->y, sum_column(i), chunk);
             for (unsigned k = 0; k < CHUNK; k++) sums[i] += of_x[k] * of_y[k];
         }
+}
+
+/* The group meets here. */
+static void begin_product(product own) {
+    const unsigned self = machine.current;
+    if ((uintptr_t)own.x % LAUNCHED_ALIGNMENT || (uintptr_t)own.y % LAUNCHED_ALIGNMENT) machine.broken = true;
+    wait_as(AT_PRODUCT);
+    if (machine.begun[self] == MOST_PRODUCTS)
+        machine.broken = true;
+    else
+        machine.products[self][machine.begun[self]++] = own;
+}
+
+/* And here, before any of its products is made and behind the last one. */
+void emulate_group_wait(unsigned but, const void *sums) {
+    const unsigned self = machine.current;
+    product *own = machine.products[self];
+    wait_as(AT_PRODUCT);
+    for (; machine.begun[self] > but; machine.begun[self]--) {
+        if (own->sums != sums) machine.broken = true;
+        own->multiply(own);
+        memmove(own, own + 1, (MOST_PRODUCTS - 1) * sizeof *own);
+    }
     wait_as(AT_PRODUCT);
 }
 
-void cei_group_bfloat16_64(cei_shared x, cei_shared y, float sums[32]) { multiply_16(x, y, sums, 32, of_bfloat16); }
-void cei_group_bfloat16_128(cei_shared x, cei_shared y, float sums[64]) { multiply_16(x, y, sums, 64, of_bfloat16); }
-void cei_group_float16_64(cei_shared x, cei_shared y, float sums[32]) { multiply_16(x, y, sums, 32, of_half); }
-void cei_group_float16_128(cei_shared x, cei_shared y, float sums[64]) { multiply_16(x, y, sums, 64, of_half); }
-void cei_group_int8_64(cei_shared x, cei_shared y, int sums[32]) { multiply_int8(x, y, sums, 32); }
-void cei_group_int8_128(cei_shared x, cei_shared y, int sums[64]) { multiply_int8(x, y, sums, 64); }
+#define GROUP_FUNCTION(name, type, columns)                                                   \
+    void cei_group_##name##_##columns(cei_shared x, cei_shared y, type sums[(columns) / 2]) { \
+        begin_product((product){multiply_##name, x, y, sums, (columns) / 2});                 \
+    }
+#define GROUP_FUNCTIONS(name, type) \
+    GROUP_FUNCTION(name, type, 64) GROUP_FUNCTION(name, type, 128) GROUP_FUNCTION(name, type, 256)
+GROUP_FUNCTIONS(bfloat16, float)
+GROUP_FUNCTIONS(float16, float)
+GROUP_FUNCTIONS(int8, int)
 
 static unsigned count_state(unsigned first, unsigned count, fiber_state state) {
     unsigned found = 0;
@@ -359,7 +415,7 @@ static void prepare_fiber(unsigned thread) {
     for (int i = 0; i < 6; i++) *--top = NULL;
     machine.stack[thread] = top;
     machine.state[thread] = READY;
-    machine.copies[thread].count = machine.copies[thread].group = 0;
+    machine.copies[thread].count = machine.copies[thread].group = machine.begun[thread] = 0;
 }
 
 static void resume(unsigned thread) {
@@ -379,10 +435,10 @@ static bool run_warp(unsigned first, unsigned count) {
     }
 }
 
-/* Did the block keep the rules of copies? */
-static bool copies_are_done(void) {
+/* Did the block keep the rules of copies and products? */
+static bool all_is_done(void) {
     for (unsigned t = 0; t < machine.threads; t++)
-        if (machine.copies[t].count > 0) return false;
+        if (machine.copies[t].count > 0 || machine.begun[t] > 0) return false;
     return !machine.broken;
 }
 
@@ -394,7 +450,7 @@ static bool run_block(void) {
             if (!run_warp(first, WARP)) return false;
         if (release()) continue;
         const unsigned waiting = count_state(0, machine.threads, AT_BARRIER);
-        if (count_state(0, machine.threads, DONE) == machine.threads) return copies_are_done();
+        if (count_state(0, machine.threads, DONE) == machine.threads) return all_is_done();
         if (waiting != machine.threads) return false;
         for (unsigned t = 0; t < machine.threads; t++) machine.state[t] = READY;
     }

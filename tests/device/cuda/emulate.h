@@ -9,6 +9,7 @@
 #include <math.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <string.h>
 
 #define CEI_INLINE static inline __attribute__((unused))
 #define CEI_OUTLINE CEI_INLINE
@@ -36,6 +37,7 @@ CEI_INLINE int cei_dot4(int x, int y, int sum) {
 void cei_multiply_bfloat16(const unsigned x[4], const unsigned y[2], float sums[4]);
 void cei_multiply_half(const unsigned x[4], const unsigned y[2], float sums[4]);
 unsigned cei_pack_halves(float low, float high);
+unsigned cei_pack_bfloat16(float low, float high);
 unsigned cei_clamp_halves(unsigned pair);
 void cei_multiply_int8(const unsigned x[4], const unsigned y[2], int sums[4]);
 
@@ -49,8 +51,13 @@ void cei_copy_wait(int but);
 void cei_load_matrices(cei_shared row, unsigned words[4]);
 void cei_load_transposed(cei_shared row, unsigned words[4]);
 
-/* mbarrier, cp.async.bulk and wgmma. A bulk copy is made at once, so that one into a stage that is still read is seen;
- * products are those of 128 threads, each of which waits for the others. */
+/* stmatrix. */
+void cei_store_matrices(cei_shared row, const unsigned words[4]);
+CEI_INLINE void cei_read_words(cei_shared from, unsigned words[4]) { memcpy(words, from, 4 * sizeof *words); }
+void cei_warp_barrier(void);
+
+/* mbarrier, cp.async.bulk and wgmma. A bulk copy is made at once, and products when their 128 threads wait for them, so
+ * that a copy into a stage that is still read is seen. */
 #define CEI_GROUPS
 cei_shared cei_launched_memory(void);
 CEI_INLINE unsigned char *cei_of_shared(cei_shared at) { return at; }
@@ -61,20 +68,37 @@ void cei_signal_arrive(cei_shared signal);
 void cei_signal_expect(cei_shared signal, unsigned bytes);
 void cei_signal_wait(cei_shared signal, unsigned parity);
 void cei_copy_tile(cei_shared to, const void *from, unsigned bytes, cei_shared signal);
-void cei_group_bfloat16_64(cei_shared x, cei_shared y, float sums[32]);
-void cei_group_bfloat16_128(cei_shared x, cei_shared y, float sums[64]);
-void cei_group_float16_64(cei_shared x, cei_shared y, float sums[32]);
-void cei_group_float16_128(cei_shared x, cei_shared y, float sums[64]);
-void cei_group_int8_64(cei_shared x, cei_shared y, int sums[32]);
-void cei_group_int8_128(cei_shared x, cei_shared y, int sums[64]);
+#define CEI_GROUP_FUNCTIONS(name, type)                                     \
+    void cei_group_##name##_64(cei_shared x, cei_shared y, type sums[32]);  \
+    void cei_group_##name##_128(cei_shared x, cei_shared y, type sums[64]); \
+    void cei_group_##name##_256(cei_shared x, cei_shared y, type sums[128]);
+CEI_GROUP_FUNCTIONS(bfloat16, float)
+CEI_GROUP_FUNCTIONS(float16, float)
+CEI_GROUP_FUNCTIONS(int8, int)
+void emulate_group_wait(unsigned but, const void *sums);
+#define CEI_GROUP_WAIT_FUNCTIONS(type, count)                                                          \
+    CEI_INLINE void cei_group_wait_##type##_##count(type sums[count]) { emulate_group_wait(0, sums); } \
+    CEI_INLINE void cei_group_wait_but_last_##type##_##count(type sums[count]) { emulate_group_wait(1, sums); }
+CEI_GROUP_WAIT_FUNCTIONS(float, 32)
+CEI_GROUP_WAIT_FUNCTIONS(float, 64)
+CEI_GROUP_WAIT_FUNCTIONS(float, 128)
+CEI_GROUP_WAIT_FUNCTIONS(int, 32)
+CEI_GROUP_WAIT_FUNCTIONS(int, 64)
+CEI_GROUP_WAIT_FUNCTIONS(int, 128)
 
 CEI_INLINE float cei_fma(float x, float y, float z) { return fmaf(x, y, z); }
 CEI_INLINE void cei_read_four(const void *from, float to[4]) {
     for (int i = 0; i < 4; i++) to[i] = ((const float *)from)[i];
 }
+CEI_INLINE float cei_fma_within(float x, float y, float z) {
+    const float sum = fmaf(x, y, z);
+    return sum > 1 ? 1 : sum > 0 ? sum : 0; /* also of a NaN */
+}
+CEI_INLINE void cei_write_words(void *to, const unsigned words[4]) { memcpy(to, words, 4 * sizeof *words); }
 CEI_INLINE float cei_exp2(float x) { return exp2f(x); }
 CEI_INLINE float cei_reciprocal(float x) { return 1 / x; }
 CEI_INLINE float cei_greater(float x, float y) { return fmaxf(x, y); }
+CEI_INLINE float cei_smaller(float x, float y) { return fminf(x, y); }
 CEI_INLINE float cei_sqrt(float x) { return sqrtf(x); }
 CEI_INLINE double cei_sqrt_double(double x) { return sqrt(x); }
 

@@ -99,11 +99,11 @@ typedef struct cei_linear_rounded_kernel_args {
 /* The same where rows and the weight lie in tiles. */
 typedef struct cei_group_kernel_args {
     cei_linear_rounded_kernel_args of;
-    void *next;          /* receives the results in 16 bits, in tiles, instead of out; or NULL. For few functions: see
-                          * CEI_QUICK */
-    unsigned next_tiles; /* across; 0: there are none, the results are halves in rows, of an even number of columns */
-    unsigned down, count, step; /* a block makes the results that have its number of count, down of them a column, and
-                                 * those that are step on */
+    void *next;          /* receives the results in 16 bits instead of out; or NULL. For few functions: see CEI_QUICK */
+    unsigned next_tiles; /* across; 0: there are none, the results lie in rows of whole chunks of 16 bytes */
+    unsigned in_halves;  /* next: float16, not bfloat16 */
+    unsigned down, across, band, step; /* what blocks make: see cei_find_results; a block makes the results that have
+                                        * its number, and those that are step on */
 } cei_group_kernel_args;
 
 /* Moves chunks of 16 bytes of rows that follow each other into tiles, or takes them from there. */
@@ -217,7 +217,13 @@ enum { CEI_MEASURE_CHAINS = 8 /* of a thread */, CEI_WARP_THREADS = 32 };
 enum { CEI_CHECKSUM_BLOCKS = 64 /* at most */, CEI_CHECKSUM_VALUES = 8 /* of a thread, or more of them */ };
 
 /* A tile of a matrix for warp groups: see tiles.h. */
-enum { CEI_TILE_ROWS = 64, CEI_TILE_WIDTH = 128 /* bytes */, CEI_TILE_BYTES = CEI_TILE_ROWS * CEI_TILE_WIDTH };
+enum {
+    CEI_TILE_ROWS = 64,
+    CEI_TILE_WIDTH = 128, /* bytes */
+    CEI_TILE_BYTES = CEI_TILE_ROWS * CEI_TILE_WIDTH,
+    CEI_TILE_CHUNKS = CEI_TILE_WIDTH / 16, /* of a row */
+    CEI_CHUNK_NUMBERS = 8                  /* of 16 bits */
+};
 
 /* Threads of a block, and what a block does. */
 enum {
@@ -225,14 +231,22 @@ enum {
     CEI_LARGE_TILE = 128, /* rows, and columns, of a product */
     CEI_SMALL_TILE = 64,
     CEI_GROUP_THREADS = 128, /* of a warp group; a block has some, and a warp that copies */
+    CEI_WIDE_COLUMNS = 256,  /* of a block of 128 rows */
     CEI_LARGE_BLOCKS = 2,    /* that share a multiprocessor: one multiplies while the other writes */
-    CEI_LARGE_STAGES = 3,    /* steps over the depth that are in shared memory at a time */
+    CEI_WIDE_STAGES = 4,     /* steps over the depth that are in shared memory at a time */
+    CEI_LARGE_STAGES = 3,
     CEI_SMALL_STAGES = 12,
     CEI_LARGE_GROUPS = CEI_LARGE_TILE / CEI_TILE_ROWS * CEI_GROUP_THREADS + CEI_WARP_THREADS,
     CEI_SMALL_GROUPS = CEI_GROUP_THREADS + CEI_WARP_THREADS,
-    CEI_LARGE_SHARED = 2 * CEI_LARGE_STAGES * CEI_LARGE_TILE * CEI_TILE_WIDTH + 1024 /* to be aligned */,
-    CEI_MEASURE_SHARED = 3 * CEI_TILE_BYTES + 1024,
-    CEI_SMALL_SHARED = 2 * CEI_SMALL_STAGES * CEI_TILE_BYTES + 1024,
+    CEI_WARP_ROWS = 16, /* of a group's tile */
+    CEI_WARP_RESULTS_BYTES = CEI_WARP_ROWS * CEI_TILE_WIDTH,
+    CEI_SIGNALS_BYTES = 1024, /* in front of the stages, which begin at a multiple of that */
+    CEI_WIDE_SHARED = CEI_SIGNALS_BYTES + CEI_WIDE_STAGES * (CEI_LARGE_TILE + CEI_WIDE_COLUMNS) * CEI_TILE_WIDTH +
+                      CEI_LARGE_TILE * CEI_TILE_WIDTH,
+    CEI_LARGE_SHARED =
+        CEI_SIGNALS_BYTES + CEI_LARGE_STAGES * 2 * CEI_LARGE_TILE * CEI_TILE_WIDTH + CEI_LARGE_TILE * CEI_TILE_WIDTH,
+    CEI_SMALL_SHARED = CEI_SIGNALS_BYTES + CEI_SMALL_STAGES * 2 * CEI_TILE_BYTES + CEI_TILE_BYTES,
+    CEI_MEASURE_SHARED = 3 * CEI_TILE_BYTES,
     CEI_FEW_ROWS = 16, /* at most, and columns of a block, a thread a result */
     CEI_FEW_COLUMNS = 8,
     CEI_ATTENTION_THREADS = 128,
@@ -266,10 +280,13 @@ enum {
     X(cei_k_tensor_int8, cei_linear_rounded_kernel_args, CEI_LINEAR_THREADS, 80, 0)                      \
     X(cei_k_tensor_int8_small, cei_linear_rounded_kernel_args, CEI_LINEAR_THREADS, 80, 0)                \
     X(cei_k_group_bfloat16, cei_group_kernel_args, CEI_LARGE_GROUPS, 90, CEI_LARGE_SHARED)               \
+    X(cei_k_group_bfloat16_wide, cei_group_kernel_args, CEI_LARGE_GROUPS, 90, CEI_WIDE_SHARED)           \
     X(cei_k_group_bfloat16_small, cei_group_kernel_args, CEI_SMALL_GROUPS, 90, CEI_SMALL_SHARED)         \
     X(cei_k_group_float16, cei_group_kernel_args, CEI_LARGE_GROUPS, 90, CEI_LARGE_SHARED)                \
+    X(cei_k_group_float16_wide, cei_group_kernel_args, CEI_LARGE_GROUPS, 90, CEI_WIDE_SHARED)            \
     X(cei_k_group_float16_small, cei_group_kernel_args, CEI_SMALL_GROUPS, 90, CEI_SMALL_SHARED)          \
     X(cei_k_group_int8, cei_group_kernel_args, CEI_LARGE_GROUPS, 90, CEI_LARGE_SHARED)                   \
+    X(cei_k_group_int8_wide, cei_group_kernel_args, CEI_LARGE_GROUPS, 90, CEI_WIDE_SHARED)               \
     X(cei_k_group_int8_small, cei_group_kernel_args, CEI_SMALL_GROUPS, 90, CEI_SMALL_SHARED)             \
     X(cei_k_lay_tiles, cei_tiles_kernel_args, CEI_LINEAR_THREADS, 90, 0)                                 \
     X(cei_k_round, cei_round_kernel_args, CEI_ROWS_THREADS, 0, 0)                                        \

@@ -17,7 +17,7 @@ enum { CEI_WARP = 32 };
 #define CEI_INLINE static __device__ __forceinline__
 #define CEI_OUTLINE static __device__ __noinline__
 #define CEI_SHARED __shared__
-#define CEI_LAUNCHED(name) extern __shared__ unsigned char name[]
+#define CEI_LAUNCHED(name) extern __shared__ __align__(1024) unsigned char name[]
 #define CEI_KERNEL(name, threads, arguments) extern "C" __global__ void __launch_bounds__(threads) name(arguments a)
 #define CEI_KERNEL_BLOCKS(name, threads, blocks, arguments) \
     extern "C" __global__ void __launch_bounds__(threads, blocks) name(arguments a)
@@ -32,7 +32,7 @@ CEI_INLINE double cei_sqrt_double(double x) { return __dsqrt_rn(x); }
 #define CEI_INLINE static __attribute__((device, always_inline)) inline
 #define CEI_OUTLINE static __attribute__((device, noinline))
 #define CEI_SHARED static __attribute__((shared))
-#define CEI_LAUNCHED(name) extern __attribute__((shared)) unsigned char name[]
+#define CEI_LAUNCHED(name) extern __attribute__((shared, aligned(1024))) unsigned char name[]
 #define CEI_KERNEL(name, threads, arguments) \
     extern "C" __attribute__((global, launch_bounds(threads))) void name(arguments a)
 #define CEI_KERNEL_BLOCKS(name, threads, blocks, arguments) \
@@ -67,6 +67,14 @@ CEI_INLINE void cei_read_four(const void *from, float to[4]) {
                      : "l"(from));
 }
 
+/* 16 bytes of global memory, aligned and written at once. */
+CEI_INLINE void cei_write_words(void *to, const unsigned words[4]) {
+    __asm__ volatile(
+        "{ .reg .u64 global; cvta.to.global.u64 global, %0; st.global.v4.b32 [global], {%1, %2, %3, %4}; }" ::"l"(to),
+        "r"(words[0]), "r"(words[1]), "r"(words[2]), "r"(words[3])
+        : "memory");
+}
+
 /* 2^x, to some 2^-22 of it; 0 where it is no normal number. */
 CEI_INLINE float cei_exp2(float x) {
     float result;
@@ -81,10 +89,22 @@ CEI_INLINE float cei_reciprocal(float x) {
     return cei_fma(y, cei_fma(-x, y, 1), y);
 }
 
-/* The greater; of a NaN and a number the number. */
+/* x y + z, where that is between 0 and 1, else the nearer of them; 0 of a NaN. */
+CEI_INLINE float cei_fma_within(float x, float y, float z) {
+    float result;
+    __asm__("fma.rn.sat.f32 %0, %1, %2, %3;" : "=f"(result) : "f"(x), "f"(y), "f"(z));
+    return result;
+}
+
+/* The greater, the smaller; of a NaN and a number the number. */
 CEI_INLINE float cei_greater(float x, float y) {
     float result;
     __asm__("max.f32 %0, %1, %2;" : "=f"(result) : "f"(x), "f"(y));
+    return result;
+}
+CEI_INLINE float cei_smaller(float x, float y) {
+    float result;
+    __asm__("min.f32 %0, %1, %2;" : "=f"(result) : "f"(x), "f"(y));
     return result;
 }
 
@@ -168,6 +188,13 @@ CEI_INLINE unsigned cei_pack_halves(float low, float high) {
     return pair;
 }
 
+/* The same to bfloat16. */
+CEI_INLINE unsigned cei_pack_bfloat16(float low, float high) {
+    unsigned pair;
+    __asm__("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(high), "f"(low));
+    return pair;
+}
+
 /* Halves that are infinite become the greatest number of their sign. */
 CEI_INLINE unsigned cei_clamp_halves(unsigned pair) {
     __asm__("min.NaN.f16x2 %0, %0, %1;" : "+r"(pair) : "r"(0x7BFF7BFFu));
@@ -185,10 +212,11 @@ CEI_INLINE void cei_multiply_int8(const unsigned x[4], const unsigned y[2], int 
 #endif
 
 #ifdef CEI_GROUPS
-/* Memory that the launch gives to a block, from a multiple of 1024 bytes on. */
+/* Memory that the launch gives to a block, from a multiple of 1024 bytes on: so much lies in front of a block's shared
+ * memory for the system, and kernels that have it have no other. */
 CEI_INLINE cei_shared cei_launched_memory(void) {
     CEI_LAUNCHED(memory);
-    return (cei_shared_of(memory) + 1023) & ~1023u;
+    return cei_shared_of(memory);
 }
 
 /* The same as a pointer; what was written through it is seen by copies and products behind this and a barrier. */
@@ -198,6 +226,24 @@ CEI_INLINE unsigned char *cei_of_shared(cei_shared at) {
     return memory;
 }
 CEI_INLINE void cei_fence_for_copies(void) { __asm__ volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
+
+/* The counterpart of cei_load_matrices: lane i gives word i % 4 of row i / 4 of each matrix (stmatrix). */
+CEI_INLINE void cei_store_matrices(cei_shared row, const unsigned words[4]) {
+    __asm__ volatile("stmatrix.sync.aligned.m8n8.x4.shared.b16 [%0], {%1, %2, %3, %4};" ::"r"(row), "r"(words[0]),
+                     "r"(words[1]), "r"(words[2]), "r"(words[3])
+                     : "memory");
+}
+
+/* 16 bytes of shared memory, aligned and read at once. */
+CEI_INLINE void cei_read_words(cei_shared from, unsigned words[4]) {
+    __asm__ volatile("ld.shared.v4.b32 {%0, %1, %2, %3}, [%4];"
+                     : "=r"(words[0]), "=r"(words[1]), "=r"(words[2]), "=r"(words[3])
+                     : "r"(from)
+                     : "memory");
+}
+
+/* All lanes of a warp wait for each other here; what they wrote into memory before is seen behind it. */
+CEI_INLINE void cei_warp_barrier(void) { __asm__ volatile("bar.warp.sync 0xFFFFFFFF;" ::: "memory"); }
 
 /* A signal in shared memory (mbarrier) is given when so many threads have arrived and the bytes that were expected are
  * there; then it begins anew, and what was waited for is the other parity. One thread begins them, in front of a
@@ -239,47 +285,70 @@ CEI_INLINE unsigned long long cei_describe_tile(cei_shared tile) {
     return (unsigned long long)(tile >> 4) | 1ull << 16 | 64ull << 32 | 1ull << 62;
 }
 
-#define CEI_0_31                                                                                                     \
-    "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, %16, %17, %18, %19, %20, %21, %22, %23, " \
-    "%24, %25, %26, %27, %28, %29, %30, %31"
-#define CEI_32_63                                                                                                    \
-    "%32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, %48, %49, %50, %51, %52, %53, " \
-    "%54, %55, %56, %57, %58, %59, %60, %61, %62, %63"
+#define CEI_0_31                                                             \
+    "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, " \
+    "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31"
+#define CEI_32_63                                                                      \
+    "%32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, " \
+    "%48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63"
+#define CEI_64_95                                                                      \
+    "%64, %65, %66, %67, %68, %69, %70, %71, %72, %73, %74, %75, %76, %77, %78, %79, " \
+    "%80, %81, %82, %83, %84, %85, %86, %87, %88, %89, %90, %91, %92, %93, %94, %95"
+#define CEI_96_127                                                                                 \
+    "%96, %97, %98, %99, %100, %101, %102, %103, %104, %105, %106, %107, %108, %109, %110, %111, " \
+    "%112, %113, %114, %115, %116, %117, %118, %119, %120, %121, %122, %123, %124, %125, %126, %127"
 #define CEI_0_63 CEI_0_31 ", " CEI_32_63
+#define CEI_0_127 CEI_0_63 ", " CEI_64_95 ", " CEI_96_127
 #define CEI_EIGHT(how, s, i) \
     how(s[i]), how(s[i + 1]), how(s[i + 2]), how(s[i + 3]), how(s[i + 4]), how(s[i + 5]), how(s[i + 6]), how(s[i + 7])
-#define CEI_THIRTY_TWO(how, s, i) \
+#define CEI_OPERANDS_32(how, s, i) \
     CEI_EIGHT(how, s, i), CEI_EIGHT(how, s, i + 8), CEI_EIGHT(how, s, i + 16), CEI_EIGHT(how, s, i + 24)
+#define CEI_OPERANDS_64(how, s, i) CEI_OPERANDS_32(how, s, i), CEI_OPERANDS_32(how, s, i + 32)
+#define CEI_OPERANDS_128(how, s, i) CEI_OPERANDS_64(how, s, i), CEI_OPERANDS_64(how, s, i + 64)
 
-/* Four products in a row over 32 bytes each, and waiting for them: x and w are operands of that number. */
+/* Four products in a row over 32 bytes each, which are begun as one group: x and w are operands of that number. */
 #define CEI_GROUP_PRODUCT(what, sums, x, w, tail) \
     "wgmma.mma_async.sync.aligned." what " {" sums "}, x" x ", w" w ", 1" tail ";"
-#define CEI_GROUP_PRODUCTS(what, sums, x, w, tail)                                                                     \
-    "{ .reg .b64 x1, x2, x3, w1, w2, w3, x0, w0; mov.b64 x0, " x "; mov.b64 w0, " w ";"                                \
-    "add.s64 x1, x0, 2; add.s64 x2, x0, 4; add.s64 x3, x0, 6; add.s64 w1, w0, 2; add.s64 w2, w0, 4;"                   \
-    "add.s64 w3, w0, 6; wgmma.fence.sync.aligned;" CEI_GROUP_PRODUCT(what, sums, "0", "0", tail)                       \
-        CEI_GROUP_PRODUCT(what, sums, "1", "1", tail) CEI_GROUP_PRODUCT(what, sums, "2", "2", tail) CEI_GROUP_PRODUCT( \
-            what, sums, "3", "3", tail) "wgmma.commit_group.sync.aligned; wgmma.wait_group.sync.aligned 0; }"
+#define CEI_GROUP_PRODUCTS(what, sums, x, w, tail)                                                   \
+    "{ .reg .b64 x1, x2, x3, w1, w2, w3, x0, w0; mov.b64 x0, " x "; mov.b64 w0, " w ";"              \
+    "add.s64 x1, x0, 2; add.s64 x2, x0, 4; add.s64 x3, x0, 6; add.s64 w1, w0, 2; add.s64 w2, w0, 4;" \
+    "add.s64 w3, w0, 6; wgmma.fence.sync.aligned;" CEI_GROUP_PRODUCT(what, sums, "0", "0", tail)     \
+        CEI_GROUP_PRODUCT(what, sums, "1", "1", tail) CEI_GROUP_PRODUCT(what, sums, "2", "2", tail)  \
+            CEI_GROUP_PRODUCT(what, sums, "3", "3", tail) "wgmma.commit_group.sync.aligned; }"
 
-/* sums += X Y^T for a tile X [64, 128 bytes] and Y [64 or 128, 128 bytes] in shared memory, of bfloat16, float16 or
- * signed bytes, by the 128 threads of a warp group; sums [64, 64 or 128] are spread over them as the PTX manual has it
- * for wgmma. */
-#define CEI_GROUP_FUNCTIONS(name, type, constraint, width, what, tail)                               \
-    CEI_INLINE void cei_group_##name##_64(cei_shared x, cei_shared y, type sums[32]) {               \
-        __asm__ volatile(CEI_GROUP_PRODUCTS("m64n64k" width what, CEI_0_31, "%32", "%33", tail)      \
-                         : CEI_THIRTY_TWO(constraint, sums, 0)                                       \
-                         : "l"(cei_describe_tile(x)), "l"(cei_describe_tile(y))                      \
-                         : "memory");                                                                \
-    }                                                                                                \
-    CEI_INLINE void cei_group_##name##_128(cei_shared x, cei_shared y, type sums[64]) {              \
-        __asm__ volatile(CEI_GROUP_PRODUCTS("m64n128k" width what, CEI_0_63, "%64", "%65", tail)     \
-                         : CEI_THIRTY_TWO(constraint, sums, 0), CEI_THIRTY_TWO(constraint, sums, 32) \
-                         : "l"(cei_describe_tile(x)), "l"(cei_describe_tile(y))                      \
-                         : "memory");                                                                \
+/* sums += X Y^T for a tile X [64, 128 bytes] and Y [64, 128 or 256, 128 bytes] in shared memory, of bfloat16, float16
+ * or signed bytes, by the 128 threads of a warp group; sums [64, as many as Y] are spread over them as the PTX manual
+ * has it for wgmma. It is begun; it is done, and the sums may be looked at, behind cei_group_wait_*. */
+#define CEI_GROUP_FUNCTION(name, type, constraint, width, what, tail, columns, count, numbers, x_operand, y_operand) \
+    CEI_INLINE void cei_group_##name##_##columns(cei_shared x, cei_shared y, type sums[count]) {                     \
+        __asm__ volatile(CEI_GROUP_PRODUCTS("m64n" #columns "k" width what, numbers, x_operand, y_operand, tail)     \
+                         : CEI_OPERANDS_##count(constraint, sums, 0)                                                 \
+                         : "l"(cei_describe_tile(x)), "l"(cei_describe_tile(y))                                      \
+                         : "memory");                                                                                \
     }
+#define CEI_GROUP_FUNCTIONS(name, type, constraint, width, what, tail)                             \
+    CEI_GROUP_FUNCTION(name, type, constraint, width, what, tail, 64, 32, CEI_0_31, "%32", "%33")  \
+    CEI_GROUP_FUNCTION(name, type, constraint, width, what, tail, 128, 64, CEI_0_63, "%64", "%65") \
+    CEI_GROUP_FUNCTION(name, type, constraint, width, what, tail, 256, 128, CEI_0_127, "%128", "%129")
 CEI_GROUP_FUNCTIONS(bfloat16, float, "+f", "16", ".f32.bf16.bf16", ", 1, 1, 0, 0")
 CEI_GROUP_FUNCTIONS(float16, float, "+f", "16", ".f32.f16.f16", ", 1, 1, 0, 0")
 CEI_GROUP_FUNCTIONS(int8, int, "+r", "32", ".s32.s8.s8", "")
+
+/* Waits until all products that the warp group has begun are done, but for the last ones, whose sums these are; or
+ * until all are. */
+#define CEI_GROUP_WAIT_FUNCTIONS(type, constraint, count)                                                           \
+    CEI_INLINE void cei_group_wait_##type##_##count(type sums[count]) {                                             \
+        __asm__ volatile("wgmma.wait_group.sync.aligned 0;" : CEI_OPERANDS_##count(constraint, sums, 0)::"memory"); \
+    }                                                                                                               \
+    CEI_INLINE void cei_group_wait_but_last_##type##_##count(type sums[count]) {                                    \
+        __asm__ volatile("wgmma.wait_group.sync.aligned 1;" : CEI_OPERANDS_##count(constraint, sums, 0)::"memory"); \
+    }
+CEI_GROUP_WAIT_FUNCTIONS(float, "+f", 32)
+CEI_GROUP_WAIT_FUNCTIONS(float, "+f", 64)
+CEI_GROUP_WAIT_FUNCTIONS(float, "+f", 128)
+CEI_GROUP_WAIT_FUNCTIONS(int, "+r", 32)
+CEI_GROUP_WAIT_FUNCTIONS(int, "+r", 64)
+CEI_GROUP_WAIT_FUNCTIONS(int, "+r", 128)
 #endif
 
 /* All threads of a block wait for each other here; what they wrote before is seen behind it. */

@@ -1,6 +1,6 @@
-/* linear_group.cu - function(x W^T + bias) by warp groups of capability 9.0, bfloat16, float16 and integers: in large
- * tiles, and in small ones where there are too few large ones for the chip. The bits are the same. Also how weights
- * come into tiles, and back. */
+/* linear_group.cu - function(x W^T + bias) by warp groups of capability 9.0, bfloat16, float16 and integers: in three
+ * shapes, by how many results there are for the chip (ops.c). The bits are the same. Also how weights come into tiles,
+ * and back. */
 #ifdef CEI_GROUPS
 #include "device/cuda/kernels/math.h"
 #include "device/cuda/kernels/results.h"
@@ -9,86 +9,309 @@
 
 /* Functions that come in line, up to CEI_QUICK as cei_function numbers them; what others give is theirs to change. */
 enum { CEI_QUICK = 1 };
-CEI_INLINE float cei_quick(unsigned function, float x) { return function == CEI_QUICK ? cei_gelu_low(x) : x; }
 
-/* Two results of a row, which lie side by side, the first in an even column: as float32, or rounded as this layer's
- * rows were, in tiles, or as attention rounds them, in rows. */
-CEI_INLINE void cei_write_pair(const cei_group_kernel_args *a, unsigned row, unsigned column, float low, float high) {
-    const unsigned outs = a->of.linear.weight.rows;
-    float *out = a->of.linear.out + (unsigned long long)row * outs + column;
-    if (a->next && a->next_tiles == 0) {
-        if (column < outs)
-            ((unsigned *)a->next)[((unsigned long long)row * outs + column) / 2] = cei_round_halves(low, high);
-    } else if (a->next) {
-        if (column / (CEI_TILE_WIDTH / 2) < a->next_tiles)
-            *(unsigned *)((unsigned char *)a->next + cei_tile_place(row, column * 2, a->next_tiles)) =
-                cei_round_pair(a->of.linear.weight.format == CEI_VALUES_FLOAT16, low, high);
-    } else if (column + 1 < outs && outs % 2 == 0 && (unsigned long long)a->of.linear.out % 8 == 0) {
-        const cei_two_floats pair = {{low, high}};
-        *(cei_two_floats *)(void *)out = pair;
-    } else {
-        if (column < outs) out[0] = low;
-        if (column + 1 < outs) out[1] = high;
+/* Sums of a tile that a thread of a group has: pairs in two rows, eight apart, of every eighth column. */
+enum { CEI_TILE_SUMS = CEI_TILE_ROWS * CEI_TILE_ROWS / CEI_GROUP_THREADS, CEI_TILE_COLUMNS = CEI_TILE_WIDTH / 2 };
+
+/* The thread's results of a tile: its first row and column, and those of its warp. */
+typedef struct cei_results_place {
+    unsigned row, column, first_row, first_column;
+    bool is_whole; /* the warp's rows and columns are all there, and pairs of columns are aligned */
+} cei_results_place;
+
+/* Where results are whose number is turn: all columns of a band of rows, then the next one, so that the rows that
+ * blocks read at a time, and all of W, are in the second-level cache. Counted in what a block makes. */
+CEI_INLINE void cei_find_results(const cei_group_kernel_args *a, unsigned turn, unsigned *row, unsigned *column) {
+    const unsigned first = turn / (a->band * a->across) * a->band, within = turn % (a->band * a->across);
+    const unsigned down = a->down - first < a->band ? a->down - first : a->band;
+    *row = first + within % down;
+    *column = within / down;
+}
+
+/* Of the group's tile of rows from tile_row on, and of this tile of columns. */
+CEI_INLINE cei_results_place cei_place_results(const cei_group_kernel_args *a, unsigned tile_row,
+                                               unsigned tile_column) {
+    const cei_linear_kernel_args *linear = &a->of.linear;
+    const unsigned lane = cei_thread() % CEI_WARP, outs = linear->weight.rows;
+    cei_results_place place;
+    place.first_row = tile_row * CEI_TILE_ROWS + cei_thread() / CEI_WARP * CEI_WARP_ROWS;
+    place.first_column = tile_column * CEI_TILE_COLUMNS;
+    place.row = place.first_row + lane / 4;
+    place.column = place.first_column + lane % 4 * 2;
+    place.is_whole = place.first_row + CEI_WARP_ROWS <= linear->rows && place.first_column + CEI_TILE_COLUMNS <= outs &&
+                     outs % 2 == 0 &&
+                     ((unsigned long long)linear->out | (unsigned long long)linear->bias) % sizeof(cei_two_floats) == 0;
+    return place;
+}
+
+/* Two of a vector that has a number for each column; 0 behind the last. */
+CEI_INLINE cei_two_floats cei_two_of(const float *from, unsigned column, unsigned outs, const bool is_whole) {
+    cei_two_floats two = {{0, 0}};
+    if (is_whole) return *(const cei_two_floats *)(const void *)(from + column);
+    if (column < outs) two.value[0] = from[column];
+    if (column + 1 < outs) two.value[1] = from[column + 1];
+    return two;
+}
+
+/* Sums and their bias, is_whole being a constant; 0 behind the last column, where sums may be anything. */
+CEI_INLINE void cei_add_bias(const cei_linear_rounded_kernel_args *a, const cei_results_place *place,
+                             const float sums[CEI_TILE_SUMS], float values[CEI_TILE_SUMS], const bool is_whole) {
+    const float *bias = a->linear.bias;
+    const unsigned outs = a->linear.weight.rows;
+    CEI_UNROLL
+    for (unsigned i = 0; i < CEI_TILE_SUMS; i += 4) {
+        const unsigned column = place->column + 2 * i;
+        cei_two_floats two = {{0, 0}};
+        if (bias) two = cei_two_of(bias, column, outs, is_whole);
+        CEI_UNROLL
+        for (unsigned k = 0; k < 4; k++)
+            values[i + k] = is_whole || column + k % 2 < outs ? sums[i + k] + two.value[k % 2] : 0;
     }
 }
 
-/* ---- bfloat16 -------------------------------------------------------------------------------------------------- */
+CEI_INLINE void cei_results_of_floats(const cei_linear_rounded_kernel_args *a, const float sums[CEI_TILE_SUMS],
+                                      const cei_results_place *place, float values[CEI_TILE_SUMS]) {
+    if (place->is_whole)
+        cei_add_bias(a, place, sums, values, true);
+    else
+        cei_add_bias(a, place, sums, values, false);
+}
+
+CEI_INLINE void cei_results_of_integers(const cei_linear_rounded_kernel_args *a, const int sums[CEI_TILE_SUMS],
+                                        const cei_results_place *place, float values[CEI_TILE_SUMS]) {
+    CEI_UNROLL
+    for (unsigned i = 0; i < CEI_TILE_SUMS; i++) {
+        const unsigned row = place->row + i / 2 % 2 * 8, column = place->column + i / 4 * 8 + i % 2;
+        const bool is_there = place->is_whole || (row < a->linear.rows && column < a->linear.weight.rows);
+        values[i] = is_there ? cei_scaled(a, sums[i], row, column) : 0;
+    }
+}
+
+/* ---- results --------------------------------------------------------------------------------------------------- */
+
+/* In float32. */
+CEI_INLINE void cei_write_floats(const cei_group_kernel_args *a, const cei_results_place *place,
+                                 const float values[CEI_TILE_SUMS]) {
+    const unsigned outs = a->of.linear.weight.rows;
+    float *out = a->of.linear.out + (unsigned long long)place->row * outs + place->column;
+    float *below = out + 8ull * outs;
+    if (place->is_whole) {
+        CEI_UNROLL
+        for (unsigned i = 0; i < CEI_TILE_SUMS; i += 4) {
+            const cei_two_floats upper = {{values[i], values[i + 1]}}, lower = {{values[i + 2], values[i + 3]}};
+            *(cei_two_floats *)(void *)(out + 2 * i) = upper;
+            *(cei_two_floats *)(void *)(below + 2 * i) = lower;
+        }
+        return;
+    }
+    CEI_UNROLL
+    for (unsigned i = 0; i < CEI_TILE_SUMS; i++) {
+        const unsigned row = place->row + i / 2 % 2 * 8, on = i / 4 * 8 + i % 2;
+        if (row < a->of.linear.rows && place->column + on < outs) (i / 2 % 2 == 0 ? out : below)[on] = values[i];
+    }
+}
+
+/* What the thread wrote in float32 goes through a function that is not in line. */
+CEI_INLINE void cei_apply_to_results(const cei_group_kernel_args *a, const cei_results_place *place) {
+    const unsigned outs = a->of.linear.weight.rows;
+    for (unsigned i = 0; i < CEI_TILE_SUMS; i++) {
+        const unsigned row = place->row + i / 2 % 2 * 8, column = place->column + i / 4 * 8 + i % 2;
+        float *out = a->of.linear.out + (unsigned long long)row * outs + column;
+        if (row < a->of.linear.rows && column < outs) *out = cei_apply(a->of.linear.function, *out);
+    }
+}
+
+/* Gives a warp's results in 16 bits to its part of shared memory, as they lie in a tile. */
+CEI_INLINE void cei_show_results(bool in_halves, const float values[CEI_TILE_SUMS], cei_shared own) {
+    const unsigned lane = cei_thread() % CEI_WARP, row = lane % CEI_WARP_ROWS;
+    const cei_shared to = cei_address_here(own + row * CEI_TILE_WIDTH);
+    CEI_UNROLL
+    for (unsigned chunk = 0; chunk < CEI_TILE_CHUNKS; chunk += 2) {
+        const float *v = values + 4 * chunk;
+        const unsigned words[4] = {cei_round_pair(in_halves, v[0], v[1]), cei_round_pair(in_halves, v[2], v[3]),
+                                   cei_round_pair(in_halves, v[4], v[5]), cei_round_pair(in_halves, v[6], v[7])};
+        cei_store_matrices(to + ((chunk + lane / CEI_WARP_ROWS) ^ row % 8) * 16, words);
+    }
+}
+
+/* These to a tile, in which a warp's rows follow each other. Rows behind the last may be anything. */
+CEI_INLINE void cei_write_to_tile(const cei_group_kernel_args *a, const cei_results_place *place, cei_shared own) {
+    const unsigned on = cei_thread() % CEI_WARP * 16;
+    unsigned char *tile = (unsigned char *)cei_tile_chunk(a->next, place->first_row,
+                                                          place->first_column / CEI_CHUNK_NUMBERS, a->next_tiles);
+    CEI_UNROLL
+    for (unsigned i = 0; i < CEI_WARP_RESULTS_BYTES; i += CEI_WARP * 16) {
+        unsigned words[4];
+        cei_read_words(own + on + i, words);
+        cei_write_words(tile + on + i, words);
+    }
+}
+
+/* Or to rows, which are whole chunks. */
+CEI_INLINE void cei_write_to_rows(const cei_group_kernel_args *a, const cei_results_place *place, cei_shared own) {
+    enum { AT_ONCE = CEI_WARP / CEI_TILE_CHUNKS };
+    const unsigned lane = cei_thread() % CEI_WARP, chunk = lane % CEI_TILE_CHUNKS, outs = a->of.linear.weight.rows;
+    const unsigned first = place->first_row + lane / CEI_TILE_CHUNKS;
+    const unsigned column = place->first_column + chunk * CEI_CHUNK_NUMBERS;
+    unsigned short *to = (unsigned short *)a->next + (unsigned long long)first * outs + column;
+    CEI_UNROLL
+    for (unsigned i = 0; i < CEI_WARP_ROWS; i += AT_ONCE) {
+        const unsigned row = i + lane / CEI_TILE_CHUNKS;
+        unsigned words[4];
+        cei_read_words(own + row * CEI_TILE_WIDTH + (chunk ^ row % 8) * 16, words);
+        if (place->first_row + row < a->of.linear.rows && column < outs)
+            cei_write_words(to + (unsigned long long)i * outs, words);
+    }
+}
+
+/* In 16 bits, by way of shared memory, so that a lane writes 16 bytes at once. */
+CEI_INLINE void cei_write_rounded(const cei_group_kernel_args *a, const cei_results_place *place,
+                                  const float values[CEI_TILE_SUMS], cei_shared own) {
+    if (a->in_halves)
+        cei_show_results(true, values, own);
+    else
+        cei_show_results(false, values, own);
+    cei_warp_barrier();
+    if (a->next_tiles)
+        cei_write_to_tile(a, place, own);
+    else
+        cei_write_to_rows(a, place, own);
+    cei_warp_barrier(); /* the next ones may come */
+}
+
+CEI_INLINE void cei_finish_results(const cei_group_kernel_args *a, const cei_results_place *place,
+                                   float values[CEI_TILE_SUMS], cei_shared own) {
+    if (a->of.linear.function == CEI_QUICK) {
+        CEI_UNROLL
+        for (unsigned i = 0; i < CEI_TILE_SUMS; i++) values[i] = cei_gelu_low(values[i]);
+    }
+    if (a->next) {
+        cei_write_rounded(a, place, values, own);
+        return;
+    }
+    cei_write_floats(a, place, values);
+    if (a->of.linear.function > CEI_QUICK) cei_apply_to_results(a, place);
+}
+
+/* ---- bfloat16 --------------------------------------------------------------------------------------------------- */
 
 #define GROUP_SUM float
-#define GROUP_RESULT(a, sum, row, column) cei_biased(&(a)->of.linear, sum, column)
-
-#define GROUP(name) cei_group_bfloat16_large_##name
-#define GROUP_KERNEL cei_k_group_bfloat16
-#define GROUP_TILE CEI_LARGE_TILE
-#define GROUP_MULTIPLY cei_group_bfloat16_128
-#include "device/cuda/kernels/group.tmpl.h"
-#undef GROUP_MULTIPLY
+#define GROUP_RESULTS cei_results_of_floats
 
 #define GROUP(name) cei_group_bfloat16_small_##name
 #define GROUP_KERNEL cei_k_group_bfloat16_small
-#define GROUP_TILE CEI_SMALL_TILE
+#define GROUP_DOWN 1
+#define GROUP_ACROSS 1
+#define GROUP_STAGES CEI_SMALL_STAGES
+#define GROUP_BLOCKS 1
 #define GROUP_MULTIPLY cei_group_bfloat16_64
+#define GROUP_WAIT cei_group_wait_float_32
+#define GROUP_WAIT_BUT_LAST cei_group_wait_but_last_float_32
 #include "device/cuda/kernels/group.tmpl.h"
-#undef GROUP_MULTIPLY
 
-/* ---- float16 --------------------------------------------------------------------------------------------------- */
-
-#define GROUP(name) cei_group_float16_large_##name
-#define GROUP_KERNEL cei_k_group_float16
-#define GROUP_TILE CEI_LARGE_TILE
-#define GROUP_MULTIPLY cei_group_float16_128
+#define GROUP(name) cei_group_bfloat16_large_##name
+#define GROUP_KERNEL cei_k_group_bfloat16
+#define GROUP_DOWN 2
+#define GROUP_ACROSS 2
+#define GROUP_STAGES CEI_LARGE_STAGES
+#define GROUP_BLOCKS CEI_LARGE_BLOCKS
+#define GROUP_MULTIPLY cei_group_bfloat16_128
+#define GROUP_WAIT cei_group_wait_float_64
+#define GROUP_WAIT_BUT_LAST cei_group_wait_but_last_float_64
 #include "device/cuda/kernels/group.tmpl.h"
-#undef GROUP_MULTIPLY
+
+#define GROUP(name) cei_group_bfloat16_wide_##name
+#define GROUP_KERNEL cei_k_group_bfloat16_wide
+#define GROUP_DOWN 2
+#define GROUP_ACROSS 4
+#define GROUP_STAGES CEI_WIDE_STAGES
+#define GROUP_BLOCKS 1
+#define GROUP_MULTIPLY cei_group_bfloat16_256
+#define GROUP_WAIT cei_group_wait_float_128
+#define GROUP_WAIT_BUT_LAST cei_group_wait_but_last_float_128
+#include "device/cuda/kernels/group.tmpl.h"
+#undef GROUP_SUM
+#undef GROUP_RESULTS
+
+/* ---- float16 ---------------------------------------------------------------------------------------------------- */
+
+#define GROUP_SUM float
+#define GROUP_RESULTS cei_results_of_floats
 
 #define GROUP(name) cei_group_float16_small_##name
 #define GROUP_KERNEL cei_k_group_float16_small
-#define GROUP_TILE CEI_SMALL_TILE
+#define GROUP_DOWN 1
+#define GROUP_ACROSS 1
+#define GROUP_STAGES CEI_SMALL_STAGES
+#define GROUP_BLOCKS 1
 #define GROUP_MULTIPLY cei_group_float16_64
+#define GROUP_WAIT cei_group_wait_float_32
+#define GROUP_WAIT_BUT_LAST cei_group_wait_but_last_float_32
 #include "device/cuda/kernels/group.tmpl.h"
-#undef GROUP_MULTIPLY
-#undef GROUP_SUM
-#undef GROUP_RESULT
 
-/* ---- integers -------------------------------------------------------------------------------------------------- */
+#define GROUP(name) cei_group_float16_large_##name
+#define GROUP_KERNEL cei_k_group_float16
+#define GROUP_DOWN 2
+#define GROUP_ACROSS 2
+#define GROUP_STAGES CEI_LARGE_STAGES
+#define GROUP_BLOCKS CEI_LARGE_BLOCKS
+#define GROUP_MULTIPLY cei_group_float16_128
+#define GROUP_WAIT cei_group_wait_float_64
+#define GROUP_WAIT_BUT_LAST cei_group_wait_but_last_float_64
+#include "device/cuda/kernels/group.tmpl.h"
+
+#define GROUP(name) cei_group_float16_wide_##name
+#define GROUP_KERNEL cei_k_group_float16_wide
+#define GROUP_DOWN 2
+#define GROUP_ACROSS 4
+#define GROUP_STAGES CEI_WIDE_STAGES
+#define GROUP_BLOCKS 1
+#define GROUP_MULTIPLY cei_group_float16_256
+#define GROUP_WAIT cei_group_wait_float_128
+#define GROUP_WAIT_BUT_LAST cei_group_wait_but_last_float_128
+#include "device/cuda/kernels/group.tmpl.h"
+#undef GROUP_SUM
+#undef GROUP_RESULTS
+
+/* ---- integers --------------------------------------------------------------------------------------------------- */
 
 #define GROUP_SUM int
-#define GROUP_RESULT(a, sum, row, column) cei_scaled(&(a)->of, sum, row, column)
-
-#define GROUP(name) cei_group_int8_large_##name
-#define GROUP_KERNEL cei_k_group_int8
-#define GROUP_TILE CEI_LARGE_TILE
-#define GROUP_MULTIPLY cei_group_int8_128
-#include "device/cuda/kernels/group.tmpl.h"
-#undef GROUP_MULTIPLY
+#define GROUP_RESULTS cei_results_of_integers
 
 #define GROUP(name) cei_group_int8_small_##name
 #define GROUP_KERNEL cei_k_group_int8_small
-#define GROUP_TILE CEI_SMALL_TILE
+#define GROUP_DOWN 1
+#define GROUP_ACROSS 1
+#define GROUP_STAGES CEI_SMALL_STAGES
+#define GROUP_BLOCKS 1
 #define GROUP_MULTIPLY cei_group_int8_64
+#define GROUP_WAIT cei_group_wait_int_32
+#define GROUP_WAIT_BUT_LAST cei_group_wait_but_last_int_32
 #include "device/cuda/kernels/group.tmpl.h"
-#undef GROUP_MULTIPLY
+
+#define GROUP(name) cei_group_int8_large_##name
+#define GROUP_KERNEL cei_k_group_int8
+#define GROUP_DOWN 2
+#define GROUP_ACROSS 2
+#define GROUP_STAGES CEI_LARGE_STAGES
+#define GROUP_BLOCKS CEI_LARGE_BLOCKS
+#define GROUP_MULTIPLY cei_group_int8_128
+#define GROUP_WAIT cei_group_wait_int_64
+#define GROUP_WAIT_BUT_LAST cei_group_wait_but_last_int_64
+#include "device/cuda/kernels/group.tmpl.h"
+
+#define GROUP(name) cei_group_int8_wide_##name
+#define GROUP_KERNEL cei_k_group_int8_wide
+#define GROUP_DOWN 2
+#define GROUP_ACROSS 4
+#define GROUP_STAGES CEI_WIDE_STAGES
+#define GROUP_BLOCKS 1
+#define GROUP_MULTIPLY cei_group_int8_256
+#define GROUP_WAIT cei_group_wait_int_128
+#define GROUP_WAIT_BUT_LAST cei_group_wait_but_last_int_128
+#include "device/cuda/kernels/group.tmpl.h"
 #undef GROUP_SUM
-#undef GROUP_RESULT
+#undef GROUP_RESULTS
 
 /* ---- weights --------------------------------------------------------------------------------------------------- */
 

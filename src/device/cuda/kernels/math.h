@@ -84,20 +84,19 @@ CEI_INLINE float cei_gelu(float x) {
     return (x > 0 ? x : 0) - (t < 14 ? tail : x - x); /* beyond 14 nothing, of infinity NaN */
 }
 
-/* The same where results are rounded to eight bits or come from numbers that were: x (1/2 + t P(t^2)), t = x within
- * 4.5, behind which that is 0 or x to 2e-7 of it. The error is 4e-5 at most. */
+/* The same where results are rounded to eight bits or come from numbers that were: x (1/2 + x P(min(x^2, 4.33^2))),
+ * what is in brackets being within 0 and 1. The error is 4e-5 at most. */
 CEI_INLINE float cei_gelu_low(float x) {
-    const float most = 4.5f, t = x < -most ? -most : x > most ? most : x, u = t * t; /* a NaN stays */
-    float p = cei_fma(-0x1.70b076p-40f, u, 0x1.6266e6p-33f);
-    p = cei_fma(p, u, -0x1.30121ap-27f);
-    p = cei_fma(p, u, 0x1.358982p-22f);
-    p = cei_fma(p, u, -0x1.a46264p-18f);
-    p = cei_fma(p, u, 0x1.970cc2p-14f);
-    p = cei_fma(p, u, -0x1.253ef6p-10f);
-    p = cei_fma(p, u, 0x1.41d93ep-7f);
-    p = cei_fma(p, u, -0x1.0fa7a4p-4f);
-    p = cei_fma(p, u, 0x1.987326p-2f);
-    return x * cei_fma(t, p, 0.5f);
+    const float u = cei_smaller(x * x, 0x1.2bfb7ep+4f);
+    float p = cei_fma(0x1.5fd54p-35f, u, -0x1.197468p-28f);
+    p = cei_fma(p, u, 0x1.8defb6p-23f);
+    p = cei_fma(p, u, -0x1.4a4b2cp-18f);
+    p = cei_fma(p, u, 0x1.69e638p-14f);
+    p = cei_fma(p, u, -0x1.179bd2p-10f);
+    p = cei_fma(p, u, 0x1.3d33cap-7f);
+    p = cei_fma(p, u, -0x1.0ee1dp-4f);
+    p = cei_fma(p, u, 0x1.985ca2p-2f);
+    return x * cei_fma_within(x, p, 0.5f);
 }
 
 /* x/2 (1 + tanh u) = x sigmoid(2 u), 2 sqrt(2 / pi) = 0x1.988454p+0. */

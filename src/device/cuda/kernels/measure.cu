@@ -76,8 +76,10 @@ CEI_INLINE cei_shared cei_measured_tiles(bool is_bfloat16) {
 CEI_KERNEL(cei_k_measure_group_bfloat16, CEI_LINEAR_THREADS, cei_measure_kernel_args) {
     float sums[CEI_LARGE_TILE / 2] = {0}, total = 0;
     const cei_shared tiles = cei_measured_tiles(true);
-    for (unsigned round = 0; round < a.rounds * CEI_MEASURE_CHAINS; round++)
+    for (unsigned round = 0; round < a.rounds * CEI_MEASURE_CHAINS; round++) {
         cei_group_bfloat16_128(tiles, tiles + CEI_TILE_BYTES, sums);
+        cei_group_wait_float_64(sums);
+    }
     CEI_UNROLL
     for (unsigned i = 0; i < CEI_LARGE_TILE / 2; i++) total += sums[i];
     *cei_own_result(&a) = total;
@@ -86,8 +88,10 @@ CEI_KERNEL(cei_k_measure_group_bfloat16, CEI_LINEAR_THREADS, cei_measure_kernel_
 CEI_KERNEL(cei_k_measure_group_int8, CEI_LINEAR_THREADS, cei_measure_kernel_args) {
     int sums[CEI_LARGE_TILE / 2] = {0}, total = 0;
     const cei_shared tiles = cei_measured_tiles(false);
-    for (unsigned round = 0; round < a.rounds * CEI_MEASURE_CHAINS; round++)
+    for (unsigned round = 0; round < a.rounds * CEI_MEASURE_CHAINS; round++) {
         cei_group_int8_128(tiles, tiles + CEI_TILE_BYTES, sums);
+        cei_group_wait_int_64(sums);
+    }
     CEI_UNROLL
     for (unsigned i = 0; i < CEI_LARGE_TILE / 2; i++) total ^= sums[i];
     *cei_own_result(&a) = (float)total;

@@ -21,10 +21,11 @@ CEI_INLINE unsigned cei_round_halves(float first, float second) {
 CEI_INLINE unsigned cei_round_pair(bool in_halves, float first, float second) {
 #ifdef CEI_TENSOR
     if (in_halves) return cei_round_halves(first, second);
+    return cei_pack_bfloat16(first, second);
 #else
     (void)in_halves;
-#endif
     return cei_round_bfloat16(first) | cei_round_bfloat16(second) << 16;
+#endif
 }
 
 #endif
