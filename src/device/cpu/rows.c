@@ -6,12 +6,14 @@
  * by one, since bits depend on nothing but the row. */
 #include "device/cpu/cpu.h"
 
-/* Rows of a block: products take multiples of the first best. Blocks of less than LEAST_ROWS would wait for weights;
- * from GOOD_ROWS on there are as many as leave what is temporary in the second-level cache. */
+/* Rows of a block: products take multiples of the first best. Where there is room for less than LEAST_ROWS, blocks
+ * would wait for weights; from GOOD_ROWS on there are as many as leave what is temporary in the second-level cache. */
 enum { ROW_STEP = 32, LEAST_ROWS = 64, GOOD_ROWS = 128, MOST_ROWS = CEI_CPU_MAX_ROWS };
 
-/* Fewer rows for each worker are better shared out by columns of weights, of which each then reads a part. */
-enum { LEAST_OF_WORKER = 128 };
+/* Few rows may be shared out by columns of weights as well: then each worker reads its part of the weights alone, and
+ * of every operation's rows what the others have just written, which takes about three times as long a byte. With fewer
+ * rows than this for each worker there is not enough to share out. */
+enum { SLOWER = 3, LEAST_OF_WORKER = 12 };
 
 /* Of GOOD_ROWS as wide as the widest activation, up to a width from which products are large enough by themselves,
  * there is room for so many: an encoder's list holds a little more than one. */
@@ -29,7 +31,7 @@ typedef struct rows_job {
     const cei_cpu_stream *stream;
     bool is_pair[CEI_ROW_OPS];  /* an operation and the next are layers that run as one */
     size_t floats[CEI_ROW_OPS]; /* that a row of each temporary matrix takes */
-    size_t steps, blocks;       /* all rows, in steps of ROW_STEP; blocks that they are cut into */
+    size_t step, blocks;        /* blocks that all rows are cut into, between steps */
 } rows_job;
 
 typedef struct row_block {
@@ -104,8 +106,9 @@ static void run_op(row_block *b, size_t i, cei_row_op op) {
 static void run_rows(void *argument, size_t task, size_t worker) {
     rows_job *job = argument;
     const cei_cpu_scratch_plan *at = &job->stream->plan;
-    const size_t first = job->steps * task / job->blocks * ROW_STEP;
-    const size_t end = job->steps * (task + 1) / job->blocks * ROW_STEP;
+    const size_t steps = cei_cpu_divide_up(job->plan->rows, job->step);
+    const size_t first = steps * task / job->blocks * job->step;
+    const size_t end = steps * (task + 1) / job->blocks * job->step;
     row_block b = {
         .plan = job->plan, .stream = *job->stream, .first = first, .rows = cei_min_size(end, job->plan->rows) - first};
     b.stream.base.device = &job->alone.base;
@@ -135,6 +138,27 @@ static ce_status check_placed(const cei_row_op *op, ce_error *error) {
     if (op->op == CEI_OP_HEAD_NORM) weights[0] = op->of.head_norm.gain;
     const ce_status status = cei_cpu_check_placed(weights[0], error);
     return status == CE_OK ? cei_cpu_check_placed(weights[1], error) : status;
+}
+
+/* Bytes of a value that products read: those that are widened first cost as much as float32, or more. */
+static size_t bytes_of_value(const cei_cpu_kernels *kernels, const cei_weight *weight) {
+    if (weight->format == CEI_FORMAT_FLOAT32) return sizeof(float);
+    const cei_cpu_low *low = cei_cpu_low_lay_out(kernels, weight).low;
+    return low->multiply ? low->element : sizeof(float);
+}
+
+/* Is a list better cut by its rows, each worker taking some through all of it, than operation by operation? */
+static bool should_cut_rows(const rows_job *job, size_t workers) {
+    double weights = 0, matrices = 0; /* bytes */
+    const size_t rows = job->plan->rows;
+    if (workers == 1) return true;
+    for (size_t i = 0; i < job->count; i++) {
+        if (job->ops[i].op != CEI_OP_LINEAR) continue;
+        const cei_weight *weight = job->ops[i].of.linear.weight;
+        weights += (double)weight->rows * (double)(weight->columns * bytes_of_value(&job->alone.kernels, weight));
+        matrices += (double)rows * (double)(weight->rows + weight->columns) * sizeof(float);
+    }
+    return rows / workers >= LEAST_OF_WORKER && SLOWER * matrices >= weights;
 }
 
 static double work_of(const cei_row_op *op) {
@@ -191,22 +215,18 @@ ce_status cei_cpu_rows(cei_stream *stream, const cei_row_op *ops, size_t count, 
         work += work_of(&ops[i]);
     }
     if (status != CE_OK) return status;
-    rows_job job = {.ops = ops,
-                    .count = count,
-                    .plan = plan,
-                    .alone = *device,
-                    .stream = cei_cpu_stream_of(stream),
-                    .steps = cei_cpu_divide_up(plan->rows, ROW_STEP)};
+    rows_job job = {.ops = ops, .count = count, .plan = plan, .alone = *device, .stream = cei_cpu_stream_of(stream)};
     job.alone.pool = NULL;
     job.alone.workers = 1;
     find_pairs(&job);
     const size_t workers = cei_cpu_is_worth_waking(device, work) ? device->workers : 1;
     const size_t rows = rows_of_block(&job);
-    if (rows == 0 || (workers > 1 && plan->rows / workers < LEAST_OF_WORKER)) {
+    if (rows == 0 || !should_cut_rows(&job, workers)) {
         for (size_t i = 0; i < count && status == CE_OK; i++) status = cei_run_row_op(stream, &ops[i], error);
         return status;
     }
     job.blocks = cei_cpu_divide_up(cei_cpu_divide_up(plan->rows, rows), workers) * workers;
+    job.step = plan->rows / job.blocks < LEAST_ROWS ? 1 : ROW_STEP; /* small blocks are to be alike */
     cei_cpu_run(device, job.blocks, work, run_rows, &job);
     return CE_OK;
 }
