@@ -156,7 +156,7 @@ static void run_case(const tier *of, unsigned threads, const layer_case *c, bool
 }
 
 /* Blocks of one row, of all rows, of parts of them on each thread; and rows that are shared out otherwise. */
-static const size_t row_counts[] = {1, 31, 64, 129, 200, 333, MOST_ROWS};
+static const size_t row_counts[] = {1, 25, 31, 40, 64, 129, 200, 333, MOST_ROWS};
 
 static void check_format(const tier *of, bool is_gated, cei_format format) {
     for (size_t i = 0; i < sizeof row_counts / sizeof *row_counts; i++) {
