@@ -1,6 +1,7 @@
 /* Products of warp groups on cuda:0, of capability 9.0, beside what test_cuda_ops.c asks of every chip: rows that a
  * stream holds from one layer to the next give the bits that float32 between them gives, and are forgotten when what
  * they stand for changes; weights come into tiles, and back. */
+#include "base/memory.h"
 #include "device/cases.h"
 #include "device/checksum.h"
 #include "device/cuda/cuda.h"
@@ -152,35 +153,39 @@ static void test_next_of_other_operations(void **state) {
     check_next_of_other_operations(CEI_FORMAT_FLOAT16, CE_PRECISION_FLOAT16);
 }
 
-/* Blocks of the large kind, several one after the other on each multiprocessor: rows of a batch that takes them have
- * the bits that they have in one that takes small blocks. A GPU needs more rows for that than the emulator, which is
- * told of one multiprocessor. */
+/* Rows of a batch that takes large blocks, some of them one after the other on a multiprocessor, have the bits that
+ * they have in one that takes small blocks. A GPU needs more rows for that than the emulator, which is told of few
+ * multiprocessors. */
+static void check_large_blocks(cei_format format, size_t outs) {
+    enum { WIDTH = 136, FEW = 40 };
+    const size_t rows = fake_is_here() ? 300 : 12000;
+    float *x = floats(rows * WIDTH, 1), *matrix = floats(outs * WIDTH, 0.3f), *scales = floats(outs, 1);
+    float *all = floats(rows * outs, 1), *few = floats(FEW * outs, 1);
+    fake_set_capability(9, 0);
+    fake_set_processors(5);
+    cei_round_rows(format, matrix, outs, WIDTH, scales);
+    cuda_bench b = cuda_open((cei_stream_limits){rows, rows, 4, cei_max_size(outs, WIDTH)});
+    const cei_weight weight = cuda_put_weight(&b, CEI_ROLE_MATRIX, format, outs, WIDTH, matrix, scales);
+    const cei_slice at = cuda_put(&b, x, rows * WIDTH * sizeof *x), out = cuda_put_result(&b, rows * outs);
+    cei_linear_args args = {rows, at, &weight, NULL, CEI_FN_GELU, out, NULL, NULL};
+    expect_ok(cei_linear(b.stream, &args, &b.error), &b.error);
+    cuda_get_result(&b, out, all, rows * outs);
+    for (size_t first = 0; first + FEW <= rows; first += rows / 5) {
+        args.rows = FEW;
+        args.x.offset = at.offset + first * WIDTH * sizeof *x;
+        expect_ok(cei_linear(b.stream, &args, &b.error), &b.error);
+        expect_ok(cei_read(b.stream, few, out, FEW * outs * sizeof *few, &b.error), &b.error);
+        expect_same_bits(few, all + first * outs, FEW * outs, "in small blocks");
+    }
+    cuda_close(&b);
+    free(x), free(matrix), free(scales), free(all), free(few);
+}
+
 static void test_large_blocks(void **state) {
     (void)state;
-    enum { WIDTH = 136, OUTS = 1100, FEW = 40 };
-    const size_t rows = fake_is_here() ? 300 : 12000, outs = fake_is_here() ? 200 : OUTS;
     for (size_t f = 0; f < FORMATS; f++) {
-        const cei_format format = formats[f];
-        float *x = floats(rows * WIDTH, 1), *matrix = floats(OUTS * WIDTH, 0.3f), scales[OUTS] = {0};
-        float *all = floats(rows * outs, 1), *few = floats(FEW * outs, 1);
-        fake_set_capability(9, 0);
-        fake_set_processors(5);
-        cei_round_rows(format, matrix, outs, WIDTH, scales);
-        cuda_bench b = cuda_open((cei_stream_limits){rows, rows, 4, OUTS});
-        const cei_weight weight = cuda_put_weight(&b, CEI_ROLE_MATRIX, format, outs, WIDTH, matrix, scales);
-        const cei_slice at = cuda_put(&b, x, rows * WIDTH * sizeof *x), out = cuda_put_result(&b, rows * outs);
-        cei_linear_args args = {rows, at, &weight, NULL, CEI_FN_GELU, out, NULL, NULL};
-        expect_ok(cei_linear(b.stream, &args, &b.error), &b.error);
-        cuda_get_result(&b, out, all, rows * outs);
-        for (size_t first = 0; first + FEW <= rows; first += rows / 5) {
-            args.rows = FEW;
-            args.x.offset = at.offset + first * WIDTH * sizeof *x;
-            expect_ok(cei_linear(b.stream, &args, &b.error), &b.error);
-            expect_ok(cei_read(b.stream, few, out, FEW * outs * sizeof *few, &b.error), &b.error);
-            expect_same_bits(few, all + first * outs, FEW * outs, "in small blocks");
-        }
-        cuda_close(&b);
-        free(x), free(matrix), free(all), free(few);
+        check_large_blocks(formats[f], fake_is_here() ? 200 : 130);  /* 128 columns wide */
+        check_large_blocks(formats[f], fake_is_here() ? 520 : 1100); /* 256 */
     }
 }
 
