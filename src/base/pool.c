@@ -14,7 +14,9 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 /* How often a thread looks before it sleeps: 50 to 200 microseconds, by how long the processor takes to pause. */
 enum { SPIN_ROUNDS = 4000 };
@@ -195,7 +197,19 @@ ce_status cei_pool_create(unsigned threads, cei_pool **out, ce_error *error) {
     return CE_OK;
 }
 
+/* Has this machine a CPU of that number, or does the system not say? */
+static bool may_exist(unsigned cpu) {
+    char path[64];
+    snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu%u", cpu);
+    return access(path, F_OK) == 0 || access("/sys/devices/system/cpu/cpu0", F_OK) != 0;
+}
+
 ce_status cei_pool_bind(cei_pool *pool, const cei_cpu_list *list, ce_error *error) {
+    if (list->count == 0) return CE_OK;
+    for (size_t i = 0; i < list->count; i++) /* also those that no thread of the pool is bound to, as the caller's */
+        if (!may_exist(list->cpus[i]))
+            return cei_fail(error, CE_ERR_ARGUMENT, "cannot bind a thread to CPU %u: this machine has no such CPU",
+                            list->cpus[i]);
     for (size_t i = 0; i < pool->started; i++) {
         const unsigned cpu = list->cpus[(i + 1) % list->count];
         cpu_set_t set;

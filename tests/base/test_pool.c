@@ -74,6 +74,11 @@ static void threads_are_bound(void **state) {
     if (!CPU_ISSET(CEI_MOST_CPUS - 1, &before))
         expect_status(cei_pool_bind(pool, &missing, &error), CE_ERR_ARGUMENT, &error, "no such CPU");
     cei_pool_free(pool);
+    cei_pool *alone = make_pool(1); /* without a thread to bind */
+    expect_ok(cei_pool_bind(alone, &list, &error), &error);
+    if (!CPU_ISSET(CEI_MOST_CPUS - 1, &before) && access("/sys/devices/system/cpu/cpu0", F_OK) == 0)
+        expect_status(cei_pool_bind(alone, &missing, &error), CE_ERR_ARGUMENT, &error, "no such CPU");
+    cei_pool_free(alone);
 }
 
 typedef struct job {
