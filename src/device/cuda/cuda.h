@@ -155,7 +155,7 @@ ce_status cei_cuda_weight_read(cei_device *device, const cei_weight *weight, siz
 ce_status cei_cuda_weight_checksum(cei_device *device, const cei_weight *weight, size_t first, size_t count,
                                    uint64_t *checksum, ce_error *error);
 
-/* ---- ops.c -------------------------------------------------------------------------------------------------- */
+/* ---- ops.c, linear.c ------------------------------------------------------------------------------------------- */
 
 ce_status cei_cuda_embed(cei_stream *stream, const cei_embed_args *args, ce_error *error);
 ce_status cei_cuda_norm(cei_stream *stream, const cei_norm_args *args, ce_error *error);

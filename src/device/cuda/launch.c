@@ -19,6 +19,7 @@ ce_status cei_cuda_begin(cei_cuda_running *run, cei_stream *stream, const cei_we
     if (status != CE_OK) cei_cuda_leave(run->device);
     return status;
 }
+
 ce_status cei_cuda_run(const cei_cuda_running *run, cei_cuda_kernel kernel, size_t blocks_x, size_t blocks_y,
                        void *arguments) {
     const ce_status status =
@@ -26,9 +27,11 @@ ce_status cei_cuda_run(const cei_cuda_running *run, cei_cuda_kernel kernel, size
     cei_cuda_leave(run->device);
     return status;
 }
+
 bool cei_cuda_has_tensor_cores(const cei_cuda_running *run) {
     return run->device->kernels[CEI_CUDA_cei_k_tensor_bfloat16] != NULL;
 }
+
 /* ---- what is kept ---------------------------------------------------------------------------------------------- */
 
 bool cei_cuda_keeps_for(const cei_cuda_running *run, const cei_stream *stream, const cei_weight *next, size_t rows,
@@ -36,18 +39,21 @@ bool cei_cuda_keeps_for(const cei_cuda_running *run, const cei_stream *stream, c
     return next && cei_cuda_is_16(next->format) && cei_cuda_tiles_of(run->device, next) && next->columns == columns &&
            rows <= stream->limits.tokens;
 }
+
 void *cei_cuda_keep(cei_stream *base, cei_cuda_held held, unsigned *tiles) {
     cei_cuda_stream_state *stream = (cei_cuda_stream_state *)base;
     stream->held = held;
     *tiles = (unsigned)cei_cuda_blocks_of(held.columns * sizeof(uint16_t), CEI_TILE_WIDTH);
     return (void *)(uintptr_t)cei_cuda_rounded_of(stream, held.area).rows;
 }
+
 bool cei_cuda_holds(const cei_cuda_stream_state *stream, const cei_cuda_held *rows) {
     const cei_cuda_held *held = &stream->held;
     return held->of.buffer && held->area != CEI_CUDA_IN_PLACE && held->of.buffer == rows->of.buffer &&
            held->of.offset == rows->of.offset && held->rows == rows->rows && held->columns == rows->columns &&
            held->format == rows->format;
 }
+
 void cei_cuda_forget_overwritten(cei_cuda_stream_state *stream, const cei_linear_args *args) {
     cei_cuda_held *held = &stream->held;
     const size_t end = held->of.offset + held->rows * held->columns * sizeof(float);
@@ -55,12 +61,14 @@ void cei_cuda_forget_overwritten(cei_cuda_stream_state *stream, const cei_linear
     if (args->out.buffer == held->of.buffer && args->out.offset < end && held->of.offset < out_end)
         held->of.buffer = NULL;
 }
+
 bool cei_cuda_suits_tensor_cores(const cei_attention_args *args) {
     const bool is_low = args->precision != CE_PRECISION_DEFAULT && args->precision != CE_PRECISION_FLOAT32;
     return is_low && args->head_size <= CEI_TENSOR_HEAD && args->head_size % CEI_TENSOR_STEP == 0 && args->cap == 0 &&
            args->scale > 0 && cei_cuda_has_whole_rows(args->q) && cei_cuda_has_whole_rows(args->k) &&
            cei_cuda_has_whole_rows(args->v) && cei_cuda_is_aligned(cei_cuda_pointer(args->out));
 }
+
 /* Where a part of a matrix of so many columns begins in it, in elements: whole chunks of 16 bytes, were they halves.
  * False if it is no such part. */
 static bool find_part(cei_strided part, size_t part_columns, cei_slice matrix, size_t columns, size_t *first) {
@@ -69,6 +77,7 @@ static bool find_part(cei_strided part, size_t part_columns, cei_slice matrix, s
     *first = bytes / sizeof(float);
     return bytes % (CEI_CHUNK_NUMBERS * sizeof(float)) == 0 && *first + part_columns <= columns;
 }
+
 bool cei_cuda_find_halves(const cei_attention_args *args, const cei_cuda_held *held,
                           cei_attention_kernel_args *kernel) {
     const size_t queries = args->heads * args->head_size, keys = cei_attention_key_heads(args) * args->head_size;
@@ -85,6 +94,7 @@ bool cei_cuda_find_halves(const cei_attention_args *args, const cei_cuda_held *h
     kernel->v = (const void *)(halves + v);
     return true;
 }
+
 bool cei_cuda_keeps_halves(const cei_linear_args *args, const cei_cuda_held *held) {
     cei_attention_kernel_args kernel;
     return args->attention && held->columns % CEI_CHUNK_NUMBERS == 0 &&

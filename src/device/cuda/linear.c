@@ -12,16 +12,17 @@ static ce_status run_tiles(const cei_cuda_running *run, cei_cuda_kernel kernel, 
                         arguments);
 }
 
-/* Large tiles read less, small ones keep more of the chip at work where there are few: the bits are the same. */
-static bool has_large_tiles(const cei_cuda_running *run, const cei_linear_args *args) {
-    const size_t down = cei_cuda_blocks_of(args->rows, CEI_LARGE_TILE),
-                 across = cei_cuda_blocks_of(args->weight->rows, CEI_LARGE_TILE);
+/* Are there blocks of so many results for all multiprocessors? Large ones read less for a product, small ones keep more
+ * of the chip at work where there are few: the bits are the same. */
+static bool keeps_all_at_work(const cei_cuda_running *run, const cei_linear_args *args, size_t rows, size_t columns) {
+    const size_t down = cei_cuda_blocks_of(args->rows, rows), across = cei_cuda_blocks_of(args->weight->rows, columns);
     return down * across >= run->device->processors;
 }
 
 static ce_status run_sized(const cei_cuda_running *run, cei_cuda_kernel large, cei_cuda_kernel small,
                            const cei_linear_args *args, void *arguments) {
-    if (has_large_tiles(run, args)) return run_tiles(run, large, args, CEI_LARGE_TILE, arguments);
+    if (keeps_all_at_work(run, args, CEI_LARGE_TILE, CEI_LARGE_TILE))
+        return run_tiles(run, large, args, CEI_LARGE_TILE, arguments);
     return run_tiles(run, small, args, CEI_SMALL_TILE, arguments);
 }
 
@@ -109,8 +110,7 @@ typedef struct group_shape {
     cei_cuda_kernel kernels[CEI_FORMAT_COUNT];
 } group_shape;
 
-/* The largest shape of which each multiprocessor has some; small ones where there is none. Large ones read least for a
- * product, small ones keep more of the chip at work: the bits are the same. */
+/* The largest shape that keeps all at work; the smallest where none does. */
 static const group_shape *choose_shape(const cei_cuda_running *run, const cei_linear_args *args) {
     static const group_shape shapes[] = {
         {CEI_LARGE_TILE,
@@ -133,10 +133,8 @@ static const group_shape *choose_shape(const cei_cuda_running *run, const cei_li
           [CEI_FORMAT_INT8] = CEI_CUDA_cei_k_group_int8_small}},
     };
     const group_shape *shape = shapes;
-    for (const group_shape *smallest = shapes + sizeof shapes / sizeof *shapes - 1; shape < smallest; shape++)
-        if (cei_cuda_blocks_of(args->rows, shape->rows) * cei_cuda_blocks_of(args->weight->rows, shape->columns) >=
-            run->device->processors)
-            break;
+    const group_shape *smallest = shapes + sizeof shapes / sizeof *shapes - 1;
+    while (shape < smallest && !keeps_all_at_work(run, args, shape->rows, shape->columns)) shape++;
     return shape;
 }
 

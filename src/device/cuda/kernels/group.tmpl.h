@@ -64,31 +64,30 @@ CEI_INLINE void GROUP(copy_all)(const cei_group_kernel_args *a, GROUP(signals) *
     }
 }
 
-/* One thread tells of a group that it is done with a stage. */
-CEI_INLINE void GROUP(leave)(GROUP(signals) * signals, unsigned stage) {
-    if (cei_thread() % CEI_GROUP_THREADS == 0) cei_signal_arrive(cei_shared_of(&signals->empty[stage]));
+/* One thread tells of a group that it is done with the stage of a step; steps are counted over all that the block does.
+ */
+CEI_INLINE void GROUP(leave)(GROUP(signals) * signals, unsigned step) {
+    if (cei_thread() % CEI_GROUP_THREADS == 0) cei_signal_arrive(cei_shared_of(&signals->empty[step % GROUP_STAGES]));
 }
 
-/* Sums of the tiles whose steps are those from done on; w is of a stage's first tile of W. */
+/* Sums of the tiles whose steps are those from first on. */
 CEI_INLINE void GROUP(multiply)(const cei_group_kernel_args *a, GROUP(signals) * signals, cei_shared stages,
-                                unsigned done, GROUP_SUM sums[GROUP(SUMS)]) {
+                                unsigned first, GROUP_SUM sums[GROUP(SUMS)]) {
     const cei_shared own = stages + cei_thread() / CEI_GROUP_THREADS * CEI_TILE_BYTES;
     const cei_shared w = stages + GROUP_DOWN * CEI_TILE_BYTES;
-    const unsigned end = done + a->of.linear.weight.tiles;
-    unsigned stage = 0, before = 0;
+    const unsigned end = first + a->of.linear.weight.tiles;
     CEI_UNROLL
     for (unsigned i = 0; i < GROUP(SUMS); i++) sums[i] = 0;
-    for (bool is_first = true; done < end; done++, is_first = false) {
-        before = stage;
-        stage = done % GROUP_STAGES;
-        cei_signal_wait(cei_shared_of(&signals->full[stage]), done / GROUP_STAGES % 2);
+    for (unsigned step = first; step < end; step++) {
+        const unsigned stage = step % GROUP_STAGES;
+        cei_signal_wait(cei_shared_of(&signals->full[stage]), step / GROUP_STAGES % 2);
         GROUP_MULTIPLY(own + stage * GROUP(STAGE_BYTES), w + stage * GROUP(STAGE_BYTES), sums);
-        if (is_first) continue;
+        if (step == first) continue;
         GROUP_WAIT_BUT_LAST(sums);
-        GROUP(leave)(signals, before);
+        GROUP(leave)(signals, step - 1);
     }
     GROUP_WAIT(sums);
-    GROUP(leave)(signals, stage);
+    GROUP(leave)(signals, end - 1);
 }
 
 /* A warp group. */

@@ -1,6 +1,6 @@
 /* linear_group.cu - function(x W^T + bias) by warp groups of capability 9.0, bfloat16, float16 and integers: in three
- * shapes, by how many results there are for the chip (ops.c). The bits are the same. Also how weights come into tiles,
- * and back. */
+ * shapes, by how many results there are for the chip (linear.c). The bits are the same. Also how weights come into
+ * tiles, and back. */
 #ifdef CEI_GROUPS
 #include "device/cuda/kernels/math.h"
 #include "device/cuda/kernels/results.h"
