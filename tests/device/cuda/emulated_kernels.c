@@ -24,25 +24,19 @@ static _Atomic uint64_t ran[KERNELS];
 CEI_CUDA_KERNELS(RUN)
 #undef RUN
 
-const emulate_kernel *emulate_find(const char *name) {
-    static const emulate_kernel kernels[] = {
+static const emulate_kernel kernels[KERNELS] = {
 #define ROW(name, type, threads, least, shared) {#name, run_##name, sizeof(type), threads, shared},
-        CEI_CUDA_KERNELS(ROW)
+    CEI_CUDA_KERNELS(ROW)
 #undef ROW
-    };
-    for (size_t i = 0; i < sizeof kernels / sizeof *kernels; i++)
+};
+
+const emulate_kernel *emulate_find(const char *name) {
+    for (size_t i = 0; i < KERNELS; i++)
         if (strcmp(kernels[i].name, name) == 0) return &kernels[i];
     return NULL;
 }
 
-EXPORT uint64_t fake_ran(const char *kernel) {
-    static const char *const names[] = {
-#define NAME(name, type, threads, least, shared) #name,
-        CEI_CUDA_KERNELS(NAME)
-#undef NAME
-    };
-    uint64_t threads = 0;
-    for (size_t i = 0; i < KERNELS; i++)
-        if (strcmp(names[i], kernel) == 0) threads += atomic_load(&ran[i]);
-    return threads;
+EXPORT uint64_t fake_ran(const char *name) {
+    const emulate_kernel *kernel = emulate_find(name);
+    return kernel ? atomic_load(&ran[kernel - kernels]) : 0;
 }
