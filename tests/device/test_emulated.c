@@ -1,16 +1,18 @@
 /* The kernels for AVX-512, AVX-VNNI, AVX-512 VNNI, AVX-512 BF16 and AMX on any processor, emulated. The checks are
  * those of the kernels that run natively. */
+#include "device/digit_cases.h"
 #include "device/emulated.h"
 #include "device/float_cases.h"
 #include "device/low_cases.h"
 
 #include <stdio.h>
 
-/* What a test is given: a tier, and one of the two kinds of checks. */
+/* What a test is given: a tier, and one of the three kinds of checks. */
 typedef struct emulated_test {
     tier *of;
     const low_check *low;
     const float_check *whole;
+    const digit_check *digits;
 } emulated_test;
 
 static void run_emulated(void **state) {
@@ -21,22 +23,30 @@ static void run_emulated(void **state) {
         test->whole->check(&kernels);
         return;
     }
+    if (test->digits) {
+        assert_non_null(kernels.digits.multiply);
+        test->digits->check(&kernels);
+        return;
+    }
     test->low->check(&kernels, CEI_FORMAT_INT8);
     test->low->check(&kernels, CEI_FORMAT_BFLOAT16);
 }
 
 int main(void) {
-    enum { LOW = LOW_CHECKS * EMULATED_TIERS, COUNT = LOW + FLOAT_CHECKS };
+    enum { LOW = LOW_CHECKS * EMULATED_TIERS, FLOAT = LOW + FLOAT_CHECKS, COUNT = FLOAT + DIGIT_CHECKS };
     static char names[COUNT][64];
     static emulated_test made[COUNT];
     struct CMUnitTest tests[COUNT];
     for (size_t at = 0; at < COUNT; at++) {
         if (at < LOW) {
-            made[at] = (emulated_test){&emulated_tiers[at / LOW_CHECKS], &low_checks[at % LOW_CHECKS], NULL};
+            made[at] = (emulated_test){&emulated_tiers[at / LOW_CHECKS], &low_checks[at % LOW_CHECKS], NULL, NULL};
             snprintf(names[at], sizeof names[at], "%s (%s)", made[at].low->name, made[at].of->name);
-        } else { /* float32 is the same in both tiers that have AVX-512 */
-            made[at] = (emulated_test){&emulated_tiers[EMULATED_AVX512], NULL, &float_checks[at - LOW]};
+        } else if (at < FLOAT) { /* float32 is the same in both tiers that have AVX-512 */
+            made[at] = (emulated_test){&emulated_tiers[EMULATED_AVX512], NULL, &float_checks[at - LOW], NULL};
             snprintf(names[at], sizeof names[at], "%s (AVX-512, emulated)", made[at].whole->name);
+        } else {
+            made[at] = (emulated_test){&emulated_tiers[EMULATED_AMX], NULL, NULL, &digit_checks[at - FLOAT]};
+            snprintf(names[at], sizeof names[at], "float32 by integers: %s", made[at].digits->name);
         }
         tests[at] = (struct CMUnitTest){names[at], run_emulated, NULL, guards_teardown, &made[at]};
     }

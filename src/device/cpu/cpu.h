@@ -26,7 +26,7 @@ enum { CEI_CPU_LINE = 16 };
 typedef struct cei_cpu_scratch_plan {
     size_t rows;                                   /* a block of activations copied or rounded for a product */
     size_t row_scales;                             /* of rounded activations */
-    size_t panel;                                  /* a panel of weights of 16 bits, widened */
+    size_t panel;                                  /* a panel of weights of 16 bits, widened, or of digits */
     size_t partial;                                /* sums of a block of rows of one panel between blocks of depth */
     size_t temporary;                              /* what is between operations on a block of rows */
     size_t keys, values, queries, scores, factors; /* of one head of one sequence */
@@ -225,6 +225,10 @@ void cei_cpu_linear_pair(cei_stream *stream, const cei_linear_args *first, const
 size_t cei_cpu_low_row_stride(const cei_cpu_kernels *kernels, const cei_weight *weight);
 
 cei_cpu_linear_block cei_cpu_find_block(const cei_cpu_linear_job *job, size_t task, size_t worker);
+
+/* linear_digits.c: is a float32 product of such depth taken by integers? Of a FLOAT32 weight, one block of rows. */
+bool cei_cpu_takes_digits(const cei_cpu_kernels *kernels, size_t depth);
+void cei_cpu_run_digit_block(const cei_cpu_linear_job *job, const cei_cpu_linear_block *block);
 
 /* A task of a layer whose weight is not FLOAT32; the argument is the cei_cpu_linear_job. */
 void cei_cpu_run_low_block(void *argument, size_t task, size_t worker);

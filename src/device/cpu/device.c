@@ -89,7 +89,7 @@ static const cei_device_table table = {
 
 /* The one change that the library makes to the state of its process: see docs/architecture.md. */
 static void choose_kernels(uint64_t disable, cei_cpu_kernels *kernels) {
-    const uint64_t amx = CE_CPU_AMX_BF16 | CE_CPU_AMX_INT8;
+    const uint64_t amx = CE_CPU_AMX_BF16 | CE_CPU_AMX_INT8; /* the others stand on these */
     cei_cpu_choose_kernels(disable, kernels);
     if (kernels->tiers & amx && !cei_cpu_request_amx()) cei_cpu_choose_kernels(disable | amx, kernels);
 }

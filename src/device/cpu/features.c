@@ -55,7 +55,8 @@ static uint64_t detect_avx512(const leaf_7 *has, uint64_t state) {
     if ((has->b & base) != base || (state & XCR0_AVX512) != XCR0_AVX512) return 0;
     const uint64_t found = CE_CPU_AVX512 | (vnni ? CE_CPU_AVX512_VNNI : 0) | (bf16 ? CE_CPU_AVX512_BF16 : 0);
     if (!tiles || !bf16 || (state & XCR0_AMX) != XCR0_AMX || !can_request_amx()) return found;
-    return found | (has->d >> 22 & 1 ? CE_CPU_AMX_BF16 : 0) | (has->d >> 25 & 1 ? CE_CPU_AMX_INT8 : 0);
+    const uint64_t int8 = CE_CPU_AMX_INT8 | CE_CPU_AMX_FLOAT32;
+    return found | (has->d >> 22 & 1 ? CE_CPU_AMX_BF16 : 0) | (has->d >> 25 & 1 ? int8 : 0);
 }
 
 uint64_t cei_cpu_detect(void) {
@@ -104,7 +105,9 @@ static void choose_x86_64(uint64_t usable, cei_cpu_kernels *kernels) {
         cei_cpu_fill_amx_attention(kernels);
     }
     if (usable & CE_CPU_AMX_INT8) cei_cpu_fill_amx_int8(kernels);
+    if (usable & CE_CPU_AMX_FLOAT32 && usable & CE_CPU_AMX_INT8) cei_cpu_fill_amx_float32(kernels);
     kernels->tiers = usable & ~CE_CPU_AVX_VNNI;
+    if (!kernels->digits.multiply) kernels->tiers &= ~CE_CPU_AMX_FLOAT32;
     if (!has_fast_bf16()) kernels->tiers &= ~CE_CPU_AVX512_BF16;
 }
 

@@ -162,6 +162,54 @@ typedef struct cei_cpu_low {
 
 enum { CEI_CPU_MAX_STEP = 64 };
 
+/* A float32 product by integers. A row of a, or a column of a panel, is multiples of its unit, a power of two: numbers
+ * are rounded to the nearest multiple, of which the largest is some 2^22 to 2^23 units, and three digits with base 256,
+ * d2 2^16 + d1 2^8 + d0, each from -128 to 127. Then
+ *
+ *     out[r][j] = (2^16 sum of d2 e2 + 2^8 sum of (d2 e1 + d1 e2) + sum of (d2 e0 + d1 e1 + d0 e2))
+ *                 * 2^16 * unit[r] * unit[j] (+ bias[j])
+ *
+ * over the digits d of a[r] and e of the panel's column j, the sums exact integers, what is done with them in float32.
+ * The products that are left out are below 2^24 units of the whole each. A row or column with a number that is not
+ * finite, or beyond 3.38e38, gives NaN; units are at least 2^-126.
+ *
+ *     a           [rows, 3, depth] digits, the highest first, rows a_stride bytes apart
+ *     exponents   of the rows' units, [rows]
+ *     columns_at  columns of a panel, as split made them
+ *     next        next_bytes that are wanted soon, for prefetching; NULL is none */
+typedef struct cei_cpu_digit_product {
+    size_t rows, depth, columns; /* depth a multiple of step, at most CEI_CPU_DEEPEST_DIGITS; 1 <= columns <= width */
+    const void *a;
+    size_t a_stride;
+    const float *exponents;
+    const void *columns_at;
+    const float *bias; /* [columns]; NULL is 0 */
+    float *out;        /* [rows, columns], rows out_stride floats apart */
+    size_t out_stride;
+    const void *next;
+    size_t next_bytes;
+} cei_cpu_digit_product;
+
+/* Three products of digits a term, each at most 2^14, stay below 2^31. */
+enum { CEI_CPU_DEEPEST_DIGITS = 1 << 15 };
+
+/* Where a tier multiplies float32 so; multiply is NULL where it does not. */
+typedef struct cei_cpu_digits {
+    size_t step;  /* at most CEI_CPU_MAX_STEP */
+    size_t width; /* columns that are split and multiplied together; divides kernels.panel */
+
+    /* x [rows, depth], rows x_stride floats apart, becomes a [rows, 3, depth padded to step] and exponents [rows]. */
+    void (*prepare)(const float *x, size_t x_stride, size_t rows, size_t depth, void *a, size_t a_stride,
+                    float *exponents);
+
+    /* columns [depth, width] of a packed panel, rows kernels.panel floats apart, become their exponents, float32
+     * [width], and their digits: 3 * (depth padded to step) * width bytes. */
+    void (*split)(const float *columns, size_t depth, void *to);
+
+    void (*multiply)(const cei_cpu_digit_product *product);
+    double (*peak)(size_t rounds); /* as cei_cpu_kernels.peak, in operations of float32 */
+} cei_cpu_digits;
+
 typedef struct cei_cpu_kernels {
     const char *name;     /* of the tier: "c", "avx2", "avx512", "neon" */
     const char *features; /* instruction sets that the kernels use, parted by spaces */
@@ -212,6 +260,7 @@ typedef struct cei_cpu_kernels {
     void (*widen_float16)(const uint16_t *from, size_t count, float *to);
 
     cei_cpu_low bfloat16, float16, int8;
+    cei_cpu_digits digits;
     uint64_t tiers; /* CE_CPU_* that fill this table */
 
     /* Runs rounds of independent multiply-adds on registers; returns how many floating-point operations (two for a
@@ -234,6 +283,7 @@ void cei_cpu_fill_avx512bf16(cei_cpu_kernels *kernels);    /* bfloat16 */
 void cei_cpu_fill_amx_bf16(cei_cpu_kernels *kernels);      /* bfloat16; also uses AVX-512 BF16 */
 void cei_cpu_fill_amx_attention(cei_cpu_kernels *kernels); /* attention's products, behind amx_bf16 */
 void cei_cpu_fill_amx_int8(cei_cpu_kernels *kernels);      /* int8 */
+void cei_cpu_fill_amx_float32(cei_cpu_kernels *kernels);   /* digits */
 #elif defined(__aarch64__)
 void cei_cpu_fill_neon(cei_cpu_kernels *kernels);      /* the baseline of AArch64 */
 void cei_cpu_fill_neon_int8(cei_cpu_kernels *kernels); /* int8 products, for its panels */

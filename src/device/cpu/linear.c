@@ -59,6 +59,10 @@ static void run_block(void *argument, size_t task, size_t worker) {
     const cei_cpu_linear_job *job = argument;
     const cei_cpu_kernels *kernels = &job->device->kernels;
     const cei_cpu_linear_block b = cei_cpu_find_block(job, task, worker);
+    if (cei_cpu_takes_digits(kernels, job->in)) {
+        cei_cpu_run_digit_block(job, &b);
+        return;
+    }
     const float *weight = cei_cpu_at(job->weight->at);
     const size_t width = kernels->panel;
     cei_cpu_product product = {.rows = b.rows,

@@ -29,8 +29,8 @@ static const double plenty = 1e9;
 cei_cpu_peak_fn cei_cpu_peak_of(const cei_cpu_kernels *kernels, ce_precision precision) {
     switch (precision) {
     case CE_PRECISION_DEFAULT:
-    case CE_PRECISION_FLOAT16: /* widened */
-    case CE_PRECISION_FLOAT32: return kernels->peak;
+    case CE_PRECISION_FLOAT32: return kernels->digits.peak ? kernels->digits.peak : kernels->peak;
+    case CE_PRECISION_FLOAT16: return kernels->peak; /* widened */
     case CE_PRECISION_BFLOAT16: return kernels->bfloat16.peak ? kernels->bfloat16.peak : kernels->peak;
     case CE_PRECISION_INT8: return kernels->int8.peak;
     }

@@ -7,15 +7,16 @@
 #include <stdio.h>
 #include <string.h>
 
-/* The base tier's own, then what the others add, by the names that Linux has for them. */
+/* The base tier's own, then what the others add, by the names that Linux has for them; amx_float32 is our own. */
 void cei_cpu_features(const cei_cpu_kernels *kernels, char *features, size_t size) {
     static const struct {
         uint64_t tier;
         const char *name;
     } names[] = {
-        {CE_CPU_AVX_VNNI, "avx_vnni"}, {CE_CPU_AVX512_VNNI, "avx512_vnni"}, {CE_CPU_AVX512_BF16, "avx512_bf16"},
-        {CE_CPU_AMX_BF16, "amx_bf16"}, {CE_CPU_AMX_INT8, "amx_int8"},       {CE_CPU_NEON_DOTPROD, "asimddp"},
-        {CE_CPU_NEON_I8MM, "i8mm"},    {CE_CPU_NEON_BF16, "bf16"},          {CE_CPU_F16C, "f16c"}};
+        {CE_CPU_AVX_VNNI, "avx_vnni"},      {CE_CPU_AVX512_VNNI, "avx512_vnni"}, {CE_CPU_AVX512_BF16, "avx512_bf16"},
+        {CE_CPU_AMX_BF16, "amx_bf16"},      {CE_CPU_AMX_INT8, "amx_int8"},       {CE_CPU_NEON_DOTPROD, "asimddp"},
+        {CE_CPU_NEON_I8MM, "i8mm"},         {CE_CPU_NEON_BF16, "bf16"},          {CE_CPU_F16C, "f16c"},
+        {CE_CPU_AMX_FLOAT32, "amx_float32"}};
     snprintf(features, size, "%s", kernels->features);
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         const size_t used = strlen(features);

@@ -140,9 +140,12 @@ static ce_status check_placed(const cei_row_op *op, ce_error *error) {
     return status == CE_OK ? cei_cpu_check_placed(weights[1], error) : status;
 }
 
-/* Bytes of a value that products read: those that are widened first cost as much as float32, or more. */
+/* Bytes of a value that products read: those that are widened first cost as much as float32, or more, and those that
+ * are split into digits about three times as much. */
 static size_t bytes_of_value(const cei_cpu_kernels *kernels, const cei_weight *weight) {
-    if (weight->format == CEI_FORMAT_FLOAT32) return sizeof(float);
+    enum { SPLIT = 3 };
+    const bool is_split = cei_cpu_takes_digits(kernels, weight->columns);
+    if (weight->format == CEI_FORMAT_FLOAT32) return is_split ? SPLIT * sizeof(float) : sizeof(float);
     const cei_cpu_low *low = cei_cpu_low_lay_out(kernels, weight).low;
     return low->multiply ? low->element : sizeof(float);
 }

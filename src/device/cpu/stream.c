@@ -41,7 +41,7 @@ static bool make_plan(const cei_cpu_device *device, const cei_stream_limits *lim
     p.fits = cei_mul_size(columns, CEI_CPU_FEWEST_ROWS, &fewest);
     plan->rows = place(&p, cei_max_size(cei_max_size(fewest, device->copy_floats), CEI_CPU_DISTANCE_FLOATS), 1);
     plan->row_scales = place(&p, CEI_CPU_MAX_ROWS, sizeof(cei_row_scale) / sizeof(float));
-    plan->panel = place(&p, limits->columns, panel);
+    plan->panel = place(&p, limits->columns + CEI_CPU_MAX_STEP, panel); /* of digits: see linear_digits.c */
     plan->partial = place(&p, CEI_CPU_MAX_ROWS, panel);
     plan->temporary = place(&p, cei_cpu_temporary_floats(limits->columns), 1);
     plan->keys = place(&p, keys, cei_cpu_low_depth_floats(low, limits->head_size));

@@ -230,6 +230,11 @@ EMULATE __m512i _mm512_set1_epi16(short x) {
     LANES_DO(32) v[i] = x;
     return (__m512i)v;
 }
+EMULATE __m512i _mm512_set1_epi8(char x) {
+    emulate_64b v;
+    LANES_DO(64) v[i] = (uint8_t)x;
+    return (__m512i)v;
+}
 EMULATE __m512i _mm512_set1_epi32(int x) {
     emulate_16i v;
     LANES_DO(16) v[i] = x;
@@ -281,6 +286,16 @@ EMULATE __m512 _mm512_mask_mov_ps(__m512 other, __mmask16 mask, __m512 v) {
     LANES_DO(16) v[i] = mask >> i & 1 ? v[i] : other[i];
     return v;
 }
+EMULATE __m512 _mm512_maskz_mov_ps(__mmask16 mask, __m512 v) {
+    LANES_DO(16) v[i] = mask >> i & 1 ? v[i] : 0;
+    return v;
+}
+EMULATE __m512i _mm512_mask_blend_epi16(__mmask32 mask, __m512i a, __m512i b) {
+    emulate_32h to = (emulate_32h)a;
+    LANES_DO(32) to[i] = mask >> i & 1 ? ((emulate_32h)b)[i] : to[i];
+    return (__m512i)to;
+}
+EMULATE float _mm512_cvtss_f32(__m512 v) { return v[0]; }
 EMULATE __m512i _mm512_maskz_mov_epi8(__mmask64 mask, __m512i v) {
     emulate_64b to = (emulate_64b)v;
     LANES_DO(64) to[i] = mask >> i & 1 ? to[i] : 0;
@@ -415,6 +430,24 @@ EMULATE __m512i _mm512_and_si512(__m512i a, __m512i b) { return a & b; }
 EMULATE __m512i _mm512_or_si512(__m512i a, __m512i b) { return a | b; }
 EMULATE __m512i _mm512_add_epi32(__m512i a, __m512i b) { return (__m512i)((emulate_16u)a + (emulate_16u)b); }
 EMULATE __m512i _mm512_srli_epi32(__m512i v, unsigned count) { return (__m512i)((emulate_16u)v >> count); }
+EMULATE __m512i _mm512_slli_epi32(__m512i v, unsigned count) { return (__m512i)((emulate_16u)v << count); }
+EMULATE __m512i _mm512_max_epi32(__m512i a, __m512i b) {
+    emulate_16i v;
+    LANES_DO(16) v[i] = ((emulate_16i)a)[i] > ((emulate_16i)b)[i] ? ((emulate_16i)a)[i] : ((emulate_16i)b)[i];
+    return (__m512i)v;
+}
+EMULATE int _mm512_reduce_max_epi32(__m512i v) {
+    int most = ((emulate_16i)v)[0];
+    LANES_DO(16) most = ((emulate_16i)v)[i] > most ? ((emulate_16i)v)[i] : most;
+    return most;
+}
+/* Bit (a, b, c) of the table, read as a number, for each bit. */
+EMULATE __m512i _mm512_ternarylogic_epi32(__m512i a, __m512i b, __m512i c, int table) {
+    __m512i v = a ^ a;
+    for (int row = 0; row < 8; row++)
+        if (table >> row & 1) v |= (row & 4 ? a : ~a) & (row & 2 ? b : ~b) & (row & 1 ? c : ~c);
+    return v;
+}
 EMULATE __m512i _mm512_add_epi64(__m512i a, __m512i b) {
     LANES_DO(8) a[i] = (int64_t)((uint64_t)a[i] + (uint64_t)b[i]);
     return a;
@@ -570,6 +603,17 @@ static inline __attribute__((unused)) void _tile_dpbusd(int sum, int a, int b) {
             for (int k = 0; k < t->config.rows[b]; k++)
                 t->values[sum][m][n] =
                     (uint32_t)emulate_add_bytes((int32_t)t->values[sum][m][n], t->values[a][m][k], t->values[b][k][n]);
+}
+
+static inline __attribute__((unused)) void _tile_dpbssd(int sum, int a, int b) {
+    emulate_tiles *t = &emulated_tiles;
+    emulate_require_product(sum, a, b);
+    for (int m = 0; m < t->config.rows[sum]; m++)
+        for (int n = 0; n < t->config.row_bytes[sum] / 4; n++)
+            for (int k = 0; k < t->config.rows[b]; k++)
+                for (int i = 0; i < 32; i += 8)
+                    t->values[sum][m][n] += (uint32_t)((int32_t)(int8_t)(t->values[a][m][k] >> i) *
+                                                       (int32_t)(int8_t)(t->values[b][k][n] >> i));
 }
 
 #undef LANES_DO

@@ -1,0 +1,305 @@
+/* kernels_amx_float32.c - float32 products by the integer products of AMX, for panels of 32. Compiled with those
+ * flags, and called only where features.c found them and the system has granted the tiles' registers. Contracts in
+ * kernels.h (cei_cpu_digits).
+ *
+ * A step is 64 terms. Of each of 16 rows it has the three digits, 64 bytes each, in a tile; of each of 16 columns
+ * likewise. Six products of these nine pairs of tiles are added up, by the digits' places in three tiles of sums: what
+ * is left out is below the last place. That is as many loads as products, of which either keeps up with the other.
+ *
+ * The operations on a number are those of its row alone, and sums of integers have no order: bits depend on depth, and
+ * on nothing else. */
+#include "device/cpu/kernels.h"
+
+#include "device/cpu/amx.h"
+#include "device/cpu/int8_avx512.h"
+#include "device/cpu/loops.h"
+
+#include <immintrin.h>
+
+/* Bytes of a tile; of a step of a column tile, all digits. */
+enum { TILE = TILE_ROWS * STEP, DIGITS = 3, COLUMN_STEP = DIGITS * TILE };
+
+/* Of columns that were split: their units, before their digits. */
+enum { UNITS = LANES * sizeof(float) };
+
+/* ---- units and digits --------------------------------------------------------------------------------------- */
+
+/* The largest integer of three digits, 127 in each, is 0.99608 * 2^23: where the largest number times a little more
+ * than the inverse of that is below 2^(E + 1), the unit is 2^(E - 22). Units are at least 2^-126, so that their
+ * inverses are numbers too. */
+#define MARGIN 1.004f
+enum { LEAST_EXPONENT = -104, PLACES = 22, BIAS = 127, FRACTION = 23 };
+
+/* 128 in each digit: added, it makes every digit one from 0 to 255, which is 128 more than it was. */
+#define OFFSETS 0x808080
+
+typedef struct units {
+    __m512 exponents; /* of a power of two, as numbers; NaN if there is none */
+    __m512 inverses;  /* that power's, or 0 */
+} units;
+
+/* Of the largest numbers, by their bits without the sign, of which those of NaN are the largest. */
+INLINE units find_units(__m512i largest) {
+    const __m512 above = _mm512_mul_ps(_mm512_castsi512_ps(largest), _mm512_set1_ps(MARGIN));
+    const __mmask16 finite = _mm512_cmp_ps_mask(above, _mm512_set1_ps(__builtin_inff()), _CMP_LT_OQ);
+    const __m512i bias = _mm512_set1_epi32(BIAS), places = _mm512_set1_epi32(PLACES);
+    __m512i exponent = _mm512_sub_epi32(_mm512_srli_epi32(_mm512_castps_si512(above), FRACTION), bias);
+    exponent = _mm512_max_epi32(exponent, _mm512_set1_epi32(LEAST_EXPONENT));
+    const __m512i unit = _mm512_sub_epi32(exponent, places);
+    const __m512i inverse = _mm512_slli_epi32(_mm512_sub_epi32(bias, unit), FRACTION);
+    return (units){_mm512_mask_mov_ps(_mm512_set1_ps(__builtin_nanf("")), finite, _mm512_cvtepi32_ps(unit)),
+                   _mm512_maskz_mov_ps(finite, _mm512_castsi512_ps(inverse))};
+}
+
+INLINE __m512i without_sign(__m512 x) { return _mm512_and_si512(_mm512_castps_si512(x), _mm512_set1_epi32(INT32_MAX)); }
+
+/* The digits of 16 numbers, each 128 more than it is, in the lower three bytes of each lane, the lowest first. */
+INLINE __m512i find_digits(__m512 x, __m512 inverse) {
+    return _mm512_cvtps_epi32(_mm512_fmadd_ps(x, inverse, _mm512_set1_ps(OFFSETS)));
+}
+
+/* Of four registers of digits each lane's four highest digits, then the middle ones, then the lowest: those of q[0],
+ * q[2], q[1] and q[3], in this order of bytes. Rows and columns have the same, so that it does not matter which. */
+typedef struct joined {
+    __m512i digits[DIGITS];
+} joined;
+
+INLINE joined join_digits(const __m512i q[4]) {
+    const __mmask32 odd = 0xAAAAAAAA; /* the upper half of each lane */
+    const __m512i even_bytes = _mm512_set1_epi32(0x00FF00FF), offset = _mm512_set1_epi8((char)0x80);
+    const __m512i a = _mm512_mask_blend_epi16(odd, q[0], _mm512_slli_epi32(q[1], 16));
+    const __m512i b = _mm512_mask_blend_epi16(odd, q[2], _mm512_slli_epi32(q[3], 16));
+    const __m512i c = _mm512_mask_blend_epi16(odd, _mm512_srli_epi32(q[0], 16), q[1]);
+    const __m512i d = _mm512_mask_blend_epi16(odd, _mm512_srli_epi32(q[2], 16), q[3]);
+    enum { EITHER_BUT_NOT_THE_THIRD = 0x56, SECOND_WHERE_FIRST_ELSE_THIRD = 0xCA };
+    const __m512i middle =
+        _mm512_ternarylogic_epi32(even_bytes, _mm512_srli_epi32(a, 8), b, SECOND_WHERE_FIRST_ELSE_THIRD);
+    const __m512i lowest =
+        _mm512_ternarylogic_epi32(even_bytes, a, _mm512_slli_epi32(b, 8), SECOND_WHERE_FIRST_ELSE_THIRD);
+    return (joined){{_mm512_ternarylogic_epi32(c, _mm512_slli_epi32(d, 8), offset, EITHER_BUT_NOT_THE_THIRD),
+                     _mm512_xor_si512(middle, offset), _mm512_xor_si512(lowest, offset)}};
+}
+
+/* ---- rows ---------------------------------------------------------------------------------------------------- */
+
+INLINE __m512i largest_of_row(const float *x, size_t depth) {
+    __m512i most[4];
+    UNROLL for (size_t q = 0; q < 4; q++) most[q] = _mm512_setzero_si512();
+    for (size_t i = 0; i < depth; i += STEP) {
+        UNROLL for (size_t q = 0; q < 4; q++) {
+            most[q] = _mm512_max_epi32(most[q], without_sign(load_row(x, i + LANES * q, depth)));
+        }
+    }
+    most[0] = _mm512_max_epi32(_mm512_max_epi32(most[0], most[1]), _mm512_max_epi32(most[2], most[3]));
+    return _mm512_set1_epi32(_mm512_reduce_max_epi32(most[0]));
+}
+
+static void prepare(const float *x, size_t x_stride, size_t rows, size_t depth, void *a, size_t a_stride,
+                    float *exponents) {
+    const size_t padded = (depth + STEP - 1) / STEP * STEP;
+    uint8_t *to = a;
+    for (size_t r = 0; r < rows; r++, x += x_stride, to += a_stride) {
+        const units of_row = find_units(largest_of_row(x, depth));
+        exponents[r] = _mm512_cvtss_f32(of_row.exponents);
+        for (size_t i = 0; i < padded; i += STEP) {
+            __m512i q[4];
+            UNROLL for (size_t h = 0; h < 4; h++) {
+                q[h] = find_digits(load_row(x, i + LANES * h, depth), of_row.inverses);
+            }
+            const joined all = join_digits(q);
+            UNROLL for (size_t d = 0; d < DIGITS; d++) _mm512_storeu_si512(to + d * padded + i, all.digits[d]);
+        }
+    }
+}
+
+/* ---- panels -------------------------------------------------------------------------------------------------- */
+
+/* The units of 16 columns of a panel. */
+INLINE units find_column_units(const float *columns, size_t depth) {
+    __m512i most[4];
+    UNROLL for (size_t i = 0; i < 4; i++) most[i] = _mm512_setzero_si512();
+    size_t k = 0;
+    for (; k + 4 <= depth; k += 4) {
+        UNROLL for (size_t i = 0; i < 4; i++) {
+            most[i] = _mm512_max_epi32(most[i], without_sign(_mm512_loadu_ps(columns + (k + i) * PANEL)));
+        }
+    }
+    for (; k < depth; k++) most[0] = _mm512_max_epi32(most[0], without_sign(_mm512_loadu_ps(columns + k * PANEL)));
+    return find_units(_mm512_max_epi32(_mm512_max_epi32(most[0], most[1]), _mm512_max_epi32(most[2], most[3])));
+}
+
+/* Step by step: four rows of the panel become a row of each digit's tile. */
+static void split(const float *columns, size_t depth, void *to) {
+    const units of_columns = find_column_units(columns, depth);
+    uint8_t *out = (uint8_t *)to + UNITS;
+    _mm512_storeu_ps((float *)to, of_columns.exponents);
+    for (size_t k = 0; k < depth; k += STEP, out += COLUMN_STEP) {
+        const float *from = columns + k * PANEL;
+        for (size_t i = 0; i < TILE_ROWS; i++) {
+            __m512i q[4];
+            UNROLL for (size_t h = 0; h < 4; h++) {
+                const size_t row = TILE_ROWS * h + i;
+                const bool is_there = k + STEP <= depth || k + row < depth;
+                const __m512 x = is_there ? _mm512_loadu_ps(from + row * PANEL) : _mm512_setzero_ps();
+                q[h] = find_digits(x, of_columns.inverses);
+            }
+            const joined all = join_digits(q);
+            UNROLL for (size_t d = 0; d < DIGITS; d++) _mm512_storeu_si512(out + d * TILE + i * STEP, all.digits[d]);
+        }
+    }
+}
+
+/* ---- results -------------------------------------------------------------------------------------------------
+ * A block's sums are stored to scratch memory, and become results row by row while the next block is multiplied. */
+
+typedef struct results {
+    _Alignas(64) int32_t sums[DIGITS][TILE_ROWS][LANES]; /* of the highest place first */
+    const cei_cpu_digit_product *product;
+    __m512 exponents, bias; /* of the columns */
+    __mmask16 lanes;        /* columns that there are */
+    size_t first_row, rows, done;
+} results;
+
+/* Sums that are not exact in float32 are rounded; nothing else is before the power of two is multiplied in. */
+INLINE void finish_row(const results *done, size_t r) {
+    const cei_cpu_digit_product *p = done->product;
+    const size_t row = done->first_row + r;
+    const __m512 base = _mm512_set1_ps(256);
+    __m512 v = _mm512_cvtepi32_ps(_mm512_loadu_si512(done->sums[0][r]));
+    v = _mm512_fmadd_ps(v, base, _mm512_cvtepi32_ps(_mm512_loadu_si512(done->sums[1][r])));
+    v = _mm512_fmadd_ps(v, base, _mm512_cvtepi32_ps(_mm512_loadu_si512(done->sums[2][r])));
+    v = _mm512_scalef_ps(v, _mm512_add_ps(_mm512_set1_ps(p->exponents[row] + 16), done->exponents));
+    if (p->bias) v = _mm512_add_ps(v, done->bias);
+    float *out = p->out + row * p->out_stride;
+    if (done->lanes == 0xFFFF) /* masked stores are slow on some processors */
+        _mm512_storeu_ps(out, v);
+    else
+        _mm512_mask_storeu_ps(out, done->lanes, v);
+}
+
+/* At most count rows more. */
+INLINE void finish_some(results *done, size_t count) {
+    const size_t left = done->rows - done->done, end = done->done + (count < left ? count : left);
+    for (; done->done < end; done->done++) finish_row(done, done->done);
+}
+
+/* ---- blocks ------------------------------------------------------------------------------------------------- */
+
+/* A product at work. */
+typedef struct job {
+    const cei_cpu_digit_product *product;
+    size_t steps;
+    const uint8_t *next, *next_end; /* what is left to prefetch */
+    size_t next_step;               /* bytes of it that a step does */
+} job;
+
+INLINE void multiply_block(job *j, results *before, const uint8_t *a, const uint8_t *panel) {
+    const cei_cpu_digit_product *p = j->product;
+    const size_t stride = p->a_stride, digit = p->depth;
+    const size_t waiting = before->rows - before->done, share = j->steps ? (waiting + j->steps - 1) / j->steps : 0;
+    _tile_zero(0);
+    _tile_zero(1);
+    _tile_zero(2);
+    for (size_t i = 0; i < j->steps; i++, a += STEP, panel += COLUMN_STEP) {
+        _tile_stream_loadd(3, a, stride);
+        _tile_stream_loadd(4, a + digit, stride);
+        _tile_stream_loadd(5, a + 2 * digit, stride);
+        _tile_loadd(6, panel, STEP);
+        _tile_loadd(7, panel + TILE, STEP);
+        _tile_dpbssd(0, 3, 6);
+        _tile_dpbssd(1, 4, 6);
+        _tile_dpbssd(2, 5, 6);
+        _tile_loadd(6, panel + 2 * TILE, STEP);
+        _tile_dpbssd(1, 3, 7);
+        _tile_dpbssd(2, 4, 7);
+        _tile_dpbssd(2, 3, 6);
+        const uint8_t *end = j->next + j->next_step < j->next_end ? j->next + j->next_step : j->next_end;
+        for (; j->next < end; j->next += STEP) __builtin_prefetch(j->next, 0, 2);
+        finish_some(before, share);
+    }
+}
+
+/* Results of so many rows from row on will be written while the next block is multiplied: by then their lines have come
+ * to the second-level cache, without which a store waits for each. */
+INLINE void expect_results(const cei_cpu_digit_product *p, size_t row, size_t rows) {
+    const float *out = p->out + row * p->out_stride;
+    for (size_t r = 0; r < rows; r++) _mm_prefetch((const char *)(out + r * p->out_stride), _MM_HINT_T1);
+}
+
+/* The tiles hold the sums of rows from row on, and those before become results. */
+INLINE void hand_over(results *done, size_t row, size_t rows) {
+    finish_some(done, TILE_ROWS);
+    _tile_stored(0, done->sums[0], STEP);
+    _tile_stored(1, done->sums[1], STEP);
+    _tile_stored(2, done->sums[2], STEP);
+    done->first_row = row;
+    done->rows = rows;
+    done->done = 0;
+}
+
+/* The rows from first on, before end, in blocks of so many. */
+INLINE void multiply_rows(job *j, results *done, size_t first, size_t end, size_t height) {
+    const cei_cpu_digit_product *p = j->product;
+    configure(height, height);
+    for (size_t row = first; row < end; row += height) {
+        expect_results(p, row, height);
+        multiply_block(j, done, (const uint8_t *)p->a + row * p->a_stride, (const uint8_t *)p->columns_at + UNITS);
+        hand_over(done, row, height);
+    }
+}
+
+static void multiply(const cei_cpu_digit_product *p) {
+    if (p->rows == 0) return;
+    const size_t whole = p->rows / TILE_ROWS * TILE_ROWS, steps = p->depth / STEP;
+    const size_t shares = (p->rows + TILE_ROWS - 1) / TILE_ROWS * steps, bytes = p->next ? p->next_bytes : 0;
+    job j = {.product = p, .steps = steps, .next = p->next, .next_end = p->next};
+    if (shares) j.next_step = (bytes / shares + STEP - 1) / STEP * STEP;
+    if (shares && bytes) j.next_end += bytes;
+    results done; /* its sums are not to be cleared */
+    done.product = p;
+    done.exponents = _mm512_loadu_ps(p->columns_at);
+    done.lanes = (__mmask16)(p->columns < LANES ? (1u << p->columns) - 1u : 0xFFFF);
+    done.bias = p->bias ? _mm512_maskz_loadu_ps(done.lanes, p->bias) : _mm512_setzero_ps();
+    done.rows = done.done = 0;
+    BARRIER();
+    if (whole) multiply_rows(&j, &done, 0, whole, TILE_ROWS);
+    if (whole < p->rows) multiply_rows(&j, &done, whole, p->rows, p->rows - whole);
+    _tile_release();
+    finish_some(&done, TILE_ROWS);
+}
+
+/* ---- the table ---------------------------------------------------------------------------------------------- */
+
+/* Two steps' products a round, of tiles in registers. */
+static double peak(size_t rounds) {
+    _Alignas(64) uint8_t operand[TILE];
+    uint32_t bits = 1;
+    for (size_t i = 0; i < TILE; i++) {
+        bits = bits * 1664525 + 1013904223; /* Knuth's linear congruential generator */
+        operand[i] = (uint8_t)(bits >> 24);
+    }
+    BARRIER();
+    configure(TILE_ROWS, TILE_ROWS);
+    _tile_zero(0);
+    _tile_zero(1);
+    _tile_zero(2);
+    _tile_loadd(3, operand, STEP);
+    _tile_loadd(4, operand, STEP);
+    _tile_loadd(6, operand, STEP);
+    _tile_loadd(7, operand, STEP);
+    for (size_t n = 0; n < rounds; n++) {
+        _tile_dpbssd(0, 3, 6);
+        _tile_dpbssd(1, 4, 7);
+        _tile_dpbssd(2, 3, 7);
+        _tile_dpbssd(0, 4, 6);
+        _tile_dpbssd(1, 3, 6);
+        _tile_dpbssd(2, 4, 7);
+    }
+    _tile_release();
+    return 2.0 * TILE_ROWS * LANES * STEP * (double)rounds;
+}
+
+void cei_cpu_fill_amx_float32(cei_cpu_kernels *kernels) {
+    kernels->digits = (cei_cpu_digits){
+        .step = STEP, .width = LANES, .prepare = prepare, .split = split, .multiply = multiply, .peak = peak};
+}
