@@ -5,12 +5,12 @@
 #include "formats/gguf_write.h"
 #include "model/gguf.h"
 
+#include "support/model_folder.h"
 #include "support/same_models.h"
 #include "support/support.h"
 
 #include <crossenc/crossenc.h>
 
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,31 +23,11 @@ static const char *file_of(const char *name) {
 
 /* Copies what a golden folder has into the place, whose path is returned. */
 static const char *copy_folder(const char *folder) {
-    static const char *const names[] = {"model.safetensors", "tokenizer.json", "tokenizer_config.json",
-                                        "vocab.json",        "merges.txt",     "config.json"};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        char path[256];
-        snprintf(path, sizeof path, "golden/%s/%s", folder, names[i]);
-        FILE *there = fopen(test_data(path), "rb");
-        if (!there) continue;
-        fclose(there);
-        size_t size;
-        char *data = test_read_file(test_data(path), &size);
-        test_write_file(test_folder, names[i], data, size);
-        free(data);
-    }
+    test_copy_model(folder, test_folder);
     return test_folder;
 }
 
-/* Sets a field of the config in the place; value is JSON. */
-static void set_config(const char *key, const char *value) {
-    json_t *config = json_load_file(test_path(test_folder, "config.json"), 0, NULL);
-    json_object_set_new(config, key, json_loads(value, JSON_DECODE_ANY, NULL));
-    char *text = json_dumps(config, 0);
-    test_write_file(test_folder, "config.json", text, strlen(text));
-    free(text);
-    json_decref(config);
-}
+static void set_config(const char *key, const char *value) { test_set_json(test_folder, "config.json", key, value); }
 
 /* ---- the same bits ------------------------------------------------------------------------------------------------
  */

@@ -1,0 +1,138 @@
+/* test_convert_tokenizer.c - which tokenizers a GGUF file can stand for: those that give each text the same ids when
+ * they are read again, whatever their files say; and what of the others is named. */
+#include "support/model_folder.h"
+#include "support/same_models.h"
+#include "support/support.h"
+
+#include <crossenc/crossenc.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *at(const char *name) { return test_path(test_folder, name); }
+
+static void put(const char *file, const char *key, const char *value) { test_set_json(at("model"), file, key, value); }
+
+/* ---- the same tokens ----------------------------------------------------------------------------------------------
+ */
+
+enum { MOST_TOKENS = 64 };
+
+static size_t tokens_of(const ce_model *model, const char *query, const char *document, int32_t ids[MOST_TOKENS]) {
+    size_t count = 0;
+    ce_error error = {0};
+    expect_ok(ce_tokenize(model, (ce_pair){ce_text_of(query), ce_text_of(document)}, NULL, ids, NULL, MOST_TOKENS,
+                          &count, NULL, &error),
+              &error);
+    return count;
+}
+
+/* Texts in which white space, marks and added tokens stand beside each other. */
+static void same_tokens(const char *one, const char *other) {
+    static const char *const texts[][2] = {
+        {"the sea", "of the king"},
+        {"  the  sea   ", "\t the \n\n king "},
+        {" ", ""},
+        {"the \xE2\x96\x81 sea", "  \xE2\x96\x81the\xE2\x96\x81\xE2\x96\x81 king\xE2\x96\x81"},
+        {"the  <mask>  sea <s>", " </s>  the\xE3\x80\x80\xC2\xA0king"},
+    };
+    int32_t ids[2][MOST_TOKENS] = {{0}};
+    ce_model *a = test_load(one, 0), *b = test_load(other, 0);
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        const size_t count = tokens_of(a, texts[i][0], texts[i][1], ids[0]);
+        assert_int_equal(tokens_of(b, texts[i][0], texts[i][1], ids[1]), count);
+        assert_true(count >= 4 && count <= MOST_TOKENS);
+        assert_memory_equal(ids[0], ids[1], count * sizeof ids[0][0]);
+    }
+    ce_model_free(a);
+    ce_model_free(b);
+}
+
+static ce_status convert(ce_error *error) {
+    const ce_convert_options options = {.size = sizeof options, .overwrite = true, .threads = 1};
+    return ce_convert(at("model"), at("new.gguf"), &options, NULL, error);
+}
+
+/* ---- Unigram ------------------------------------------------------------------------------------------------------
+ */
+
+#define WORDS "{\"type\": \"WhitespaceSplit\"}"
+#define MARKS "{\"type\": \"Metaspace\", \"replacement\": \"\\u2581\", \"prepend_scheme\": \"always\", \"split\": true}"
+#define STRIP "{\"type\": \"Strip\", \"strip_left\": false, \"strip_right\": true}"
+#define BLANKS(content) "{\"type\": \"Replace\", \"pattern\": {\"Regex\": \" {2,}\"}, \"content\": \"" content "\"}"
+#define REPLACE(pattern, content) \
+    "{\"type\": \"Replace\", \"pattern\": {\"String\": \"" pattern "\"}, \"content\": \"" content "\"}"
+
+/* XLM-RoBERTa's as a class that takes tokenizer.json as it is reads it, with these steps in it. */
+static void make_unigram(const char *steps, const char *words) {
+    char normalizer[512], cutter[512];
+    snprintf(normalizer, sizeof normalizer, "{\"type\": \"Sequence\", \"normalizers\": [%s]}", steps);
+    snprintf(cutter, sizeof cutter, "{\"type\": \"Sequence\", \"pretokenizers\": [%s]}", words);
+    test_make_inner(test_folder, "model");
+    test_copy_model("models/xlm-roberta-unigram", at("model"));
+    put("tokenizer_config.json", "tokenizer_class", "\"PreTrainedTokenizerFast\"");
+    put("tokenizer.json", "normalizer", normalizer);
+    put("tokenizer.json", "pre_tokenizer", cutter);
+    put("tokenizer.json", "post_processor",
+        "{\"type\": \"RobertaProcessing\", \"sep\": [\"</s>\", 2], \"cls\": [\"<s>\", 0]}");
+}
+
+/* As published files of XLM-RoBERTa's kin have them before words are parted at white space. */
+static void steps_that_change_no_word_are_left_out(void **state) {
+    (void)state;
+    static const char *const steps[] = {BLANKS(" "), STRIP, STRIP ", " BLANKS(" "), REPLACE("\\t\\n", "  "),
+                                        REPLACE("\\t", "\\n") ", " STRIP};
+    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+        ce_error error = {0};
+        make_unigram(steps[i], WORDS ", " MARKS);
+        expect_ok(convert(&error), &error);
+        test_same_models(at("model"), at("new.gguf"), "xlm-roberta-unigram");
+        same_tokens(at("model"), at("new.gguf"));
+    }
+}
+
+/* A mark in the place of blanks is one token more before a mark that is in the text; without white space that parts
+ * words, blanks at the ends of a text are tokens. */
+static void steps_that_change_a_word_are_named(void **state) {
+    (void)state;
+    static const char *const cases[][3] = {
+        {BLANKS("\\u2581"), WORDS ", " MARKS, "it differs in its normalizer"},
+        {REPLACE("a", " "), WORDS ", " MARKS, "it differs in its normalizer"},
+        {REPLACE(" ", "a"), WORDS ", " MARKS, "it differs in its normalizer"},
+        {REPLACE(" ", ""), WORDS ", " MARKS, "it differs in its normalizer"},
+        {BLANKS(" ") ", {\"type\": \"NFC\"}", WORDS ", " MARKS, "it differs in its normalizer"},
+        {BLANKS(" "), MARKS, "it differs in its normalizer"},
+        {"", MARKS, "it differs in what cuts words"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        ce_error error = {0};
+        make_unigram(cases[i][0], cases[i][1]);
+        expect_status(convert(&error), CE_ERR_UNSUPPORTED, &error, cases[i][2]);
+    }
+}
+
+/* It would be found in texts that have more blanks in that place. */
+static void tokens_with_white_space_forbid_it(void **state) {
+    (void)state;
+    size_t size;
+    ce_error error = {0};
+    make_unigram(BLANKS(" "), WORDS ", " MARKS);
+    put("tokenizer.json", "added_tokens",
+        "[{\"id\": 335, \"content\": \"a b\", \"normalized\": true}, {\"id\": 338, \"content\": \"<mask>\","
+        " \"lstrip\": true, \"special\": true}]");
+    char *data = test_read_file(test_path(at("model"), "tokenizer.json"), &size);
+    test_overwrite(data, size, "\xED\x95\x9C", "a b"); /* a piece of three bytes */
+    test_write_file(at("model"), "tokenizer.json", data, size);
+    free(data);
+    expect_status(convert(&error), CE_ERR_UNSUPPORTED, &error, "it differs in its normalizer");
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        folder_test(steps_that_change_no_word_are_left_out),
+        folder_test(steps_that_change_a_word_are_named),
+        folder_test(tokens_with_white_space_forbid_it),
+    };
+    return cmocka_run_group_tests_name("convert_tokenizer", tests, NULL, NULL);
+}
