@@ -9,6 +9,7 @@
 #include "base/memory.h"
 #include "model/transformer_network.h"
 
+#include <stdio.h>
 #include <string.h>
 
 const char *ce_gguf_type_name(ce_gguf_type type) {
@@ -51,12 +52,22 @@ static ce_status read_files(const ce_model *model, cei_files_fn use, void *user,
 /* The pairs that are being written, and of what. */
 typedef struct writing {
     const ce_model *model;
+    const cei_gguf_form *form;
     cei_gguf_out *keys;
 } writing;
 
 static ce_status put_spec(void *user, cei_tokenizer_spec *spec, ce_error *error) {
     const writing *work = user;
-    return cei_gguf_put_tokenizer(spec, work->model->tokenizer, work->model->config.vocab_size, work->keys, error);
+    const ce_model *model = work->model;
+    const cei_head *head = &model->blueprint.network->head;
+    const bool passes = !model->bi_encoder && !model->modules.logits.is_read && head->poolings[0] == CEI_POOL_LAST;
+    const cei_gguf_tokens tokens = {.spec = spec,
+                                    .built = model->tokenizer,
+                                    .rows = model->config.vocab_size,
+                                    .is_decoder = work->form->is_decoder,
+                                    .tells_padding = passes,
+                                    .padding = model->config.pad_token_id};
+    return cei_gguf_put_tokenizer(&tokens, work->keys, error);
 }
 
 static ce_status put_files(void *user, const cei_tokenizer_files *files, ce_error *error) {
@@ -130,6 +141,17 @@ static const char *compare_models(const ce_model *a, const ce_model *b) {
     return found || a->bi_encoder ? found : compare_labels(a, b);
 }
 
+/* What the reader refuses, it says of a file that nobody has seen. */
+static ce_status refuse_again(const ce_model *model, const char *path, ce_status status, ce_error *error) {
+    char reason[CE_ERROR_MESSAGE_SIZE] = "";
+    if (status != CE_ERR_UNSUPPORTED && status != CE_ERR_MODEL && status != CE_ERR_FORMAT) return status;
+    if (error) snprintf(reason, sizeof reason, "%s", error->message);
+    const size_t length = strlen(path);
+    const char *said = strncmp(reason, path, length) == 0 && reason[length] == ':' ? reason + length + 2 : reason;
+    return cei_fail(error, CE_ERR_UNSUPPORTED, "%s cannot become a GGUF file, which is refused when it is read: %.300s",
+                    model->path, said);
+}
+
 ce_status cei_convert_check_gguf(const cei_convert_source *source, const char *path, ce_error *error) {
     ce_convert_options quiet = *source->options;
     ce_model *written = NULL;
@@ -137,6 +159,7 @@ ce_status cei_convert_check_gguf(const cei_convert_source *source, const char *p
     quiet.log = NULL;
     quiet.adapter = NULL;
     ce_status status = cei_convert_load(path, &quiet, &written, &checkpoint, error);
+    if (status != CE_OK) status = refuse_again(source->model, path, status, error);
     comparison work = {.written = written};
     if (status == CE_OK) work.difference = compare_models(source->model, written);
     if (status == CE_OK && !work.difference) status = read_files(source->model, take_files, &work, error);
@@ -153,12 +176,11 @@ ce_status cei_convert_check_gguf(const cei_convert_source *source, const char *p
 
 static ce_status find_form(const ce_model *model, const cei_gguf_form **form, ce_error *error) {
     *form = cei_gguf_form_of(&model->config);
-    if (!*form || (*form)->is_decoder)
-        return cei_fail(
-            error, CE_ERR_UNSUPPORTED,
-            "%s: GGUF files are written of BERT, DistilBERT, RoBERTa, XLM-RoBERTa, CamemBERT, NomicBERT and "
-            "ModernBERT, and this is: %s",
-            model->path, model->blueprint.network->architecture->encoder);
+    if (!*form || model->modules.logits.is_read)
+        return cei_fail(error, CE_ERR_UNSUPPORTED,
+                        "%s: GGUF files are written of BERT, DistilBERT, RoBERTa, XLM-RoBERTa, CamemBERT, NomicBERT, "
+                        "ModernBERT, JinaBERT and of decoders that classify or embed, and this is: %s",
+                        model->path, model->blueprint.network->architecture->encoder);
     for (size_t i = 0; i < model->modules.layer_count; i++)
         if (model->modules.layers[i].kind != CEI_HEAD_NORMALIZE)
             return cei_fail(error, CE_ERR_UNSUPPORTED, "%s: GGUF files have no module like %s", model->path,
@@ -167,7 +189,7 @@ static ce_status find_form(const ce_model *model, const cei_gguf_form **form, ce
 }
 
 static ce_status put_keys(const ce_model *model, cei_convert_gguf *gguf, ce_error *error) {
-    writing work = {model, &gguf->keys};
+    writing work = {model, gguf->form, &gguf->keys};
     cei_gguf_put_config(model, gguf->form, gguf->type, &gguf->keys);
     return read_files(model, put_files, &work, error);
 }

@@ -40,6 +40,8 @@ typedef struct row_result {
 typedef struct target {
     size_t values, scales; /* indices into tensors; scales only if I8 */
     bool is_written;       /* else another part's tensor has its rows; values is then where the next part's are */
+    size_t pairs;          /* as in cei_values, of the tensor that is written, as is what follows */
+    bool is_more;
 } target;
 
 typedef struct conversion {
@@ -49,6 +51,7 @@ typedef struct conversion {
     target *targets; /* [parts] */
     char **names;    /* [parts] of the scales, or of the tensor in a GGUF file, or NULL */
     size_t tensor_count;
+    float *divisors;      /* of the last tensor, CEI_GGUF_DIVISORS; NULL: there is none */
     cei_new_file file;    /* that is being written */
     uint64_t done, total; /* bytes of the source */
     /* of a wave */
@@ -113,15 +116,18 @@ static ce_status add_scales(conversion *work, size_t index, size_t rows, ce_erro
 
 /* The tensor's name where it is written. */
 static ce_status name_part(conversion *work, size_t index, const char **name, ce_error *error) {
-    const cei_part *part = &work->source->model->blueprint.plan.parts[index];
+    const ce_model *model = work->source->model;
+    const cei_part *part = &model->blueprint.plan.parts[index];
     const char *slash = module_end(part);
-    char made[CEI_NAME_SIZE];
+    cei_naming to;
     *name = slash ? slash + 1 : part->name;
     if (!work->source->gguf) return CE_OK;
-    if (!cei_gguf_name_back(work->source->gguf->form, part->name, made))
-        return cei_fail(error, CE_ERR_UNSUPPORTED, "%s: the tensor %s has no name in GGUF files of %s",
-                        work->source->model->path, part->name, work->source->gguf->form->architecture);
-    *name = work->names[index] = cei_copy_string(made, strlen(made));
+    if (!cei_gguf_name_back(work->source->gguf->form, cei_gguf_head_size(&model->config), part->name, &to))
+        return cei_fail(error, CE_ERR_UNSUPPORTED, "%s: the tensor %s has no name in GGUF files of %s", model->path,
+                        part->name, work->source->gguf->form->architecture);
+    work->targets[index].pairs = to.pairs;
+    work->targets[index].is_more = to.is_more;
+    *name = work->names[index] = cei_copy_string(to.names[0], strlen(to.names[0]));
     return *name ? CE_OK : cei_fail_memory(error, part->name, 0);
 }
 
@@ -158,15 +164,27 @@ static ce_status add_part(conversion *work, size_t index, ce_error *error) {
     return tensor.dtype == CEI_DTYPE_I8 ? add_scales(work, index, values.rows, error) : CE_OK;
 }
 
+/* Of a GGUF file, the tensor that no part of the plan is. */
+static ce_status add_divisors(conversion *work, ce_error *error) {
+    const cei_convert_source *source = work->source;
+    size_t size = 0;
+    if (!source->gguf) return CE_OK;
+    ce_status status = cei_gguf_find_divisors(source->model, source->gguf->form, &work->divisors, &size, error);
+    if (status == CE_OK && size > 0)
+        work->tensors[work->tensor_count++] =
+            (cei_new_tensor){.name = CEI_GGUF_DIVISORS, .dtype = CEI_DTYPE_F32, .rank = 1, .shape = {size}};
+    return status;
+}
+
 static ce_status list_tensors(conversion *work, ce_error *error) {
     const size_t parts = work->source->model->blueprint.plan.part_count;
-    work->tensors = cei_alloc_zeroed(2 * parts, sizeof *work->tensors);
+    work->tensors = cei_alloc_zeroed(2 * parts + 1, sizeof *work->tensors);
     work->targets = cei_alloc_zeroed(parts, sizeof *work->targets);
     work->names = cei_alloc_zeroed(parts, sizeof *work->names);
     if (!work->tensors || !work->targets || !work->names) return cei_fail_memory(error, "the new file's tensors", 0);
     ce_status status = CE_OK;
     for (size_t i = 0; i < parts && status == CE_OK; i++) status = add_part(work, i, error);
-    return status;
+    return status == CE_OK ? add_divisors(work, error) : status;
 }
 
 static size_t wave_rows(size_t rows, size_t columns) {
@@ -265,6 +283,14 @@ static size_t row_bytes(const conversion *work) {
     return cei_values_bytes(&(cei_values){.dtype = work->to, .columns = work->values.columns}, 1);
 }
 
+/* The row of the source that is written as row row of the wave. */
+static size_t row_in_source(const conversion *work, size_t row) {
+    const size_t pairs = work->targets[work->part].pairs, at = work->first + row;
+    if (pairs < 2) return at;
+    const size_t place = at % pairs;
+    return at - place + place / 2 + place % 2 * (pairs / 2);
+}
+
 static void convert_row(conversion *work, size_t row) {
     const size_t columns = work->values.columns;
     float *values = work->staging + row * columns;
@@ -275,7 +301,8 @@ static void convert_row(conversion *work, size_t row) {
         keep_int8(&work->values, work->first + row, out, &work->scales[row], result);
         return;
     }
-    cei_values_read(&work->values, work->first + row, 1, values);
+    cei_values_read(&work->values, row_in_source(work, row), 1, values);
+    for (size_t k = 0; work->targets[work->part].is_more && k < columns; k++) values[k] += 1;
     result->is_bad = !is_finite(values, columns);
     if (result->is_bad) return;
     if (work->to == CEI_DTYPE_I8)
@@ -424,6 +451,9 @@ static ce_status create_gguf(conversion *work, const part_range *range, cei_new_
     ce_status status = cei_new_folder_add(folder, gguf_name, &path, error);
     if (status == CE_OK)
         status = cei_gguf_create(path, &work->source->gguf->keys, range->tensors, range->count, &work->file, error);
+    if (status == CE_OK && work->divisors) /* they are read with the header */
+        status = cei_new_file_write(&work->file, work->tensors[work->tensor_count - 1].offset, work->divisors,
+                                    work->tensors[work->tensor_count - 1].bytes, error);
     if (status == CE_OK) {
         work->report->stage = CE_CONVERT_READING;
         status = cei_convert_check_gguf(work->source, path, error);
@@ -479,6 +509,7 @@ ce_status cei_convert_weights(const cei_convert_source *source, cei_new_folder *
     }
     for (size_t i = 0; work.names && i < parts; i++) cei_free(work.names[i]);
     cei_free(work.names);
+    cei_free(work.divisors);
     cei_free(work.targets);
     cei_free(work.tensors);
     cei_free(work.staging);

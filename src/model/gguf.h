@@ -81,14 +81,20 @@ bool cei_gguf_is_known(const cei_gguf_form *form, const cei_tensor *tensor);
 /* The rows of two words in the matrix of logits, as converters cut them out of a re-ranker; a folder has no such. */
 #define CEI_GGUF_WORDS "cls.output.weight"
 
-/* What frequencies of rotary positions are divided by. */
+/* What frequencies of rotary positions are divided by, where they are scaled as Llama 3.1's. gguf_config_decoder.c: by
+ * what frequency i is, of heads of so many columns. */
 #define CEI_GGUF_DIVISORS "rope_freqs.weight"
+double cei_gguf_divisor(const cei_rope_scaling *scaling, double base, size_t size, size_t i);
 
 /* How such a re-ranker asks, with {query} and {document} in it. */
 #define CEI_GGUF_RERANK_TEMPLATE "tokenizer.chat_template.rerank"
 
-/* gguf_names.c: the name in a file of a folder's tensor; false if it has none. */
-bool cei_gguf_name_back(const cei_gguf_form *form, const char *name, char out[CEI_NAME_SIZE]);
+/* gguf_names.c: what becomes of a folder's tensor in a file: its one name there, and how its values lie there, in heads
+ * of so many columns; false if it has none. */
+bool cei_gguf_name_back(const cei_gguf_form *form, size_t head_size, const char *name, cei_naming *to);
+
+/* gguf_names.c: the columns of a head of queries, by the config of a model of that form. */
+size_t cei_gguf_head_size(const cei_config *config);
 
 struct cei_gguf_form {
     const char *architecture; /* general.architecture */

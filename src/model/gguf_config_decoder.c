@@ -49,42 +49,43 @@ static ce_status check_scaling(const cei_translation *work) {
 }
 
 /* The scalings of Llama 3.1 and its kin, of which a file has the divisors of frequencies alone. */
-static const struct llama_scaling {
-    double factor, low, high, original;
-} llama_scalings[] = {{8, 1, 4, 8192}, {32, 1, 4, 8192}};
+static const cei_rope_scaling llama_scalings[] = {
+    {.kind = CEI_ROPE_LLAMA3, .factor = 8, .low_factor = 1, .high_factor = 4, .original = 8192},
+    {.kind = CEI_ROPE_LLAMA3, .factor = 32, .low_factor = 1, .high_factor = 4, .original = 8192},
+};
 
-/* By what the scaling divides frequency i of heads of so many columns: by 1 where a turn takes few positions, by the
- * factor where it takes many, by something between where the one becomes the other (Grattafiori et al. 2024). */
-static double divisor_of(const struct llama_scaling *scaling, double base, size_t size, size_t i) {
+/* 1 where a turn takes few positions, the factor where it takes many, something between where the one becomes the other
+ * (Grattafiori et al. 2024). */
+double cei_gguf_divisor(const cei_rope_scaling *scaling, double base, size_t size, size_t i) {
     static const double turn = 6.283185307179586;
-    const double length = turn * pow(base, 2.0 * (double)i / (double)size);
-    if (length < scaling->original / scaling->high) return 1;
-    if (length > scaling->original / scaling->low) return scaling->factor;
-    const double smooth = (scaling->original / length - scaling->low) / (scaling->high - scaling->low);
+    const double length = turn * pow(base, 2.0 * (double)i / (double)size), original = (double)scaling->original;
+    if (length < original / scaling->high_factor) return 1;
+    if (length > original / scaling->low_factor) return scaling->factor;
+    const double smooth = (original / length - scaling->low_factor) / (scaling->high_factor - scaling->low_factor);
     return 1 / ((1 - smooth) / scaling->factor + smooth);
 }
 
-static bool is_scaling(const struct llama_scaling *scaling, double base, const cei_tensor *divisors) {
+static bool is_scaling(const cei_rope_scaling *scaling, double base, const cei_tensor *divisors) {
     const size_t count = (size_t)divisors->count;
     for (size_t i = 0; i < count; i++) {
         float value;
         memcpy(&value, divisors->data + i * sizeof value, sizeof value);
-        const double want = divisor_of(scaling, base, 2 * count, i);
+        const double want = cei_gguf_divisor(scaling, base, 2 * count, i);
         if (!(fabs((double)value - want) <= 1e-3 * want)) return false;
     }
     return true;
 }
 
-static void put_scaling(cei_translation *work, const struct llama_scaling *scaling) {
+static void put_scaling(cei_translation *work, const cei_rope_scaling *scaling) {
     cei_translation_put_key(work, "rope_scaling");
     cei_json_put(work->out, "{\"rope_type\": \"llama3\", \"factor\": ");
     cei_translation_write_real(work, scaling->factor);
     cei_json_put(work->out, ", \"low_freq_factor\": ");
-    cei_translation_write_real(work, scaling->low);
+    cei_translation_write_real(work, scaling->low_factor);
     cei_json_put(work->out, ", \"high_freq_factor\": ");
-    cei_translation_write_real(work, scaling->high);
+    cei_translation_write_real(work, scaling->high_factor);
     cei_json_put(work->out, ", \"original_max_position_embeddings\": ");
-    cei_json_put_number(work->out, (uint64_t)scaling->original);
+    cei_json_put_number(work->out, scaling->original);
     cei_json_put(work->out, "}");
 }
 

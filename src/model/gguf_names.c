@@ -179,6 +179,7 @@ static const cei_gguf_form forms[] = {
     ROBERTA("roberta", "Roberta"),
     ROBERTA("xlm-roberta", "XLMRoberta"),
     ROBERTA("camembert", "Camembert"),
+    {DECODER("llama", "mistral", "Mistral", "Mistral", decoder_parts), .is_paired = true}, /* written as Llama's too */
 };
 enum { FORMS = sizeof forms / sizeof forms[0], DISTILBERT = 1 };
 
@@ -224,6 +225,17 @@ static const char *name_stem(const naming_rule *rule, cei_gguf_text stem, const 
     return is_alone ? rule->form->up_alone : look_up(rule->form->parts, stem);
 }
 
+/* How rows of queries and keys lie in a file: in pairs of heads of so many columns, or not. */
+static size_t pairs_of(const cei_gguf_form *form, size_t head_size, cei_gguf_text stem) {
+    const bool turns = cei_gguf_text_is(stem, "attn_q") || cei_gguf_text_is(stem, "attn_k");
+    return form->is_paired && turns ? head_size : 0;
+}
+
+/* Are a file's values of the tensor one more, by the end of its name before kind? */
+static bool is_more(const cei_gguf_form *form, const char *name, const char *kind) {
+    return form->is_more && kind - name >= 4 && strncmp(kind - 4, "norm", 4) == 0;
+}
+
 static void name_part(const naming_rule *rule, cei_gguf_text index, cei_gguf_text stem, const char *kind,
                       const cei_tensor *tensor, cei_naming *to) {
     const cei_gguf_form *form = rule->form;
@@ -233,8 +245,7 @@ static void name_part(const naming_rule *rule, cei_gguf_text index, cei_gguf_tex
     if (name) set_name(to, prefix, name, kind);
     for (size_t i = 0; cei_gguf_text_is(stem, "attn_qkv") && i < CEI_MOST_NAMES && form->qkv[i]; i++)
         set_name(to, prefix, form->qkv[i], kind);
-    if (form->is_paired && (cei_gguf_text_is(stem, "attn_q") || cei_gguf_text_is(stem, "attn_k")))
-        to->pairs = rule->head_size;
+    to->pairs = pairs_of(form, rule->head_size, stem);
 }
 
 /* "blk.3.attn_q.weight", "token_embd.weight", "cls.output.bias". What is not known keeps its name. */
@@ -244,7 +255,7 @@ static void name_tensor(const void *user, const cei_tensor *tensor, cei_naming *
     const char *name = tensor->name, *kind = strrchr(name, '.');
     if (!kind || (strcmp(kind, ".weight") != 0 && strcmp(kind, ".bias") != 0)) return;
     if (rule->reads_words && strcmp(name, CEI_GGUF_WORDS) == 0) return;
-    to->is_more = rule->form->is_more && kind - name >= 4 && strncmp(kind - 4, "norm", 4) == 0;
+    to->is_more = is_more(rule->form, name, kind);
     if (strncmp(name, block, sizeof block - 1) == 0) {
         const char *index = name + sizeof block - 1;
         const size_t digits = strspn(index, "0123456789");
@@ -283,27 +294,44 @@ static const char *behind(const char *text, const char *beginning) {
 }
 
 /* "3.attention.self.query.weight", where kind is the end of it. */
-static bool name_back_part(const cei_gguf_form *form, const char *part, const char *kind, char out[CEI_NAME_SIZE]) {
+static bool name_back_part(const cei_gguf_form *form, size_t head_size, const char *part, const char *kind,
+                           cei_naming *to) {
     const size_t digits = strspn(part, "0123456789");
     if (digits == 0 || part[digits] != '.' || part + digits >= kind) return false;
     const cei_gguf_text stem = {part + digits + 1, (size_t)(kind - part - digits - 1)};
     const char *name = form->qkv[0] && !form->qkv[1] && cei_gguf_text_is(stem, form->qkv[0])
                            ? "attn_qkv"
                            : look_back(form->parts, stem);
-    if (name) snprintf(out, CEI_NAME_SIZE, "blk.%.*s.%s%s", (int)digits, part, name, kind);
-    return name != NULL;
+    if (!name) return false;
+    snprintf(to->names[to->count++], CEI_NAME_SIZE, "blk.%.*s.%s%s", (int)digits, part, name, kind);
+    to->pairs = pairs_of(form, head_size, (cei_gguf_text){name, strlen(name)});
+    return true;
 }
 
-bool cei_gguf_name_back(const cei_gguf_form *form, const char *name, char out[CEI_NAME_SIZE]) {
+/* One that is there once, under inner without the encoder's prefix. */
+static bool name_back_whole(const cei_gguf_form *form, const char *name, const char *inner, const char *kind,
+                            cei_naming *to) {
+    const char *found = look_back(form->whole, (cei_gguf_text){inner, (size_t)(kind - inner)});
+    if (!found) found = look_back(form->head, (cei_gguf_text){name, (size_t)(kind - name)});
+    if (found) snprintf(to->names[to->count++], CEI_NAME_SIZE, "%s%s", found, kind);
+    return found != NULL;
+}
+
+bool cei_gguf_name_back(const cei_gguf_form *form, size_t head_size, const char *name, cei_naming *to) {
     const char *inner = behind(name, form->prefix), *kind = strrchr(name, '.');
+    *to = (cei_naming){.count = 0};
     if (!kind || (strcmp(kind, ".weight") != 0 && strcmp(kind, ".bias") != 0)) return false;
     if (!inner) inner = name;
     const char *part = behind(inner, form->layer);
-    if (part && *part == '.') return name_back_part(form, part + 1, kind, out);
-    const char *found = look_back(form->whole, (cei_gguf_text){inner, (size_t)(kind - inner)});
-    if (!found) found = look_back(form->head, (cei_gguf_text){name, (size_t)(kind - name)});
-    if (found) snprintf(out, CEI_NAME_SIZE, "%s%s", found, kind);
-    return found != NULL;
+    const bool found = part && *part == '.' ? name_back_part(form, head_size, part + 1, kind, to)
+                                            : name_back_whole(form, name, inner, kind, to);
+    if (found) to->is_more = is_more(form, to->names[0], strrchr(to->names[0], '.'));
+    return found;
+}
+
+size_t cei_gguf_head_size(const cei_config *config) {
+    if (config->decoder.head_size > 0) return config->decoder.head_size;
+    return config->heads ? config->hidden_size / config->heads : 0;
 }
 
 /* ---- opening ------------------------------------------------------------------------------------------------- */
@@ -311,12 +339,11 @@ bool cei_gguf_name_back(const cei_gguf_form *form, const char *name, char out[CE
 ce_status cei_gguf_open_weights(const char *file, const cei_config *config, bool bi_encoder,
                                 cei_checkpoint **checkpoint, ce_error *error) {
     const cei_gguf_form *form = cei_gguf_form_of(config);
-    size_t stem, head_size = config->decoder.head_size;
-    if (!head_size && config->heads) head_size = config->hidden_size / config->heads;
+    size_t stem;
     const naming_rule rule = {.form = form,
                               .prefix = bi_encoder ? "" : form->prefix,
                               .inner = config->intermediate_size,
-                              .head_size = head_size,
+                              .head_size = cei_gguf_head_size(config),
                               .reads_words = cei_ends_with(config->architecture, "ForCausalLM", &stem)};
     return cei_checkpoint_open_gguf(file, name_tensor, &rule, checkpoint, error);
 }

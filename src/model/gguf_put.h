@@ -10,13 +10,42 @@
 #include "model/model.h"
 #include "text/spec.h"
 
+/* What the writers of keys share. */
+typedef struct cei_gguf_writer {
+    const ce_model *model;
+    const char *architecture; /* the prefix of keys */
+    cei_gguf_out *out;
+} cei_gguf_writer;
+
+/* gguf_put_config.c: "ARCHITECTURE.NAME", and numbers under such a key. */
+enum { CEI_GGUF_KEY_SIZE = 128 };
+const char *cei_gguf_key_of(const cei_gguf_writer *work, const char *name, char key[CEI_GGUF_KEY_SIZE]);
+void cei_gguf_put_size(const cei_gguf_writer *work, const char *name, size_t value);
+void cei_gguf_put_double(const cei_gguf_writer *work, const char *name, double value); /* as float32 */
+
 /* gguf_put_config.c: all but the tokenizer's pairs. type is that of matrices. */
 void cei_gguf_put_config(const ce_model *model, const cei_gguf_form *form, cei_dtype type, cei_gguf_out *out);
 
-/* gguf_put_tokenizer.c: the tokenizer's, of a model whose embeddings have so many rows: tokens "[PADn]" fill them up.
- * built was made of the same files. Errors: UNSUPPORTED (a kind that such files do not have), MODEL (more tokens than
- * rows), MEMORY. */
-ce_status cei_gguf_put_tokenizer(const cei_tokenizer_spec *spec, const cei_tokenizer *built, size_t rows,
-                                 cei_gguf_out *out, ce_error *error);
+/* gguf_put_decoder.c: what decoders have beside sizes, pooling and labels. */
+void cei_gguf_put_decoder_keys(const cei_gguf_writer *work, const cei_gguf_form *form);
+
+/* gguf_put_decoder.c: what the frequencies of rotary positions are divided by, [size] of CEI_GGUF_DIVISORS, if a file
+ * of that form has such a tensor for the model; size is 0 if it has not. divisors is to be freed. Errors: MEMORY. */
+ce_status cei_gguf_find_divisors(const ce_model *model, const cei_gguf_form *form, float **divisors, size_t *size,
+                                 ce_error *error);
+
+/* A tokenizer that is going to be written. */
+typedef struct cei_gguf_tokens {
+    const cei_tokenizer_spec *spec;
+    const cei_tokenizer *built; /* of the same files */
+    size_t rows;                /* of the model's embeddings: tokens "[PADn]" fill them up */
+    bool is_decoder;            /* texts begin and end as decoders' do */
+    bool tells_padding;         /* the model passes over padding at a sequence's end: that of its own config, */
+    size_t padding;             /* CEI_NO_TOKEN for none, and not the tokenizer's */
+} cei_gguf_tokens;
+
+/* gguf_put_tokenizer.c: the tokenizer's pairs. Errors: UNSUPPORTED (a kind that such files do not have), MODEL (more
+ * tokens than rows), MEMORY. */
+ce_status cei_gguf_put_tokenizer(const cei_gguf_tokens *tokens, cei_gguf_out *out, ce_error *error);
 
 #endif

@@ -8,29 +8,23 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { KEY_SIZE = 128 };
-
-typedef struct writer {
-    const ce_model *model;
-    const char *architecture; /* the prefix of keys */
-    cei_gguf_out *out;
-} writer;
+typedef cei_gguf_writer writer;
 
 /* ---- pairs --------------------------------------------------------------------------------------------------- */
 
-static const char *key_of(const writer *work, const char *name, char key[KEY_SIZE]) {
-    snprintf(key, KEY_SIZE, "%s.%s", work->architecture, name);
+const char *cei_gguf_key_of(const writer *work, const char *name, char key[CEI_GGUF_KEY_SIZE]) {
+    snprintf(key, CEI_GGUF_KEY_SIZE, "%s.%s", work->architecture, name);
     return key;
 }
 
-static void put_size(const writer *work, const char *name, size_t value) {
-    char key[KEY_SIZE];
-    cei_gguf_put_uint32(work->out, key_of(work, name, key), (uint32_t)value);
+void cei_gguf_put_size(const writer *work, const char *name, size_t value) {
+    char key[CEI_GGUF_KEY_SIZE];
+    cei_gguf_put_uint32(work->out, cei_gguf_key_of(work, name, key), (uint32_t)value);
 }
 
-static void put_real(const writer *work, const char *name, double value) {
-    char key[KEY_SIZE];
-    cei_gguf_put_float32(work->out, key_of(work, name, key), (float)value);
+void cei_gguf_put_double(const writer *work, const char *name, double value) {
+    char key[CEI_GGUF_KEY_SIZE];
+    cei_gguf_put_float32(work->out, cei_gguf_key_of(work, name, key), (float)value);
 }
 
 static cei_gguf_text text_of(const char *string) { return (cei_gguf_text){string, strlen(string)}; }
@@ -49,18 +43,17 @@ static void put_general(const writer *work, cei_dtype type) {
 
 static void put_sizes(const writer *work) {
     const cei_config *config = &work->model->config;
-    put_size(work, "context_length", work->model->blueprint.max_positions);
-    put_size(work, "embedding_length", config->hidden_size);
-    put_size(work, "feed_forward_length", config->intermediate_size);
-    put_size(work, "block_count", config->layers);
-    put_size(work, "attention.head_count", config->heads);
-    put_real(work, "attention.layer_norm_epsilon", config->layer_norm_eps);
+    cei_gguf_put_size(work, "context_length", work->model->blueprint.max_positions);
+    cei_gguf_put_size(work, "embedding_length", config->hidden_size);
+    cei_gguf_put_size(work, "feed_forward_length", config->intermediate_size);
+    cei_gguf_put_size(work, "block_count", config->layers);
+    cei_gguf_put_size(work, "attention.head_count", config->heads);
 }
 
 /* The base of rotary positions: what the config says, else what the architecture has, since to llama.cpp an absent one
  * is 10000, of whatever architecture. 0: nothing turns. */
 static void put_base(const writer *work, const char *name, double base, double usual) {
-    if (usual > 0) put_real(work, name, base > 0 ? base : usual);
+    if (usual > 0) cei_gguf_put_double(work, name, base > 0 ? base : usual);
 }
 
 static const cei_transformer_form *form_of(const ce_model *model) {
@@ -77,16 +70,16 @@ static void put_types(const writer *work) {
 /* What ModernBERT has beside. Functions by their names in configs; another one is found when the file is read again. */
 static void put_modern(const writer *work) {
     const cei_config *config = &work->model->config;
-    char key[KEY_SIZE];
+    char key[CEI_GGUF_KEY_SIZE];
     const char *function = config->hidden_act == CEI_FN_GELU_TANH ? "gelu_pytorch_tanh"
                            : config->hidden_act == CEI_FN_SILU    ? "silu"
                            : config->hidden_act == CEI_FN_RELU    ? "relu"
                                                                   : "gelu";
     put_base(work, "rope.freq_base_swa", config->local_rope_theta, form_of(work->model)->local_theta);
-    put_size(work, "attention.sliding_window", config->local_attention);
-    put_size(work, "attention.sliding_window_pattern", config->global_every);
-    cei_gguf_put_string(work->out, key_of(work, "hidden_activation", key), text_of(function));
-    put_size(work, "classifier.pooling_type", config->classifier_pooling == CEI_POOL_MEAN ? 1 : 2);
+    cei_gguf_put_size(work, "attention.sliding_window", config->local_attention);
+    cei_gguf_put_size(work, "attention.sliding_window_pattern", config->global_every);
+    cei_gguf_put_string(work->out, cei_gguf_key_of(work, "hidden_activation", key), text_of(function));
+    cei_gguf_put_size(work, "classifier.pooling_type", config->classifier_pooling == CEI_POOL_MEAN ? 1 : 2);
 }
 
 /* ---- the head ------------------------------------------------------------------------------------------------ */
@@ -101,8 +94,9 @@ static size_t pooling_of(const ce_model *model) {
 
 static void put_labels(const writer *work) {
     const cei_config *config = &work->model->config;
-    char key[KEY_SIZE];
-    cei_gguf_put_array(work->out, key_of(work, "classifier.output_labels", key), CEI_GGUF_STRING, config->num_labels);
+    char key[CEI_GGUF_KEY_SIZE];
+    cei_gguf_put_array(work->out, cei_gguf_key_of(work, "classifier.output_labels", key), CEI_GGUF_STRING,
+                       config->num_labels);
     for (size_t i = 0; i < config->num_labels; i++) cei_gguf_put_text(work->out, text_of(config->labels[i]));
     if (!config->activation_given) return;
     char class[48];
@@ -149,17 +143,27 @@ static void put_settings(const writer *work) {
 
 /* ---- all of it ----------------------------------------------------------------------------------------------- */
 
+/* What encoders have beside sizes, pooling and labels: norms with means, and tokens that see those behind them. */
+static void put_encoder(const writer *work, const cei_gguf_form *form) {
+    const cei_config *config = &work->model->config;
+    char key[CEI_GGUF_KEY_SIZE];
+    cei_gguf_put_double(work, "attention.layer_norm_epsilon", config->layer_norm_eps);
+    cei_gguf_put_bool(work->out, cei_gguf_key_of(work, "attention.causal", key), false);
+    put_base(work, "rope.freq_base", config->rope_theta, form_of(work->model)->theta);
+    if (strcmp(form->model_type, "modernbert") == 0) put_modern(work);
+    put_types(work);
+}
+
 void cei_gguf_put_config(const ce_model *model, const cei_gguf_form *form, cei_dtype type, cei_gguf_out *out) {
     const writer work = {model, form->architecture, out};
-    char key[KEY_SIZE];
     put_general(&work, type);
     put_sizes(&work);
-    cei_gguf_put_bool(out, key_of(&work, "attention.causal", key), false);
-    put_size(&work, "pooling_type", pooling_of(model));
-    put_base(&work, "rope.freq_base", model->config.rope_theta, form_of(model)->theta);
-    if (strcmp(form->model_type, "modernbert") == 0) put_modern(&work);
+    cei_gguf_put_size(&work, "pooling_type", pooling_of(model));
+    if (form->is_decoder)
+        cei_gguf_put_decoder_keys(&work, form);
+    else
+        put_encoder(&work, form);
     if (!model->bi_encoder) put_labels(&work);
-    put_types(&work);
     if (model->blueprint.max_length < model->blueprint.max_positions)
         cei_gguf_put_uint32(out, CEI_GGUF_MAX_LENGTH, (uint32_t)model->blueprint.max_length);
     if (!model->bi_encoder) return;

@@ -18,6 +18,7 @@ enum { PADDING_NAME = 32 };
 static const float unused_score = -1000;
 
 typedef struct writer {
+    const cei_gguf_tokens *asked;
     const cei_tokenizer_spec *spec;
     cei_gguf_out *out;
     ce_error *error;
@@ -224,16 +225,27 @@ static void find_ends(const writer *work, int32_t *first, int32_t *last) {
     if (cei_tokenizer_single_closes(work->built)) *last = ids[count - 1];
 }
 
+/* The id of padding, of which a model's config may say another than its tokenizer. */
+static int32_t padding_id(const writer *work) {
+    if (!work->asked->tells_padding) return role_id(work, CEI_ROLE_PAD);
+    return work->asked->padding < CEI_NO_TOKEN ? (int32_t)work->asked->padding : -1;
+}
+
+/* Decoders have such tokens where texts do not begin or end with them, and programs ask for them. */
+static int32_t end_id(const writer *work, int32_t found, size_t role) {
+    return found < 0 && work->asked->is_decoder ? role_id(work, role) : found;
+}
+
 static void put_roles(const writer *work) {
     int32_t first, last;
     find_ends(work, &first, &last);
-    put_id(work, "tokenizer.ggml.bos_token_id", first);
-    put_id(work, "tokenizer.ggml.eos_token_id", last);
+    put_id(work, "tokenizer.ggml.bos_token_id", end_id(work, first, CEI_ROLE_BOS));
+    put_id(work, "tokenizer.ggml.eos_token_id", end_id(work, last, CEI_ROLE_EOS));
     put_id(work, "tokenizer.ggml.cls_token_id", first);
     put_id(work, "tokenizer.ggml.seperator_token_id", last);
     if (work->spec->kind != CEI_MODEL_UNIGRAM)
         put_id(work, "tokenizer.ggml.unknown_token_id", role_id(work, CEI_ROLE_UNK));
-    put_id(work, "tokenizer.ggml.padding_token_id", role_id(work, CEI_ROLE_PAD));
+    put_id(work, "tokenizer.ggml.padding_token_id", padding_id(work));
     put_id(work, "tokenizer.ggml.mask_token_id", mask_id(work));
     cei_gguf_put_bool(work->out, "tokenizer.ggml.add_bos_token", first >= 0);
     cei_gguf_put_bool(work->out, "tokenizer.ggml.add_eos_token", last >= 0);
@@ -245,9 +257,10 @@ static void put_roles(const writer *work) {
 
 /* ---- all of it ----------------------------------------------------------------------------------------------- */
 
-ce_status cei_gguf_put_tokenizer(const cei_tokenizer_spec *spec, const cei_tokenizer *built, size_t rows,
-                                 cei_gguf_out *out, ce_error *error) {
-    writer work = {.spec = spec, .out = out, .error = error, .rows = rows, .built = built};
+ce_status cei_gguf_put_tokenizer(const cei_gguf_tokens *tokens, cei_gguf_out *out, ce_error *error) {
+    const size_t rows = tokens->rows;
+    writer work = {
+        .asked = tokens, .spec = tokens->spec, .out = out, .error = error, .rows = rows, .built = tokens->built};
     work.tokens = cei_alloc_zeroed(rows, sizeof *work.tokens);
     work.types = cei_alloc_zeroed(rows, sizeof *work.types);
     ce_status status = work.tokens && work.types ? CE_OK : cei_fail_memory(error, "a vocabulary", rows);

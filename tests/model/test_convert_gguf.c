@@ -313,7 +313,6 @@ static void what_a_file_cannot_say_is_named(void **state) {
         {"models", "nomic-bert", "nomic_bert.pooler.dense.weight has no name in GGUF files of nomic-bert"},
         {"models", "jina-bert-reglu", "it differs in the function of its feed-forward"},
         {"models", "albert", "this is: AlbertModel"},
-        {"models", "qwen3", "this is: Qwen3Model"},
         {"models", "bert-modules", "no module like 2_Dense"},
         {"encoders", "all-poolings", "it differs in"},
         {"encoders", "cls-dense", "no module like 2_Dense"},

@@ -10,6 +10,7 @@
 /* A tokenizer on its way through a file. */
 typedef struct journey {
     const char *folder;
+    bool is_decoder;
     cei_gguf_out keys;
     cei_gguf_tokenizer to;
     cei_json_out json, config, pieces;
@@ -21,8 +22,11 @@ static ce_status put(void *user, cei_tokenizer_spec *spec, ce_error *error) {
     journey *work = user;
     cei_tokenizer *built = NULL;
     ce_status status = cei_tokenizer_load(work->folder, &built, error);
-    if (status == CE_OK)
-        status = cei_gguf_put_tokenizer(spec, built, cei_tokenizer_vocab_size(built) + 3, &work->keys, error);
+    const cei_gguf_tokens tokens = {.spec = spec,
+                                    .built = built,
+                                    .rows = built ? cei_tokenizer_vocab_size(built) + 3 : 0,
+                                    .is_decoder = work->is_decoder};
+    if (status == CE_OK) status = cei_gguf_put_tokenizer(&tokens, &work->keys, error);
     cei_tokenizer_free(built);
     return status;
 }
@@ -51,7 +55,7 @@ static ce_status compare_files(void *user, const cei_tokenizer_files *files, ce_
 
 /* What the tokenizer differs in after its way; NULL: nothing. */
 static const char *travel(const char *folder, bool is_decoder) {
-    journey work = {.folder = folder};
+    journey work = {.folder = folder, .is_decoder = is_decoder};
     char *place = test_make_folder();
     cei_new_file out;
     cei_gguf file;
