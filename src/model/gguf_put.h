@@ -48,4 +48,9 @@ typedef struct cei_gguf_tokens {
  * tokens than rows), MEMORY. */
 ce_status cei_gguf_put_tokenizer(const cei_gguf_tokens *tokens, cei_gguf_out *out, ce_error *error);
 
+/* gguf_put_pieces.c: what the pieces of SentencePiece's byte pair encoding have beside their names: scores, and whether
+ * a text begins with a blank. Sets the types [rows] of bytes and of the unknown piece; -1 for none. Errors: MEMORY. */
+ce_status cei_gguf_put_scores(const cei_tokenizer_spec *spec, const cei_gguf_text *tokens, uint8_t *types, size_t rows,
+                              int32_t unknown, cei_gguf_out *out, ce_error *error);
+
 #endif

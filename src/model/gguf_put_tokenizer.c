@@ -97,6 +97,13 @@ static void put_tokens(writer *work) {
         cei_gguf_put_number(work->out, work->types[id] ? work->types[id] : UNUSED, 4);
 }
 
+/* ---- roles --------------------------------------------------------------------------------------------------- */
+
+static int32_t role_id(const writer *work, size_t role) {
+    const char *token = work->spec->roles[role];
+    return token ? cei_tokenizer_find(work->built, token) : -1;
+}
+
 /* ---- kinds --------------------------------------------------------------------------------------------------- */
 
 static ce_status put_name(const writer *work, const char *model, const char *pre) {
@@ -176,19 +183,21 @@ static void put_merges(const writer *work) {
 }
 
 static ce_status put_byte_level(const writer *work) {
-    if (!work->spec->splits.byte_level)
-        return cei_fail(work->error, CE_ERR_UNSUPPORTED,
-                        "%s: byte pair encoding of characters is not written into GGUF files; that of bytes is",
-                        work->spec->path);
     put_merges(work);
     return put_pre(work);
+}
+
+static ce_status put_pieces(const writer *work) {
+    ce_status status = cei_gguf_put_scores(work->spec, work->tokens, work->types, work->rows,
+                                           role_id(work, CEI_ROLE_UNK), work->out, work->error);
+    return status == CE_OK ? put_name(work, "llama", "default") : status;
 }
 
 static ce_status put_kind(writer *work) {
     switch (work->spec->kind) {
     case CEI_MODEL_WORDPIECE: return put_wordpiece(work);
     case CEI_MODEL_UNIGRAM: return put_unigram(work);
-    default: return put_byte_level(work);
+    default: return work->spec->splits.byte_level ? put_byte_level(work) : put_pieces(work);
     }
 }
 
@@ -196,11 +205,6 @@ static ce_status put_kind(writer *work) {
 
 static void put_id(const writer *work, const char *key, int32_t id) {
     if (id >= 0) cei_gguf_put_uint32(work->out, key, (uint32_t)id);
-}
-
-static int32_t role_id(const writer *work, size_t role) {
-    const char *token = work->spec->roles[role];
-    return token ? cei_tokenizer_find(work->built, token) : -1;
 }
 
 /* Readers take the white space before a mask token, but for WordPiece's: so what a text loses that before is one,
