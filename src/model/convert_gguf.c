@@ -120,6 +120,13 @@ static const char *compare_modules(const cei_modules *a, const cei_modules *b) {
     return a->lowercase == b->lowercase ? NULL : "whether a module puts texts into lower case";
 }
 
+/* The words of a causal model whose logits are read. */
+static const char *compare_words(const cei_token_logits *a, const cei_token_logits *b) {
+    if (a->is_read != b->is_read) return "what its score is";
+    if (!a->is_read || (a->true_id == b->true_id && a->false_id == b->false_id)) return NULL;
+    return "the words whose logits are read";
+}
+
 static const char *compare_weights(const cei_plan *a, const cei_plan *b) {
     bool same = a->weight_count == b->weight_count;
     for (size_t i = 0; i < a->weight_count && same; i++)
@@ -136,7 +143,8 @@ static const char *compare_models(const ce_model *a, const ce_model *b) {
     if (!found) found = cei_head_compare(&x->head, &y->head);
     if (!found && x->padding_id == y->padding_id) found = compare_weights(&a->blueprint.plan, &b->blueprint.plan);
     if (!found && a->blueprint.max_length != b->blueprint.max_length) found = "how many tokens it reads";
-    if (!found && a->chat) found = "its chat template";
+    if (!found) found = compare_words(&a->modules.logits, &b->modules.logits);
+    if (!found && !cei_chat_same(a->chat, b->chat)) found = "its chat template";
     if (!found) found = compare_modules(&a->modules, &b->modules);
     return found || a->bi_encoder ? found : compare_labels(a, b);
 }
@@ -176,10 +184,10 @@ ce_status cei_convert_check_gguf(const cei_convert_source *source, const char *p
 
 static ce_status find_form(const ce_model *model, const cei_gguf_form **form, ce_error *error) {
     *form = cei_gguf_form_of(&model->config);
-    if (!*form || model->modules.logits.is_read)
+    if (!*form)
         return cei_fail(error, CE_ERR_UNSUPPORTED,
                         "%s: GGUF files are written of BERT, DistilBERT, RoBERTa, XLM-RoBERTa, CamemBERT, NomicBERT, "
-                        "ModernBERT, JinaBERT and of decoders that classify or embed, and this is: %s",
+                        "ModernBERT, JinaBERT and of decoders, and this is: %s",
                         model->path, model->blueprint.network->architecture->encoder);
     for (size_t i = 0; i < model->modules.layer_count; i++)
         if (model->modules.layers[i].kind != CEI_HEAD_NORMALIZE)

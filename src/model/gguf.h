@@ -86,6 +86,9 @@ bool cei_gguf_is_known(const cei_gguf_form *form, const cei_tensor *tensor);
 #define CEI_GGUF_DIVISORS "rope_freqs.weight"
 double cei_gguf_divisor(const cei_rope_scaling *scaling, double base, size_t size, size_t i);
 
+/* The chat template of a causal model. */
+#define CEI_GGUF_CHAT_TEMPLATE "tokenizer.chat_template"
+
 /* How such a re-ranker asks, with {query} and {document} in it. */
 #define CEI_GGUF_RERANK_TEMPLATE "tokenizer.chat_template.rerank"
 

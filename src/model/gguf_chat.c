@@ -62,7 +62,7 @@ static bool put_rerank(cei_json_out *out, cei_gguf_text text) {
 ce_status cei_gguf_write_chat(const cei_gguf *file, cei_json_out *out, bool *is_flat, ce_error *error) {
     cei_gguf_text rerank = {NULL, 0}, usual = {NULL, 0};
     ce_status status = cei_gguf_string(file, CEI_GGUF_RERANK_TEMPLATE, &rerank, error);
-    if (status == CE_OK) status = cei_gguf_string(file, "tokenizer.chat_template", &usual, error);
+    if (status == CE_OK) status = cei_gguf_string(file, CEI_GGUF_CHAT_TEMPLATE, &usual, error);
     const cei_gguf_text text = rerank.data ? rerank : usual;
     if (status != CE_OK || !text.data) return status;
     if (cei_utf8_check(text.data, text.size, NULL) < text.size)

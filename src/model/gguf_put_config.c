@@ -98,10 +98,26 @@ static void put_labels(const writer *work) {
     cei_gguf_put_array(work->out, cei_gguf_key_of(work, "classifier.output_labels", key), CEI_GGUF_STRING,
                        config->num_labels);
     for (size_t i = 0; i < config->num_labels; i++) cei_gguf_put_text(work->out, text_of(config->labels[i]));
-    if (!config->activation_given) return;
+}
+
+static void put_activation(const writer *work) {
+    const cei_config *config = &work->model->config;
     char class[48];
+    if (!config->activation_given) return;
     snprintf(class, sizeof class, "torch.nn.%s", cei_activation_class(config->activation));
     cei_gguf_put_string(work->out, CEI_GGUF_ACTIVATION, text_of(class));
+}
+
+/* A classifier, or a causal model whose logits of two words are its score: that is whole, as a chat model's file is. */
+static void put_head(const writer *work) {
+    const ce_model *model = work->model;
+    if (!model->modules.logits.is_read) cei_gguf_put_size(work, "pooling_type", pooling_of(model));
+    if (model->bi_encoder) return;
+    if (!model->modules.logits.is_read) put_labels(work);
+    put_activation(work);
+    if (!model->chat) return;
+    const ce_text source = cei_chat_source(model->chat);
+    cei_gguf_put_string(work->out, CEI_GGUF_CHAT_TEMPLATE, (cei_gguf_text){source.data, source.size});
 }
 
 /* ---- a bi-encoder's settings ---------------------------------------------------------------------------------- */
@@ -158,12 +174,11 @@ void cei_gguf_put_config(const ce_model *model, const cei_gguf_form *form, cei_d
     const writer work = {model, form->architecture, out};
     put_general(&work, type);
     put_sizes(&work);
-    cei_gguf_put_size(&work, "pooling_type", pooling_of(model));
     if (form->is_decoder)
         cei_gguf_put_decoder_keys(&work, form);
     else
         put_encoder(&work, form);
-    if (!model->bi_encoder) put_labels(&work);
+    put_head(&work);
     if (model->blueprint.max_length < model->blueprint.max_positions)
         cei_gguf_put_uint32(out, CEI_GGUF_MAX_LENGTH, (uint32_t)model->blueprint.max_length);
     if (!model->bi_encoder) return;

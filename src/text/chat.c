@@ -323,6 +323,25 @@ ce_status cei_chat_vary(const cei_chat *chat, const cei_tokenizer *tokenizer, co
     return status;
 }
 
+/* ---- what it says --------------------------------------------------------------------------------------------- */
+
+ce_text cei_chat_source(const cei_chat *chat) { return (ce_text){chat->found.text, chat->found.size}; }
+
+/* No settings are as good as settings without a name. */
+static bool same_settings(json_t *one, json_t *other) {
+    if (json_object_size(one) == 0 || json_object_size(other) == 0)
+        return json_object_size(one) == json_object_size(other);
+    return json_equal(one, other) != 0;
+}
+
+bool cei_chat_same(const cei_chat *one, const cei_chat *other) {
+    if (!one || !other) return one == other;
+    const source *a = &one->found, *b = &other->found;
+    return a->size == b->size && (a->size == 0 || memcmp(a->text, b->text, a->size) == 0) &&
+           one->in_parts == other->in_parts && one->restores_suffix == other->restores_suffix &&
+           same_settings(one->settings, other->settings);
+}
+
 void cei_chat_free(cei_chat *chat) {
     if (!chat) return;
     cei_template_free(chat->tmpl);

@@ -29,6 +29,12 @@ ce_status cei_chat_parse(ce_text text, const cei_tokenizer *tokenizer, const cei
                          cei_chat **chat, char *reason, ce_error *error);
 void cei_chat_free(cei_chat *chat); /* NULL is fine */
 
+/* The template's text, the chat's own. */
+ce_text cei_chat_source(const cei_chat *chat);
+
+/* Do two chats make the same prompts by saying the same: in one text, with the same settings? NULL is no chat. */
+bool cei_chat_same(const cei_chat *one, const cei_chat *other);
+
 /* A chat of the same template with more names over its own, an object. Errors: FORMAT, UNSUPPORTED (by name), MODEL (it
  * cannot carry a pair with them), MEMORY. */
 ce_status cei_chat_vary(const cei_chat *chat, const cei_tokenizer *tokenizer, const json_t *more, const char *path,

@@ -196,6 +196,120 @@ static void matrices_have_the_type_that_is_asked_for(void **state) {
     cei_gguf_close(&file);
 }
 
+/* ---- answers ------------------------------------------------------------------------------------------------------
+ */
+
+enum { PAIRS = 4 };
+
+/* Scores of pairs, whose texts are like parts of a template, behind a prompt. */
+static void scores_of(const char *path, const char *prompt, float scores[PAIRS]) {
+    static const char *const texts[PAIRS][2] = {
+        {"what?", "that"}, {"", "a document"}, {"yes", "no"}, {"a \"b\" \\ {query}", "{{ x }} {document}"}};
+    const ce_text before = ce_text_of(prompt);
+    const ce_score_options options = {.size = sizeof options, .prompt = &before};
+    ce_pair pairs[PAIRS];
+    ce_error error = {0};
+    ce_model *model = test_load(path, 0);
+    for (size_t i = 0; i < PAIRS; i++) pairs[i] = (ce_pair){ce_text_of(texts[i][0]), ce_text_of(texts[i][1])};
+    expect_ok(ce_predict(model, pairs, PAIRS, &options, scores, &error), &error);
+    ce_model_free(model);
+}
+
+static void same_scores(const char *one, const char *other) {
+    static const char *const prompts[] = {"", "the document and no query"};
+    for (size_t i = 0; i < 2; i++) {
+        float want[PAIRS], got[PAIRS];
+        scores_of(one, prompts[i], want);
+        scores_of(other, prompts[i], got);
+        assert_true(want[0] != want[1]);
+        assert_memory_equal(got, want, sizeof want);
+    }
+}
+
+static void make_answering(const char *template) {
+    test_make_inner(test_folder, "model");
+    test_copy_model("chat/model", at("model"));
+    test_write_file(at("model"), "chat_template.jinja", template, strlen(template));
+}
+
+static bool has_tensor(const char *name) {
+    cei_gguf file;
+    ce_error error = {0};
+    expect_ok(cei_gguf_open(at("new.gguf"), &file, &error), &error);
+    const bool found = cei_gguf_tensor(&file, name) != NULL;
+    cei_gguf_close(&file);
+    return found;
+}
+
+/* One that has a place for a prompt too. */
+static const char with_prompt[] =
+    "{%- for message in messages %}{{ '<' + message.role + '> ' + message.content + '\n' }}{%- endfor %}";
+
+static void a_causal_model_has_the_bits_of_its_folder(void **state) {
+    (void)state;
+    make_answering(with_prompt);
+    write_file(at("model"), CE_GGUF_F32, CE_KIND_DEFAULT);
+    assert_false(has_tensor("cls.output.weight"));
+    same_scores(at("model"), at("new.gguf"));
+    write_file(golden("gguf", "causal.gguf"), CE_GGUF_F32, CE_KIND_CROSS_ENCODER);
+    same_scores(golden("gguf", "causal.gguf"), at("new.gguf"));
+}
+
+/* A classifier may have such a template too. */
+static void a_classifier_keeps_its_template(void **state) {
+    (void)state;
+    make_folder(&models[1]);
+    test_write_file(at("model"), "chat_template.jinja", with_prompt, strlen(with_prompt));
+    write_file(at("model"), CE_GGUF_F32, CE_KIND_DEFAULT);
+    same_scores(at("model"), at("new.gguf"));
+}
+
+/* The model that answers as Sentence Transformers saves it, with these words. */
+static void make_saved(const char *template, const char *true_id, const char *false_id) {
+    static const char modules[] =
+        "[{\"path\": \"\", \"type\": \"sentence_transformers.base.modules.transformer.Transformer\"}, {\"path\": "
+        "\"1_Words\", \"type\": \"sentence_transformers.cross_encoder.modules.logit_score.LogitScore\"}]";
+    static const char settings[] =
+        "{\"transformer_task\": \"text-generation\", \"module_output_name\": \"causal_logits\", \"modality_config\": "
+        "{\"text\": {\"method\": \"forward\", \"method_output_name\": \"logits\"}, \"message\": {\"method\": "
+        "\"forward\", "
+        "\"method_output_name\": \"logits\", \"format\": \"flat\"}}}";
+    make_answering(template);
+    test_write_file(at("model"), "modules.json", modules, strlen(modules));
+    test_write_file(at("model"), "sentence_bert_config.json", settings, strlen(settings));
+    test_set_json(at("model"), "config_sentence_transformers.json", "model_type", "\"CrossEncoder\"");
+    test_make_inner(at("model"), "1_Words");
+    const char *folder = test_path(at("model"), "1_Words");
+    test_set_json(folder, "config.json", "module_input_name", "\"causal_logits\"");
+    test_set_json(folder, "config.json", "true_token_id", true_id);
+    test_set_json(folder, "config.json", "false_token_id", false_id);
+}
+
+static void words_are_kept_or_named(void **state) {
+    (void)state;
+    ce_error error = {0};
+    make_saved(with_prompt, "257", "258"); /* those that are looked for in a file */
+    write_file(at("model"), CE_GGUF_F32, CE_KIND_DEFAULT);
+    same_scores(at("model"), at("new.gguf"));
+    make_saved(with_prompt, "258", "257");
+    expect_status(convert(at("model"), CE_GGUF_F32, CE_KIND_DEFAULT, &error), CE_ERR_UNSUPPORTED, &error,
+                  "it differs in the words whose logits are read");
+    make_saved(with_prompt, "257", "null");
+    expect_status(convert(at("model"), CE_GGUF_F32, CE_KIND_DEFAULT, &error), CE_ERR_UNSUPPORTED, &error,
+                  "cannot become a GGUF file");
+}
+
+/* A template that looks as if contents were lists, though the settings say that they are not. */
+static void a_template_that_is_read_otherwise_is_named(void **state) {
+    (void)state;
+    static const char misleading[] =
+        "{# .type #}{%- for message in messages %}{{ message.role + message.content }}{%- endfor %}";
+    ce_error error = {0};
+    make_saved(misleading, "257", "258");
+    expect_status(convert(at("model"), CE_GGUF_F32, CE_KIND_DEFAULT, &error), CE_ERR_UNSUPPORTED, &error,
+                  "cannot become a GGUF file");
+}
+
 /* ---- what is refused ----------------------------------------------------------------------------------------------
  */
 
@@ -255,6 +369,10 @@ int main(void) {
         folder_test(a_file_becomes_the_same_file),
         folder_test(tensors_and_numbers_are_those_of_another_writer),
         folder_test(matrices_have_the_type_that_is_asked_for),
+        folder_test(a_causal_model_has_the_bits_of_its_folder),
+        folder_test(a_classifier_keeps_its_template),
+        folder_test(words_are_kept_or_named),
+        folder_test(a_template_that_is_read_otherwise_is_named),
         folder_test(what_a_file_cannot_say_is_named),
         folder_test(allocations_may_fail),
     };
