@@ -14,6 +14,7 @@ typedef struct cei_convert_gguf {
     const cei_gguf_form *form;
     cei_dtype type; /* of matrices */
     cei_gguf_out keys;
+    cei_bytes rerank; /* CEI_GGUF_RERANK_TEMPLATE of a re-ranker of which two words are written; else without data */
 } cei_convert_gguf;
 
 /* What is read: a model that was loaded, deferred, in the precision that is wanted, and its files. */

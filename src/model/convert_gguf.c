@@ -120,11 +120,24 @@ static const char *compare_modules(const cei_modules *a, const cei_modules *b) {
     return a->lowercase == b->lowercase ? NULL : "whether a module puts texts into lower case";
 }
 
-/* The words of a causal model whose logits are read. */
-static const char *compare_words(const cei_token_logits *a, const cei_token_logits *b) {
+/* The words of a causal model whose logits are read. Of two rows there are no words. */
+static const char *compare_words(const cei_token_logits *a, const cei_token_logits *b, bool are_rows) {
     if (a->is_read != b->is_read) return "what its score is";
-    if (!a->is_read || (a->true_id == b->true_id && a->false_id == b->false_id)) return NULL;
+    if (!a->is_read || are_rows || (a->true_id == b->true_id && a->false_id == b->false_id)) return NULL;
     return "the words whose logits are read";
+}
+
+/* How pairs become prompts: of a re-ranker that is told in a text of its own, the template that it is read as makes
+ * that text again. */
+static ce_status compare_chats(const cei_convert_gguf *gguf, const ce_model *b, bool is_same, const char **difference,
+                               ce_error *error) {
+    const cei_bytes *want = &gguf->rerank;
+    cei_bytes found = {0};
+    ce_status status = want->data && b->chat ? cei_chat_places(b->chat, &found, error) : CE_OK;
+    if (want->data) is_same = found.size == want->size && memcmp(found.data, want->data, want->size) == 0;
+    if (status == CE_OK && !is_same) *difference = "its chat template";
+    cei_free(found.data);
+    return status;
 }
 
 static const char *compare_weights(const cei_plan *a, const cei_plan *b) {
@@ -137,14 +150,13 @@ static const char *compare_weights(const cei_plan *a, const cei_plan *b) {
 
 /* What two models differ in but for their tokenizers; NULL: nothing that a result depends on. The table of positions
  * may be cut, so that weights are compared where positions are counted alike. */
-static const char *compare_models(const ce_model *a, const ce_model *b) {
+static const char *compare_models(const ce_model *a, const ce_model *b, bool are_rows) {
     const cei_network *x = a->blueprint.network, *y = b->blueprint.network;
     const char *found = cei_transformer_compare(x, y);
     if (!found) found = cei_head_compare(&x->head, &y->head);
     if (!found && x->padding_id == y->padding_id) found = compare_weights(&a->blueprint.plan, &b->blueprint.plan);
     if (!found && a->blueprint.max_length != b->blueprint.max_length) found = "how many tokens it reads";
-    if (!found) found = compare_words(&a->modules.logits, &b->modules.logits);
-    if (!found && !cei_chat_same(a->chat, b->chat)) found = "its chat template";
+    if (!found) found = compare_words(&a->modules.logits, &b->modules.logits, are_rows);
     if (!found) found = compare_modules(&a->modules, &b->modules);
     return found || a->bi_encoder ? found : compare_labels(a, b);
 }
@@ -169,7 +181,10 @@ ce_status cei_convert_check_gguf(const cei_convert_source *source, const char *p
     ce_status status = cei_convert_load(path, &quiet, &written, &checkpoint, error);
     if (status != CE_OK) status = refuse_again(source->model, path, status, error);
     comparison work = {.written = written};
-    if (status == CE_OK) work.difference = compare_models(source->model, written);
+    if (status == CE_OK) work.difference = compare_models(source->model, written, source->gguf->rerank.data != NULL);
+    if (status == CE_OK && !work.difference)
+        status = compare_chats(source->gguf, written, cei_chat_same(source->model->chat, written->chat),
+                               &work.difference, error);
     if (status == CE_OK && !work.difference) status = read_files(source->model, take_files, &work, error);
     if (status == CE_OK && work.difference)
         status = cei_fail(error, CE_ERR_UNSUPPORTED,
@@ -196,9 +211,19 @@ static ce_status find_form(const ce_model *model, const cei_gguf_form **form, ce
     return CE_OK;
 }
 
+/* Can the rows of two words and a text with places say what a causal model does? */
+static ce_status find_rerank(const ce_model *model, cei_bytes *rerank, ce_error *error) {
+    const cei_token_logits *logits = &model->modules.logits;
+    if (!logits->is_read || !model->blueprint.network->head.subtracts || !model->chat) return CE_OK;
+    return cei_chat_places(model->chat, rerank, error);
+}
+
 static ce_status put_keys(const ce_model *model, cei_convert_gguf *gguf, ce_error *error) {
     writing work = {model, gguf->form, &gguf->keys};
-    cei_gguf_put_config(model, gguf->form, gguf->type, &gguf->keys);
+    ce_status status = find_rerank(model, &gguf->rerank, error);
+    if (status != CE_OK) return status;
+    const cei_gguf_text rerank = {gguf->rerank.data, gguf->rerank.size};
+    cei_gguf_put_config(model, gguf->form, gguf->type, rerank, &gguf->keys);
     return read_files(model, put_files, &work, error);
 }
 
@@ -276,6 +301,7 @@ ce_status cei_convert_to_gguf(const char *from, const char *to, const ce_convert
     if (status == CE_OK) report->stage = CE_CONVERT_DONE;
 done:
     cei_free(gguf.keys.pairs.data);
+    cei_free(gguf.rerank.data);
     cei_new_folder_free(&folder);
     cei_checkpoint_close(checkpoint);
     ce_model_free(model);

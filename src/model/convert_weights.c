@@ -42,6 +42,7 @@ typedef struct target {
     bool is_written;       /* else another part's tensor has its rows; values is then where the next part's are */
     size_t pairs;          /* as in cei_values, of the tensor that is written, as is what follows */
     bool is_more;
+    size_t row; /* of the tensor, where the part's rows begin */
 } target;
 
 typedef struct conversion {
@@ -114,6 +115,12 @@ static ce_status add_scales(conversion *work, size_t index, size_t rows, ce_erro
     return CE_OK;
 }
 
+/* Is the part a word's row of the matrix of logits, and goes into a file without the rest of it? */
+static bool is_word(const conversion *work, size_t index) {
+    const cei_part *part = &work->source->model->blueprint.plan.parts[index];
+    return work->source->gguf && work->source->gguf->rerank.data && part->of > 0;
+}
+
 /* The tensor's name where it is written. */
 static ce_status name_part(conversion *work, size_t index, const char **name, ce_error *error) {
     const ce_model *model = work->source->model;
@@ -134,6 +141,7 @@ static ce_status name_part(conversion *work, size_t index, const char **name, ce
 /* A part's values as they are written: in a GGUF file positions begin at 0. */
 static ce_status find_values(const conversion *work, size_t index, cei_values *values, ce_error *error) {
     const cei_blueprint *blueprint = &work->source->model->blueprint;
+    if (is_word(work, index)) return cei_plan_values(&blueprint->plan, index, work->source->checkpoint, values, error);
     ce_status status = cei_plan_whole_values(&blueprint->plan, index, work->source->checkpoint, values, error);
     const bool is_cut = work->source->gguf && work->names[index] && strcmp(work->names[index], position_table) == 0;
     if (status != CE_OK || !is_cut || blueprint->network->padding_id < 0) return status;
@@ -143,12 +151,31 @@ static ce_status find_values(const conversion *work, size_t index, cei_values *v
     return CE_OK;
 }
 
+/* Words' rows are one tensor, which the first of them makes. */
+static ce_status add_word(conversion *work, size_t index, ce_error *error) {
+    const cei_plan *plan = &work->source->model->blueprint.plan;
+    const cei_part *part = &plan->parts[index];
+    cei_values values;
+    ce_status status = cei_plan_values(plan, index, work->source->checkpoint, &values, error);
+    if (status != CE_OK) return status;
+    if (part->first == 0)
+        work->tensors[work->tensor_count++] =
+            (cei_new_tensor){.name = CEI_GGUF_WORDS,
+                             .rank = 2,
+                             .shape = {plan->weights[part->weight].rows, values.columns},
+                             .dtype = CEI_DTYPE_F32};
+    work->targets[index] = (target){.values = work->tensor_count - 1, .is_written = true, .row = part->first};
+    work->total += cei_values_bytes(&values, values.rows);
+    return CE_OK;
+}
+
 /* Decides what a part becomes; zeros that no tensor has become nothing. */
 static ce_status add_part(conversion *work, size_t index, ce_error *error) {
     const cei_plan *plan = &work->source->model->blueprint.plan;
     const cei_part *part = &plan->parts[index];
     target *to = &work->targets[index];
     cei_values values;
+    if (is_word(work, index)) return add_word(work, index, error);
     *to = (target){.values = work->tensor_count, .is_written = *part->name && !cei_plan_reads_before(plan, index)};
     if (!to->is_written) return CE_OK;
     const char *name = NULL;
@@ -346,8 +373,8 @@ static ce_status write_wave(conversion *work, ce_error *error) {
     const target *to = &work->targets[work->part];
     const size_t bytes = row_bytes(work);
     work->report->stage = CE_CONVERT_WRITING;
-    ce_status status = cei_new_file_write(&work->file, work->tensors[to->values].offset + work->first * bytes,
-                                          work->out, work->count * bytes, error);
+    const uint64_t at = work->tensors[to->values].offset + (to->row + work->first) * bytes;
+    ce_status status = cei_new_file_write(&work->file, at, work->out, work->count * bytes, error);
     if (status == CE_OK && work->to == CEI_DTYPE_I8)
         status = cei_new_file_write(&work->file, work->tensors[to->scales].offset + work->first * sizeof *work->scales,
                                     work->scales, work->count * sizeof *work->scales, error);
@@ -481,7 +508,8 @@ static ce_status finish_file(conversion *work, const part_range *range, ce_error
     const ce_status status = cei_checkpoint_verify(work->source->checkpoint, error);
     if (status != CE_OK) return status;
     work->report->stage = CE_CONVERT_WRITING;
-    for (size_t i = range->first; i < range->end; i++) work->report->tensors += work->targets[i].is_written;
+    for (size_t i = range->first; i < range->end; i++)
+        work->report->tensors += work->targets[i].is_written && work->targets[i].row == 0;
     for (size_t i = 0; i < range->count; i++) work->report->bytes_after += range->tensors[i].bytes;
     return cei_new_file_finish(&work->file, error);
 }

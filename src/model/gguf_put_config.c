@@ -92,12 +92,10 @@ static size_t pooling_of(const ce_model *model) {
     return pooling == CEI_POOL_FIRST ? CLS : pooling == CEI_POOL_LAST ? LAST : MEAN;
 }
 
-static void put_labels(const writer *work) {
-    const cei_config *config = &work->model->config;
+static void put_labels(const writer *work, char *const *labels, size_t count) {
     char key[CEI_GGUF_KEY_SIZE];
-    cei_gguf_put_array(work->out, cei_gguf_key_of(work, "classifier.output_labels", key), CEI_GGUF_STRING,
-                       config->num_labels);
-    for (size_t i = 0; i < config->num_labels; i++) cei_gguf_put_text(work->out, text_of(config->labels[i]));
+    cei_gguf_put_array(work->out, cei_gguf_key_of(work, "classifier.output_labels", key), CEI_GGUF_STRING, count);
+    for (size_t i = 0; i < count; i++) cei_gguf_put_text(work->out, text_of(labels[i]));
 }
 
 static void put_activation(const writer *work) {
@@ -108,16 +106,35 @@ static void put_activation(const writer *work) {
     cei_gguf_put_string(work->out, CEI_GGUF_ACTIVATION, text_of(class));
 }
 
-/* A classifier, or a causal model whose logits of two words are its score: that is whole, as a chat model's file is. */
-static void put_head(const writer *work) {
-    const ce_model *model = work->model;
-    if (!model->modules.logits.is_read) cei_gguf_put_size(work, "pooling_type", pooling_of(model));
-    if (model->bi_encoder) return;
-    if (!model->modules.logits.is_read) put_labels(work);
-    put_activation(work);
-    if (!model->chat) return;
-    const ce_text source = cei_chat_source(model->chat);
+/* How a re-ranker asks, by a name among the chat templates. Its answers are in the order of the rows of CEI_GGUF_WORDS,
+ * and have these names whatever the words are. */
+static void put_rerank(const writer *work, cei_gguf_text text) {
+    static char yes[] = "yes", no[] = "no", *const labels[] = {yes, no};
+    put_labels(work, labels, 2);
+    cei_gguf_put_array(work->out, "tokenizer.chat_templates", CEI_GGUF_STRING, 1);
+    cei_gguf_put_text(work->out, text_of("rerank"));
+    cei_gguf_put_string(work->out, CEI_GGUF_RERANK_TEMPLATE, text);
+}
+
+static void put_chat(const writer *work) {
+    if (!work->model->chat) return;
+    const ce_text source = cei_chat_source(work->model->chat);
     cei_gguf_put_string(work->out, CEI_GGUF_CHAT_TEMPLATE, (cei_gguf_text){source.data, source.size});
+}
+
+/* A classifier, or a causal model whose logits of two words are its score: their rows alone, or all of it, which then
+ * is as a chat model's file is. */
+static void put_head(const writer *work, cei_gguf_text rerank) {
+    const ce_model *model = work->model;
+    const bool is_whole = model->modules.logits.is_read && !rerank.data;
+    if (!is_whole) cei_gguf_put_size(work, "pooling_type", pooling_of(model));
+    if (model->bi_encoder) return;
+    if (!model->modules.logits.is_read) put_labels(work, model->config.labels, model->config.num_labels);
+    if (rerank.data)
+        put_rerank(work, rerank);
+    else
+        put_chat(work);
+    put_activation(work);
 }
 
 /* ---- a bi-encoder's settings ---------------------------------------------------------------------------------- */
@@ -170,7 +187,8 @@ static void put_encoder(const writer *work, const cei_gguf_form *form) {
     put_types(work);
 }
 
-void cei_gguf_put_config(const ce_model *model, const cei_gguf_form *form, cei_dtype type, cei_gguf_out *out) {
+void cei_gguf_put_config(const ce_model *model, const cei_gguf_form *form, cei_dtype type, cei_gguf_text rerank,
+                         cei_gguf_out *out) {
     const writer work = {model, form->architecture, out};
     put_general(&work, type);
     put_sizes(&work);
@@ -178,7 +196,7 @@ void cei_gguf_put_config(const ce_model *model, const cei_gguf_form *form, cei_d
         cei_gguf_put_decoder_keys(&work, form);
     else
         put_encoder(&work, form);
-    put_head(&work);
+    put_head(&work, rerank);
     if (model->blueprint.max_length < model->blueprint.max_positions)
         cei_gguf_put_uint32(out, CEI_GGUF_MAX_LENGTH, (uint32_t)model->blueprint.max_length);
     if (!model->bi_encoder) return;

@@ -204,10 +204,10 @@ void cei_chat_memory_free(cei_chat_memory *memory) {
 /* ---- loading ------------------------------------------------------------------------------------------------- */
 
 /* Renders a pair as cei_template_render does, into bytes of its own. */
-static ce_status render_probe(const cei_chat *chat, ce_pair pair, cei_template_memory *memory, cei_bytes *out,
-                              ce_error *error) {
+static ce_status render_probe(const cei_chat *chat, ce_text prompt, ce_pair pair, cei_template_memory *memory,
+                              cei_bytes *out, ce_error *error) {
     ce_text text;
-    ce_status status = render(chat, (ce_text){NULL, 0}, pair, memory, &text, error);
+    ce_status status = render(chat, prompt, pair, memory, &text, error);
     if (status == CE_OK && !cei_bytes_append(out, text.data, text.size)) status = cei_fail_memory(error, "a prompt", 0);
     return status;
 }
@@ -226,7 +226,8 @@ static ce_status probe_roles(const cei_chat *chat, char *reason, ce_error *error
     ce_error why = {0};
     ce_status status = CE_OK;
     *reason = '\0';
-    for (size_t i = 0; i < 3 && status == CE_OK; i++) status = render_probe(chat, pairs[i], &memory, &texts[i], &why);
+    for (size_t i = 0; i < 3 && status == CE_OK; i++)
+        status = render_probe(chat, (ce_text){NULL, 0}, pairs[i], &memory, &texts[i], &why);
     if (status == CE_ERR_MODEL)
         snprintf(reason, CE_ERROR_MESSAGE_SIZE, "%s", why.message);
     else if (status == CE_OK && (same_bytes(&texts[0], &texts[1]) || same_bytes(&texts[0], &texts[2])))
@@ -340,6 +341,42 @@ bool cei_chat_same(const cei_chat *one, const cei_chat *other) {
     return a->size == b->size && (a->size == 0 || memcmp(a->text, b->text, a->size) == 0) &&
            one->in_parts == other->in_parts && one->restores_suffix == other->restores_suffix &&
            same_settings(one->settings, other->settings);
+}
+
+/* Do a few prompts show that the text is the frame around its places? What they show holds for all, since the template
+ * is flat. */
+static bool is_framed(const cei_bytes *text, const cei_bytes *empty, const cei_bytes *prompted) {
+    static const char *const places[] = {"{query}", "{document}"};
+    for (size_t i = 0; i < 2; i++) {
+        const ce_text place = ce_text_of(places[i]);
+        if (cei_text_find((ce_text){text->data, text->size}, place, 0) == SIZE_MAX ||
+            cei_text_find((ce_text){empty->data, empty->size}, place, 0) != SIZE_MAX)
+            return false;
+    }
+    return same_bytes(text, prompted);
+}
+
+ce_status cei_chat_places(const cei_chat *chat, cei_bytes *text, ce_error *error) {
+    const ce_pair places = {ce_text_of("{query}"), ce_text_of("{document}")};
+    const ce_pair nothing = {ce_text_of(""), ce_text_of("")};
+    const struct {
+        ce_text prompt;
+        ce_pair pair;
+    } asked[] = {{ce_text_of(""), places}, {ce_text_of(""), nothing}, {ce_text_of("a prompt"), places}};
+    cei_bytes texts[3] = {{0}};
+    cei_template_memory memory = {0};
+    ce_status status = CE_OK;
+    *text = (cei_bytes){0};
+    if (chat->in_parts || !chat->restores_suffix || !cei_template_is_flat(chat->tmpl)) return CE_OK;
+    for (size_t i = 0; i < 3 && status == CE_OK; i++)
+        status = render_probe(chat, asked[i].prompt, asked[i].pair, &memory, &texts[i], error);
+    if (status == CE_OK && is_framed(&texts[0], &texts[1], &texts[2])) {
+        *text = texts[0];
+        texts[0] = (cei_bytes){0};
+    }
+    for (size_t i = 0; i < 3; i++) cei_free(texts[i].data);
+    cei_template_memory_free(&memory);
+    return status == CE_ERR_MODEL ? CE_OK : status; /* it fails without a query, or with a prompt */
 }
 
 void cei_chat_free(cei_chat *chat) {

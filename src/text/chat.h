@@ -32,6 +32,11 @@ void cei_chat_free(cei_chat *chat); /* NULL is fine */
 /* The template's text, the chat's own. */
 ce_text cei_chat_source(const cei_chat *chat);
 
+/* The text that every prompt is, with "{query}" and "{document}" where these stand in it, if that is all that the
+ * template does: contents go into it as they are, a prompt of the caller's counts for nothing, and nothing else looks
+ * like such a place. Else text is empty. It is to be freed. Errors: MEMORY. */
+ce_status cei_chat_places(const cei_chat *chat, cei_bytes *text, ce_error *error);
+
 /* Do two chats make the same prompts by saying the same: in one text, with the same settings? NULL is no chat. */
 bool cei_chat_same(const cei_chat *one, const cei_chat *other);
 

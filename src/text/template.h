@@ -52,4 +52,8 @@ void cei_template_memory_free(cei_template_memory *memory);
 ce_status cei_template_render(const cei_template *tmpl, const cei_template_message *messages, size_t count,
                               cei_template_memory *memory, ce_text *prompt, ce_error *error);
 
+/* Does it put the contents of messages into the text as they are, with what is around them the same whatever they are?
+ * false also where that is not seen. template_flat.c. */
+bool cei_template_is_flat(const cei_template *tmpl);
+
 #endif

@@ -232,6 +232,27 @@ static void make_answering(const char *template) {
     test_write_file(at("model"), "chat_template.jinja", template, strlen(template));
 }
 
+/* The model that answers as Sentence Transformers saves it, with these words. */
+static void make_saved(const char *template, const char *true_id, const char *false_id) {
+    static const char modules[] =
+        "[{\"path\": \"\", \"type\": \"sentence_transformers.base.modules.transformer.Transformer\"}, {\"path\": "
+        "\"1_Words\", \"type\": \"sentence_transformers.cross_encoder.modules.logit_score.LogitScore\"}]";
+    static const char settings[] =
+        "{\"transformer_task\": \"text-generation\", \"module_output_name\": \"causal_logits\", \"modality_config\": "
+        "{\"text\": {\"method\": \"forward\", \"method_output_name\": \"logits\"}, \"message\": {\"method\": "
+        "\"forward\", "
+        "\"method_output_name\": \"logits\", \"format\": \"flat\"}}}";
+    make_answering(template);
+    test_write_file(at("model"), "modules.json", modules, strlen(modules));
+    test_write_file(at("model"), "sentence_bert_config.json", settings, strlen(settings));
+    test_set_json(at("model"), "config_sentence_transformers.json", "model_type", "\"CrossEncoder\"");
+    test_make_inner(at("model"), "1_Words");
+    const char *folder = test_path(at("model"), "1_Words");
+    test_set_json(folder, "config.json", "module_input_name", "\"causal_logits\"");
+    test_set_json(folder, "config.json", "true_token_id", true_id);
+    test_set_json(folder, "config.json", "false_token_id", false_id);
+}
+
 static bool has_tensor(const char *name) {
     cei_gguf file;
     ce_error error = {0};
@@ -255,6 +276,81 @@ static void a_causal_model_has_the_bits_of_its_folder(void **state) {
     same_scores(golden("gguf", "causal.gguf"), at("new.gguf"));
 }
 
+/* The text with places in the file, to be freed by cei_free; NULL: there is none. */
+static char *rerank_text(void) {
+    cei_gguf file;
+    cei_gguf_text text = {NULL, 0};
+    ce_error error = {0};
+    expect_ok(cei_gguf_open(at("new.gguf"), &file, &error), &error);
+    expect_ok(cei_gguf_string(&file, "tokenizer.chat_template.rerank", &text, &error), &error);
+    char *copy = text.data ? cei_copy_string(text.data, text.size) : NULL;
+    cei_gguf_close(&file);
+    return copy;
+}
+
+#define EACH "{%- for message in messages %}"
+#define FRAME                                                                                                          \
+    "{%- set end = '<|im_end|>' -%}\n<|im_start|>Is it?\n" EACH "{% if message.role == 'query' %}Q: "                  \
+    "{{ message.content }}\n{% elif message['role'] != 'system' and not loop.first %}{{ 'D: ' + message['content'] + " \
+    "end }}{% endif %}{% endfor %}\n{% for i in [1, 2] if i > 1 %}{{ i ~ '.' }}{% else %}never{% endfor %}"
+
+/* Rows of two words and a text say it all; whatever the words are. */
+static void two_words_have_the_bits_of_the_folder(void **state) {
+    (void)state;
+    static const char *const words[][2] = {{"257", "258"}, {"262", "269"}};
+    for (size_t i = 0; i < 2; i++) {
+        make_saved(FRAME, words[i][0], words[i][1]);
+        write_file(at("model"), CE_GGUF_F32, CE_KIND_DEFAULT);
+        assert_true(has_tensor("cls.output.weight"));
+        char *text = rerank_text();
+        assert_string_equal(text, "<|im_start|>Is it?Q: {query}\nD: {document}<|im_end|>2.");
+        cei_free(text);
+        same_scores(at("model"), at("new.gguf"));
+    }
+}
+
+/* Such a file, and one of another writer: again the same, and the same to the byte. */
+static void two_words_come_of_a_file(void **state) {
+    (void)state;
+    size_t sizes[2];
+    write_file(golden("gguf", "rerank.gguf"), CE_GGUF_F32, CE_KIND_DEFAULT);
+    same_scores(golden("gguf", "rerank.gguf"), at("new.gguf"));
+    char *one = test_read_file(at("new.gguf"), &sizes[0]);
+    test_write_file(test_folder, "one.gguf", one, sizes[0]);
+    write_file(at("one.gguf"), CE_GGUF_F32, CE_KIND_DEFAULT);
+    char *two = test_read_file(at("new.gguf"), &sizes[1]);
+    assert_int_equal(sizes[0], sizes[1]);
+    assert_memory_equal(one, two, sizes[0]);
+    free(one);
+    free(two);
+}
+
+/* What a template does with contents, or says beside them, that a text with places does not. */
+static void a_template_that_is_no_text_with_places_is_kept_whole(void **state) {
+    (void)state;
+    static const char *const templates[] = {
+        EACH "{{ message.role + (message.content | trim) }}{% endfor %}",
+        EACH "{% if message.role != 'system' %}{{ message.content.upper() }}{% endif %}{% endfor %}",
+        EACH
+        "{% if message.role != 'system' %}{{ message.content }}{{ message.content | length }}{% endif %}{% endfor %}",
+        EACH "{% if message.role != 'system' and message.content != 'x' %}{{ message.content }}{% endif %}{% endfor %}",
+        EACH "{% if message.role != 'system' %}{{ message.content }}{% endif %}{% endfor %}{query}",
+        EACH "{% if message.role != 'system' %}{% set said = message.content %}{{ said }}{% endif %}{% endfor %}",
+        EACH "{% if message.role != 'system' %}{{ message.content }}{% if loop.previtem %}{{ loop.previtem.content }}"
+             "{% endif %}{% endif %}{% endfor %}",
+        "{{ (messages | selectattr('role', 'eq', 'query') | map(attribute='content') | first) ~ (messages | "
+        "selectattr('role', 'eq', 'document') | map(attribute='content') | first) }}",
+        "{% macro say(m) %}{{ m.content | trim }}{% endmacro %}" EACH
+        "{% if message.role != 'system' %}{{ say(message) }}{% endif %}{% endfor %}",
+    };
+    for (size_t i = 0; i < sizeof templates / sizeof *templates; i++) {
+        make_saved(templates[i], "257", "258");
+        write_file(at("model"), CE_GGUF_F32, CE_KIND_DEFAULT);
+        if (has_tensor("cls.output.weight")) fail_msg("template %zu is taken for a text with places", i);
+        same_scores(at("model"), at("new.gguf"));
+    }
+}
+
 /* A classifier may have such a template too. */
 static void a_classifier_keeps_its_template(void **state) {
     (void)state;
@@ -262,27 +358,6 @@ static void a_classifier_keeps_its_template(void **state) {
     test_write_file(at("model"), "chat_template.jinja", with_prompt, strlen(with_prompt));
     write_file(at("model"), CE_GGUF_F32, CE_KIND_DEFAULT);
     same_scores(at("model"), at("new.gguf"));
-}
-
-/* The model that answers as Sentence Transformers saves it, with these words. */
-static void make_saved(const char *template, const char *true_id, const char *false_id) {
-    static const char modules[] =
-        "[{\"path\": \"\", \"type\": \"sentence_transformers.base.modules.transformer.Transformer\"}, {\"path\": "
-        "\"1_Words\", \"type\": \"sentence_transformers.cross_encoder.modules.logit_score.LogitScore\"}]";
-    static const char settings[] =
-        "{\"transformer_task\": \"text-generation\", \"module_output_name\": \"causal_logits\", \"modality_config\": "
-        "{\"text\": {\"method\": \"forward\", \"method_output_name\": \"logits\"}, \"message\": {\"method\": "
-        "\"forward\", "
-        "\"method_output_name\": \"logits\", \"format\": \"flat\"}}}";
-    make_answering(template);
-    test_write_file(at("model"), "modules.json", modules, strlen(modules));
-    test_write_file(at("model"), "sentence_bert_config.json", settings, strlen(settings));
-    test_set_json(at("model"), "config_sentence_transformers.json", "model_type", "\"CrossEncoder\"");
-    test_make_inner(at("model"), "1_Words");
-    const char *folder = test_path(at("model"), "1_Words");
-    test_set_json(folder, "config.json", "module_input_name", "\"causal_logits\"");
-    test_set_json(folder, "config.json", "true_token_id", true_id);
-    test_set_json(folder, "config.json", "false_token_id", false_id);
 }
 
 static void words_are_kept_or_named(void **state) {
@@ -356,9 +431,12 @@ static ce_status convert_once(void *user, ce_error *error) {
 static void allocations_may_fail(void **state) {
     (void)state;
     failing_malloc_or_skip();
-    char path[512];
-    snprintf(path, sizeof path, "%s", golden("gguf", "llama3.gguf"));
-    assert_true(test_some_allocations(convert_once, path, 150) > 100);
+    static const char *const names[] = {"llama3.gguf", "rerank.gguf"};
+    for (size_t i = 0; i < 2; i++) {
+        char path[512];
+        snprintf(path, sizeof path, "%s", golden("gguf", names[i]));
+        assert_true(test_some_allocations(convert_once, path, 150) > 100);
+    }
 }
 
 int main(void) {
@@ -370,6 +448,9 @@ int main(void) {
         folder_test(tensors_and_numbers_are_those_of_another_writer),
         folder_test(matrices_have_the_type_that_is_asked_for),
         folder_test(a_causal_model_has_the_bits_of_its_folder),
+        folder_test(two_words_have_the_bits_of_the_folder),
+        folder_test(two_words_come_of_a_file),
+        folder_test(a_template_that_is_no_text_with_places_is_kept_whole),
         folder_test(a_classifier_keeps_its_template),
         folder_test(words_are_kept_or_named),
         folder_test(a_template_that_is_read_otherwise_is_named),
