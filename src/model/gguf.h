@@ -112,6 +112,7 @@ struct cei_gguf_form {
     const char *const (*head)[2];    /* of the head, without prefix */
     const char *position;            /* position_embedding_type of the config, where it tells forms apart; or NULL */
     const char *up_alone;            /* what "ffn_up" is where it is not one with the gate; NULL: as parts says */
+    bool is_authors;                 /* names are those of the authors' code, by the config: cei_config */
     bool is_decoder;
     bool is_paired; /* rows of queries and keys lie in pairs: cei_values */
     bool is_more;   /* so do gains of norms, with 1 added */

@@ -55,6 +55,17 @@ static names nomic_parts[] = {{"attn_q", "self_attn.q_proj"},
                               {"ffn_down", "mlp.down_proj"},
                               {"layer_output_norm", "post_mlp_layernorm"},
                               {NULL, NULL}};
+static names nomic_authors_whole[] = {{"token_embd", "embeddings.word_embeddings"},
+                                      {"token_types", "embeddings.token_type_embeddings"},
+                                      {"token_embd_norm", "emb_ln"},
+                                      {NULL, NULL}};
+static names nomic_authors_parts[] = {{"attn_output", "attn.out_proj"},
+                                      {"attn_output_norm", "norm1"},
+                                      {"ffn_gate", "mlp.fc12"},
+                                      {"ffn_up", "mlp.fc11"},
+                                      {"ffn_down", "mlp.fc2"},
+                                      {"layer_output_norm", "norm2"},
+                                      {NULL, NULL}};
 static names no_head[] = {{NULL, NULL}};
 
 static names modern_whole[] = {{"token_embd", "embeddings.tok_embeddings"},
@@ -179,6 +190,16 @@ static const cei_gguf_form forms[] = {
     ROBERTA("roberta", "Roberta"),
     ROBERTA("xlm-roberta", "XLMRoberta"),
     ROBERTA("camembert", "Camembert"),
+    {.architecture = "nomic-bert", /* as its authors' code names it: written, and read as transformers' */
+     .model_type = "nomic_bert",
+     CLASSES("NomicBert"),
+     .prefix = "bert.",
+     .whole = nomic_authors_whole,
+     .layer = "encoder.layers",
+     .parts = nomic_authors_parts,
+     .qkv = {"attn.Wqkv"},
+     .head = no_head,
+     .is_authors = true},
     {DECODER("llama", "mistral", "Mistral", "Mistral", decoder_parts), .is_paired = true}, /* written as Llama's too */
 };
 enum { FORMS = sizeof forms / sizeof forms[0], DISTILBERT = 1 };
@@ -193,7 +214,8 @@ const cei_gguf_form *cei_gguf_form_find(cei_gguf_text architecture, bool has_typ
 const cei_gguf_form *cei_gguf_form_of(const cei_config *config) {
     const bool is_alibi = strcmp(config->position_embedding, "alibi") == 0;
     for (size_t i = 0; i < FORMS; i++)
-        if (strcmp(config->model_type, forms[i].model_type) == 0 && (forms[i].position != NULL) == is_alibi)
+        if (strcmp(config->model_type, forms[i].model_type) == 0 && (forms[i].position != NULL) == is_alibi &&
+            forms[i].is_authors == config->is_authors)
             return &forms[i];
     return NULL;
 }

@@ -216,8 +216,21 @@ static void bi_encoders_keep_their_modules(void **state) {
         convert(at("new.gguf"), at("back"), CE_GGUF_DEFAULT, CE_KIND_DEFAULT);
         same_bi_encoders(folder, at("back"));
     }
-    convert(golden("models", "nomic-bert"), at("new.gguf"), CE_GGUF_DEFAULT, CE_KIND_BI_ENCODER);
-    same_bi_encoders(golden("models", "nomic-bert"), at("new.gguf"));
+}
+
+/* As transformers names its tensors, and as its authors do, who have queries, keys and values in one. */
+static void nomic_bert_is_written_in_both_forms(void **state) {
+    (void)state;
+    static const char *const names[] = {"nomic-bert", "nomic-authors"};
+    static const char *const queries[] = {"blk.1.attn_q.weight", "blk.1.attn_qkv.weight"};
+    for (size_t i = 0; i < 2; i++) {
+        convert(golden("models", names[i]), at("new.gguf"), CE_GGUF_DEFAULT, CE_KIND_BI_ENCODER);
+        same_bi_encoders(golden("models", names[i]), at("new.gguf"));
+        assert_string_equal(dtype_of(at("new.gguf"), queries[i]), "F32");
+        assert_string_equal(dtype_of(at("new.gguf"), "blk.1.ffn_gate.weight"), "F32");
+    }
+    convert(at("new.gguf"), at("back"), CE_GGUF_DEFAULT, CE_KIND_BI_ENCODER);
+    same_bi_encoders(golden("models", "nomic-authors"), at("back"));
 }
 
 /* ---- what llama.cpp asks for --------------------------------------------------------------------------------------
@@ -311,6 +324,7 @@ static void what_a_file_cannot_say_is_named(void **state) {
         {"models", "modernbert-scaled", "it differs in its rotary positions"},
         {"models", "modernbert-mean-biases", "it differs in which layers have a window"},
         {"models", "nomic-bert", "nomic_bert.pooler.dense.weight has no name in GGUF files of nomic-bert"},
+        {"models", "nomic-authors", "the tensor bert.pooler.dense.weight has no name in GGUF files of nomic-bert"},
         {"models", "jina-bert-reglu", "it differs in the function of its feed-forward"},
         {"models", "albert", "this is: AlbertModel"},
         {"models", "bert-modules", "no module like 2_Dense"},
@@ -399,6 +413,7 @@ int main(void) {
         folder_test(a_precision_stands_for_a_type),
         folder_test(rows_that_are_no_whole_blocks_are_halves),
         folder_test(bi_encoders_keep_their_modules),
+        folder_test(nomic_bert_is_written_in_both_forms),
         folder_test(bases_of_rotary_positions_are_written_where_a_config_has_none),
         folder_test(a_model_without_token_types_has_one),
         folder_test(separators_of_pairs_are_told),
