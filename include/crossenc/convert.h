@@ -23,7 +23,7 @@
  * scales they do not know.
  *
  * Where the name to be made ends with ".gguf", it becomes one GGUF file with the tokenizer inside, as llama.cpp has
- * them: of the encoders that are read from such files (docs/models.md), as long as the file can say all that the model
+ * them: of the models that are read from such files (docs/models.md), as long as the file can say all that the model
  * is, which is found by reading it again. Vectors, positions, token types and the classifier are F32 in it, the rest of
  * ce_gguf_type. */
 #ifndef CROSSENC_CONVERT_H
