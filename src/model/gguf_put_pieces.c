@@ -1,7 +1,8 @@
 /* gguf_put_pieces.c - byte pair encoding over the pieces of SentencePiece, in the keys of a GGUF file.
  *
- * Such a file has no merges but a score for each piece: programs merge the two neighbours whose piece has the largest.
- * The way back of gguf_pieces.c, which numbers merges by the ids of what they make, as the reference's classes do. */
+ * Such a file has a score for each piece: programs merge the two neighbours whose piece has the largest. The way back
+ * of gguf_pieces.c, which orders merges by the ids of what they make, as the reference's classes do of a model's file.
+ */
 #include "model/gguf_put.h"
 
 #include "base/error.h"

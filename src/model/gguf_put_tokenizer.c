@@ -187,9 +187,12 @@ static ce_status put_byte_level(const writer *work) {
     return put_pre(work);
 }
 
+/* Merges are numbered by what they make, unless a tokenizer.json has them in an order of its own: then they are there
+ * too, for crossenc, since other programs merge by scores. */
 static ce_status put_pieces(const writer *work) {
     ce_status status = cei_gguf_put_scores(work->spec, work->tokens, work->types, work->rows,
                                            role_id(work, CEI_ROLE_UNK), work->out, work->error);
+    if (work->spec->sentencepiece.count == 0) put_merges(work);
     return status == CE_OK ? put_name(work, "llama", "default") : status;
 }
 

@@ -139,6 +139,15 @@ static ce_status put_byte_level(const cei_gguf_vocabulary *work) {
     return CE_OK;
 }
 
+/* Pieces of SentencePiece whose merges the file has, which the class of the tokenizer then takes as they are. */
+static ce_status put_merged_pieces(const cei_gguf_vocabulary *work) {
+    cei_json_put(work->out, "\"normalizer\":null,\n\"pre_tokenizer\":null,\n\"model\":{\"type\":\"BPE\","
+                            "\"dropout\":null,\"unk_token\":null,\"fuse_unk\":true,\"byte_fallback\":true,");
+    put_vocabulary(work);
+    put_merges(work);
+    return CE_OK;
+}
+
 /* Bytes in base 64 (RFC 4648). */
 static void put_base64(const cei_gguf_vocabulary *work, const cei_gguf_value *bytes) {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -222,7 +231,8 @@ static void put_decoder_template(const cei_gguf_vocabulary *work, const char *ke
 /* [CLS] A [SEP], or [CLS] A [SEP] B [SEP], where RoBERTa has two separators between; types are WordPiece's alone. */
 static void put_template(const cei_gguf_vocabulary *work, const char *key, bool pair) {
     static const char special[] = "SpecialToken", sequence[] = "Sequence";
-    if (work->to->is_decoder && work->kind == CEI_VOCABULARY_BYTE_LEVEL) {
+    const bool is_pieces = work->kind == CEI_VOCABULARY_PIECES;
+    if (is_pieces || (work->to->is_decoder && work->kind == CEI_VOCABULARY_BYTE_LEVEL)) {
         put_decoder_template(work, key, pair);
         return;
     }
@@ -286,6 +296,7 @@ static ce_status put_json(cei_gguf_vocabulary *work) {
     switch (work->kind) {
     case CEI_VOCABULARY_WORDPIECE: status = put_wordpiece(work); break;
     case CEI_VOCABULARY_BYTE_LEVEL: status = put_byte_level(work); break;
+    case CEI_VOCABULARY_PIECES: status = put_merged_pieces(work); break;
     default: status = put_unigram(work);
     }
     put_post_processor(work);
@@ -366,7 +377,8 @@ ce_status cei_gguf_write_tokenizer(const cei_gguf_tokenizer *to, ce_error *error
     cei_gguf_vocabulary work;
     ce_status status = cei_gguf_vocabulary_read(to, &work, error);
     if (status == CE_OK)
-        status = work.kind == CEI_VOCABULARY_PIECES ? cei_gguf_put_pieces(&work, to->pieces) : put_json(&work);
+        status = work.kind == CEI_VOCABULARY_PIECES && !work.merges ? cei_gguf_put_pieces(&work, to->pieces)
+                                                                    : put_json(&work);
     if (status == CE_OK) put_config(&work);
     if (status == CE_OK && (to->tokenizer_json->is_short || to->tokenizer_config->is_short || to->pieces->is_short))
         status = cei_fail_memory(error, to->file->path, 0);

@@ -4,7 +4,7 @@
  *   bert   WordPiece. Pieces that begin a word have U+2581 before them, those that continue one have lost their "##".
  *   gpt2   byte pair encoding over bytes, cut as tokenizer.ggml.pre says.
  *   t5     Unigram with scores and a charsmap, as XLM-RoBERTa has it.
- *   llama  the pieces of a SentencePiece model, with scores by which they merge.
+ *   llama  the pieces of a SentencePiece model, with scores by which they merge, or with merges, which then count.
  * Special tokens and flags that a file leaves out are those of the kind's models. */
 #include "model/gguf_vocabulary.h"
 
