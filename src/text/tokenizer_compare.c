@@ -59,16 +59,17 @@ static ce_status same_vocabulary(const cei_tokenizer_spec *one, const cei_tokeni
     return status;
 }
 
-/* Has a byte-level vocabulary each byte, so that no character is unknown? */
+/* Has a vocabulary each byte, as its alphabet writes it or by its number, so that no character is unknown? */
 static bool has_bytes(const cei_tokenizer_spec *spec) {
     uint16_t alphabet[256];
     cei_byte_level_alphabet(alphabet);
-    for (size_t i = 0; spec->splits.byte_level && i < 256; i++) {
-        char character[4];
-        const size_t size = cei_utf8_put(character, alphabet[i]);
-        if (cei_vocabulary_find(&spec->vocabulary, character, size) < 0) return false;
+    for (unsigned i = 0; i < 256; i++) {
+        char token[8];
+        size_t size = cei_utf8_put(token, alphabet[i]);
+        if (!spec->splits.byte_level) size = (size_t)snprintf(token, sizeof token, "<0x%02X>", i);
+        if (cei_vocabulary_find(&spec->vocabulary, token, size) < 0) return false;
     }
-    return spec->splits.byte_level;
+    return spec->splits.byte_level || spec->bpe.byte_fallback;
 }
 
 /* ---- models -------------------------------------------------------------------------------------------------- */

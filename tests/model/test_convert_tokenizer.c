@@ -207,12 +207,32 @@ static void pieces_keep_their_merges(void **state) {
     }
 }
 
+/* Mistral's newer files say in a pre-tokenizer what Llama's class does, and name a token for what is unknown, which no
+ * character is. Their older ones put a mark before each stretch of text, which that class does not. */
+static void a_file_that_says_what_the_class_does_is_written(void **state) {
+    (void)state;
+    ce_error error = {0};
+    make_decoder("models/mistral", "\"LlamaTokenizer\"", true);
+    put("config.json", "sliding_window", "null");
+    put("tokenizer.json", "pre_tokenizer",
+        "{\"type\": \"Metaspace\", \"replacement\": \"\\u2581\", \"prepend_scheme\": \"first\", \"split\": false}");
+    expect_ok(convert(&error), &error);
+    test_same_models(at("model"), at("new.gguf"), "mistral");
+    same_tokens(at("model"), at("new.gguf"));
+    put("tokenizer.json", "pre_tokenizer", NULL);
+    put("tokenizer.json", "normalizer",
+        "{\"type\": \"Sequence\", \"normalizers\": [{\"type\": \"Prepend\", \"prepend\": \"\\u2581\"}, "
+        "{\"type\": \"Replace\", \"pattern\": {\"String\": \" \"}, \"content\": \"\\u2581\"}]}");
+    expect_status(convert(&error), CE_ERR_UNSUPPORTED, &error, "it differs in its normalizer");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         folder_test(steps_that_change_no_word_are_left_out),
         folder_test(steps_that_change_a_word_are_named),
         folder_test(tokens_with_white_space_forbid_it),
         folder_test(pieces_keep_their_merges),
+        folder_test(a_file_that_says_what_the_class_does_is_written),
     };
     return cmocka_run_group_tests_name("convert_tokenizer", tests, NULL, NULL);
 }
