@@ -1,5 +1,6 @@
 /* fuzz_template.c - a chat template, and behind the first NUL the content of its messages: it is refused, or renders
- * the messages twice to the same prompt within its bounds, or says at which line it cannot. */
+ * the messages twice to the same prompt within its bounds, or says at which line it cannot. One that only puts contents
+ * into a text renders the content in the places of others. */
 #include "fuzz.h"
 
 #include "text/template.h"
@@ -34,6 +35,45 @@ static void use(const cei_template *tmpl, ce_text content) {
     cei_template_memory_free(&second);
 }
 
+/* Contents that stand for themselves: no template that is looked at has such characters beside them. */
+#define QUERY "\1"
+#define DOCUMENT "\2"
+
+static ce_status render(const cei_template *tmpl, ce_text query, ce_text document, cei_template_memory *memory,
+                        ce_text *prompt) {
+    const cei_template_message messages[] = {{ce_text_of("query"), query, false},
+                                             {ce_text_of("document"), document, false}};
+    return cei_template_render(tmpl, messages, 2, memory, prompt, NULL);
+}
+
+/* Is whole what text becomes with other contents? */
+static bool is_filled(ce_text text, ce_text query, ce_text document, ce_text whole) {
+    size_t at = 0;
+    for (size_t i = 0; i < text.size; i++) {
+        const bool is_place = text.data[i] == *QUERY || text.data[i] == *DOCUMENT;
+        const ce_text next = !is_place ? (ce_text){text.data + i, 1} : text.data[i] == *QUERY ? query : document;
+        if (next.size > whole.size - at || (next.size && memcmp(whole.data + at, next.data, next.size) != 0))
+            return false;
+        at += next.size;
+    }
+    return at == whole.size;
+}
+
+static bool has_places(ce_text text) {
+    return text.size > 0 && (memchr(text.data, *QUERY, text.size) || memchr(text.data, *DOCUMENT, text.size));
+}
+
+static void fill(const cei_template *tmpl, ce_text content) {
+    const ce_text document = ce_text_of(" and 1 ");
+    cei_template_memory memory[3] = {0};
+    ce_text text, empty, whole;
+    if (render(tmpl, ce_text_of(""), ce_text_of(""), &memory[0], &empty) == CE_OK &&
+        render(tmpl, ce_text_of(QUERY), ce_text_of(DOCUMENT), &memory[1], &text) == CE_OK && !has_places(empty) &&
+        render(tmpl, content, document, &memory[2], &whole) == CE_OK) /* else there is too much of it */
+        fuzz_require(is_filled(text, content, document, whole));
+    for (size_t i = 0; i < 3; i++) cei_template_memory_free(&memory[i]);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     const char *text = size ? (const char *)data : "", *end = size ? memchr(text, '\0', size) : NULL;
     const size_t source = end ? (size_t)(end - text) : size;
@@ -47,6 +87,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (tmpl) {
         define(tmpl);
         use(tmpl, content);
+        if (cei_template_is_flat(tmpl)) fill(tmpl, content);
     }
     cei_template_free(tmpl);
     return 0;
