@@ -63,14 +63,15 @@ static void check_tokenizer(const cei_gguf *file, bool is_decoder) {
     cei_free(chat.data);
 }
 
-static void check_modules(const cei_gguf_model *model) {
+static void check_modules(const cei_gguf_model *model, bool bi_encoder) {
     ce_error error = {CE_OK, ""};
-    cei_modules modules;
+    cei_modules modules = {.is_listed = false};
     const cei_modules_said said = {
         "file", model->pooling, model->max_length, model->normalizes, model->settings.data, model->settings.size};
-    ce_status status = cei_modules_set(&said, &modules, &error);
+    ce_status status =
+        bi_encoder ? cei_modules_set(&said, &modules, &error) : cei_modules_set_prompts(&said, &modules, &error);
     fuzz_check_error(status, &error);
-    if (status == CE_OK) cei_modules_free(&modules);
+    cei_modules_free(&modules);
 }
 
 static void check_config(const cei_gguf *file, bool bi_encoder) {
@@ -84,7 +85,7 @@ static void check_config(const cei_gguf *file, bool bi_encoder) {
         fuzz_check_error(cei_config_parse(model.config.data, model.config.size, "config.json", &log, &config, &error),
                          &error);
         cei_config_free(&config);
-        if (bi_encoder) check_modules(&model);
+        check_modules(&model, bi_encoder);
     }
     cei_free(model.config.data);
 }

@@ -249,15 +249,19 @@ static ce_status write_files(const ce_model *model, cei_new_folder *folder, ce_c
     return status;
 }
 
-/* A folder's matrix of logits has the rows of all words. */
+/* A folder's matrix of logits has the rows of all words; and the folder of a cross-encoder that is made of one file has
+ * no modules, beside which its prompts would be. */
 static ce_status check_words(const cei_convert_source *source, ce_error *error) {
-    if (!source->model->modules.logits.is_read || !cei_checkpoint_find(source->checkpoint, CEI_GGUF_WORDS))
-        return CE_OK;
-    return cei_fail(
-        error, CE_ERR_UNSUPPORTED,
-        "%s has the logits of \"yes\" and \"no\" alone (%s), and a folder would need those of all words: it can "
-        "be scored with, and not be converted",
-        source->model->path, CEI_GGUF_WORDS);
+    const ce_model *model = source->model;
+    if (model->modules.logits.is_read && cei_checkpoint_find(source->checkpoint, CEI_GGUF_WORDS))
+        return cei_fail(error, CE_ERR_UNSUPPORTED,
+                        "%s has the logits of \"yes\" and \"no\" alone (%s), and a folder would need those of all "
+                        "words: it can be scored with, and not become a folder",
+                        model->path, CEI_GGUF_WORDS);
+    if (!model->gguf || model->bi_encoder || model->modules.prompt_count == 0) return CE_OK;
+    return cei_fail(error, CE_ERR_UNSUPPORTED,
+                    "%s has prompts (%s), for which the folder of a cross-encoder that is made of it has no place",
+                    model->path, CEI_GGUF_SETTINGS);
 }
 
 static ce_status write_folder(const cei_convert_source *source, cei_new_folder *folder, ce_convert_report *report,

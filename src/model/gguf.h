@@ -13,7 +13,7 @@
  *   crossenc.activation_fn                 of scores, as config.json has it: "torch.nn.Identity"
  *   crossenc.max_length                    tokens that are read of a text or pair, where context_length is more
  *   crossenc.normalize                     a bi-encoder's embeddings are scaled to length 1
- *   crossenc.config_sentence_transformers  the text of that file, in JSON: prompts, similarity */
+ *   crossenc.config_sentence_transformers  the text of that file, in JSON: prompts, and a bi-encoder's similarity */
 #ifndef CEI_MODEL_GGUF_H
 #define CEI_MODEL_GGUF_H
 

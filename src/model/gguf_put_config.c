@@ -137,7 +137,7 @@ static void put_head(const writer *work, cei_gguf_text rerank) {
     put_activation(work);
 }
 
-/* ---- a bi-encoder's settings ---------------------------------------------------------------------------------- */
+/* ---- settings: a bi-encoder's, and a cross-encoder's prompts --------------------------------------------------- */
 
 static void put_prompts(cei_json_out *out, const cei_modules *modules) {
     cei_json_put(out, "{\"prompts\": {");
@@ -199,7 +199,6 @@ void cei_gguf_put_config(const ce_model *model, const cei_gguf_form *form, cei_d
     put_head(&work, rerank);
     if (model->blueprint.max_length < model->blueprint.max_positions)
         cei_gguf_put_uint32(out, CEI_GGUF_MAX_LENGTH, (uint32_t)model->blueprint.max_length);
-    if (!model->bi_encoder) return;
-    if (model->modules.layer_count > 0) cei_gguf_put_bool(out, CEI_GGUF_NORMALIZE, true);
+    if (model->bi_encoder && model->modules.layer_count > 0) cei_gguf_put_bool(out, CEI_GGUF_NORMALIZE, true);
     put_settings(&work);
 }

@@ -307,7 +307,8 @@ static ce_status read_gguf(ce_model *model, const ce_load_options *options, ce_e
     if (status != CE_OK) return status;
     const cei_modules_said said = {model->gguf,     file.pooling,       file.max_length,
                                    file.normalizes, file.settings.data, file.settings.size};
-    if (model->bi_encoder) status = cei_modules_set(&said, &model->modules, error);
+    status = model->bi_encoder ? cei_modules_set(&said, &model->modules, error)
+                               : cei_modules_set_prompts(&said, &model->modules, error);
     if (status == CE_OK && options->include_prompt)
         model->modules.includes_prompt = options->include_prompt == CE_INCLUDE_PROMPT_YES;
     if (status == CE_OK)

@@ -408,8 +408,9 @@ static ce_status set_settings(const cei_modules_reader *in, const cei_modules_sa
     ce_status status = path ? cei_json_parse(said->settings, said->settings_size, path, &file.root, in->error)
                             : cei_fail_memory(in->error, said->path, 0);
     if (status == CE_OK && !json_is_object(file.root))
-        status = cei_fail(in->error, CE_ERR_FORMAT, "%s: the settings of a bi-encoder in it are no object", said->path);
-    if (status == CE_OK) status = cei_modules_read_settings(in, &file);
+        status = cei_fail(in->error, CE_ERR_FORMAT, "%s: the settings in it are no object", said->path);
+    if (status == CE_OK)
+        status = in->count > 0 ? cei_modules_read_prompts(in, &file) : cei_modules_read_settings(in, &file);
     cei_modules_file_close(&file);
     return status;
 }
@@ -427,6 +428,11 @@ ce_status cei_modules_set(const cei_modules_said *said, cei_modules *modules, ce
     if (status == CE_OK && said->settings) status = set_settings(&in, said);
     if (status != CE_OK) cei_modules_free(modules);
     return status;
+}
+
+ce_status cei_modules_set_prompts(const cei_modules_said *said, cei_modules *modules, ce_error *error) {
+    const cei_modules_reader in = {.to = modules, .error = error, .count = 1};
+    return said->settings ? set_settings(&in, said) : CE_OK;
 }
 
 void cei_modules_free(cei_modules *modules) {

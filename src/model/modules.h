@@ -73,6 +73,10 @@ typedef struct cei_modules_said {
  * Errors: FORMAT, MODEL (a default prompt that is not there), MEMORY. */
 ce_status cei_modules_set(const cei_modules_said *said, cei_modules *modules, ce_error *error);
 
+/* The prompts that the one file of a cross-encoder says in its settings, added to modules, which are zeroed and freed
+ * by the caller whatever happens. Errors: FORMAT, MODEL, MEMORY. */
+ce_status cei_modules_set_prompts(const cei_modules_said *said, cei_modules *modules, ce_error *error);
+
 /* The folder of the transformer in the model's: "" is the same. */
 static inline const char *cei_modules_transformer(const cei_modules *modules) {
     return modules->transformer ? modules->transformer : "";

@@ -374,6 +374,35 @@ static void words_are_kept_or_named(void **state) {
                   "cannot become a GGUF file");
 }
 
+/* By which a model asks, where its template has a place for one; and else. */
+static void prompts_are_kept(void **state) {
+    (void)state;
+    static const char *const templates[] = {with_prompt, FRAME};
+    const ce_convert_options options = {.size = sizeof options, .kind = CE_KIND_CROSS_ENCODER, .threads = 1};
+    float want[2], got[2];
+    for (size_t i = 0; i < 2; i++) {
+        const ce_pair pairs[] = {{ce_text_of("what?"), ce_text_of("that")}, {ce_text_of("yes"), ce_text_of("no")}};
+        const char *name, *text;
+        ce_error error = {0};
+        make_saved(templates[i], "257", "258");
+        test_set_json(at("model"), "config_sentence_transformers.json", "prompts",
+                      "{\"judge\": \"the document and no query\", \"none\": \"\"}");
+        test_set_json(at("model"), "config_sentence_transformers.json", "default_prompt_name", "\"judge\"");
+        write_file(at("model"), CE_GGUF_F32, CE_KIND_DEFAULT);
+        assert_true(has_tensor("cls.output.weight") == (i == 1));
+        ce_model *folder = test_load(at("model"), 0), *file = test_load(at("new.gguf"), 0);
+        expect_ok(ce_predict(folder, pairs, 2, NULL, want, &error), &error);
+        expect_ok(ce_predict(file, pairs, 2, NULL, got, &error), &error);
+        assert_memory_equal(got, want, sizeof want);
+        assert_true(ce_model_prompt_at(file, 0, &name, &text) && strcmp(name, "judge") == 0);
+        assert_string_equal(text, "the document and no query");
+        ce_model_free(folder);
+        ce_model_free(file);
+        expect_status(ce_convert(at("new.gguf"), at("folder"), &options, NULL, &error), CE_ERR_UNSUPPORTED, &error,
+                      i == 1 ? "of \"yes\" and \"no\" alone" : "has prompts (crossenc.config_sentence_transformers)");
+    }
+}
+
 /* A template that looks as if contents were lists, though the settings say that they are not. */
 static void a_template_that_is_read_otherwise_is_named(void **state) {
     (void)state;
@@ -453,6 +482,7 @@ int main(void) {
         folder_test(a_template_that_is_no_text_with_places_is_kept_whole),
         folder_test(a_classifier_keeps_its_template),
         folder_test(words_are_kept_or_named),
+        folder_test(prompts_are_kept),
         folder_test(a_template_that_is_read_otherwise_is_named),
         folder_test(what_a_file_cannot_say_is_named),
         folder_test(allocations_may_fail),
