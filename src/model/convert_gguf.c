@@ -129,11 +129,13 @@ static const char *compare_words(const cei_token_logits *a, const cei_token_logi
 
 /* How pairs become prompts: of a re-ranker that is told in a text of its own, the template that it is read as makes
  * that text again. */
-static ce_status compare_chats(const cei_convert_gguf *gguf, const ce_model *b, bool is_same, const char **difference,
-                               ce_error *error) {
+static ce_status compare_chats(const cei_convert_gguf *gguf, const ce_model *a, const ce_model *b,
+                               const char **difference, ce_error *error) {
     const cei_bytes *want = &gguf->rerank;
     cei_bytes found = {0};
+    bool is_same = false;
     ce_status status = want->data && b->chat ? cei_chat_places(b->chat, &found, error) : CE_OK;
+    if (status == CE_OK && !want->data) status = cei_chat_same(a->chat, b->chat, &is_same, error);
     if (want->data) is_same = found.size == want->size && memcmp(found.data, want->data, want->size) == 0;
     if (status == CE_OK && !is_same) *difference = "its chat template";
     cei_free(found.data);
@@ -183,8 +185,7 @@ ce_status cei_convert_check_gguf(const cei_convert_source *source, const char *p
     comparison work = {.written = written};
     if (status == CE_OK) work.difference = compare_models(source->model, written, source->gguf->rerank.data != NULL);
     if (status == CE_OK && !work.difference)
-        status = compare_chats(source->gguf, written, cei_chat_same(source->model->chat, written->chat),
-                               &work.difference, error);
+        status = compare_chats(source->gguf, source->model, written, &work.difference, error);
     if (status == CE_OK && !work.difference) status = read_files(source->model, take_files, &work, error);
     if (status == CE_OK && work.difference)
         status = cei_fail(error, CE_ERR_UNSUPPORTED,
@@ -220,11 +221,16 @@ static ce_status find_rerank(const ce_model *model, cei_bytes *rerank, ce_error 
 
 static ce_status put_keys(const ce_model *model, cei_convert_gguf *gguf, ce_error *error) {
     writing work = {model, gguf->form, &gguf->keys};
+    cei_bytes chat = {0};
     ce_status status = find_rerank(model, &gguf->rerank, error);
-    if (status != CE_OK) return status;
-    const cei_gguf_text rerank = {gguf->rerank.data, gguf->rerank.size};
-    cei_gguf_put_config(model, gguf->form, gguf->type, rerank, &gguf->keys);
-    return read_files(model, put_files, &work, error);
+    if (status == CE_OK && model->chat && !gguf->rerank.data) status = cei_chat_source(model->chat, &chat, error);
+    const cei_gguf_asking asking = {.rerank = {gguf->rerank.data, gguf->rerank.size}, .chat = {chat.data, chat.size}};
+    if (status == CE_OK) {
+        cei_gguf_put_config(model, gguf->form, gguf->type, &asking, &gguf->keys);
+        status = read_files(model, put_files, &work, error);
+    }
+    cei_free(chat.data);
+    return status;
 }
 
 /* Runs the known input through what was written; in F32 the bits must be the model's. */

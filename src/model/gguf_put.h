@@ -23,10 +23,15 @@ const char *cei_gguf_key_of(const cei_gguf_writer *work, const char *name, char 
 void cei_gguf_put_size(const cei_gguf_writer *work, const char *name, size_t value);
 void cei_gguf_put_double(const cei_gguf_writer *work, const char *name, double value); /* as float32 */
 
-/* gguf_put_config.c: all but the tokenizer's pairs. type is that of matrices. rerank is how a re-ranker asks of which
- * the rows of two words are written; without data there is no such, and a causal model is written whole. */
-void cei_gguf_put_config(const ce_model *model, const cei_gguf_form *form, cei_dtype type, cei_gguf_text rerank,
-                         cei_gguf_out *out);
+/* How pairs become prompts, each without data where it is none: the text of a re-ranker of which the rows of two words
+ * are written, or a chat template. */
+typedef struct cei_gguf_asking {
+    cei_gguf_text rerank, chat;
+} cei_gguf_asking;
+
+/* gguf_put_config.c: all but the tokenizer's pairs. type is that of matrices. */
+void cei_gguf_put_config(const ce_model *model, const cei_gguf_form *form, cei_dtype type,
+                         const cei_gguf_asking *asking, cei_gguf_out *out);
 
 /* gguf_put_decoder.c: what decoders have beside sizes, pooling and labels. */
 void cei_gguf_put_decoder_keys(const cei_gguf_writer *work, const cei_gguf_form *form);

@@ -116,24 +116,16 @@ static void put_rerank(const writer *work, cei_gguf_text text) {
     cei_gguf_put_string(work->out, CEI_GGUF_RERANK_TEMPLATE, text);
 }
 
-static void put_chat(const writer *work) {
-    if (!work->model->chat) return;
-    const ce_text source = cei_chat_source(work->model->chat);
-    cei_gguf_put_string(work->out, CEI_GGUF_CHAT_TEMPLATE, (cei_gguf_text){source.data, source.size});
-}
-
 /* A classifier, or a causal model whose logits of two words are its score: their rows alone, or all of it, which then
  * is as a chat model's file is. */
-static void put_head(const writer *work, cei_gguf_text rerank) {
+static void put_head(const writer *work, const cei_gguf_asking *asking) {
     const ce_model *model = work->model;
-    const bool is_whole = model->modules.logits.is_read && !rerank.data;
+    const bool is_whole = model->modules.logits.is_read && !asking->rerank.data;
     if (!is_whole) cei_gguf_put_size(work, "pooling_type", pooling_of(model));
     if (model->bi_encoder) return;
     if (!model->modules.logits.is_read) put_labels(work, model->config.labels, model->config.num_labels);
-    if (rerank.data)
-        put_rerank(work, rerank);
-    else
-        put_chat(work);
+    if (asking->rerank.data) put_rerank(work, asking->rerank);
+    if (asking->chat.data) cei_gguf_put_string(work->out, CEI_GGUF_CHAT_TEMPLATE, asking->chat);
     put_activation(work);
 }
 
@@ -187,8 +179,8 @@ static void put_encoder(const writer *work, const cei_gguf_form *form) {
     put_types(work);
 }
 
-void cei_gguf_put_config(const ce_model *model, const cei_gguf_form *form, cei_dtype type, cei_gguf_text rerank,
-                         cei_gguf_out *out) {
+void cei_gguf_put_config(const ce_model *model, const cei_gguf_form *form, cei_dtype type,
+                         const cei_gguf_asking *asking, cei_gguf_out *out) {
     const writer work = {model, form->architecture, out};
     put_general(&work, type);
     put_sizes(&work);
@@ -196,7 +188,7 @@ void cei_gguf_put_config(const ce_model *model, const cei_gguf_form *form, cei_d
         cei_gguf_put_decoder_keys(&work, form);
     else
         put_encoder(&work, form);
-    put_head(&work, rerank);
+    put_head(&work, asking);
     if (model->blueprint.max_length < model->blueprint.max_positions)
         cei_gguf_put_uint32(out, CEI_GGUF_MAX_LENGTH, (uint32_t)model->blueprint.max_length);
     if (model->bi_encoder && model->modules.layer_count > 0) cei_gguf_put_bool(out, CEI_GGUF_NORMALIZE, true);

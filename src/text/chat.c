@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/json_write.h"
 #include "text/template_text.h"
 
 #include <stdio.h>
@@ -326,21 +327,79 @@ ce_status cei_chat_vary(const cei_chat *chat, const cei_tokenizer *tokenizer, co
 
 /* ---- what it says --------------------------------------------------------------------------------------------- */
 
-ce_text cei_chat_source(const cei_chat *chat) { return (ce_text){chat->found.text, chat->found.size}; }
-
-/* No settings are as good as settings without a name. */
-static bool same_settings(json_t *one, json_t *other) {
-    if (json_object_size(one) == 0 || json_object_size(other) == 0)
-        return json_object_size(one) == json_object_size(other);
-    return json_equal(one, other) != 0;
+static bool is_name(const char *text) {
+    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_";
+    const size_t first = strspn(text, letters);
+    return first > 0 &&
+           text[first + strspn(text + first, "0123456789_"
+                                             "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")] == '\0';
 }
 
-bool cei_chat_same(const cei_chat *one, const cei_chat *other) {
-    if (!one || !other) return one == other;
-    const source *a = &one->found, *b = &other->found;
-    return a->size == b->size && (a->size == 0 || memcmp(a->text, b->text, a->size) == 0) &&
-           one->in_parts == other->in_parts && one->restores_suffix == other->restores_suffix &&
-           same_settings(one->settings, other->settings);
+/* A value as the template language writes it; false if it is not written here. */
+static bool put_value(cei_json_out *out, const json_t *value) {
+    char number[32];
+    switch (json_typeof(value)) {
+    case JSON_TRUE: cei_json_put(out, "true"); return true;
+    case JSON_FALSE: cei_json_put(out, "false"); return true;
+    case JSON_NULL: cei_json_put(out, "none"); return true;
+    case JSON_INTEGER:
+        snprintf(number, sizeof number, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
+        cei_json_put(out, number);
+        return true;
+    case JSON_STRING: break;
+    default: return false;
+    }
+    const char *text = json_string_value(value);
+    cei_json_put(out, "\"");
+    for (size_t i = 0; i < json_string_length(value); i++) {
+        if (text[i] == '"' || text[i] == '\\') cei_json_put(out, "\\");
+        cei_json_put_bytes(out, &text[i], 1);
+    }
+    cei_json_put(out, "\"");
+    return true;
+}
+
+/* The settings as statements; false if one cannot be one. */
+static bool put_settings(cei_json_out *out, json_t *settings) {
+    for (void *at = json_object_iter(settings); at; at = json_object_iter_next(settings, at)) {
+        const char *name = json_object_iter_key(at);
+        if (strcmp(name, "restore_suffix") == 0) continue; /* it is no name of the template's */
+        if (!is_name(name)) return false;
+        cei_json_put(out, "{% set ");
+        cei_json_put(out, name);
+        cei_json_put(out, " = ");
+        if (!put_value(out, json_object_iter_value(at))) return false;
+        cei_json_put(out, " %}");
+    }
+    return true;
+}
+
+ce_status cei_chat_source(const cei_chat *chat, cei_bytes *text, ce_error *error) {
+    const source *found = &chat->found;
+    cei_json_out out = {0};
+    *text = (cei_bytes){0};
+    /* White space that begins a template is dropped, or not, by what stands before it. */
+    const bool is_said = put_settings(&out, chat->settings) && (out.size == 0 || !strchr(" \t\r\n", *found->text));
+    if (is_said) cei_json_put_bytes(&out, found->text, found->size);
+    const ce_status status = out.is_short ? cei_fail_memory(error, "a chat template", found->size) : CE_OK;
+    if (status == CE_OK && is_said)
+        *text = (cei_bytes){.data = out.data, .size = out.size, .capacity = out.capacity};
+    else
+        cei_free(out.data);
+    return status;
+}
+
+ce_status cei_chat_same(const cei_chat *one, const cei_chat *other, bool *same, ce_error *error) {
+    cei_bytes a = {0}, b = {0};
+    *same = one == other;
+    if (!one || !other) return CE_OK;
+    ce_status status = cei_chat_source(one, &a, error);
+    if (status == CE_OK) status = cei_chat_source(other, &b, error);
+    *same = status == CE_OK && a.data && b.data && same_bytes(&a, &b) && one->in_parts == other->in_parts &&
+            one->restores_suffix == other->restores_suffix;
+    cei_free(a.data);
+    cei_free(b.data);
+    return status;
 }
 
 /* Do a few prompts show that the text is the frame around its places? What they show holds for all, since the template

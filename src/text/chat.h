@@ -29,16 +29,17 @@ ce_status cei_chat_parse(ce_text text, const cei_tokenizer *tokenizer, const cei
                          cei_chat **chat, char *reason, ce_error *error);
 void cei_chat_free(cei_chat *chat); /* NULL is fine */
 
-/* The template's text, the chat's own. */
-ce_text cei_chat_source(const cei_chat *chat);
+/* The template's text with the chat's settings in it, as names that are set before all else; empty where they cannot be
+ * said so. It is to be freed. Errors: MEMORY. */
+ce_status cei_chat_source(const cei_chat *chat, cei_bytes *text, ce_error *error);
 
 /* The text that every prompt is, with "{query}" and "{document}" where these stand in it, if that is all that the
  * template does: contents go into it as they are, a prompt of the caller's counts for nothing, and nothing else looks
  * like such a place. Else text is empty. It is to be freed. Errors: MEMORY. */
 ce_status cei_chat_places(const cei_chat *chat, cei_bytes *text, ce_error *error);
 
-/* Do two chats make the same prompts by saying the same: in one text, with the same settings? NULL is no chat. */
-bool cei_chat_same(const cei_chat *one, const cei_chat *other);
+/* Do two chats make the same prompts by saying the same? NULL is no chat. Errors: MEMORY. */
+ce_status cei_chat_same(const cei_chat *one, const cei_chat *other, bool *same, ce_error *error);
 
 /* A chat of the same template with more names over its own, an object. Errors: FORMAT, UNSUPPORTED (by name), MODEL (it
  * cannot carry a pair with them), MEMORY. */

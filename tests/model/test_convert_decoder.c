@@ -374,6 +374,35 @@ static void words_are_kept_or_named(void **state) {
                   "cannot become a GGUF file");
 }
 
+/* The settings of a template, which has no place of its own in a file, are set in it. */
+static void settings_of_a_template_are_set_in_it(void **state) {
+    (void)state;
+    static const char asking[] =
+        EACH "{{ '<' + message.role + '> ' + message.content }}{% endfor %}{{ tail }}"
+             "{% if think %}<think>{% endif %}{% if count > 2 and nothing is none %}yes{% endif %}";
+    static const char more[] = "{\"chat_template\": {\"think\": true, \"tail\": \"\\\\ \\\"no\\\"\", \"count\": 3, "
+                               "\"nothing\": null}}";
+    ce_error error = {0};
+    make_saved(asking, "257", "258");
+    test_set_json(at("model"), "sentence_bert_config.json", "processing_kwargs", more);
+    write_file(at("model"), CE_GGUF_F32, CE_KIND_DEFAULT);
+    assert_false(has_tensor("cls.output.weight"));
+    same_scores(at("model"), at("new.gguf"));
+    static const char *const others[] = {"{\"chat_template\": {\"think\": [1]}}", "{\"chat_template\": {\"a b\": 1}}",
+                                         "{\"chat_template\": {\"restore_suffix\": false}}"};
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        make_saved(with_prompt, "257", "258");
+        test_set_json(at("model"), "sentence_bert_config.json", "processing_kwargs", others[i]);
+        expect_status(convert(at("model"), CE_GGUF_F32, CE_KIND_DEFAULT, &error), CE_ERR_UNSUPPORTED, &error,
+                      "cannot become a GGUF file");
+    }
+    make_saved("\n{%- for message in messages %}{{ message.role + message.content }}{% endfor %}", "257", "258");
+    test_set_json(at("model"), "sentence_bert_config.json", "processing_kwargs",
+                  "{\"chat_template\": {\"think\": true}}");
+    expect_status(convert(at("model"), CE_GGUF_F32, CE_KIND_DEFAULT, &error), CE_ERR_UNSUPPORTED, &error,
+                  "cannot become a GGUF file");
+}
+
 /* By which a model asks, where its template has a place for one; and else. */
 static void prompts_are_kept(void **state) {
     (void)state;
@@ -482,6 +511,7 @@ int main(void) {
         folder_test(a_template_that_is_no_text_with_places_is_kept_whole),
         folder_test(a_classifier_keeps_its_template),
         folder_test(words_are_kept_or_named),
+        folder_test(settings_of_a_template_are_set_in_it),
         folder_test(prompts_are_kept),
         folder_test(a_template_that_is_read_otherwise_is_named),
         folder_test(what_a_file_cannot_say_is_named),
