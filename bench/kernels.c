@@ -69,7 +69,7 @@ static cei_buffer *make_buffer(bench *b, size_t floats) {
 
 static void bench_open(bench *b, unsigned threads, uint64_t disable, cei_format format, unsigned repeats) {
     ce_error error;
-    const cei_stream_limits limits = {TOKENS, 8192, 256, WIDEST};
+    const cei_stream_limits limits = {TOKENS, 8192, 256, WIDEST, false};
     *b = (bench){.format = format, .precision = precisions[format], .repeats = repeats};
     b->multiplied = b->precision;
     require(cei_pool_create(threads, &b->pool, &error), &error);

@@ -104,7 +104,7 @@ static void open_layer(layer *l, const settings *with) {
     require(cei_pool_create((unsigned)with->threads, &l->pool, &error), &error);
     const cei_device_options options = {.pool = l->pool};
     require(cei_device_open(id, &options, &l->device, &error), &error);
-    const cei_stream_limits limits = {rows, with->length, hidden / with->heads, widest};
+    const cei_stream_limits limits = {rows, with->length, hidden / with->heads, widest, false};
     require(cei_stream_create(l->device, &limits, &l->stream, &error), &error);
     /* Twice the weights in float32 is more than they take anywhere. */
     const size_t floats = 2 * (4 * hidden * hidden + 2 * hidden * inner) + rows * (6 * hidden + inner) + 64 * widest;

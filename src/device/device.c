@@ -130,6 +130,8 @@ ce_status cei_weight_checksum(cei_device *device, const cei_weight *weight, size
     return device->table->weight_checksum(device, weight, first, count, checksum, error);
 }
 
+bool cei_device_uses_pool(const cei_device *device) { return device->table->uses_pool; }
+
 size_t cei_device_batch_tokens(const cei_device *device) {
     return device->table->batch_tokens ? device->table->batch_tokens(device) : 0;
 }

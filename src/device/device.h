@@ -133,10 +133,15 @@ typedef struct cei_stream_limits {
     size_t sequence;  /* tokens of one sequence */
     size_t head_size; /* columns of one attention head */
     size_t columns;   /* the widest activation */
+    bool alone;       /* operations run on the thread that calls them and use no other of the pool */
 } cei_stream_limits;
 
 ce_status cei_stream_create(cei_device *device, const cei_stream_limits *limits, cei_stream **stream, ce_error *error);
 void cei_stream_free(cei_stream *stream); /* NULL is fine */
+
+/* Does it compute on the threads of the pool that it was opened with? Then streams that are alone, one for each of
+ * these threads, get more out of them than one that shares out each operation, as long as there are batches for all. */
+bool cei_device_uses_pool(const cei_device *device);
 
 /* Tokens of a batch that keep the device at work; 0 if it doesn't matter. */
 size_t cei_device_batch_tokens(const cei_device *device);

@@ -65,6 +65,7 @@ typedef struct cei_device_table {
     ce_status (*weight_checksum)(cei_device *device, const cei_weight *weight, size_t first, size_t count,
                                  uint64_t *checksum, ce_error *error);
 
+    bool uses_pool;                                   /* see cei_device_uses_pool */
     size_t (*batch_tokens)(const cei_device *device); /* NULL: no matter how many */
     size_t (*stream_bytes)(const cei_device *device, const cei_stream_limits *limits);
     ce_status (*stream_create)(cei_device *device, const cei_stream_limits *limits, cei_stream **stream,

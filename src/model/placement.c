@@ -12,21 +12,35 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Tokens of a lane's batches: enough for a product's blocks of rows, and little for the others to wait for at the end.
+ */
+enum { LANE_TOKENS = 512 };
+
 struct cei_shared {
     pthread_mutex_t lock;
     pthread_cond_t returned; /* a context came back */
     size_t references;
     cei_context *free_contexts;
-    size_t contexts; /* made so far */
+    size_t contexts;    /* made so far */
+    cei_context *lanes; /* NULL while a call has them, and before the first has */
+    bool has_lanes;     /* made, or being made */
 };
 
 /* ---- contexts ------------------------------------------------------------------------------------------------ */
 
-static cei_stream_limits context_limits(const cei_placement *placement) {
+/* Those of a lane's stream, or of one that has the device to itself. */
+static cei_stream_limits context_limits(const cei_placement *placement, bool is_lane) {
     const cei_blueprint *blueprint = placement->blueprint;
     const cei_network *network = blueprint->network;
-    return (cei_stream_limits){placement->batch.tokens, blueprint->max_length, network->head_size,
-                               cei_network_widest(network)};
+    const cei_budget *batch = is_lane ? &placement->lane_batch : &placement->batch;
+    return (cei_stream_limits){batch->tokens, blueprint->max_length, network->head_size, cei_network_widest(network),
+                               is_lane};
+}
+
+/* Bytes of such a context's workspace; 0 on overflow. */
+static size_t workspace_bytes(const cei_placement *placement, bool is_lane) {
+    const cei_budget *batch = is_lane ? &placement->lane_batch : &placement->batch;
+    return cei_network_workspace(placement->blueprint->network, batch->tokens, batch->sequences);
 }
 
 static void context_free(cei_context *context) {
@@ -36,14 +50,12 @@ static void context_free(cei_context *context) {
     cei_free(context);
 }
 
-static ce_status context_create(cei_placement *placement, cei_context **out, ce_error *error) {
-    const cei_blueprint *blueprint = placement->blueprint;
-    const cei_network *network = blueprint->network;
+static ce_status context_create(cei_placement *placement, bool is_lane, cei_context **out, ce_error *error) {
     *out = NULL;
     cei_context *context = cei_alloc_zeroed(1, sizeof *context);
     if (!context) return cei_fail_memory(error, "a scoring context", sizeof *context);
-    cei_stream_limits limits = context_limits(placement);
-    size_t bytes = cei_network_workspace(network, placement->batch.tokens, placement->batch.sequences);
+    const cei_stream_limits limits = context_limits(placement, is_lane);
+    const size_t bytes = workspace_bytes(placement, is_lane);
     ce_status status = bytes ? CE_OK : cei_fail(error, CE_ERR_ARGUMENT, "batch_tokens is too large");
     if (status == CE_OK) status = cei_stream_create(placement->device, &limits, &context->stream, error);
     if (status == CE_OK) status = cei_buffer_create(placement->device, bytes, &context->workspace, error);
@@ -77,7 +89,7 @@ ce_status cei_context_take(cei_placement *placement, cei_context **out, ce_error
     pthread_mutex_unlock(&shared->lock);
     ce_status status = CE_OK;
     if (!context) {
-        status = context_create(placement, &context, error);
+        status = context_create(placement, false, &context, error);
         if (status == CE_OK) {
             pthread_mutex_lock(&shared->lock);
             shared->contexts++;
@@ -101,10 +113,57 @@ void cei_context_give(cei_placement *placement, cei_context *context) {
     pthread_mutex_unlock(&shared->lock);
 }
 
+static void free_contexts(cei_context *first) {
+    while (first) {
+        cei_context *next = first->next;
+        context_free(first);
+        first = next;
+    }
+}
+
+static cei_context *make_lanes(cei_placement *placement, size_t count) {
+    cei_context *lanes = NULL, *lane;
+    for (size_t i = 0; i < count; i++) {
+        if (context_create(placement, true, &lane, NULL) != CE_OK) {
+            free_contexts(lanes);
+            return NULL;
+        }
+        lane->next = lanes;
+        lanes = lane;
+    }
+    return lanes;
+}
+
+cei_context *cei_lanes_take(cei_placement *placement) {
+    struct cei_shared *shared = placement->shared;
+    const size_t threads = cei_pool_size(placement->blueprint->pool);
+    if (threads == 1 || threads > CEI_MOST_LANES || !cei_device_uses_pool(placement->device)) return NULL;
+    pthread_mutex_lock(&shared->lock);
+    cei_context *lanes = shared->lanes;
+    const bool is_first = !shared->has_lanes;
+    shared->lanes = NULL;
+    shared->has_lanes = true;
+    pthread_mutex_unlock(&shared->lock);
+    if (!is_first) return lanes;
+    lanes = make_lanes(placement, threads);
+    if (lanes) return lanes;
+    pthread_mutex_lock(&shared->lock);
+    shared->has_lanes = false;
+    pthread_mutex_unlock(&shared->lock);
+    return NULL;
+}
+
+void cei_lanes_give(cei_placement *placement, cei_context *lanes) {
+    pthread_mutex_lock(&placement->shared->lock);
+    placement->shared->lanes = lanes;
+    pthread_mutex_unlock(&placement->shared->lock);
+}
+
 uint64_t cei_placement_workspace(const cei_placement *placement) {
     struct cei_shared *shared = placement->shared;
     pthread_mutex_lock(&shared->lock);
     uint64_t bytes = (uint64_t)shared->contexts * placement->context_bytes;
+    if (shared->has_lanes) bytes += (uint64_t)cei_pool_size(placement->blueprint->pool) * placement->lane_bytes;
     pthread_mutex_unlock(&shared->lock);
     return bytes;
 }
@@ -113,10 +172,9 @@ uint64_t cei_placement_workspace(const cei_placement *placement) {
 
 static void placement_free(cei_placement *placement) {
     struct cei_shared *shared = placement->shared;
-    for (cei_context *context = shared ? shared->free_contexts : NULL; context;) {
-        cei_context *next = context->next;
-        context_free(context);
-        context = next;
+    if (shared) {
+        free_contexts(shared->free_contexts);
+        free_contexts(shared->lanes);
     }
     cei_buffer_free(placement->memory);
     cei_device_close(placement->device);
@@ -208,12 +266,18 @@ static ce_status lay_out_weights(cei_placement *placement, size_t *bytes, ce_err
     return lay_out(placement, network->derived, network->derived_count, placement->derived, bytes, error);
 }
 
+static size_t context_bytes(const cei_placement *placement, bool is_lane) {
+    const cei_stream_limits limits = context_limits(placement, is_lane);
+    return workspace_bytes(placement, is_lane) + cei_stream_bytes(placement->device, &limits);
+}
+
 /* Sets the size of batches, and what a context needs for them; returns what the device needs with one of these. */
 static uint64_t choose_batch(cei_placement *placement, cei_budget batch, size_t weight_bytes) {
+    const cei_budget lane = cei_blueprint_budget(placement->blueprint, LANE_TOKENS);
     placement->batch = batch;
-    cei_stream_limits limits = context_limits(placement);
-    size_t workspace = cei_network_workspace(placement->blueprint->network, batch.tokens, batch.sequences);
-    placement->context_bytes = workspace + cei_stream_bytes(placement->device, &limits);
+    placement->lane_batch = lane.tokens < batch.tokens ? lane : batch;
+    placement->context_bytes = context_bytes(placement, false);
+    placement->lane_bytes = context_bytes(placement, true);
     return (uint64_t)weight_bytes + placement->context_bytes;
 }
 

@@ -52,6 +52,8 @@ struct cei_placement {
     float *probe_values; /* [CEI_PROBE_SEQUENCES, outputs] what the known input gave at placing */
     cei_budget batch;    /* what this device is given at a time */
     size_t context_bytes;
+    cei_budget lane_batch;      /* what each lane is, where there are lanes */
+    size_t lane_bytes;          /* of a lane's context */
     ce_placement_report report; /* complete but for state, requested and generation, which are the model's */
     struct cei_shared *shared;  /* reference count and free contexts */
 };
@@ -77,6 +79,14 @@ void cei_placement_unref(cei_placement *placement); /* frees it with the last re
  * for one to come back. Errors: DEVICE_*, MEMORY. */
 ce_status cei_context_take(cei_placement *placement, cei_context **context, ce_error *error);
 void cei_context_give(cei_placement *placement, cei_context *context); /* NULL is fine */
+
+/* Lends a context for each thread of the pool, linked by next, for batches of lane_batch: a lane's batches are computed
+ * by the thread that has it. NULL if the device does not compute on the pool, the pool has one thread or more than
+ * CEI_MOST_LANES, another call has the lanes, or there is no memory for them. */
+cei_context *cei_lanes_take(cei_placement *placement);
+void cei_lanes_give(cei_placement *placement, cei_context *lanes); /* the first of them */
+
+enum { CEI_MOST_LANES = 64 };
 
 /* Bytes of workspace that the placement holds now. */
 uint64_t cei_placement_workspace(const cei_placement *placement);

@@ -142,7 +142,8 @@ ce_status cei_probe_reference(const cei_blueprint *blueprint, const cei_checkpoi
     const cei_network *network = blueprint->network;
     probe_input probe;
     make_probe(blueprint, &probe);
-    cei_stream_limits limits = {CEI_PROBE_TOKENS, CEI_PROBE_TOKENS, network->head_size, cei_network_widest(network)};
+    cei_stream_limits limits = {CEI_PROBE_TOKENS, CEI_PROBE_TOKENS, network->head_size, cei_network_widest(network),
+                                false};
     cei_device *device = NULL;
     cei_stream *stream = NULL;
     cei_buffer *workspace = NULL;

@@ -20,7 +20,9 @@ typedef struct window {
     cei_scratch *scratch;
     const cei_tray *tray; /* its tokens, in scratch */
     const cei_held *held; /* the devices */
-    size_t first, count;  /* inputs of the job */
+    size_t lanes;         /* of the one device, where its batches are computed by a thread each; else 0 */
+    cei_context *lane[CEI_MOST_LANES];
+    size_t first, count; /* inputs of the job */
     pthread_mutex_t lock;
     size_t failed; /* the lowest input that failed: the error does not depend on threads */
     size_t taken;  /* inputs that are in batches */
@@ -180,21 +182,30 @@ static ce_status run_batch(window *w, const batch_plan *plan, const cei_room *ro
     return CE_OK;
 }
 
-/* Batch after batch on one device, until there is none left for it. Worker 0 is the thread that runs the job. */
+static ce_status take_context(const window *w, size_t turn, cei_placement *replica, cei_context **context,
+                              ce_error *error) {
+    if (!w->lanes) return cei_context_take(replica, context, error);
+    *context = w->lane[turn];
+    return CE_OK;
+}
+
+/* Batch after batch on one device, or one lane of it, until there is none left for it. Worker 0 is the thread that runs
+ * the job. */
 static void run_batches(void *argument, size_t turn, size_t worker) {
     window *w = argument;
     const size_t at = (w->held->first + turn) % w->held->count;
     cei_placement *replica = w->held->replicas[at];
+    const cei_budget *batch = w->lanes ? &replica->lane_batch : &replica->batch;
     cei_context *context = NULL;
     batch_plan plan;
     ce_error error = {0};
-    if (!take_batch(w, &replica->batch, &plan)) return;
-    ce_status status = cei_context_take(replica, &context, &error);
+    if (!take_batch(w, batch, &plan)) return;
+    ce_status status = take_context(w, turn, replica, &context, &error);
     do {
         if (status == CE_OK) status = run_batch(w, &plan, &w->scratch->rooms[turn], replica, context, &error);
         if (status == CE_OK && worker == 0) status = report_progress(w, &error);
-    } while (status == CE_OK && take_batch(w, &replica->batch, &plan));
-    cei_context_give(replica, context);
+    } while (status == CE_OK && take_batch(w, batch, &plan));
+    if (!w->lanes) cei_context_give(replica, context);
     w->lost[at] = status == CE_ERR_DEVICE_LOST;
     if (status != CE_OK) record_failure(w, w->first + plan.first, status, &error);
 }
@@ -222,8 +233,8 @@ static void tokenize_window(window *w) {
 
 /* What goes on at the same time, a role each: a device's batches, and the tokens of the next window. */
 typedef struct roles {
-    window *now, *next; /* next may be NULL */
-    size_t devices;
+    window *now, *next;                  /* next may be NULL */
+    size_t devices;                      /* or lanes of one */
     atomic_size_t from_first, from_last; /* taken of them: devices from the first on, then next; and backwards */
 } roles;
 
@@ -239,15 +250,43 @@ static void take_role(void *argument, size_t task, size_t worker) {
         tokenize_window(r->next);
 }
 
+/* A device that computes on the pool's threads shares out each operation of a batch among them, and they wait for each
+ * other at its end, and for rows that others have just written. Where there are batches enough, each thread computes
+ * its own instead. */
+enum { BATCHES_OF_LANE = 4 };
+
+/* Takes the device's lanes if that pays, with room for their batches. Without them all goes the other way. */
+static void take_lanes(window *w) {
+    const cei_job *job = w->job;
+    cei_placement *replica = w->held->replicas[0];
+    const size_t lanes = cei_pool_size(job->model->blueprint.pool);
+    size_t tokens = 0;
+    if (w->held->count > 1 || w->held->crew || job->wants_states || lanes > CEI_MOST_LANES) return;
+    for (size_t i = 0; i < w->count; i++) tokens += w->tray->lengths[i];
+    if (tokens < BATCHES_OF_LANE * lanes * replica->lane_batch.tokens) return;
+    /* Room first: a call that finds the lanes taken has it for its next. */
+    if (cei_scratch_reserve_rooms(job->model, w->scratch, &replica->lane_batch, lanes, NULL) != CE_OK) return;
+    for (cei_context *next = cei_lanes_take(replica); next; next = next->next) w->lane[w->lanes++] = next;
+}
+
+static void give_lanes(window *w) {
+    if (w->lanes) cei_lanes_give(w->held->replicas[0], w->lane[0]);
+    w->lanes = 0;
+}
+
 /* Batches go to whichever device is free. Tokens of each text are given to the caller by its own thread, which is why
  * such a job has one device, and nothing else goes on. */
 static ce_status run_devices(window *w, window *next, ce_error *error) {
+    cei_pool *pool = w->job->model->blueprint.pool;
     roles r = {.now = w, .next = next, .devices = w->job->wants_states ? 1 : w->held->count};
+    take_lanes(w);
+    if (w->lanes) r.devices = w->lanes;
     const size_t count = r.devices + (next != NULL);
     if (count == 1)
         run_batches(w, 0, 0);
     else
-        cei_pool_run(w->held->crew, count, take_role, &r);
+        cei_pool_run(w->lanes ? pool : w->held->crew, count, take_role, &r);
+    give_lanes(w);
     for (size_t i = 0; i < w->held->count; i++)
         if (w->lost[i]) cei_model_lose(w->job->model, w->held->replicas[i]);
     ce_status status = fail_window(w, error);

@@ -61,7 +61,7 @@ static void scratch_free(cei_scratch *scratch) {
     cei_free(scratch->texts);
     for (size_t i = 0; i < 2; i++) free_tray(&scratch->trays[i]);
     cei_free(scratch->tally);
-    for (size_t i = 0; i < CE_MOST_DEVICES; i++) free_room(&scratch->rooms[i]);
+    for (size_t i = 0; i < CEI_MOST_ROOMS; i++) free_room(&scratch->rooms[i]);
     cei_free(scratch->scores);
     cei_free(scratch->sorted);
     cei_free(scratch->spare);

@@ -33,6 +33,10 @@ typedef struct cei_tray {
     uint32_t *order;   /* [window] inputs, longest first */
 } cei_tray;
 
+/* Batches at the same time: one for each device, or each lane of one. */
+enum { CEI_MOST_ROOMS = CEI_MOST_LANES };
+_Static_assert(CE_MOST_DEVICES <= CEI_MOST_ROOMS, "each device has a room");
+
 /* Inputs (pairs or texts) are handled a window at a time, so that memory doesn't grow with the call. */
 typedef struct cei_scratch {
     struct cei_scratch *next; /* in the model's list */
@@ -43,7 +47,7 @@ typedef struct cei_scratch {
     cei_tray trays[2]; /* of a window, and of the next where its tokens are made meanwhile */
     uint32_t *tally;   /* [max_length + 2] for sorting by length */
 
-    cei_room rooms[CE_MOST_DEVICES]; /* for batches at the same time: those that are reserved */
+    cei_room rooms[CEI_MOST_ROOMS]; /* for batches at the same time: those that are reserved */
 
     size_t ranked;          /* documents that there is room for, below */
     float *scores;          /* [ranked] */

@@ -41,7 +41,7 @@ static void check_one(bench *b, cei_attention_args args, const attention_case *c
 
 void run_attention(const tier *of, unsigned threads, const attention_case *c, float *out) {
     const size_t hidden = c->heads * c->size, tokens = tokens_of(c);
-    bench b = bench_open(of, threads, (cei_stream_limits){tokens, longest_of(c), c->size, columns_of(c)});
+    bench b = bench_open(of, threads, (cei_stream_limits){tokens, longest_of(c), c->size, columns_of(c), false});
     if (of == &reference_tier) cei_ref_round_attention(b.device, c->precision >= CE_PRECISION_BFLOAT16);
     cei_attention_args args = {.tokens = tokens,
                                .sequences = c->sequences,

@@ -86,7 +86,7 @@ typedef struct linear_case {
 
 static void run_linear(const tier *of, unsigned threads, const linear_case *c, float *y) {
     const size_t widest = c->in > c->out ? c->in : c->out;
-    bench b = bench_open(of, threads, (cei_stream_limits){c->rows ? c->rows : 1, 1, 1, widest});
+    bench b = bench_open(of, threads, (cei_stream_limits){c->rows ? c->rows : 1, 1, 1, widest, false});
     const cei_weight weight = put_weight(&b, CEI_ROLE_MATRIX, c->out, c->in, c->weight);
     const cei_weight bias =
         c->bias ? put_weight(&b, CEI_ROLE_VECTOR, 1, c->out, c->bias) : (cei_weight){.role = CEI_ROLE_VECTOR};
@@ -203,7 +203,7 @@ static void check_first_only(bench *b, const cei_attention_args *args, const att
 
 static void run_attention(const tier *of, unsigned threads, const attention_case *c, float *out) {
     const size_t tokens = (size_t)c->offsets[c->sequences], hidden = c->heads * c->size, longest = longest_of(c);
-    bench b = bench_open(of, threads, (cei_stream_limits){tokens, longest, c->size, 3 * hidden});
+    bench b = bench_open(of, threads, (cei_stream_limits){tokens, longest, c->size, 3 * hidden, false});
     const cei_slice offsets = put(&b, c->offsets, (c->sequences + 1) * sizeof *c->offsets);
     const cei_slice qkv = put(&b, c->qkv, tokens * 3 * hidden * sizeof(float)), to = put_result(&b, tokens * hidden);
     cei_attention_args args = {.tokens = tokens,
@@ -320,7 +320,7 @@ static void test_pool_and_normalize(void **state) {
     float *x = floats(TOKENS * COLUMNS, 2), out[2][SPAN], wanted[SPAN];
     for (int pooling = 0; pooling < CEI_POOL_COUNT; pooling++) {
         for (unsigned lone = 0; lone < 2; lone++) {
-            bench b = bench_open(*state, lone ? 1 : 3, (cei_stream_limits){TOKENS, TOKENS, 1, COLUMNS});
+            bench b = bench_open(*state, lone ? 1 : 3, (cei_stream_limits){TOKENS, TOKENS, 1, COLUMNS, false});
             memset(out[lone], 0, sizeof out[lone]);
             const cei_slice to = put(&b, out[lone], sizeof out[lone]), result = put_result(&b, SPAN);
             const cei_pool_args args = {TOKENS,
@@ -363,7 +363,7 @@ static void test_embed_and_gather(void **state) {
         positions[t] = (int32_t)random_size(0, POSITIONS - 1);
         types[t] = (int32_t)random_size(0, TYPES - 1);
     }
-    bench b = bench_open(*state, 3, (cei_stream_limits){TOKENS, TOKENS, 1, COLUMNS});
+    bench b = bench_open(*state, 3, (cei_stream_limits){TOKENS, TOKENS, 1, COLUMNS, false});
     const cei_weight word = put_weight(&b, CEI_ROLE_TABLE, WORDS, COLUMNS, tables[0]);
     const cei_weight position = put_weight(&b, CEI_ROLE_TABLE, POSITIONS, COLUMNS, tables[1]);
     const cei_weight type = put_weight(&b, CEI_ROLE_TABLE, TYPES, COLUMNS, tables[2]);
@@ -403,7 +403,7 @@ static void test_embed_and_gather(void **state) {
 
 static void run_norm(const tier *of, unsigned threads, size_t rows, size_t columns, const float *const values[4],
                      bool in_place, float *y) {
-    bench b = bench_open(of, threads, (cei_stream_limits){rows, 1, 1, columns});
+    bench b = bench_open(of, threads, (cei_stream_limits){rows, 1, 1, columns, false});
     const cei_weight gain = put_weight(&b, CEI_ROLE_VECTOR, 1, columns, values[2]);
     const cei_weight bias = put_weight(&b, CEI_ROLE_VECTOR, 1, columns, values[3]);
     const cei_slice x = put(&b, values[0], rows * columns * sizeof(float)), out = put_result(&b, rows * columns);
@@ -476,7 +476,7 @@ static ce_status call_once(caller *c, cei_stream *stream, cei_buffer *workspace)
 
 static void *call_often(void *argument) {
     caller *c = argument;
-    const cei_stream_limits limits = {SHARED_ROWS, SHARED_ROWS, SHARED_IN, SHARED_OUT};
+    const cei_stream_limits limits = {SHARED_ROWS, SHARED_ROWS, SHARED_IN, SHARED_OUT, false};
     cei_stream *stream = NULL;
     cei_buffer *workspace = NULL;
     c->status = cei_stream_create(c->device, &limits, &stream, &c->error);
@@ -495,7 +495,7 @@ static void test_callers_at_once(void **state) {
     static const int32_t offsets[] = {0, 40, SHARED_ROWS};
     static caller callers[CALLERS];
     float *x = floats(SHARED_ROWS * SHARED_IN, 1), *values = floats(SHARED_OUT * SHARED_IN, 0.3f);
-    bench b = bench_open(*state, 2, (cei_stream_limits){SHARED_ROWS, SHARED_ROWS, SHARED_IN, SHARED_OUT});
+    bench b = bench_open(*state, 2, (cei_stream_limits){SHARED_ROWS, SHARED_ROWS, SHARED_IN, SHARED_OUT, false});
     const cei_weight weight = put_weight(&b, CEI_ROLE_MATRIX, SHARED_OUT, SHARED_IN, values);
     const cei_slice rows = put(&b, x, SHARED_ROWS * SHARED_IN * sizeof *x), where = put(&b, offsets, sizeof offsets);
     pthread_t threads[CALLERS];
@@ -539,7 +539,7 @@ static void test_supports(void **state) {
 
 static void test_weight_without_memory(void **state) {
     tier_require(*state);
-    bench b = bench_open(*state, 1, (cei_stream_limits){4, 4, 4, 8});
+    bench b = bench_open(*state, 1, (cei_stream_limits){4, 4, 4, 8, false});
     const cei_weight nowhere = {CEI_ROLE_MATRIX, 8, 8, {NULL, 0}, CEI_FORMAT_FLOAT32, false};
     const float values[64] = {0};
     const cei_slice x = put(&b, values, sizeof values), out = put_result(&b, 64);

@@ -378,7 +378,7 @@ static void test_sizes_overflow(void **state) {
         cei_weight_bytes(cpu.device, &(cei_weight){.role = CEI_ROLE_MATRIX, .rows = SIZE_MAX / 2, .columns = 8}), 0);
     assert_int_equal(
         cei_weight_bytes(cpu.device, &(cei_weight){.role = CEI_ROLE_TABLE, .rows = SIZE_MAX / 8, .columns = 8}), 0);
-    const cei_stream_limits limits = {SIZE_MAX / 2, SIZE_MAX / 2, SIZE_MAX / 2, SIZE_MAX / 2};
+    const cei_stream_limits limits = {SIZE_MAX / 2, SIZE_MAX / 2, SIZE_MAX / 2, SIZE_MAX / 2, false};
     cei_stream *stream;
     ce_error error;
     expect_status(cei_stream_create(cpu.device, &limits, &stream, &error), CE_ERR_DEVICE_MEMORY, &error, "scratch");

@@ -130,7 +130,7 @@ typedef struct norm_case {
  * the sums, then the norm's results, then those of heads. */
 static void run_norms(const tier *of, unsigned threads, const void *argument, float *out) {
     const norm_case *c = argument;
-    bench b = bench_open(of, threads, (cei_stream_limits){ROWS, 1, 1, STRIDE});
+    bench b = bench_open(of, threads, (cei_stream_limits){ROWS, 1, 1, STRIDE, false});
     const cei_weight table = bench_put_weight(&b, CEI_ROLE_TABLE, WORDS, STRIDE, c->table);
     const cei_weight gain = bench_put_weight(&b, CEI_ROLE_VECTOR, 1, STRIDE, c->gain);
     const cei_weight head_gain = bench_put_weight(&b, CEI_ROLE_VECTOR, 1, SIZE, c->gain);
@@ -201,7 +201,7 @@ static void test_norms(void **state) {
 
 static void test_refusals(void **state) {
     (void)state;
-    bench b = bench_open(&simulated_tier, 1, (cei_stream_limits){8, 8, 8, 24});
+    bench b = bench_open(&simulated_tier, 1, (cei_stream_limits){8, 8, 8, 24, false});
     static const int32_t offsets[2] = {0, 4};
     float values[128] = {0};
     const cei_slice x = bench_put(&b, values, sizeof values), outside = {b.buffer, BENCH_SPACE - 4};

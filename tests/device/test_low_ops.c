@@ -135,7 +135,7 @@ static void free_case(linear_case *c) { free(c->x), free(c->weight), free(c->sca
 /* Rows [first, first + rows) of the case, into y [rows, out]. */
 static void run_linear(const target *on, unsigned threads, const linear_case *c, size_t first, size_t rows, float *y) {
     const size_t widest = c->in > c->out ? c->in : c->out;
-    bench b = bench_open(on, threads, (cei_stream_limits){rows ? rows : 1, 1, 1, widest});
+    bench b = bench_open(on, threads, (cei_stream_limits){rows ? rows : 1, 1, 1, widest, false});
     const cei_weight weight = put_weight(&b, CEI_ROLE_MATRIX, c->format, c->out, c->in, c->weight, c->scales);
     const cei_weight bias = c->bias ? put_weight(&b, CEI_ROLE_VECTOR, CEI_FORMAT_FLOAT32, 1, c->out, c->bias, NULL)
                                     : (cei_weight){.role = CEI_ROLE_VECTOR};
@@ -255,7 +255,7 @@ static void test_the_reference_rounds_what_is_bound(void **state) {
         run_linear(&targets[REFERENCE], 1, &c, 0, ROWS, in_buffer);
         run_linear(&targets[SIM], 1, &c, 0, ROWS, on_sim);
         expect_same_bits(on_sim, in_buffer, ROWS * OUT, "linear on sim:0");
-        bench b = bench_open(&targets[REFERENCE], 1, (cei_stream_limits){ROWS, 1, 1, IN});
+        bench b = bench_open(&targets[REFERENCE], 1, (cei_stream_limits){ROWS, 1, 1, IN, false});
         const cei_weight weight = {CEI_ROLE_MATRIX, OUT, IN, {NULL, 0}, c.format, false};
         const cei_values source = {.dtype = CEI_DTYPE_F32, .rows = OUT, .columns = IN, .data = (const uint8_t *)file};
         expect_ok(cei_ref_bind(b.device, &weight, 0, &source, &b.error), &b.error);
@@ -281,7 +281,7 @@ static void check_embed(const target *on, const cei_format kinds[TABLE_KINDS], u
     int32_t chosen[TABLE_KINDS][TOKENS];
     cei_weight weights[TABLE_KINDS];
     cei_slice indices[TABLE_KINDS];
-    bench b = bench_open(on, threads, (cei_stream_limits){TOKENS, TOKENS, 1, COLUMNS});
+    bench b = bench_open(on, threads, (cei_stream_limits){TOKENS, TOKENS, 1, COLUMNS, false});
     for (size_t k = 0; k < TABLE_KINDS; k++) {
         tables[k] = floats(heights[k] * COLUMNS, 1);
         cei_round_rows(kinds[k], tables[k], heights[k], COLUMNS, scales);
@@ -326,7 +326,7 @@ static void test_embed(void **state) {
 
 static void test_supports(void **state) {
     require(*state);
-    bench b = bench_open(*state, 1, (cei_stream_limits){1, 1, 1, 1});
+    bench b = bench_open(*state, 1, (cei_stream_limits){1, 1, 1, 1, false});
     for (int op = 0; op < CEI_OP_COUNT; op++)
         for (int precision = 0; precision <= CE_PRECISION_FLOAT16 + 1; precision++)
             assert_true(cei_device_supports(b.device, (cei_op)op, (ce_precision)precision) ==

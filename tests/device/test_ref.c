@@ -60,7 +60,7 @@ static void read_matrix(bench *b, const cei_weight *weight, const cei_weight *bi
 /* A matrix of four parts, each in another dtype, at odd addresses, and a bias of two parts. */
 static void test_bind_dtypes(void **state) {
     (void)state;
-    bench b = bench_open((cei_stream_limits){IN, IN, IN, IN});
+    bench b = bench_open((cei_stream_limits){IN, IN, IN, IN, false});
     float wanted[OUT * IN], bias[OUT], y[IN * OUT];
     random_fill(bias, OUT, 1);
     uint8_t bytes[4][1 + 3 * IN * 4], scales[1 + 3 * 4];
@@ -118,7 +118,7 @@ static void test_bind_dtypes(void **state) {
 /* Rows that were never bound must not pass for numbers. */
 static void test_unbound_rows(void **state) {
     (void)state;
-    bench b = bench_open((cei_stream_limits){IN, IN, IN, IN});
+    bench b = bench_open((cei_stream_limits){IN, IN, IN, IN, false});
     float values[OUT * IN], y[IN * OUT];
     random_fill(values, OUT * IN, 1);
     const cei_weight weight = {CEI_ROLE_MATRIX, OUT, IN, {NULL, 0}, CEI_FORMAT_FLOAT32, false};
@@ -131,7 +131,7 @@ static void test_unbound_rows(void **state) {
 
 static void test_bind_refuses(void **state) {
     (void)state;
-    bench b = bench_open((cei_stream_limits){IN, IN, IN, IN});
+    bench b = bench_open((cei_stream_limits){IN, IN, IN, IN, false});
     float values[OUT * IN];
     random_fill(values, OUT * IN, 1);
     const cei_weight weight = {CEI_ROLE_MATRIX, OUT, IN, {NULL, 0}, CEI_FORMAT_FLOAT32, false},
@@ -155,7 +155,7 @@ static void test_bind_refuses(void **state) {
 /* Weights in a buffer of its own, as any device holds them. */
 static void test_weights_in_a_buffer(void **state) {
     (void)state;
-    bench b = bench_open((cei_stream_limits){IN, IN, IN, IN});
+    bench b = bench_open((cei_stream_limits){IN, IN, IN, IN, false});
     float values[OUT * IN], back[OUT * IN], y[IN * OUT];
     random_fill(values, OUT * IN, 1);
     const size_t bytes = cei_weight_bytes(b.device, &(cei_weight){.role = CEI_ROLE_MATRIX, .rows = OUT, .columns = IN});
@@ -240,7 +240,7 @@ static void test_attention_and_rows(void **state) {
     (void)state;
     enum { TOKENS = 9, HEADS = 2, SIZE = 5, HIDDEN = HEADS * SIZE, COLUMNS = 3 * HIDDEN };
     static const int32_t offsets[] = {0, 4, 4, 9}, chosen[] = {4, 0};
-    bench b = bench_open((cei_stream_limits){TOKENS, 5, SIZE, COLUMNS});
+    bench b = bench_open((cei_stream_limits){TOKENS, 5, SIZE, COLUMNS, false});
     float qkv[TOKENS * COLUMNS], out[TOKENS * HIDDEN], picked[2 * HIDDEN];
     random_fill(qkv, TOKENS * COLUMNS, 1);
     const cei_slice to = put(&b, out, sizeof out), rows = put(&b, picked, sizeof picked);
@@ -283,7 +283,7 @@ static void test_pool_and_normalize(void **state) {
     enum { TOKENS = 9, COLUMNS = 5 };
     static const int32_t offsets[] = {0, 2, 2, 4, TOKENS};
     float x[TOKENS * COLUMNS], out[4][COLUMNS + 1];
-    bench b = bench_open((cei_stream_limits){TOKENS, TOKENS, 1, COLUMNS});
+    bench b = bench_open((cei_stream_limits){TOKENS, TOKENS, 1, COLUMNS, false});
     random_fill(x, TOKENS * COLUMNS, 1);
     const cei_slice to = put(&b, out, sizeof out);
     cei_pool_args args = {TOKENS,         4, COLUMNS,          put(&b, x, sizeof x), put(&b, offsets, sizeof offsets),
@@ -316,7 +316,7 @@ static void test_embed_from_bound_tables(void **state) {
     (void)state;
     enum { TOKENS = 4, COLUMNS = 11, WORDS = 20 };
     static const int32_t ids[] = {19, 0, 7, 7}, positions[] = {0, 1, 2, 3}, types[] = {0, 0, 1, 1};
-    bench b = bench_open((cei_stream_limits){TOKENS, TOKENS, 1, COLUMNS});
+    bench b = bench_open((cei_stream_limits){TOKENS, TOKENS, 1, COLUMNS, false});
     float word[WORDS * COLUMNS], position[4 * COLUMNS], type[2 * COLUMNS], out[TOKENS * COLUMNS];
     random_fill(word, WORDS * COLUMNS, 1);
     random_fill(position, 4 * COLUMNS, 1);

@@ -110,7 +110,7 @@ static cei_distances put_distances(bench *b, const problem *p, size_t index) {
 
 static void bench_open(bench *b, cei_device *device, const problem *p) {
     *b = (bench){.device = device};
-    const cei_stream_limits limits = {tokens_of(p), p->longest, p->size, 3 * hidden_of(p)};
+    const cei_stream_limits limits = {tokens_of(p), p->longest, p->size, 3 * hidden_of(p), false};
     expect_ok(cei_stream_create(device, &limits, &b->stream, &b->error), &b->error);
     cei_attention_args args = {.tokens = tokens_of(p),
                                .sequences = p->sequences,

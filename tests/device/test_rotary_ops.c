@@ -45,7 +45,7 @@ static void check_first_only(bench *b, cei_attention_args args, const window_cas
 static void run_window(const tier *of, unsigned threads, const void *argument, float *out) {
     const window_case *c = argument;
     const size_t hidden = c->heads * c->size, tokens = tokens_of(c);
-    bench b = bench_open(of, threads, (cei_stream_limits){tokens, longest_of(c), c->size, 3 * hidden});
+    bench b = bench_open(of, threads, (cei_stream_limits){tokens, longest_of(c), c->size, 3 * hidden, false});
     cei_attention_args args = {.tokens = tokens,
                                .sequences = c->sequences,
                                .longest = longest_of(c),
@@ -162,7 +162,8 @@ typedef struct rotary_case {
 
 static void run_rotary(const tier *of, unsigned threads, const void *argument, float *out) {
     const rotary_case *c = argument;
-    bench b = bench_open(of, threads, (cei_stream_limits){ROTARY_ROWS, ROTARY_ROWS, 2 * ROTARY_HALF, ROTARY_STRIDE});
+    bench b =
+        bench_open(of, threads, (cei_stream_limits){ROTARY_ROWS, ROTARY_ROWS, 2 * ROTARY_HALF, ROTARY_STRIDE, false});
     const cei_slice x = bench_put(&b, c->x, ROTARY_ROWS * ROTARY_STRIDE * sizeof *c->x);
     const cei_slice angles = bench_reserve(&b, ROTARY_POSITIONS * 2 * ROTARY_HALF * sizeof(float));
     const cei_angles_args make = {ROTARY_POSITIONS, ROTARY_HALF, c->frequencies, angles};
@@ -215,7 +216,7 @@ typedef struct gate_case {
 
 static void run_gate(const tier *of, unsigned threads, const void *argument, float *out) {
     const gate_case *c = argument;
-    bench b = bench_open(of, threads, (cei_stream_limits){GATE_ROWS, 1, 1, GATE_STRIDE});
+    bench b = bench_open(of, threads, (cei_stream_limits){GATE_ROWS, 1, 1, GATE_STRIDE, false});
     const cei_slice x = bench_put(&b, c->x, GATE_ROWS * GATE_STRIDE * sizeof *c->x);
     const cei_slice half = {x.buffer, x.offset + GATE_COLUMNS * sizeof(float)};
     const cei_slice to = bench_reserve(&b, GATE_ROWS * GATE_COLUMNS * sizeof *out);
@@ -257,7 +258,7 @@ typedef struct norm_case {
 /* The embeddings are the norm's x, and the sum takes their place; out is the norm's results, then the sums. */
 static void run_sum(const tier *of, unsigned threads, const void *argument, float *out) {
     const norm_case *c = argument;
-    bench b = bench_open(of, threads, (cei_stream_limits){NORM_ROWS, 1, 1, NORM_COLUMNS});
+    bench b = bench_open(of, threads, (cei_stream_limits){NORM_ROWS, 1, 1, NORM_COLUMNS, false});
     const cei_weight table = bench_put_weight(&b, CEI_ROLE_TABLE, NORM_WORDS, NORM_COLUMNS, c->table);
     const cei_weight gain = bench_put_weight(&b, CEI_ROLE_VECTOR, 1, NORM_COLUMNS, c->gain);
     const cei_slice x = bench_reserve(&b, NORM_COUNT * sizeof *out), to = bench_reserve(&b, NORM_COUNT * sizeof *out);
@@ -307,7 +308,7 @@ static void test_sums(void **state) {
 
 static void test_refusals(void **state) {
     (void)state;
-    bench b = bench_open(&simulated_tier, 1, (cei_stream_limits){8, 8, 8, 8});
+    bench b = bench_open(&simulated_tier, 1, (cei_stream_limits){8, 8, 8, 8, false});
     static const float frequencies[4] = {1, 0.5f, 0.25f, 0.125f};
     static const int32_t positions[2] = {0, 3}, beyond[2] = {0, 4}, below[2] = {-1, 0};
     float values[64] = {0};

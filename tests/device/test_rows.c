@@ -144,7 +144,7 @@ static ce_status run_singly(bench *b, const cei_row_op *op) {
 
 /* out receives the states, then their norm where norms come before, then what the next layer's first product gives. */
 static void run_case(const tier *of, unsigned threads, const layer_case *c, bool as_list, float *out) {
-    bench b = bench_open(of, threads, (cei_stream_limits){MOST_ROWS, 1, 2 * HALF, WIDEST});
+    bench b = bench_open(of, threads, (cei_stream_limits){MOST_ROWS, 1, 2 * HALF, WIDEST, false});
     layer l;
     put_layer(&b, c, &l);
     if (as_list) expect_ok(cei_run_rows(b.stream, l.ops, l.count, &b.error), &b.error);
@@ -190,7 +190,7 @@ static void test_temporary(void **state) {
     (void)state;
     static float before[MOST_ROWS * HIDDEN], after[MOST_ROWS * HIDDEN];
     layer_case c = make_case(false, CEI_FORMAT_FLOAT32, MOST_ROWS);
-    bench b = bench_open(&tiers[0], 2, (cei_stream_limits){MOST_ROWS, 1, 2 * HALF, WIDEST});
+    bench b = bench_open(&tiers[0], 2, (cei_stream_limits){MOST_ROWS, 1, 2 * HALF, WIDEST, false});
     layer l;
     put_layer(&b, &c, &l);
     random_fill(before, MOST_ROWS * HIDDEN, 1);
@@ -208,7 +208,7 @@ static void test_no_rows(void **state) {
     layer_case c = make_case(true, CEI_FORMAT_FLOAT32, 0);
     float none[1] = {0};
     run_case(&tiers[0], 2, &c, true, none);
-    bench b = bench_open(&tiers[0], 2, (cei_stream_limits){MOST_ROWS, 1, 2 * HALF, WIDEST});
+    bench b = bench_open(&tiers[0], 2, (cei_stream_limits){MOST_ROWS, 1, 2 * HALF, WIDEST, false});
     expect_ok(cei_run_rows(b.stream, NULL, 0, &b.error), &b.error);
     bench_close(&b);
     free_case(&c);
@@ -243,7 +243,7 @@ static void test_refusals(void **state) {
     (void)state;
     layer_case c = make_case(false, CEI_FORMAT_FLOAT32, 65);
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
-        bench b = bench_open(&simulated_tier, 1, (cei_stream_limits){MOST_ROWS, 1, 2 * HALF, WIDEST});
+        bench b = bench_open(&simulated_tier, 1, (cei_stream_limits){MOST_ROWS, 1, 2 * HALF, WIDEST, false});
         layer l;
         put_layer(&b, &c, &l);
         kinds[i].spoil(&l);
@@ -260,7 +260,7 @@ static void test_refusals(void **state) {
 static void test_failure(void **state) {
     (void)state;
     layer_case c = make_case(false, CEI_FORMAT_FLOAT32, 3);
-    bench b = bench_open(&simulated_tier, 1, (cei_stream_limits){MOST_ROWS, 1, 2 * HALF, WIDEST});
+    bench b = bench_open(&simulated_tier, 1, (cei_stream_limits){MOST_ROWS, 1, 2 * HALF, WIDEST, false});
     layer l;
     put_layer(&b, &c, &l);
     cei_sim_fail(0, CEI_SIM_OP, 3, CE_ERR_DEVICE_FAULT);
@@ -274,7 +274,7 @@ static void test_failure(void **state) {
 static void test_unplaced(void **state) {
     (void)state;
     layer_case c = make_case(false, CEI_FORMAT_FLOAT32, MOST_ROWS);
-    bench b = bench_open(&tiers[0], 2, (cei_stream_limits){MOST_ROWS, 1, 2 * HALF, WIDEST});
+    bench b = bench_open(&tiers[0], 2, (cei_stream_limits){MOST_ROWS, 1, 2 * HALF, WIDEST, false});
     layer l;
     float before[HIDDEN], after[HIDDEN];
     put_layer(&b, &c, &l);

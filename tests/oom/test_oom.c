@@ -70,6 +70,20 @@ static ce_status use_predict_with_details(scene_any any, ce_error *error) {
     return status;
 }
 
+/* So many pairs that, with two threads, each computes batches of its own. All are one pair. */
+static ce_status use_predict_of_many(scene_any any, ce_error *error) {
+    enum { PAIRS = 40, TEXT = 200 };
+    float scores[PAIRS * SCENE_LABELS];
+    char text[TEXT];
+    ce_pair pairs[PAIRS];
+    for (size_t i = 0; i < TEXT; i++) text[i] = i % 5 ? 'a' : ' ';
+    for (size_t i = 0; i < PAIRS; i++) pairs[i] = (ce_pair){{"word1", 5}, {text, TEXT}};
+    const ce_status status = ce_predict(any.model, pairs, PAIRS, NULL, scores, error);
+    for (size_t i = 1; i < PAIRS && status == CE_OK; i++)
+        assert_memory_equal(scores + i * SCENE_LABELS, scores, SCENE_LABELS * sizeof *scores);
+    return status;
+}
+
 typedef struct seen {
     size_t texts, tokens;
 } seen;
@@ -179,8 +193,8 @@ static size_t stride(void) {
     return n > 1 ? (size_t)n : 1;
 }
 
-static void try_each(use_fn use, const char *device, ce_place_mode place) {
-    const loading how = {device, place, 1};
+static void try_each_with(use_fn use, const char *device, ce_place_mode place, unsigned threads) {
+    const loading how = {device, place, threads};
     size_t made;
     if (!failing_malloc_works()) {
         print_message("SKIP: the sanitizer's allocator cannot be made to fail\n");
@@ -201,11 +215,14 @@ static void try_each(use_fn use, const char *device, ce_place_mode place) {
     scene_expect_idle(1);
 }
 
+static void try_each(use_fn use, const char *device, ce_place_mode place) { try_each_with(use, device, place, 1); }
+
 static void test_first_predict(void **state) {
     (void)state;
     try_each(use_all, "cpu", CE_PLACE_EAGER);
     try_each(use_all, "sim:0", CE_PLACE_EAGER);
     try_each(use_predict_with_details, "cpu", CE_PLACE_EAGER);
+    try_each_with(use_predict_of_many, "cpu", CE_PLACE_EAGER, 2);
 }
 
 static int setup_encoder(void **state) {

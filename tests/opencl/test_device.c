@@ -24,7 +24,8 @@ static void require(void) {
     const cpu_device opened = cpu_open(&opencl_tier, 1);
     pool = opened.pool;
     device = opened.device;
-    expect_ok(cei_stream_create(device, &(cei_stream_limits){TOKENS, TOKENS, 64, WIDEST}, &stream, &error), &error);
+    expect_ok(cei_stream_create(device, &(cei_stream_limits){TOKENS, TOKENS, 64, WIDEST, false}, &stream, &error),
+              &error);
 }
 
 static int close_all(void **state) {
@@ -167,8 +168,8 @@ static void test_sizes_overflow(void **state) {
     expect_status(cei_buffer_create(device, (size_t)1 << 60, &buffer, &error), CE_ERR_DEVICE_MEMORY, &error, "needed");
     assert_null(buffer);
     cei_stream *other = NULL;
-    expect_status(cei_stream_create(device, &(cei_stream_limits){1, 1, 1 << 20, 1}, &other, &error), CE_ERR_UNSUPPORTED,
-                  &error, "local memory");
+    expect_status(cei_stream_create(device, &(cei_stream_limits){1, 1, 1 << 20, 1, false}, &other, &error),
+                  CE_ERR_UNSUPPORTED, &error, "local memory");
     assert_null(other);
 }
 

@@ -199,7 +199,7 @@ static void test_a_stream_sends_a_long_batch_without_waiting(void **state) {
     enum { LENGTH = 4096, SIZE = 64 };
     static const int32_t numbers[2 * LENGTH];
     static const size_t counts[] = {LENGTH, LENGTH, LENGTH, 2, 2 * LENGTH - 1, 2 * LENGTH - 1, SIZE / 2, SIZE / 2};
-    const cei_stream_limits limits = {LENGTH, LENGTH, SIZE, SIZE};
+    const cei_stream_limits limits = {LENGTH, LENGTH, SIZE, SIZE, false};
     cei_device *device = NULL;
     cei_stream *stream = NULL;
     cei_buffer *buffer = NULL;

@@ -115,6 +115,92 @@ static void test_on_the_cpu_windows_follow_each_other(void **state) {
     ce_model_free(model);
 }
 
+static bool stop(void *user, uint64_t done, uint64_t total) {
+    (void)user;
+    return done * 4 < total;
+}
+
+/* ---- lanes --------------------------------------------------------------------------------------------------- */
+
+static float alone[VALUES]; /* of one thread */
+
+static uint64_t workspace_of(const ce_model *model) {
+    ce_placement_report report = {.size = sizeof report};
+    ce_error error = {0};
+    expect_ok(ce_model_placement(model, &report, &error), &error);
+    return report.workspace_bytes;
+}
+
+/* A thread for each batch changes no bit, and takes memory once. */
+static void test_lanes(void **state) {
+    (void)state;
+    ce_error error = {0};
+    watch w = {.bad = COUNT, .values = alone};
+    run_on("cpu", 1, &w);
+    for (unsigned threads = 2; threads <= 5; threads += 3) {
+        ce_model *model = load("cpu", threads);
+        const uint64_t before = workspace_of(model);
+        w = (watch){.bad = COUNT, .values = found};
+        expect_ok(run(model, &w, NULL, &error), &error);
+        const uint64_t after = workspace_of(model);
+        assert_true(after > before);
+        assert_memory_equal(found, alone, sizeof alone);
+        memset(found, 0, sizeof found);
+        expect_ok(run(model, &w, NULL, &error), &error);
+        assert_int_equal(workspace_of(model), after);
+        assert_memory_equal(found, alone, sizeof alone);
+        ce_model_free(model);
+    }
+}
+
+static void test_failures_in_lanes(void **state) {
+    (void)state;
+    ce_model *model = load("cpu", 3);
+    ce_error error = {0};
+    watch w = {.bad = cei_scratch_window(model) + 7, .values = found};
+    memset(found, 0, sizeof found);
+    assert_int_equal(run(model, &w, NULL, &error), CE_ERR_TEXT);
+    assert_memory_equal(found, alone, w.window * SCENE_LABELS * sizeof *found);
+    w.bad = COUNT;
+    assert_int_equal(run(model, &w, stop, &error), CE_ERR_CANCELLED);
+    expect_ok(run(model, &w, NULL, &error), &error);
+    assert_memory_equal(found, alone, sizeof alone);
+    ce_model_free(model);
+}
+
+typedef struct caller {
+    ce_model *model;
+    float values[VALUES];
+    ce_status status;
+} caller;
+
+static void *call_twice(void *argument) {
+    caller *own = argument;
+    watch w = {.bad = COUNT, .values = own->values};
+    own->status = run(own->model, &w, NULL, NULL);
+    if (own->status == CE_OK) own->status = run(own->model, &w, NULL, NULL);
+    return NULL;
+}
+
+/* One has the lanes, the others go the other way, and nobody waits for them. */
+static void test_lanes_of_several_callers(void **state) {
+    (void)state;
+    enum { CALLERS = 4 };
+    static caller callers[CALLERS];
+    pthread_t threads[CALLERS];
+    ce_model *model = load("cpu", 2);
+    for (size_t i = 0; i < CALLERS; i++) {
+        callers[i] = (caller){.model = model};
+        threads[i] = scene_start(call_twice, &callers[i]);
+    }
+    for (size_t i = 0; i < CALLERS; i++) {
+        pthread_join(threads[i], NULL);
+        assert_int_equal(callers[i].status, CE_OK);
+        assert_memory_equal(callers[i].values, alone, sizeof alone);
+    }
+    ce_model_free(model);
+}
+
 /* The failure of a window behind is told when those before it are done, and that of the lowest input. */
 static void test_failure_of_the_next_window(void **state) {
     (void)state;
@@ -134,11 +220,6 @@ static void test_failure_of_the_next_window(void **state) {
     ce_model_free(model);
 }
 
-static bool stop(void *user, uint64_t done, uint64_t total) {
-    (void)user;
-    return done * 4 < total;
-}
-
 static void test_cancelled_beside_the_next_window(void **state) {
     (void)state;
     ce_model *model = load("sim:0", 2);
@@ -154,6 +235,9 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         scene_test(test_on_the_cpu_windows_follow_each_other),
         scene_test(test_next_window_is_tokenized_meanwhile),
+        scene_test(test_lanes),
+        scene_test(test_failures_in_lanes),
+        scene_test(test_lanes_of_several_callers),
         scene_test(test_failure_of_the_next_window),
         scene_test(test_cancelled_beside_the_next_window),
     };

@@ -435,7 +435,7 @@ bool cei_cpu_rounds_attention(const cei_device *device, ce_precision precision) 
 }
 
 static void attend(cei_stream *stream, const cei_attention_args *args, const cei_attention_relative_args *relative) {
-    const cei_cpu_device *device = cei_cpu_of(stream->device);
+    const cei_cpu_device *device = cei_cpu_stream_of(stream)->device;
     attention_job job = {
         .device = device,
         .stream = cei_cpu_stream_of(stream),

@@ -67,6 +67,7 @@ static const cei_device_table table = {
     .weight_write = cei_cpu_weight_write,
     .weight_read = cei_cpu_weight_read,
     .weight_checksum = cei_cpu_weight_checksum,
+    .uses_pool = true,
     .stream_bytes = cei_cpu_stream_bytes,
     .stream_create = cei_cpu_stream_create,
     .stream_free = cei_cpu_stream_free,

@@ -122,7 +122,7 @@ static void split_job(cei_cpu_linear_job *job, double work) {
 }
 
 static cei_cpu_linear_job make_job(cei_stream *stream, const cei_linear_args *args) {
-    const cei_cpu_device *device = cei_cpu_of(stream->device);
+    const cei_cpu_device *device = cei_cpu_stream_of(stream)->device;
     return (cei_cpu_linear_job){
         .device = device,
         .stream = cei_cpu_stream_of(stream),
@@ -158,7 +158,7 @@ ce_status cei_cpu_linear(cei_stream *stream, const cei_linear_args *args, ce_err
 /* A worker by itself runs one task after the other: they share a tile. */
 void cei_cpu_linear_pair(cei_stream *stream, const cei_linear_args *first, const cei_linear_args *second,
                          void *between) {
-    const size_t stride = cei_cpu_low_row_stride(&cei_cpu_of(stream->device)->kernels, second->weight);
+    const size_t stride = cei_cpu_low_row_stride(&cei_cpu_stream_of(stream)->device->kernels, second->weight);
     uint8_t *rounded = between;
     cei_cpu_linear_job job = make_job(stream, first), next = make_job(stream, second);
     job.rounded = rounded;

@@ -77,7 +77,7 @@ ce_status cei_cpu_embed(cei_stream *stream, const cei_embed_args *args, ce_error
     if (status == CE_OK) status = cei_cpu_check_placed(args->position, error);
     if (status == CE_OK) status = cei_cpu_check_placed(args->type, error);
     if (status != CE_OK) return status;
-    const cei_cpu_device *device = cei_cpu_of(stream->device);
+    const cei_cpu_device *device = cei_cpu_stream_of(stream)->device;
     embed_job job = {
         .kernels = &device->kernels,
         .stream = cei_cpu_stream_of(stream),
@@ -120,7 +120,7 @@ ce_status cei_cpu_norm_rows(cei_stream *stream, const cei_norm_args *args, ce_er
     ce_status status = cei_cpu_check_placed(args->gain, error);
     if (status == CE_OK) status = cei_cpu_check_placed(args->bias, error);
     if (status != CE_OK) return status;
-    const cei_cpu_device *device = cei_cpu_of(stream->device);
+    const cei_cpu_device *device = cei_cpu_stream_of(stream)->device;
     norm_job job = {&device->kernels,
                     {.rows = args->rows,
                      .columns = args->gain->columns,
@@ -168,7 +168,7 @@ static void norm_heads(void *argument, size_t task, size_t worker) {
 ce_status cei_cpu_norm_heads(cei_stream *stream, const cei_head_norm_args *args, ce_error *error) {
     const ce_status status = cei_cpu_check_placed(args->gain, error);
     if (status != CE_OK || args->gain->columns == 0) return status;
-    const cei_cpu_device *device = cei_cpu_of(stream->device);
+    const cei_cpu_device *device = cei_cpu_stream_of(stream)->device;
     head_norm_job job = {&device->kernels, args, cei_cpu_at(args->gain->at), cei_cpu_at(args->x.at)};
     run_rows(device, args->rows, args->heads * args->gain->columns, norm_heads, &job);
     return CE_OK;
@@ -244,7 +244,7 @@ ce_status cei_cpu_pool(cei_stream *stream, const cei_pool_args *args, ce_error *
     (void)error;
     pool_job job = {args, cei_cpu_at(args->offsets), cei_cpu_at(args->x), cei_cpu_at(args->out.at)};
     const double work = work_of_an_element * (double)args->tokens * (double)args->columns;
-    if (args->columns) cei_cpu_run(cei_cpu_of(stream->device), args->sequences, work, pool_sequence, &job);
+    if (args->columns) cei_cpu_run(cei_cpu_stream_of(stream)->device, args->sequences, work, pool_sequence, &job);
     return CE_OK;
 }
 
@@ -291,7 +291,7 @@ ce_status cei_cpu_angles(cei_stream *stream, const cei_angles_args *args, ce_err
     (void)error;
     angles_job job = {args, cei_cpu_at(args->out)};
     const double work = work_of_an_angle * (double)args->count * (double)args->half;
-    cei_cpu_run(cei_cpu_of(stream->device), args->count, work, find_angles, &job);
+    cei_cpu_run(cei_cpu_stream_of(stream)->device, args->count, work, find_angles, &job);
     return CE_OK;
 }
 
@@ -317,7 +317,7 @@ static void rotate_rows(void *argument, size_t task, size_t worker) {
 
 ce_status cei_cpu_rotate(cei_stream *stream, const cei_rotary_args *args, ce_error *error) {
     (void)error;
-    const cei_cpu_device *device = cei_cpu_of(stream->device);
+    const cei_cpu_device *device = cei_cpu_stream_of(stream)->device;
     rotary_job job = {&device->kernels, args, cei_cpu_at(args->positions), cei_cpu_at(args->angles),
                       cei_cpu_at(args->x.at)};
     run_rows(device, args->rows, args->heads * 2 * args->half, rotate_rows, &job);
@@ -350,7 +350,7 @@ static void gate_rows(void *argument, size_t task, size_t worker) {
 
 ce_status cei_cpu_gate(cei_stream *stream, const cei_gate_args *args, ce_error *error) {
     (void)error;
-    const cei_cpu_device *device = cei_cpu_of(stream->device);
+    const cei_cpu_device *device = cei_cpu_stream_of(stream)->device;
     gate_job job = {&device->kernels, args, cei_cpu_at(args->a.at), cei_cpu_at(args->b.at), cei_cpu_at(args->out)};
     run_rows(device, args->rows, args->columns, gate_rows, &job);
     return CE_OK;

@@ -112,6 +112,7 @@ static void run_rows(void *argument, size_t task, size_t worker) {
     row_block b = {
         .plan = job->plan, .stream = *job->stream, .first = first, .rows = cei_min_size(end, job->plan->rows) - first};
     b.stream.base.device = &job->alone.base;
+    b.stream.device = &job->alone;
     b.stream.scratch += worker * at->total;
     b.scratch.data = (uint8_t *)(b.stream.scratch + at->temporary);
     size_t offset = 0;
@@ -210,7 +211,7 @@ static size_t rows_of_block(const rows_job *job) {
 
 ce_status cei_cpu_rows(cei_stream *stream, const cei_row_op *ops, size_t count, const cei_row_plan *plan,
                        ce_error *error) {
-    const cei_cpu_device *device = cei_cpu_of(stream->device);
+    const cei_cpu_device *device = cei_cpu_stream_of(stream)->device;
     ce_status status = CE_OK;
     double work = 0;
     for (size_t i = 0; i < count && status == CE_OK; i++) {

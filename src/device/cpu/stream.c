@@ -53,11 +53,15 @@ static bool make_plan(const cei_cpu_device *device, const cei_stream_limits *lim
     return p.fits;
 }
 
+static size_t workers_of(const cei_cpu_device *device, const cei_stream_limits *limits) {
+    return limits->alone ? 1 : device->workers;
+}
+
 size_t cei_cpu_stream_bytes(const cei_device *device, const cei_stream_limits *limits) {
     const cei_cpu_device *cpu = cei_cpu_of(device);
     cei_cpu_scratch_plan plan;
     size_t bytes;
-    if (!make_plan(cpu, limits, &plan) || !cei_mul_size(plan.total, cpu->workers, &bytes) ||
+    if (!make_plan(cpu, limits, &plan) || !cei_mul_size(plan.total, workers_of(cpu, limits), &bytes) ||
         !cei_mul_size(bytes, sizeof(float), &bytes))
         return SIZE_MAX;
     return bytes;
@@ -69,7 +73,11 @@ ce_status cei_cpu_stream_create(cei_device *device, const cei_stream_limits *lim
     const size_t bytes = cei_cpu_stream_bytes(device, limits);
     cei_cpu_stream *stream = cei_alloc_zeroed(1, sizeof *stream);
     if (!stream) return cei_fail_memory(error, "a stream", sizeof *stream);
-    *stream = (cei_cpu_stream){.base = {device, *limits}, .bytes = bytes};
+    *stream = (cei_cpu_stream){
+        .base = {device, *limits}, .device = cei_cpu_of(device), .single = *cei_cpu_of(device), .bytes = bytes};
+    stream->single.pool = NULL;
+    stream->single.workers = 1;
+    if (limits->alone) stream->device = &stream->single;
     if (bytes != SIZE_MAX && make_plan(cei_cpu_of(device), limits, &stream->plan))
         stream->scratch = cei_cpu_block_alloc(bytes);
     if (!stream->scratch) {

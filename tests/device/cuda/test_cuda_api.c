@@ -100,7 +100,7 @@ static void test_probe(void **state) {
     assert_int_equal(info.memory_total, 64 << 20);
     assert_int_equal(info.memory_free, 0);
     assert_int_equal(fake_count(FAKE_context_retain), 0);
-    cuda_bench b = cuda_open((cei_stream_limits){8, 8, 8, 8});
+    cuda_bench b = cuda_open((cei_stream_limits){8, 8, 8, 8, false});
     expect_ok(cei_device_probe(cuda0, &info, &error), &error);
     assert_in_range(info.memory_free, 1, (64 << 20) - 1);
     ce_device_info status;

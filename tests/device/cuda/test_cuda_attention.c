@@ -63,7 +63,7 @@ static void check_one_only(cuda_bench *b, const cei_attention_args *args, const 
 static void run_attention(const attention_case *c, float *out, bool with_one) {
     cei_attention_args args = attention_args(c);
     const size_t hidden = c->heads * c->size, values = args.tokens * 3 * hidden;
-    cuda_bench b = cuda_open((cei_stream_limits){args.tokens, LONGEST, c->size, 3 * hidden});
+    cuda_bench b = cuda_open((cei_stream_limits){args.tokens, LONGEST, c->size, 3 * hidden, false});
     cei_slice qkv = cuda_put_result(&b, values);
     qkv.offset += c->shift;
     expect_ok(cei_write(b.stream, qkv, c->qkv, values * sizeof(float), &b.error), &b.error);
@@ -205,8 +205,8 @@ static void test_attention_of_a_wide_head(void **state) {
     cei_stream *stream = NULL;
     ce_error error = {0};
     expect_ok(cei_device_open((cei_device_id){"cuda", 0}, &options, &device, &error), &error);
-    expect_status(cei_stream_create(device, &(cei_stream_limits){8, 8, 257, 300}, &stream, &error), CE_ERR_UNSUPPORTED,
-                  &error, "257 columns");
+    expect_status(cei_stream_create(device, &(cei_stream_limits){8, 8, 257, 300, false}, &stream, &error),
+                  CE_ERR_UNSUPPORTED, &error, "257 columns");
     cei_device_close(device);
 }
 

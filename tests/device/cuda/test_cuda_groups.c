@@ -27,7 +27,7 @@ static void chain_open(chain *c, cei_format format) {
     fake_set_processors(1);
     cei_round_rows(format, up, MIDDLE, IN, scales);
     cei_round_rows(format, down, OUT, MIDDLE, of_down);
-    c->bench = cuda_open((cei_stream_limits){ROWS, ROWS, 4, MIDDLE});
+    c->bench = cuda_open((cei_stream_limits){ROWS, ROWS, 4, MIDDLE, false});
     c->up = cuda_put_weight(&c->bench, CEI_ROLE_MATRIX, format, MIDDLE, IN, up, scales);
     c->down = cuda_put_weight(&c->bench, CEI_ROLE_MATRIX, format, OUT, MIDDLE, down, of_down);
     c->bias = cuda_put_weight(&c->bench, CEI_ROLE_VECTOR, CEI_FORMAT_FLOAT32, 1, MIDDLE, bias, NULL);
@@ -115,7 +115,7 @@ static void check_next_of_other_operations(cei_format format, ce_precision preci
     static float found[2][ROWS * OUT];
     float *values = floats(ROWS * 3 * WIDTH, 1), *matrix = floats(OUT * WIDTH, 0.3f), *gain = floats(WIDTH, 1);
     fake_set_capability(9, 0);
-    cuda_bench b = cuda_open((cei_stream_limits){ROWS, ROWS, HEAD, 3 * WIDTH});
+    cuda_bench b = cuda_open((cei_stream_limits){ROWS, ROWS, HEAD, 3 * WIDTH, false});
     cei_round_rows(format, matrix, OUT, WIDTH, NULL);
     const cei_weight weight = cuda_put_weight(&b, CEI_ROLE_MATRIX, format, OUT, WIDTH, matrix, NULL);
     const cei_weight of_norm = cuda_put_weight(&b, CEI_ROLE_VECTOR, CEI_FORMAT_FLOAT32, 1, WIDTH, gain, NULL);
@@ -164,7 +164,7 @@ static void check_large_blocks(cei_format format, size_t outs) {
     fake_set_capability(9, 0);
     fake_set_processors(5);
     cei_round_rows(format, matrix, outs, WIDTH, scales);
-    cuda_bench b = cuda_open((cei_stream_limits){rows, rows, 4, cei_max_size(outs, WIDTH)});
+    cuda_bench b = cuda_open((cei_stream_limits){rows, rows, 4, cei_max_size(outs, WIDTH), false});
     const cei_weight weight = cuda_put_weight(&b, CEI_ROLE_MATRIX, format, outs, WIDTH, matrix, scales);
     const cei_slice at = cuda_put(&b, x, rows * WIDTH * sizeof *x), out = cuda_put_result(&b, rows * outs);
     cei_linear_args args = {rows, at, &weight, NULL, CEI_FN_GELU, out, NULL, NULL};
@@ -199,7 +199,7 @@ static void test_weights_in_tiles(void **state) {
         float *values = floats(COUNT * WIDTH, 1), *found = floats(COUNT * WIDTH, 1), scales[COUNT] = {0}, of[COUNT];
         cei_checksum sum = {0};
         uint64_t checksum = 0;
-        cuda_bench b = cuda_open((cei_stream_limits){8, 8, 8, WIDTH});
+        cuda_bench b = cuda_open((cei_stream_limits){8, 8, 8, WIDTH, false});
         cei_round_rows(format, values, COUNT, WIDTH, scales);
         const cei_weight weight = cuda_put_weight(&b, CEI_ROLE_MATRIX, format, COUNT, WIDTH, values, scales);
         expect_ok(cei_weight_write(b.device, &weight, BEGIN, 5, values + BEGIN * WIDTH, scales + BEGIN, &b.error),

@@ -43,7 +43,7 @@ static void pair_open(pair *p, size_t format, shape s) {
     fake_set_capability(9, 0);
     fake_set_processors(s.window ? 100 : 2); /* small blocks make the product, or large ones */
     cei_round_rows(of, matrix, p->columns, IN, scales);
-    p->bench = cuda_open((cei_stream_limits){TOKENS, TOKENS, s.size, MOST});
+    p->bench = cuda_open((cei_stream_limits){TOKENS, TOKENS, s.size, MOST, false});
     p->weight = cuda_put_weight(&p->bench, CEI_ROLE_MATRIX, of, p->columns, IN, matrix, scales);
     p->bias = cuda_put_weight(&p->bench, CEI_ROLE_VECTOR, CEI_FORMAT_FLOAT32, 1, p->columns, bias, NULL);
     p->x = cuda_put(&p->bench, x, TOKENS * IN * sizeof *x);

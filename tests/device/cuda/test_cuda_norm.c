@@ -22,7 +22,7 @@ typedef struct norm_case {
 /* out takes the residual's place; sum, if it is wanted, that of x. */
 static void run_norm(const norm_case *c, float *out, float *sum) {
     const size_t bytes = c->rows * c->columns * sizeof(float);
-    cuda_bench b = cuda_open((cei_stream_limits){c->rows, 1, 1, c->columns});
+    cuda_bench b = cuda_open((cei_stream_limits){c->rows, 1, 1, c->columns, false});
     const cei_weight gain = cuda_put_weight(&b, CEI_ROLE_VECTOR, CEI_FORMAT_FLOAT32, 1, c->columns, c->gain, NULL);
     const cei_weight bias = cuda_put_weight(&b, CEI_ROLE_VECTOR, CEI_FORMAT_FLOAT32, 1, c->columns, c->bias, NULL);
     cei_slice x = cuda_put_result(&b, c->rows * c->columns), residual = cuda_put_result(&b, c->rows * c->columns);
@@ -89,7 +89,7 @@ static void test_heads(void **state) {
     enum { HEADS = 3, SIZE = 128, STRIDE = 4 * SIZE };
     float *x = floats(ROWS * STRIDE, 2), *gain = floats(SIZE, 2), *found = floats(ROWS * STRIDE, 2), wanted[SIZE],
           sum[SIZE];
-    cuda_bench b = cuda_open((cei_stream_limits){ROWS, 1, SIZE, STRIDE});
+    cuda_bench b = cuda_open((cei_stream_limits){ROWS, 1, SIZE, STRIDE, false});
     const cei_weight g = cuda_put_weight(&b, CEI_ROLE_VECTOR, CEI_FORMAT_FLOAT32, 1, SIZE, gain, NULL);
     const cei_slice in = cuda_put(&b, x, ROWS * STRIDE * sizeof *x);
     const cei_head_norm_args args = {
@@ -156,7 +156,7 @@ static void check_packed(size_t columns, unsigned warps, bool in_halves) {
     assert_non_null(packed);
     memset(packed, 0x5A, words * sizeof *packed);
     x[0] = NAN;
-    cuda_bench b = cuda_open((cei_stream_limits){PACKED_ROWS, 1, 1, columns});
+    cuda_bench b = cuda_open((cei_stream_limits){PACKED_ROWS, 1, 1, columns, false});
     const cei_slice rounded = cuda_put(&b, packed, words * sizeof *packed), at = cuda_put_result(&b, count);
     cei_norm_kernel_args args = {.x = pointer(cuda_put(&b, x, count * sizeof *x)),
                                  .gain = pointer(cuda_put(&b, gain, columns * sizeof *gain)),

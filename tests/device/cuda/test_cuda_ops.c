@@ -24,7 +24,7 @@ typedef struct linear_case {
 
 static void run_linear(const linear_case *c, float *y) {
     const size_t widest = c->in > c->out ? c->in : c->out;
-    cuda_bench b = cuda_open((cei_stream_limits){c->rows ? c->rows : 1, 1, 1, widest});
+    cuda_bench b = cuda_open((cei_stream_limits){c->rows ? c->rows : 1, 1, 1, widest, false});
     const cei_weight weight = cuda_put_weight(&b, CEI_ROLE_MATRIX, CEI_FORMAT_FLOAT32, c->out, c->in, c->weight, NULL);
     cei_weight bias = {.role = CEI_ROLE_VECTOR};
     if (c->bias) bias = cuda_put_weight(&b, CEI_ROLE_VECTOR, CEI_FORMAT_FLOAT32, 1, c->out, c->bias, NULL);
@@ -94,7 +94,7 @@ static void test_gates_in_fours(void **state) {
     float *x = floats(COUNT, 20), *found = floats(GATE_ROWS * WIDE, 1), *again = floats(GATE_ROWS * WIDE, 1);
     for (size_t r = 0; r < GATE_ROWS; r++) x[r * STRIDE + r] = NAN;
     for (int f = 0; f < CEI_FN_COUNT; f++) {
-        cuda_bench b = cuda_open((cei_stream_limits){GATE_ROWS, 1, 1, STRIDE});
+        cuda_bench b = cuda_open((cei_stream_limits){GATE_ROWS, 1, 1, STRIDE, false});
         cei_slice in = cuda_put_result(&b, COUNT);
         const cei_slice out = cuda_put_result(&b, GATE_ROWS * WIDE);
         for (size_t shift = 0; shift < 2; shift++) {
@@ -154,7 +154,7 @@ typedef struct low_case {
 } low_case;
 
 static void run_low(const low_case *c, float *y) {
-    cuda_bench b = cuda_open((cei_stream_limits){c->rows, 1, 1, c->in > c->out ? c->in : c->out});
+    cuda_bench b = cuda_open((cei_stream_limits){c->rows, 1, 1, c->in > c->out ? c->in : c->out, false});
     const cei_weight weight = cuda_put_weight(&b, CEI_ROLE_MATRIX, c->format, c->out, c->in, c->weight, c->scales);
     const cei_slice x = cuda_put(&b, c->x, c->rows * c->in * sizeof(float));
     const cei_slice out = cuda_put_result(&b, c->rows * c->out);
@@ -237,7 +237,7 @@ static void check_embed_and_gather(cei_format format, size_t columns) {
     float *tables[3], scales[9], *found = floats(COUNT * columns, 1), *picked = floats(CHOSEN * columns, 1);
     float *wanted = floats(columns, 1);
     cei_weight weights[3];
-    cuda_bench b = cuda_open((cei_stream_limits){COUNT, 4, 4, columns});
+    cuda_bench b = cuda_open((cei_stream_limits){COUNT, 4, 4, columns, false});
     for (size_t i = 0; i < 3; i++) {
         tables[i] = floats(rows[i] * columns, 1);
         cei_round_rows(format, tables[i], rows[i], columns, scales);
@@ -280,7 +280,7 @@ static void test_norm(void **state) {
     (void)state;
     float *x = floats(ROWS * COLUMNS, 3), *residual = floats(ROWS * COLUMNS, 1), *gain = floats(COLUMNS, 1);
     float *bias = floats(COLUMNS, 1), *found = floats(ROWS * COLUMNS, 1), wanted[COLUMNS];
-    cuda_bench b = cuda_open((cei_stream_limits){ROWS, 1, 1, COLUMNS});
+    cuda_bench b = cuda_open((cei_stream_limits){ROWS, 1, 1, COLUMNS, false});
     const cei_weight g = cuda_put_weight(&b, CEI_ROLE_VECTOR, CEI_FORMAT_FLOAT32, 1, COLUMNS, gain, NULL);
     const cei_weight h = cuda_put_weight(&b, CEI_ROLE_VECTOR, CEI_FORMAT_FLOAT32, 1, COLUMNS, bias, NULL);
     const cei_slice in = cuda_put(&b, x, ROWS * COLUMNS * sizeof *x), out = cuda_put_result(&b, ROWS * COLUMNS);
@@ -315,7 +315,7 @@ static void test_pool(void **state) {
     (void)state;
     enum { STRIDE = COLUMNS + 5, FLOATS = (SEQUENCES - 1) * STRIDE + COLUMNS };
     float *x = floats(TOKENS * COLUMNS, 1), found[FLOATS], wanted[FLOATS];
-    cuda_bench b = cuda_open((cei_stream_limits){TOKENS, LONGEST, 1, COLUMNS});
+    cuda_bench b = cuda_open((cei_stream_limits){TOKENS, LONGEST, 1, COLUMNS, false});
     const cei_slice in = cuda_put(&b, x, TOKENS * COLUMNS * sizeof *x), where = cuda_put(&b, offsets, sizeof offsets);
     const cei_slice out = cuda_put_result(&b, FLOATS);
     for (int pooling = 0; pooling < CEI_POOL_COUNT; pooling++)
@@ -337,7 +337,7 @@ static void test_normalize(void **state) {
     float *x = floats(ROWS * COLUMNS, 1), *found = floats(ROWS * COLUMNS, 1), wanted[COLUMNS];
     memset(x, 0, COLUMNS * sizeof *x);
     for (size_t i = 0; i < COLUMNS; i++) x[COLUMNS + i] *= 1e30f, x[2 * COLUMNS + i] *= 1e-30f;
-    cuda_bench b = cuda_open((cei_stream_limits){ROWS, 1, 1, COLUMNS});
+    cuda_bench b = cuda_open((cei_stream_limits){ROWS, 1, 1, COLUMNS, false});
     const cei_slice in = cuda_put(&b, x, ROWS * COLUMNS * sizeof *x);
     const cei_normalize_args args = {ROWS, COLUMNS, in, in};
     expect_ok(cei_normalize_rows(b.stream, &args, &b.error), &b.error);
@@ -356,7 +356,7 @@ static void test_angles(void **state) {
     enum { COUNT = 700, HALF = 5 };
     static const float frequencies[HALF] = {1, 0.017f, 3e-6f, 3e6f, 7e7f};
     float found[COUNT * 2 * HALF], wanted[2 * HALF];
-    cuda_bench b = cuda_open((cei_stream_limits){8, 8, 2 * HALF, 16});
+    cuda_bench b = cuda_open((cei_stream_limits){8, 8, 2 * HALF, 16, false});
     const cei_slice out = cuda_put_result(&b, COUNT * 2 * HALF);
     const cei_angles_args args = {COUNT, HALF, frequencies, out};
     expect_ok(cei_angles(b.stream, &args, &b.error), &b.error);
@@ -384,7 +384,7 @@ static void test_unsound_positions_and_places(void **state) {
     float x[LENGTH * 3 * SIZE], rows[PER_HEAD * SIZE], found[LENGTH * SIZE];
     for (size_t i = 0; i < sizeof x / sizeof *x; i++) x[i] = 1;
     memset(rows, 0, sizeof rows);
-    cuda_bench b = cuda_open((cei_stream_limits){LENGTH, LENGTH, SIZE, 3 * SIZE});
+    cuda_bench b = cuda_open((cei_stream_limits){LENGTH, LENGTH, SIZE, 3 * SIZE, false});
     const cei_slice in = cuda_put(&b, x, sizeof x), out = cuda_put_result(&b, LENGTH * SIZE);
     const cei_slice angles = cuda_put_result(&b, 5 * SIZE);
     const cei_angles_args make = {5, HALF, frequencies, angles};
@@ -424,7 +424,7 @@ static void test_unsound_offsets(void **state) {
     static const int32_t unsound[][3] = {{0, 9, 4}, {0, -1, 4}, {0, 1 << 30, 4}};
     float x[4 * 3 * 8] = {0}, y[2 * 8];
     for (size_t i = 0; i < sizeof unsound / sizeof *unsound; i++) {
-        cuda_bench b = cuda_open((cei_stream_limits){4, 4, 8, 24});
+        cuda_bench b = cuda_open((cei_stream_limits){4, 4, 8, 24, false});
         const cei_slice in = cuda_put(&b, x, sizeof x), out = cuda_put_result(&b, 4 * 8);
         const cei_slice where = cuda_put(&b, unsound[i], sizeof unsound[i]);
         cei_attention_args args = {.tokens = 4, .sequences = 2, .longest = 4, .heads = 1, .head_size = 8, .scale = 1};
@@ -443,7 +443,7 @@ static void test_unsound_offsets(void **state) {
 /* ---- weights ------------------------------------------------------------------------------------------------- */
 
 static void check_weight(cei_format format, size_t rows, size_t columns, size_t block) {
-    cuda_bench b = cuda_open((cei_stream_limits){4, 4, 4, 8});
+    cuda_bench b = cuda_open((cei_stream_limits){4, 4, 4, 8, false});
     float *values = floats(rows * columns, 1), *scales = floats(rows, 1), *found = floats(rows * columns, 1);
     float *found_scales = floats(rows, 1);
     cei_round_rows(format, values, rows, columns, scales);
@@ -478,7 +478,7 @@ static void test_weights(void **state) {
 
 static void test_weight_without_memory(void **state) {
     (void)state;
-    cuda_bench b = cuda_open((cei_stream_limits){4, 4, 4, 8});
+    cuda_bench b = cuda_open((cei_stream_limits){4, 4, 4, 8, false});
     const cei_weight nowhere = {CEI_ROLE_MATRIX, 8, 8, {NULL, 0}, CEI_FORMAT_FLOAT32, false};
     const float values[64] = {0};
     const cei_slice x = cuda_put(&b, values, sizeof values), out = cuda_put_result(&b, 64);
@@ -493,7 +493,7 @@ static void test_long_copies(void **state) {
     (void)state;
     enum { COUNT = 1 << 18 };
     float *values = floats(COUNT, 1), *found = floats(COUNT, 1);
-    cuda_bench b = cuda_open((cei_stream_limits){4, 4, 4, 8});
+    cuda_bench b = cuda_open((cei_stream_limits){4, 4, 4, 8, false});
     const cei_slice at = cuda_put(&b, values, COUNT * sizeof *values);
     expect_ok(cei_read(b.stream, found, at, COUNT * sizeof *found, &b.error), &b.error);
     expect_same_bits(found, values, COUNT, "a long copy");
