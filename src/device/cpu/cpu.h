@@ -228,7 +228,10 @@ size_t cei_cpu_low_row_stride(const cei_cpu_kernels *kernels, const cei_weight *
 
 cei_cpu_linear_block cei_cpu_find_block(const cei_cpu_linear_job *job, size_t task, size_t worker);
 
-/* linear_digits.c: is a float32 product of such depth taken by integers? Of a FLOAT32 weight, one block of rows. */
+/* linear_digits.c: how far apart, in floats, a product's rows of so much depth lie in scratch memory, digits or not. */
+size_t cei_cpu_row_floats(const cei_cpu_kernels *kernels, size_t depth);
+
+/* Is a float32 product of such depth taken by integers? Of a FLOAT32 weight, one block of rows. */
 bool cei_cpu_takes_digits(const cei_cpu_kernels *kernels, size_t depth);
 void cei_cpu_run_digit_block(const cei_cpu_linear_job *job, const cei_cpu_linear_block *block);
 

@@ -88,7 +88,7 @@ static void run_block(void *argument, size_t task, size_t worker) {
 }
 
 size_t cei_cpu_block_rows(const cei_cpu_device *device, size_t depth) {
-    const size_t rows = device->copy_floats / cei_cpu_padded(depth);
+    const size_t rows = device->copy_floats / cei_cpu_row_floats(&device->kernels, depth);
     return rows > CEI_CPU_MAX_ROWS ? CEI_CPU_MAX_ROWS : rows < CEI_CPU_FEWEST_ROWS ? CEI_CPU_FEWEST_ROWS : rows;
 }
 

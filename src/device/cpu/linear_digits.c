@@ -9,23 +9,29 @@ bool cei_cpu_takes_digits(const cei_cpu_kernels *kernels, size_t depth) {
     return kernels->digits.multiply && depth <= CEI_CPU_DEEPEST_DIGITS;
 }
 
-/* Bytes of three digits, apart by a stride that suits the first-level cache: no more than the numbers, padded to a step
- * and a line. */
-static size_t row_stride(size_t depth) { return cei_cpu_padded(3 * depth / sizeof(float)) * sizeof(float); }
+static size_t padded_depth(const cei_cpu_kernels *kernels, size_t depth) {
+    const size_t step = kernels->digits.step;
+    return cei_cpu_divide_up(depth, step) * step;
+}
+
+size_t cei_cpu_row_floats(const cei_cpu_kernels *kernels, size_t depth) {
+    if (!cei_cpu_takes_digits(kernels, depth)) return cei_cpu_padded(depth);
+    return cei_cpu_padded(3 * padded_depth(kernels, depth) / sizeof(float));
+}
 
 void cei_cpu_run_digit_block(const cei_cpu_linear_job *job, const cei_cpu_linear_block *b) {
     const cei_cpu_kernels *kernels = &job->device->kernels;
     const cei_cpu_digits *digits = &kernels->digits;
     const cei_cpu_scratch_plan *plan = &job->stream->plan;
-    const size_t width = kernels->panel, depth = cei_cpu_divide_up(job->in, digits->step) * digits->step;
+    const size_t width = kernels->panel;
     const size_t parts = width / digits->width, panel_bytes = job->in * width * sizeof(float);
     const float *weight = cei_cpu_at(job->weight->at);
     float *rows = b->scratch + plan->rows, *exponents = b->scratch + plan->row_scales,
           *split = b->scratch + plan->panel;
     cei_cpu_digit_product product = {.rows = b->rows,
-                                     .depth = depth,
+                                     .depth = padded_depth(kernels, job->in),
                                      .a = rows,
-                                     .a_stride = row_stride(depth),
+                                     .a_stride = cei_cpu_row_floats(kernels, job->in) * sizeof(float),
                                      .exponents = exponents,
                                      .columns_at = split,
                                      .out_stride = job->columns,
