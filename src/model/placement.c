@@ -121,9 +121,11 @@ static void free_contexts(cei_context *first) {
     }
 }
 
-static cei_context *make_lanes(cei_placement *placement, size_t count) {
+static size_t lanes_of(const cei_placement *placement) { return cei_pool_size(placement->blueprint->pool) - 1; }
+
+static cei_context *make_lanes(cei_placement *placement) {
     cei_context *lanes = NULL, *lane;
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < lanes_of(placement); i++) {
         if (context_create(placement, true, &lane, NULL) != CE_OK) {
             free_contexts(lanes);
             return NULL;
@@ -136,8 +138,8 @@ static cei_context *make_lanes(cei_placement *placement, size_t count) {
 
 cei_context *cei_lanes_take(cei_placement *placement) {
     struct cei_shared *shared = placement->shared;
-    const size_t threads = cei_pool_size(placement->blueprint->pool);
-    if (threads == 1 || threads > CEI_MOST_LANES || !cei_device_uses_pool(placement->device)) return NULL;
+    const size_t count = lanes_of(placement);
+    if (count == 0 || count > CEI_MOST_LANES || !cei_device_uses_pool(placement->device)) return NULL;
     pthread_mutex_lock(&shared->lock);
     cei_context *lanes = shared->lanes;
     const bool is_first = !shared->has_lanes;
@@ -145,7 +147,7 @@ cei_context *cei_lanes_take(cei_placement *placement) {
     shared->has_lanes = true;
     pthread_mutex_unlock(&shared->lock);
     if (!is_first) return lanes;
-    lanes = make_lanes(placement, threads);
+    lanes = make_lanes(placement);
     if (lanes) return lanes;
     pthread_mutex_lock(&shared->lock);
     shared->has_lanes = false;
@@ -163,7 +165,7 @@ uint64_t cei_placement_workspace(const cei_placement *placement) {
     struct cei_shared *shared = placement->shared;
     pthread_mutex_lock(&shared->lock);
     uint64_t bytes = (uint64_t)shared->contexts * placement->context_bytes;
-    if (shared->has_lanes) bytes += (uint64_t)cei_pool_size(placement->blueprint->pool) * placement->lane_bytes;
+    if (shared->has_lanes) bytes += (uint64_t)lanes_of(placement) * placement->lane_bytes;
     pthread_mutex_unlock(&shared->lock);
     return bytes;
 }

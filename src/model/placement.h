@@ -80,9 +80,10 @@ void cei_placement_unref(cei_placement *placement); /* frees it with the last re
 ce_status cei_context_take(cei_placement *placement, cei_context **context, ce_error *error);
 void cei_context_give(cei_placement *placement, cei_context *context); /* NULL is fine */
 
-/* Lends a context for each thread of the pool, linked by next, for batches of lane_batch: a lane's batches are computed
- * by the thread that has it. NULL if the device does not compute on the pool, the pool has one thread or more than
- * CEI_MOST_LANES, another call has the lanes, or there is no memory for them. */
+/* Lends a context for each thread of the pool but one, linked by next, for batches of lane_batch: a lane's batches are
+ * computed by the thread that has it. The one has a context like any other's. NULL if the device does not compute on
+ * the pool, the pool has one thread or more than CEI_MOST_LANES others, another call has the lanes, or there is no
+ * memory for them. */
 cei_context *cei_lanes_take(cei_placement *placement);
 void cei_lanes_give(cei_placement *placement, cei_context *lanes); /* the first of them */
 

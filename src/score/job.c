@@ -20,7 +20,7 @@ typedef struct window {
     cei_scratch *scratch;
     const cei_tray *tray; /* its tokens, in scratch */
     const cei_held *held; /* the devices */
-    size_t lanes;         /* of the one device, where its batches are computed by a thread each; else 0 */
+    size_t lanes;         /* of the one device, where they and one more thread compute its batches; else 0 */
     cei_context *lane[CEI_MOST_LANES];
     size_t first, count; /* inputs of the job */
     pthread_mutex_t lock;
@@ -184,7 +184,7 @@ static ce_status run_batch(window *w, const batch_plan *plan, const cei_room *ro
 
 static ce_status take_context(const window *w, size_t turn, cei_placement *replica, cei_context **context,
                               ce_error *error) {
-    if (!w->lanes) return cei_context_take(replica, context, error);
+    if (turn >= w->lanes) return cei_context_take(replica, context, error);
     *context = w->lane[turn];
     return CE_OK;
 }
@@ -205,7 +205,7 @@ static void run_batches(void *argument, size_t turn, size_t worker) {
         if (status == CE_OK) status = run_batch(w, &plan, &w->scratch->rooms[turn], replica, context, &error);
         if (status == CE_OK && worker == 0) status = report_progress(w, &error);
     } while (status == CE_OK && take_batch(w, batch, &plan));
-    if (!w->lanes) cei_context_give(replica, context);
+    if (turn >= w->lanes) cei_context_give(replica, context);
     w->lost[at] = status == CE_ERR_DEVICE_LOST;
     if (status != CE_OK) record_failure(w, w->first + plan.first, status, &error);
 }
@@ -234,7 +234,7 @@ static void tokenize_window(window *w) {
 /* What goes on at the same time, a role each: a device's batches, and the tokens of the next window. */
 typedef struct roles {
     window *now, *next;                  /* next may be NULL */
-    size_t devices;                      /* or lanes of one */
+    size_t devices;                      /* or lanes of one, and a thread beside them */
     atomic_size_t from_first, from_last; /* taken of them: devices from the first on, then next; and backwards */
 } roles;
 
@@ -259,13 +259,13 @@ enum { BATCHES_OF_LANE = 4 };
 static void take_lanes(window *w) {
     const cei_job *job = w->job;
     cei_placement *replica = w->held->replicas[0];
-    const size_t lanes = cei_pool_size(job->model->blueprint.pool);
+    const size_t threads = cei_pool_size(job->model->blueprint.pool);
     size_t tokens = 0;
-    if (w->held->count > 1 || w->held->crew || job->wants_states || lanes > CEI_MOST_LANES) return;
+    if (w->held->count > 1 || w->held->crew || job->wants_states || threads > CEI_MOST_ROOMS) return;
     for (size_t i = 0; i < w->count; i++) tokens += w->tray->lengths[i];
-    if (tokens < BATCHES_OF_LANE * lanes * replica->lane_batch.tokens) return;
+    if (tokens < BATCHES_OF_LANE * threads * replica->lane_batch.tokens) return;
     /* Room first: a call that finds the lanes taken has it for its next. */
-    if (cei_scratch_reserve_rooms(job->model, w->scratch, &replica->lane_batch, lanes, NULL) != CE_OK) return;
+    if (cei_scratch_reserve_rooms(job->model, w->scratch, &replica->lane_batch, threads, NULL) != CE_OK) return;
     for (cei_context *next = cei_lanes_take(replica); next; next = next->next) w->lane[w->lanes++] = next;
 }
 
@@ -280,7 +280,7 @@ static ce_status run_devices(window *w, window *next, ce_error *error) {
     cei_pool *pool = w->job->model->blueprint.pool;
     roles r = {.now = w, .next = next, .devices = w->job->wants_states ? 1 : w->held->count};
     take_lanes(w);
-    if (w->lanes) r.devices = w->lanes;
+    if (w->lanes) r.devices = w->lanes + 1;
     const size_t count = r.devices + (next != NULL);
     if (count == 1)
         run_batches(w, 0, 0);

@@ -33,8 +33,8 @@ typedef struct cei_tray {
     uint32_t *order;   /* [window] inputs, longest first */
 } cei_tray;
 
-/* Batches at the same time: one for each device, or each lane of one. */
-enum { CEI_MOST_ROOMS = CEI_MOST_LANES };
+/* Batches at the same time: one for each device, or each lane of one and one beside them. */
+enum { CEI_MOST_ROOMS = CEI_MOST_LANES + 1 };
 _Static_assert(CE_MOST_DEVICES <= CEI_MOST_ROOMS, "each device has a room");
 
 /* Inputs (pairs or texts) are handled a window at a time, so that memory doesn't grow with the call. */
