@@ -109,7 +109,7 @@ static void put_activation(const writer *work) {
 /* How a re-ranker asks, by a name among the chat templates. Its answers are in the order of the rows of CEI_GGUF_WORDS,
  * and have these names whatever the words are. */
 static void put_rerank(const writer *work, cei_gguf_text text) {
-    static char yes[] = "yes", no[] = "no", *const labels[] = {yes, no};
+    char yes[] = "yes", no[] = "no", *const labels[] = {yes, no};
     put_labels(work, labels, 2);
     cei_gguf_put_array(work->out, "tokenizer.chat_templates", CEI_GGUF_STRING, 1);
     cei_gguf_put_text(work->out, text_of("rerank"));
