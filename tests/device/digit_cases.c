@@ -67,7 +67,8 @@ static float define_product(const split_row *a, const split_row *b, size_t depth
     value = fmaf(value, BASE, (float)(sum_of(a, 0, b, 1, depth) + sum_of(a, 1, b, 0, depth)));
     value =
         fmaf(value, BASE, (float)(sum_of(a, 0, b, 2, depth) + sum_of(a, 1, b, 1, depth) + sum_of(a, 2, b, 0, depth)));
-    value = (float)((double)value * a->unit * b->unit * (BASE * BASE)); /* one rounding: the factor is a power of two */
+    value = fmaf(value, BASE, (float)(sum_of(a, 1, b, 2, depth) + sum_of(a, 2, b, 1, depth)));
+    value = (float)((double)value * a->unit * b->unit * BASE); /* one rounding: the factor is a power of two */
     return bias ? value + *bias : value;
 }
 
@@ -77,7 +78,7 @@ static double bound_of(const split_row *a, const float *x, const split_row *b, c
     double bound = 4 * ldexp(1, -24) * fabs(exact);
     for (size_t k = 0; k < depth; k++)
         bound += 0.51 * (a->unit * fabs((double)w[k * w_stride]) + b->unit * fabs((double)x[k])) +
-                 ldexp(1, 24) * a->unit * b->unit;
+                 ldexp(1, 14) * a->unit * b->unit;
     return bound;
 }
 

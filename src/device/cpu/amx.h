@@ -32,15 +32,18 @@ typedef struct tile_config {
     uint8_t rows[16];
 } tile_config;
 
+INLINE void load_config(const tile_config *config) {
+    __asm__ volatile("" : : "r"(config) : "memory"); /* gcc believes that 8 bytes of it are read */
+    _tile_loadconfig(config);
+    __asm__ volatile("" : : "r"(config) : "memory");
+}
+
 /* Tiles for blocks of upper rows, and lower ones below them. */
 INLINE void configure(size_t upper, size_t lower) {
     const uint8_t u = (uint8_t)upper, l = (uint8_t)lower;
-    tile_config config = {.palette = 1,
-                          .row_bytes = {STEP, STEP, STEP, STEP, STEP, STEP, STEP, STEP},
-                          .rows = {u, u, l, l, u, l, TILE_ROWS, TILE_ROWS}};
-    __asm__ volatile("" : : "r"(&config) : "memory"); /* gcc believes that 8 bytes of it are read */
-    _tile_loadconfig(&config);
-    __asm__ volatile("" : : "r"(&config) : "memory");
+    load_config(&(tile_config){.palette = 1,
+                               .row_bytes = {STEP, STEP, STEP, STEP, STEP, STEP, STEP, STEP},
+                               .rows = {u, u, l, l, u, l, TILE_ROWS, TILE_ROWS}});
 }
 
 INLINE void clear_sums(const bool is_tall) {

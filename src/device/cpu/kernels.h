@@ -166,12 +166,12 @@ enum { CEI_CPU_MAX_STEP = 64 };
  * are rounded to the nearest multiple, of which the largest is some 2^22 to 2^23 units, and three digits with base 256,
  * d2 2^16 + d1 2^8 + d0, each from -128 to 127. Then
  *
- *     out[r][j] = (2^16 sum of d2 e2 + 2^8 sum of (d2 e1 + d1 e2) + sum of (d2 e0 + d1 e1 + d0 e2))
- *                 * 2^16 * unit[r] * unit[j] (+ bias[j])
+ *     out[r][j] = (2^24 sum of d2 e2 + 2^16 sum of (d2 e1 + d1 e2) + 2^8 sum of (d2 e0 + d1 e1 + d0 e2)
+ *                 + sum of (d1 e0 + d0 e1)) * 2^8 * unit[r] * unit[j] (+ bias[j])
  *
  * over the digits d of a[r] and e of the panel's column j, the sums exact integers, what is done with them in float32.
- * The products that are left out are below 2^24 units of the whole each. A row or column with a number that is not
- * finite, or beyond 3.38e38, gives NaN; units are at least 2^-126.
+ * The product that is left out, d0 e0, is at most 2^14 unit[r] unit[j] a term. A row or column with a number that is
+ * not finite, or beyond 3.38e38, gives NaN; units are at least 2^-126.
  *
  *     a           [rows, 3, depth] digits, the highest first, rows a_stride bytes apart
  *     exponents   of the rows' units, [rows]

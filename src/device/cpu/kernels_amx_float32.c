@@ -3,8 +3,8 @@
  * kernels.h (cei_cpu_digits).
  *
  * A step is 64 terms. Of each of 16 rows it has the three digits, 64 bytes each, in a tile; of each of 16 columns
- * likewise. Six products of these nine pairs of tiles are added up, by the digits' places in three tiles of sums: what
- * is left out is below the last place. That is as many loads as products, of which either keeps up with the other.
+ * likewise. Eight products of these nine pairs of tiles are added up, by the digits' places in four tiles of sums: what
+ * is left out is below the last place. That is six loads of tiles for eight products.
  *
  * The operations on a number are those of its row alone, and sums of integers have no order: bits depend on depth, and
  * on nothing else. */
@@ -19,6 +19,9 @@
 /* Bytes of a tile; of a step of a column tile, all digits. */
 enum { TILE = TILE_ROWS * STEP, DIGITS = 3, COLUMN_STEP = DIGITS * TILE };
 
+/* Places of which products of digits are added up. */
+enum { PLACES = 4 };
+
 /* Of columns that were split: their units, before their digits. */
 enum { UNITS = LANES * sizeof(float) };
 
@@ -28,7 +31,7 @@ enum { UNITS = LANES * sizeof(float) };
  * than the inverse of that is below 2^(E + 1), the unit is 2^(E - 22). Units are at least 2^-126, so that their
  * inverses are numbers too. */
 #define MARGIN 1.004f
-enum { LEAST_EXPONENT = -104, PLACES = 22, BIAS = 127, FRACTION = 23 };
+enum { LEAST_EXPONENT = -104, BITS = 22, BIAS = 127, FRACTION = 23 };
 
 /* 128 in each digit: added, it makes every digit one from 0 to 255, which is 128 more than it was. */
 #define OFFSETS 0x808080
@@ -42,10 +45,10 @@ typedef struct units {
 INLINE units find_units(__m512i largest) {
     const __m512 above = _mm512_mul_ps(_mm512_castsi512_ps(largest), _mm512_set1_ps(MARGIN));
     const __mmask16 finite = _mm512_cmp_ps_mask(above, _mm512_set1_ps(__builtin_inff()), _CMP_LT_OQ);
-    const __m512i bias = _mm512_set1_epi32(BIAS), places = _mm512_set1_epi32(PLACES);
+    const __m512i bias = _mm512_set1_epi32(BIAS), bits = _mm512_set1_epi32(BITS);
     __m512i exponent = _mm512_sub_epi32(_mm512_srli_epi32(_mm512_castps_si512(above), FRACTION), bias);
     exponent = _mm512_max_epi32(exponent, _mm512_set1_epi32(LEAST_EXPONENT));
-    const __m512i unit = _mm512_sub_epi32(exponent, places);
+    const __m512i unit = _mm512_sub_epi32(exponent, bits);
     const __m512i inverse = _mm512_slli_epi32(_mm512_sub_epi32(bias, unit), FRACTION);
     return (units){_mm512_mask_mov_ps(_mm512_set1_ps(__builtin_nanf("")), finite, _mm512_cvtepi32_ps(unit)),
                    _mm512_maskz_mov_ps(finite, _mm512_castsi512_ps(inverse))};
@@ -153,7 +156,7 @@ static void split(const float *columns, size_t depth, void *to) {
  * A block's sums are stored to scratch memory, and become results row by row while the next block is multiplied. */
 
 typedef struct results {
-    _Alignas(64) int32_t sums[DIGITS][TILE_ROWS][LANES]; /* of the highest place first */
+    _Alignas(64) int32_t sums[PLACES][TILE_ROWS][LANES]; /* of the highest place first */
     const cei_cpu_digit_product *product;
     __m512 exponents, bias; /* of the columns */
     __mmask16 lanes;        /* columns that there are */
@@ -166,9 +169,10 @@ INLINE void finish_row(const results *done, size_t r) {
     const size_t row = done->first_row + r;
     const __m512 base = _mm512_set1_ps(256);
     __m512 v = _mm512_cvtepi32_ps(_mm512_loadu_si512(done->sums[0][r]));
-    v = _mm512_fmadd_ps(v, base, _mm512_cvtepi32_ps(_mm512_loadu_si512(done->sums[1][r])));
-    v = _mm512_fmadd_ps(v, base, _mm512_cvtepi32_ps(_mm512_loadu_si512(done->sums[2][r])));
-    v = _mm512_scalef_ps(v, _mm512_add_ps(_mm512_set1_ps(p->exponents[row] + 16), done->exponents));
+    UNROLL for (size_t place = 1; place < PLACES; place++) {
+        v = _mm512_fmadd_ps(v, base, _mm512_cvtepi32_ps(_mm512_loadu_si512(done->sums[place][r])));
+    }
+    v = _mm512_scalef_ps(v, _mm512_add_ps(_mm512_set1_ps(p->exponents[row] + 8), done->exponents));
     if (p->bias) v = _mm512_add_ps(v, done->bias);
     float *out = p->out + row * p->out_stride;
     if (done->lanes == 0xFFFF) /* masked stores are slow on some processors */
@@ -197,22 +201,22 @@ INLINE void multiply_block(job *j, results *before, const uint8_t *a, const uint
     const cei_cpu_digit_product *p = j->product;
     const size_t stride = p->a_stride, digit = p->depth;
     const size_t waiting = before->rows - before->done, share = j->steps ? (waiting + j->steps - 1) / j->steps : 0;
-    _tile_zero(0);
-    _tile_zero(1);
-    _tile_zero(2);
+    clear_sums(true);
     for (size_t i = 0; i < j->steps; i++, a += STEP, panel += COLUMN_STEP) {
-        _tile_stream_loadd(3, a, stride);
-        _tile_stream_loadd(4, a + digit, stride);
-        _tile_stream_loadd(5, a + 2 * digit, stride);
-        _tile_loadd(6, panel, STEP);
+        _tile_loadd(7, panel, STEP);
+        _tile_stream_loadd(4, a, stride);
+        _tile_stream_loadd(5, a + digit, stride);
+        _tile_stream_loadd(6, a + 2 * digit, stride);
+        _tile_dpbssd(0, 4, 7);
+        _tile_dpbssd(1, 5, 7);
+        _tile_dpbssd(2, 6, 7);
         _tile_loadd(7, panel + TILE, STEP);
-        _tile_dpbssd(0, 3, 6);
-        _tile_dpbssd(1, 4, 6);
-        _tile_dpbssd(2, 5, 6);
-        _tile_loadd(6, panel + 2 * TILE, STEP);
-        _tile_dpbssd(1, 3, 7);
+        _tile_dpbssd(1, 4, 7);
+        _tile_dpbssd(2, 5, 7);
+        _tile_dpbssd(3, 6, 7);
+        _tile_loadd(7, panel + 2 * TILE, STEP);
         _tile_dpbssd(2, 4, 7);
-        _tile_dpbssd(2, 3, 6);
+        _tile_dpbssd(3, 5, 7);
         const uint8_t *end = j->next + j->next_step < j->next_end ? j->next + j->next_step : j->next_end;
         for (; j->next < end; j->next += STEP) __builtin_prefetch(j->next, 0, 2);
         finish_some(before, share);
@@ -232,15 +236,24 @@ INLINE void hand_over(results *done, size_t row, size_t rows) {
     _tile_stored(0, done->sums[0], STEP);
     _tile_stored(1, done->sums[1], STEP);
     _tile_stored(2, done->sums[2], STEP);
+    _tile_stored(3, done->sums[3], STEP);
     done->first_row = row;
     done->rows = rows;
     done->done = 0;
 }
 
+/* Sums are in tiles 0 to 3, rows in 4 to 6, the panel in 7. */
+INLINE void configure_rows(size_t height) {
+    const uint8_t rows = (uint8_t)height;
+    load_config(&(tile_config){.palette = 1,
+                               .row_bytes = {STEP, STEP, STEP, STEP, STEP, STEP, STEP, STEP},
+                               .rows = {rows, rows, rows, rows, rows, rows, rows, TILE_ROWS}});
+}
+
 /* The rows from first on, before end, in blocks of so many. */
 INLINE void multiply_rows(job *j, results *done, size_t first, size_t end, size_t height) {
     const cei_cpu_digit_product *p = j->product;
-    configure(height, height);
+    configure_rows(height);
     for (size_t row = first; row < end; row += height) {
         expect_results(p, row, height);
         multiply_block(j, done, (const uint8_t *)p->a + row * p->a_stride, (const uint8_t *)p->columns_at + UNITS);
@@ -270,7 +283,7 @@ static void multiply(const cei_cpu_digit_product *p) {
 
 /* ---- the table ---------------------------------------------------------------------------------------------- */
 
-/* Two steps' products a round, of tiles in registers. */
+/* A step's products a round, of tiles in registers. */
 static double peak(size_t rounds) {
     _Alignas(64) uint8_t operand[TILE];
     uint32_t bits = 1;
@@ -279,21 +292,21 @@ static double peak(size_t rounds) {
         operand[i] = (uint8_t)(bits >> 24);
     }
     BARRIER();
-    configure(TILE_ROWS, TILE_ROWS);
-    _tile_zero(0);
-    _tile_zero(1);
-    _tile_zero(2);
-    _tile_loadd(3, operand, STEP);
+    configure_rows(TILE_ROWS);
+    clear_sums(true);
     _tile_loadd(4, operand, STEP);
+    _tile_loadd(5, operand, STEP);
     _tile_loadd(6, operand, STEP);
     _tile_loadd(7, operand, STEP);
     for (size_t n = 0; n < rounds; n++) {
-        _tile_dpbssd(0, 3, 6);
-        _tile_dpbssd(1, 4, 7);
-        _tile_dpbssd(2, 3, 7);
-        _tile_dpbssd(0, 4, 6);
-        _tile_dpbssd(1, 3, 6);
+        _tile_dpbssd(0, 4, 7);
+        _tile_dpbssd(1, 5, 7);
+        _tile_dpbssd(2, 6, 7);
+        _tile_dpbssd(3, 4, 7);
+        _tile_dpbssd(0, 5, 7);
+        _tile_dpbssd(1, 6, 7);
         _tile_dpbssd(2, 4, 7);
+        _tile_dpbssd(3, 5, 7);
     }
     _tile_release();
     return 2.0 * TILE_ROWS * LANES * STEP * (double)rounds;
