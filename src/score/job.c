@@ -45,6 +45,13 @@ static void record_failure(window *w, size_t index, ce_status status, const ce_e
     pthread_mutex_unlock(&w->lock);
 }
 
+/* Several lanes of a device may find that it went away. */
+static void record_loss(window *w, size_t at) {
+    pthread_mutex_lock(&w->lock);
+    w->lost[at] = true;
+    pthread_mutex_unlock(&w->lock);
+}
+
 static void record_truncation(window *w, size_t index) {
     cei_job *job = w->job;
     pthread_mutex_lock(&w->lock);
@@ -206,8 +213,8 @@ static void run_batches(void *argument, size_t turn, size_t worker) {
         if (status == CE_OK && worker == 0) status = report_progress(w, &error);
     } while (status == CE_OK && take_batch(w, batch, &plan));
     if (turn >= w->lanes) cei_context_give(replica, context);
-    w->lost[at] = status == CE_ERR_DEVICE_LOST;
     if (status != CE_OK) record_failure(w, w->first + plan.first, status, &error);
+    if (status == CE_ERR_DEVICE_LOST) record_loss(w, at);
 }
 
 /* ---- jobs ---------------------------------------------------------------------------------------------------- */
