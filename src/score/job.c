@@ -18,11 +18,11 @@ enum { TOKENIZE_GRAIN = 8 }; /* inputs in a row */
 typedef struct window {
     cei_job *job;
     cei_scratch *scratch;
-    const cei_tray *tray; /* its tokens, in scratch */
-    const cei_held *held; /* the devices */
-    size_t lanes;         /* of the one device, where they and one more thread compute its batches; else 0 */
-    cei_context *lane[CEI_MOST_LANES];
-    size_t first, count; /* inputs of the job */
+    const cei_tray *tray;              /* its tokens, in scratch */
+    const cei_held *held;              /* the devices */
+    size_t lanes;                      /* of the one device, where a thread each computes its batches; else 0 */
+    cei_context *lane[CEI_MOST_ROOMS]; /* the last is a context like any other's */
+    size_t first, count;               /* inputs of the job */
     pthread_mutex_t lock;
     size_t failed; /* the lowest input that failed: the error does not depend on threads */
     size_t taken;  /* inputs that are in batches */
@@ -191,7 +191,7 @@ static ce_status run_batch(window *w, const batch_plan *plan, const cei_room *ro
 
 static ce_status take_context(const window *w, size_t turn, cei_placement *replica, cei_context **context,
                               ce_error *error) {
-    if (turn >= w->lanes) return cei_context_take(replica, context, error);
+    if (!w->lanes) return cei_context_take(replica, context, error);
     *context = w->lane[turn];
     return CE_OK;
 }
@@ -212,7 +212,7 @@ static void run_batches(void *argument, size_t turn, size_t worker) {
         if (status == CE_OK) status = run_batch(w, &plan, &w->scratch->rooms[turn], replica, context, &error);
         if (status == CE_OK && worker == 0) status = report_progress(w, &error);
     } while (status == CE_OK && take_batch(w, batch, &plan));
-    if (turn >= w->lanes) cei_context_give(replica, context);
+    if (!w->lanes) cei_context_give(replica, context);
     if (status != CE_OK) record_failure(w, w->first + plan.first, status, &error);
     if (status == CE_ERR_DEVICE_LOST) record_loss(w, at);
 }
@@ -241,7 +241,7 @@ static void tokenize_window(window *w) {
 /* What goes on at the same time, a role each: a device's batches, and the tokens of the next window. */
 typedef struct roles {
     window *now, *next;                  /* next may be NULL */
-    size_t devices;                      /* or lanes of one, and a thread beside them */
+    size_t devices;                      /* or lanes of one */
     atomic_size_t from_first, from_last; /* taken of them: devices from the first on, then next; and backwards */
 } roles;
 
@@ -274,10 +274,21 @@ static void take_lanes(window *w) {
     /* Room first: a call that finds the lanes taken has it for its next. */
     if (cei_scratch_reserve_rooms(job->model, w->scratch, &replica->lane_batch, threads, NULL) != CE_OK) return;
     for (cei_context *next = cei_lanes_take(replica); next; next = next->next) w->lane[w->lanes++] = next;
+    if (!w->lanes) return;
+    /* Now, and not by the thread that will have it: whether that finds a batch is a matter of chance. */
+    if (cei_context_take(replica, &w->lane[w->lanes], NULL) == CE_OK) {
+        w->lanes++;
+        return;
+    }
+    cei_lanes_give(replica, w->lane[0]);
+    w->lanes = 0;
 }
 
 static void give_lanes(window *w) {
-    if (w->lanes) cei_lanes_give(w->held->replicas[0], w->lane[0]);
+    cei_placement *replica = w->held->replicas[0];
+    if (!w->lanes) return;
+    cei_context_give(replica, w->lane[w->lanes - 1]);
+    cei_lanes_give(replica, w->lane[0]);
     w->lanes = 0;
 }
 
@@ -287,7 +298,7 @@ static ce_status run_devices(window *w, window *next, ce_error *error) {
     cei_pool *pool = w->job->model->blueprint.pool;
     roles r = {.now = w, .next = next, .devices = w->job->wants_states ? 1 : w->held->count};
     take_lanes(w);
-    if (w->lanes) r.devices = w->lanes + 1;
+    if (w->lanes) r.devices = w->lanes;
     const size_t count = r.devices + (next != NULL);
     if (count == 1)
         run_batches(w, 0, 0);
