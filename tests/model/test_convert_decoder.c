@@ -99,21 +99,26 @@ static void modules_are_kept(void **state) {
     test_same_encoders(golden("encoders", "qwen3"), at("new.gguf"));
 }
 
+/* Written again, the new file is the same to the byte. */
+static void comes_out_again(void) {
+    size_t sizes[2];
+    char *one = test_read_file(at("new.gguf"), &sizes[0]);
+    test_write_file(test_folder, "one.gguf", one, sizes[0]);
+    write_file(at("one.gguf"), CE_GGUF_F32, CE_KIND_DEFAULT);
+    char *two = test_read_file(at("new.gguf"), &sizes[1]);
+    assert_int_equal(sizes[0], sizes[1]);
+    assert_memory_equal(one, two, sizes[0]);
+    free(one);
+    free(two);
+}
+
 /* Rows in pairs and gains that are one more come and go. */
 static void a_file_becomes_the_same_file(void **state) {
     static const char *const names[] = {"llama.gguf", "llama3.gguf", "gemma3.gguf", "qwen2.gguf"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        size_t sizes[2];
         write_file(golden("gguf", names[i]), CE_GGUF_F32, CE_KIND_DEFAULT);
         test_same_models(golden("gguf", names[i]), at("new.gguf"), i == 3 ? "qwen2" : "mistral");
-        char *one = test_read_file(at("new.gguf"), &sizes[0]);
-        test_write_file(test_folder, "one.gguf", one, sizes[0]);
-        write_file(at("one.gguf"), CE_GGUF_F32, CE_KIND_DEFAULT);
-        char *two = test_read_file(at("new.gguf"), &sizes[1]);
-        assert_int_equal(sizes[0], sizes[1]);
-        assert_memory_equal(one, two, sizes[0]);
-        free(one);
-        free(two);
+        comes_out_again();
         start_again(state);
     }
 }
@@ -312,17 +317,9 @@ static void two_words_have_the_bits_of_the_folder(void **state) {
 /* Such a file, and one of another writer: again the same, and the same to the byte. */
 static void two_words_come_of_a_file(void **state) {
     (void)state;
-    size_t sizes[2];
     write_file(golden("gguf", "rerank.gguf"), CE_GGUF_F32, CE_KIND_DEFAULT);
     same_scores(golden("gguf", "rerank.gguf"), at("new.gguf"));
-    char *one = test_read_file(at("new.gguf"), &sizes[0]);
-    test_write_file(test_folder, "one.gguf", one, sizes[0]);
-    write_file(at("one.gguf"), CE_GGUF_F32, CE_KIND_DEFAULT);
-    char *two = test_read_file(at("new.gguf"), &sizes[1]);
-    assert_int_equal(sizes[0], sizes[1]);
-    assert_memory_equal(one, two, sizes[0]);
-    free(one);
-    free(two);
+    comes_out_again();
 }
 
 /* What a template does with contents, or says beside them, that a text with places does not. */
