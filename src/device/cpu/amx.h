@@ -46,6 +46,14 @@ INLINE void configure(size_t upper, size_t lower) {
                                .rows = {u, u, l, l, u, l, TILE_ROWS, TILE_ROWS}});
 }
 
+/* Tiles 4 to 7, all of them the same: what a peak is measured with. */
+INLINE void load_operands(const void *operand) {
+    _tile_loadd(4, operand, STEP);
+    _tile_loadd(5, operand, STEP);
+    _tile_loadd(6, operand, STEP);
+    _tile_loadd(7, operand, STEP);
+}
+
 INLINE void clear_sums(const bool is_tall) {
     _tile_zero(0);
     _tile_zero(1);

@@ -36,7 +36,7 @@ typedef struct cei_cpu_scratch_plan {
 typedef struct cei_cpu_stream {
     cei_stream base;
     const cei_cpu_device *device; /* what operations run on: the stream's device, or single */
-    cei_cpu_device single;        /* the device without its pool, for a stream that is alone */
+    cei_cpu_device single;        /* the device without its pool: for a stream that is alone, and for blocks of rows */
     cei_cpu_scratch_plan plan;
     float *scratch; /* [workers, plan.total] */
     size_t bytes;

@@ -280,10 +280,7 @@ INLINE double run_peak(size_t rounds, const bool is_int8) {
     BARRIER();
     configure(TILE_ROWS, TILE_ROWS);
     clear_sums(true);
-    _tile_loadd(4, operand, STEP);
-    _tile_loadd(5, operand, STEP);
-    _tile_loadd(6, operand, STEP);
-    _tile_loadd(7, operand, STEP);
+    load_operands(operand);
     for (size_t n = 0; n < rounds; n++) {
         if (is_int8) {
             _tile_dpbusd(0, 4, 6);

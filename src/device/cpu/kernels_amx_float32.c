@@ -294,10 +294,7 @@ static double peak(size_t rounds) {
     BARRIER();
     configure_rows(TILE_ROWS);
     clear_sums(true);
-    _tile_loadd(4, operand, STEP);
-    _tile_loadd(5, operand, STEP);
-    _tile_loadd(6, operand, STEP);
-    _tile_loadd(7, operand, STEP);
+    load_operands(operand);
     for (size_t n = 0; n < rounds; n++) {
         _tile_dpbssd(0, 4, 7);
         _tile_dpbssd(1, 5, 7);

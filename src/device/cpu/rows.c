@@ -27,7 +27,7 @@ typedef struct rows_job {
     const cei_row_op *ops;
     size_t count;
     const cei_row_plan *plan;
-    cei_cpu_device alone; /* the device as one worker has it, without the pool */
+    const cei_cpu_device *alone; /* the device as one worker has it, without the pool: the stream's */
     const cei_cpu_stream *stream;
     bool is_pair[CEI_ROW_OPS];  /* an operation and the next are layers that run as one */
     size_t floats[CEI_ROW_OPS]; /* that a row of each temporary matrix takes */
@@ -111,8 +111,7 @@ static void run_rows(void *argument, size_t task, size_t worker) {
     const size_t end = steps * (task + 1) / job->blocks * job->step;
     row_block b = {
         .plan = job->plan, .stream = *job->stream, .first = first, .rows = cei_min_size(end, job->plan->rows) - first};
-    b.stream.base.device = &job->alone.base;
-    b.stream.device = &job->alone;
+    b.stream.device = job->alone;
     b.stream.scratch += worker * at->total;
     b.scratch.data = (uint8_t *)(b.stream.scratch + at->temporary);
     size_t offset = 0;
@@ -159,7 +158,7 @@ static bool should_cut_rows(const rows_job *job, size_t workers) {
     for (size_t i = 0; i < job->count; i++) {
         if (job->ops[i].op != CEI_OP_LINEAR) continue;
         const cei_weight *weight = job->ops[i].of.linear.weight;
-        weights += (double)weight->rows * (double)(weight->columns * bytes_of_value(&job->alone.kernels, weight));
+        weights += (double)weight->rows * (double)(weight->columns * bytes_of_value(&job->alone->kernels, weight));
         matrices += (double)rows * (double)(weight->rows + weight->columns) * sizeof(float);
     }
     return rows / workers >= LEAST_OF_WORKER && SLOWER * matrices >= weights;
@@ -188,10 +187,10 @@ static void find_pairs(rows_job *job) {
         const size_t between = job->plan->places[i][CEI_ROW_OUT].temporary;
         if (between == CEI_ROW_OPS || job->plan->places[i + 1][CEI_ROW_X].temporary != between ||
             one->rows != other->columns || count_uses(job, between) != 2 ||
-            !cei_cpu_can_pair(&job->alone.kernels, one, other))
+            !cei_cpu_can_pair(&job->alone->kernels, one, other))
             continue;
         job->is_pair[i] = true;
-        job->floats[between] = cei_cpu_pair_bytes(&job->alone.kernels, other) / sizeof(float);
+        job->floats[between] = cei_cpu_pair_bytes(&job->alone->kernels, other) / sizeof(float);
     }
 }
 
@@ -204,14 +203,15 @@ static size_t rows_of_block(const rows_job *job) {
         floats += job->floats[t];
     }
     if (floats == 0) return GOOD_ROWS;
-    size_t rows = cei_min_size(job->alone.copy_floats / floats / ROW_STEP * ROW_STEP, MOST_ROWS);
+    size_t rows = cei_min_size(job->alone->copy_floats / floats / ROW_STEP * ROW_STEP, MOST_ROWS);
     rows = cei_min_size(cei_max_size(rows, GOOD_ROWS), most / floats / ROW_STEP * ROW_STEP);
     return rows < LEAST_ROWS ? 0 : rows;
 }
 
 ce_status cei_cpu_rows(cei_stream *stream, const cei_row_op *ops, size_t count, const cei_row_plan *plan,
                        ce_error *error) {
-    const cei_cpu_device *device = cei_cpu_stream_of(stream)->device;
+    const cei_cpu_stream *of = cei_cpu_stream_of(stream);
+    const cei_cpu_device *device = of->device;
     ce_status status = CE_OK;
     double work = 0;
     for (size_t i = 0; i < count && status == CE_OK; i++) {
@@ -219,9 +219,7 @@ ce_status cei_cpu_rows(cei_stream *stream, const cei_row_op *ops, size_t count, 
         work += work_of(&ops[i]);
     }
     if (status != CE_OK) return status;
-    rows_job job = {.ops = ops, .count = count, .plan = plan, .alone = *device, .stream = cei_cpu_stream_of(stream)};
-    job.alone.pool = NULL;
-    job.alone.workers = 1;
+    rows_job job = {.ops = ops, .count = count, .plan = plan, .alone = &of->single, .stream = of};
     find_pairs(&job);
     const size_t workers = cei_cpu_is_worth_waking(device, work) ? device->workers : 1;
     const size_t rows = rows_of_block(&job);
