@@ -38,6 +38,29 @@ INLINE void load_config(const tile_config *config) {
     __asm__ volatile("" : : "r"(config) : "memory");
 }
 
+/* An instruction for tiles, and as many others behind it as a cycle takes in (six, and a little more). Where a guest on
+ * the core's other half uses tiles too, instructions for them that come in close together take three times as long as
+ * those that come apart, be it work that is between them or nothing: a step of eight products of bytes and six loads
+ * 220 ns in place of 120. Where the other half is idle it is 56 either way. */
+#define APART() __asm__ volatile(".rept 8\n\tnop\n\t.endr")
+
+#define AND_APART(instruction) \
+    do {                       \
+        instruction;           \
+        APART();               \
+    } while (0)
+
+#define tile_clear(tile) AND_APART(_tile_zero(tile))
+#define tile_load(tile, from, stride) AND_APART(_tile_loadd(tile, from, stride))
+#define tile_store(tile, to, stride) AND_APART(_tile_stored(tile, to, stride))
+
+/* With the hint that what is read passes. */
+#define tile_stream(tile, from, stride) AND_APART(_tile_stream_loadd(tile, from, stride))
+
+#define tile_multiply_bf16(sum, a, b) AND_APART(_tile_dpbf16ps(sum, a, b))
+#define tile_multiply_u8s8(sum, a, b) AND_APART(_tile_dpbusd(sum, a, b))
+#define tile_multiply_s8s8(sum, a, b) AND_APART(_tile_dpbssd(sum, a, b))
+
 /* Tiles for blocks of upper rows, and lower ones below them. */
 INLINE void configure(size_t upper, size_t lower) {
     const uint8_t u = (uint8_t)upper, l = (uint8_t)lower;
@@ -48,18 +71,18 @@ INLINE void configure(size_t upper, size_t lower) {
 
 /* Tiles 4 to 7, all of them the same: what a peak is measured with. */
 INLINE void load_operands(const void *operand) {
-    _tile_loadd(4, operand, STEP);
-    _tile_loadd(5, operand, STEP);
-    _tile_loadd(6, operand, STEP);
-    _tile_loadd(7, operand, STEP);
+    tile_load(4, operand, STEP);
+    tile_load(5, operand, STEP);
+    tile_load(6, operand, STEP);
+    tile_load(7, operand, STEP);
 }
 
 INLINE void clear_sums(const bool is_tall) {
-    _tile_zero(0);
-    _tile_zero(1);
+    tile_clear(0);
+    tile_clear(1);
     if (!is_tall) return;
-    _tile_zero(2);
-    _tile_zero(3);
+    tile_clear(2);
+    tile_clear(3);
 }
 
 #endif

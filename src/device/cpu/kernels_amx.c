@@ -56,20 +56,20 @@ INLINE void finish_some(results *done, size_t count, const bool is_int8) {
 /* Sums from or to memory, rows stride floats apart. */
 INLINE void load_sums(const float *from, size_t stride, const bool is_tall) {
     const size_t bytes = stride * sizeof(float);
-    _tile_loadd(0, from, bytes);
-    _tile_loadd(1, from + LANES, bytes);
+    tile_load(0, from, bytes);
+    tile_load(1, from + LANES, bytes);
     if (!is_tall) return;
-    _tile_loadd(2, from + TILE_ROWS * stride, bytes);
-    _tile_loadd(3, from + TILE_ROWS * stride + LANES, bytes);
+    tile_load(2, from + TILE_ROWS * stride, bytes);
+    tile_load(3, from + TILE_ROWS * stride + LANES, bytes);
 }
 
 INLINE void store_sums(float *to, size_t stride, const bool is_tall) {
     const size_t bytes = stride * sizeof(float);
-    _tile_stored(0, to, bytes);
-    _tile_stored(1, to + LANES, bytes);
+    tile_store(0, to, bytes);
+    tile_store(1, to + LANES, bytes);
     if (!is_tall) return;
-    _tile_stored(2, to + TILE_ROWS * stride, bytes);
-    _tile_stored(3, to + TILE_ROWS * stride + LANES, bytes);
+    tile_store(2, to + TILE_ROWS * stride, bytes);
+    tile_store(3, to + TILE_ROWS * stride + LANES, bytes);
 }
 
 /* A panel at hand: its first column, and its columns. */
@@ -121,20 +121,20 @@ INLINE void add_steps(const block *b, results *before, const bool is_int8, const
     const uint8_t *a = b->a, *panel = b->panel, *next = b->next, *lower = a + TILE_ROWS * b->a_stride;
     const size_t share = b->steps ? (before->rows - before->done + b->steps - 1) / b->steps : 0;
     for (size_t i = 0; i < b->steps; i++, a += STEP, lower += STEP, panel += PANEL_STEP) {
-        _tile_loadd(6, panel, PANEL_ROW);
-        _tile_stream_loadd(4, a, b->a_stride);
-        _tile_loadd(7, panel + STEP, PANEL_ROW);
-        if (is_tall) _tile_stream_loadd(5, lower, b->a_stride);
+        tile_load(6, panel, PANEL_ROW);
+        tile_stream(4, a, b->a_stride);
+        tile_load(7, panel + STEP, PANEL_ROW);
+        if (is_tall) tile_stream(5, lower, b->a_stride);
         if (is_int8) {
-            _tile_dpbusd(0, 4, 6);
-            _tile_dpbusd(1, 4, 7);
-            if (is_tall) _tile_dpbusd(2, 5, 6);
-            if (is_tall) _tile_dpbusd(3, 5, 7);
+            tile_multiply_u8s8(0, 4, 6);
+            tile_multiply_u8s8(1, 4, 7);
+            if (is_tall) tile_multiply_u8s8(2, 5, 6);
+            if (is_tall) tile_multiply_u8s8(3, 5, 7);
         } else {
-            _tile_dpbf16ps(0, 4, 6);
-            _tile_dpbf16ps(1, 4, 7);
-            if (is_tall) _tile_dpbf16ps(2, 5, 6);
-            if (is_tall) _tile_dpbf16ps(3, 5, 7);
+            tile_multiply_bf16(0, 4, 6);
+            tile_multiply_bf16(1, 4, 7);
+            if (is_tall) tile_multiply_bf16(2, 5, 6);
+            if (is_tall) tile_multiply_bf16(3, 5, 7);
         }
         for (const uint8_t *end = next + b->next_step; next < end; next += STEP) __builtin_prefetch(next, 0, 2);
         finish_some(before, share, is_int8);
@@ -283,15 +283,15 @@ INLINE double run_peak(size_t rounds, const bool is_int8) {
     load_operands(operand);
     for (size_t n = 0; n < rounds; n++) {
         if (is_int8) {
-            _tile_dpbusd(0, 4, 6);
-            _tile_dpbusd(1, 4, 7);
-            _tile_dpbusd(2, 5, 6);
-            _tile_dpbusd(3, 5, 7);
+            tile_multiply_u8s8(0, 4, 6);
+            tile_multiply_u8s8(1, 4, 7);
+            tile_multiply_u8s8(2, 5, 6);
+            tile_multiply_u8s8(3, 5, 7);
         } else {
-            _tile_dpbf16ps(0, 4, 6);
-            _tile_dpbf16ps(1, 4, 7);
-            _tile_dpbf16ps(2, 5, 6);
-            _tile_dpbf16ps(3, 5, 7);
+            tile_multiply_bf16(0, 4, 6);
+            tile_multiply_bf16(1, 4, 7);
+            tile_multiply_bf16(2, 5, 6);
+            tile_multiply_bf16(3, 5, 7);
         }
     }
     _tile_release();

@@ -35,22 +35,22 @@ INLINE void store_columns(float sums[TILE_ROWS][LANES], size_t rows, size_t colu
 INLINE void store_scores(size_t rows, size_t columns, float *out, size_t stride) {
     _Alignas(64) float sums[TILE_ROWS][LANES];
     if (columns >= LANES) {
-        _tile_stored(0, out, stride * sizeof(float));
+        tile_store(0, out, stride * sizeof(float));
         return;
     }
-    _tile_stored(0, sums, sizeof *sums);
+    tile_store(0, sums, sizeof *sums);
     BARRIER();
     store_columns(sums, rows, columns, out, stride);
 }
 
 /* Sums of the tile of queries with 16 keys. */
-#define SCORE(sum, panel_at, is_deep)                                    \
-    do {                                                                 \
-        _tile_zero(sum);                                                 \
-        _tile_loadd(6, panel_at, PANEL_ROW);                             \
-        _tile_dpbf16ps(sum, 4, 6);                                       \
-        if (is_deep) _tile_loadd(7, (panel_at) + PANEL_STEP, PANEL_ROW); \
-        if (is_deep) _tile_dpbf16ps(sum, 5, 7);                          \
+#define SCORE(sum, panel_at, is_deep)                                  \
+    do {                                                               \
+        tile_clear(sum);                                               \
+        tile_load(6, panel_at, PANEL_ROW);                             \
+        tile_multiply_bf16(sum, 4, 6);                                 \
+        if (is_deep) tile_load(7, (panel_at) + PANEL_STEP, PANEL_ROW); \
+        if (is_deep) tile_multiply_bf16(sum, 5, 7);                    \
     } while (0)
 
 /* A tile of queries, one or two steps deep, with all keys. */
@@ -58,17 +58,17 @@ INLINE void score_tile(const cei_cpu_low_product *p, const uint8_t *a, float *ou
     const size_t stride = p->out_stride;
     const uint8_t *panel = p->panel;
     size_t column = 0;
-    _tile_loadd(4, a, p->a_stride);
-    if (is_deep) _tile_loadd(5, a + STEP, p->a_stride);
+    tile_load(4, a, p->a_stride);
+    if (is_deep) tile_load(5, a + STEP, p->a_stride);
     for (; column + 2 * PANEL <= p->columns; column += 2 * PANEL, panel += 2 * p->panel_bytes, out += 2 * PANEL) {
         SCORE(0, panel, is_deep);
         SCORE(1, panel + STEP, is_deep);
         SCORE(2, panel + p->panel_bytes, is_deep);
         SCORE(3, panel + p->panel_bytes + STEP, is_deep);
-        _tile_stored(0, out, stride * sizeof(float));
-        _tile_stored(1, out + LANES, stride * sizeof(float));
-        _tile_stored(2, out + 2 * LANES, stride * sizeof(float));
-        _tile_stored(3, out + 3 * LANES, stride * sizeof(float));
+        tile_store(0, out, stride * sizeof(float));
+        tile_store(1, out + LANES, stride * sizeof(float));
+        tile_store(2, out + 2 * LANES, stride * sizeof(float));
+        tile_store(3, out + 3 * LANES, stride * sizeof(float));
     }
     for (; column < p->columns; column += LANES, out += LANES) {
         panel = panel_tile(p, column);
@@ -81,11 +81,11 @@ INLINE void score_tile(const cei_cpu_low_product *p, const uint8_t *a, float *ou
 INLINE void score_deep_tile(const cei_cpu_low_product *p, const uint8_t *a, float *out, size_t rows) {
     for (size_t column = 0; column < p->columns; column += LANES, out += LANES) {
         const uint8_t *panel = panel_tile(p, column);
-        _tile_zero(0);
+        tile_clear(0);
         for (size_t i = 0; i < p->depth / BFLOAT16_STEP; i++) {
-            _tile_loadd(4, a + i * STEP, p->a_stride);
-            _tile_loadd(6, panel + i * PANEL_STEP, PANEL_ROW);
-            _tile_dpbf16ps(0, 4, 6);
+            tile_load(4, a + i * STEP, p->a_stride);
+            tile_load(6, panel + i * PANEL_STEP, PANEL_ROW);
+            tile_multiply_bf16(0, 4, 6);
         }
         store_scores(rows, p->columns - column, out, p->out_stride);
     }
@@ -117,31 +117,31 @@ static void score(const cei_cpu_low_product *p) {
 INLINE void mix_tile(const cei_cpu_low_product *p, const uint8_t *a, size_t column, float sums[TILE_ROWS][2 * PANEL],
                      const size_t tiles) {
     const uint8_t *panel = panel_tile(p, column), *second = panel_tile(p, column + (tiles > 2 ? PANEL : 0));
-    _tile_zero(0);
-    if (tiles > 1) _tile_zero(1);
-    if (tiles > 2) _tile_zero(2);
-    if (tiles > 3) _tile_zero(3);
+    tile_clear(0);
+    if (tiles > 1) tile_clear(1);
+    if (tiles > 2) tile_clear(2);
+    if (tiles > 3) tile_clear(3);
     for (size_t i = 0; i < p->depth; i += BFLOAT16_STEP, a += STEP, panel += PANEL_STEP, second += PANEL_STEP) {
-        _tile_loadd(4, a, p->a_stride);
-        _tile_loadd(6, panel, PANEL_ROW);
-        _tile_dpbf16ps(0, 4, 6);
+        tile_load(4, a, p->a_stride);
+        tile_load(6, panel, PANEL_ROW);
+        tile_multiply_bf16(0, 4, 6);
         if (tiles > 1) {
-            _tile_loadd(7, panel + STEP, PANEL_ROW);
-            _tile_dpbf16ps(1, 4, 7);
+            tile_load(7, panel + STEP, PANEL_ROW);
+            tile_multiply_bf16(1, 4, 7);
         }
         if (tiles > 2) {
-            _tile_loadd(6, second, PANEL_ROW);
-            _tile_dpbf16ps(2, 4, 6);
+            tile_load(6, second, PANEL_ROW);
+            tile_multiply_bf16(2, 4, 6);
         }
         if (tiles > 3) {
-            _tile_loadd(7, second + STEP, PANEL_ROW);
-            _tile_dpbf16ps(3, 4, 7);
+            tile_load(7, second + STEP, PANEL_ROW);
+            tile_multiply_bf16(3, 4, 7);
         }
     }
-    _tile_stored(0, sums[0], sizeof *sums);
-    if (tiles > 1) _tile_stored(1, sums[0] + LANES, sizeof *sums);
-    if (tiles > 2) _tile_stored(2, sums[0] + 2 * LANES, sizeof *sums);
-    if (tiles > 3) _tile_stored(3, sums[0] + 3 * LANES, sizeof *sums);
+    tile_store(0, sums[0], sizeof *sums);
+    if (tiles > 1) tile_store(1, sums[0] + LANES, sizeof *sums);
+    if (tiles > 2) tile_store(2, sums[0] + 2 * LANES, sizeof *sums);
+    if (tiles > 3) tile_store(3, sums[0] + 3 * LANES, sizeof *sums);
     BARRIER();
 }
 
@@ -206,20 +206,20 @@ typedef struct attending {
 
 /* The tile of queries that will be scored. */
 INLINE void load_queries(const attending *a, const bool is_deep) {
-    _tile_loadd(4, a->queries[0], sizeof *a->queries);
-    if (is_deep) _tile_loadd(5, a->queries[0] + BFLOAT16_STEP, sizeof *a->queries);
+    tile_load(4, a->queries[0], sizeof *a->queries);
+    if (is_deep) tile_load(5, a->queries[0] + BFLOAT16_STEP, sizeof *a->queries);
 }
 
 /* Its scores with the keys from place 16 begin on, before 16 end. */
 INLINE void score_keys(const attending *a, float *to, size_t begin, size_t end, const bool is_deep) {
     for (size_t i = begin; i < end; i++) {
         const uint8_t *panel = (const uint8_t *)a->of->keys + i / 2 * a->of->key_bytes + i % 2 * STEP;
-        _tile_zero(7);
-        _tile_loadd(6, panel, PANEL_ROW);
-        _tile_dpbf16ps(7, 4, 6);
-        if (is_deep) _tile_loadd(6, panel + PANEL_STEP, PANEL_ROW);
-        if (is_deep) _tile_dpbf16ps(7, 5, 6);
-        _tile_stored(7, to + i * LANES, a->stride);
+        tile_clear(7);
+        tile_load(6, panel, PANEL_ROW);
+        tile_multiply_bf16(7, 4, 6);
+        if (is_deep) tile_load(6, panel + PANEL_STEP, PANEL_ROW);
+        if (is_deep) tile_multiply_bf16(7, 5, 6);
+        tile_store(7, to + i * LANES, a->stride);
     }
 }
 
@@ -227,16 +227,16 @@ INLINE void score_keys(const attending *a, float *to, size_t begin, size_t end, 
 INLINE void mix_values(const attending *a, const float *from, size_t begin, size_t end, const bool is_deep) {
     const uint8_t *panel = (const uint8_t *)a->of->values + begin * PANEL_STEP;
     for (size_t i = begin; i < end; i++, panel += PANEL_STEP) {
-        _tile_loadd(7, (const uint8_t *)from + i * STEP, a->stride);
-        _tile_loadd(6, panel, PANEL_ROW);
-        _tile_dpbf16ps(0, 7, 6);
-        _tile_loadd(6, panel + STEP, PANEL_ROW);
-        _tile_dpbf16ps(1, 7, 6);
+        tile_load(7, (const uint8_t *)from + i * STEP, a->stride);
+        tile_load(6, panel, PANEL_ROW);
+        tile_multiply_bf16(0, 7, 6);
+        tile_load(6, panel + STEP, PANEL_ROW);
+        tile_multiply_bf16(1, 7, 6);
         if (!is_deep) continue;
-        _tile_loadd(6, panel + a->of->value_bytes, PANEL_ROW);
-        _tile_dpbf16ps(2, 7, 6);
-        _tile_loadd(6, panel + a->of->value_bytes + STEP, PANEL_ROW);
-        _tile_dpbf16ps(3, 7, 6);
+        tile_load(6, panel + a->of->value_bytes, PANEL_ROW);
+        tile_multiply_bf16(2, 7, 6);
+        tile_load(6, panel + a->of->value_bytes + STEP, PANEL_ROW);
+        tile_multiply_bf16(3, 7, 6);
     }
 }
 
@@ -249,10 +249,10 @@ INLINE size_t rows_of(const cei_cpu_attending *of, size_t t) {
 /* The sums of tile t become results. */
 INLINE void finish_values(attending *a, size_t t, const float *factors, const bool is_deep) {
     const cei_cpu_attending *of = a->of;
-    _tile_stored(0, a->sums[0], sizeof *a->sums);
-    _tile_stored(1, a->sums[0] + LANES, sizeof *a->sums);
-    if (is_deep) _tile_stored(2, a->sums[0] + 2 * LANES, sizeof *a->sums);
-    if (is_deep) _tile_stored(3, a->sums[0] + 3 * LANES, sizeof *a->sums);
+    tile_store(0, a->sums[0], sizeof *a->sums);
+    tile_store(1, a->sums[0] + LANES, sizeof *a->sums);
+    if (is_deep) tile_store(2, a->sums[0] + 2 * LANES, sizeof *a->sums);
+    if (is_deep) tile_store(3, a->sums[0] + 3 * LANES, sizeof *a->sums);
     BARRIER();
     finish_rows(a->sums, rows_of(of, t), of->size, factors, of->out + t * TILE_ROWS * of->out_stride, of->out_stride);
 }

@@ -203,20 +203,20 @@ INLINE void multiply_block(job *j, results *before, const uint8_t *a, const uint
     const size_t waiting = before->rows - before->done, share = j->steps ? (waiting + j->steps - 1) / j->steps : 0;
     clear_sums(true);
     for (size_t i = 0; i < j->steps; i++, a += STEP, panel += COLUMN_STEP) {
-        _tile_loadd(7, panel, STEP);
-        _tile_stream_loadd(4, a, stride);
-        _tile_stream_loadd(5, a + digit, stride);
-        _tile_stream_loadd(6, a + 2 * digit, stride);
-        _tile_dpbssd(0, 4, 7);
-        _tile_dpbssd(1, 5, 7);
-        _tile_dpbssd(2, 6, 7);
-        _tile_loadd(7, panel + TILE, STEP);
-        _tile_dpbssd(1, 4, 7);
-        _tile_dpbssd(2, 5, 7);
-        _tile_dpbssd(3, 6, 7);
-        _tile_loadd(7, panel + 2 * TILE, STEP);
-        _tile_dpbssd(2, 4, 7);
-        _tile_dpbssd(3, 5, 7);
+        tile_load(7, panel, STEP);
+        tile_stream(4, a, stride);
+        tile_stream(5, a + digit, stride);
+        tile_stream(6, a + 2 * digit, stride);
+        tile_multiply_s8s8(0, 4, 7);
+        tile_multiply_s8s8(1, 5, 7);
+        tile_multiply_s8s8(2, 6, 7);
+        tile_load(7, panel + TILE, STEP);
+        tile_multiply_s8s8(1, 4, 7);
+        tile_multiply_s8s8(2, 5, 7);
+        tile_multiply_s8s8(3, 6, 7);
+        tile_load(7, panel + 2 * TILE, STEP);
+        tile_multiply_s8s8(2, 4, 7);
+        tile_multiply_s8s8(3, 5, 7);
         const uint8_t *end = j->next + j->next_step < j->next_end ? j->next + j->next_step : j->next_end;
         for (; j->next < end; j->next += STEP) __builtin_prefetch(j->next, 0, 2);
         finish_some(before, share);
@@ -233,10 +233,10 @@ INLINE void expect_results(const cei_cpu_digit_product *p, size_t row, size_t ro
 /* The tiles hold the sums of rows from row on, and those before become results. */
 INLINE void hand_over(results *done, size_t row, size_t rows) {
     finish_some(done, TILE_ROWS);
-    _tile_stored(0, done->sums[0], STEP);
-    _tile_stored(1, done->sums[1], STEP);
-    _tile_stored(2, done->sums[2], STEP);
-    _tile_stored(3, done->sums[3], STEP);
+    tile_store(0, done->sums[0], STEP);
+    tile_store(1, done->sums[1], STEP);
+    tile_store(2, done->sums[2], STEP);
+    tile_store(3, done->sums[3], STEP);
     done->first_row = row;
     done->rows = rows;
     done->done = 0;
@@ -296,14 +296,14 @@ static double peak(size_t rounds) {
     clear_sums(true);
     load_operands(operand);
     for (size_t n = 0; n < rounds; n++) {
-        _tile_dpbssd(0, 4, 7);
-        _tile_dpbssd(1, 5, 7);
-        _tile_dpbssd(2, 6, 7);
-        _tile_dpbssd(3, 4, 7);
-        _tile_dpbssd(0, 5, 7);
-        _tile_dpbssd(1, 6, 7);
-        _tile_dpbssd(2, 4, 7);
-        _tile_dpbssd(3, 5, 7);
+        tile_multiply_s8s8(0, 4, 7);
+        tile_multiply_s8s8(1, 5, 7);
+        tile_multiply_s8s8(2, 6, 7);
+        tile_multiply_s8s8(3, 4, 7);
+        tile_multiply_s8s8(0, 5, 7);
+        tile_multiply_s8s8(1, 6, 7);
+        tile_multiply_s8s8(2, 4, 7);
+        tile_multiply_s8s8(3, 5, 7);
     }
     _tile_release();
     return 2.0 * TILE_ROWS * LANES * STEP * (double)rounds;
