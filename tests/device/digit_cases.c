@@ -101,9 +101,17 @@ static void run_case(const product_case *c) {
     const size_t bytes = DIGITS * padded(c), stride = bytes + 4 * random_size(0, 9);
     uint8_t *a = guarded(c->rows ? (c->rows - 1) * stride + bytes : 0, c->side);
     float *exponents = guarded_floats(c->rows, c->side);
-    void *split = guarded(digits->width * (sizeof(float) + bytes), c->side);
+    void *split = guarded(digits->width * bytes, c->side);
+    float *column_exponents = guarded_floats(digits->width, c->side);
     digits->prepare(c->x, c->x_stride, c->rows, c->depth, a, stride, exponents);
-    digits->split(c->panel, c->depth, split);
+    digits->find_exponents(c->panel, c->depth, column_exponents);
+    digits->split(c->panel, c->depth, column_exponents, split);
+    /* Meanwhile, sometimes, the same columns become digits once more, or the first of fewer steps. */
+    const size_t coming_depth = random_bits() & 1 ? c->depth : c->depth / 2;
+    const bool is_coming = random_bits() & 1;
+    const size_t coming_bytes =
+        digits->width * DIGITS * ((coming_depth + digits->step - 1) / digits->step * digits->step);
+    uint8_t *coming = guarded(coming_bytes, c->side), *expected = guarded(coming_bytes, c->side);
     const cei_cpu_digit_product product = {.rows = c->rows,
                                            .depth = padded(c),
                                            .columns = c->columns,
@@ -111,12 +119,20 @@ static void run_case(const product_case *c) {
                                            .a_stride = stride,
                                            .exponents = exponents,
                                            .columns_at = split,
+                                           .column_exponents = column_exponents,
                                            .bias = c->bias,
                                            .out = c->out,
                                            .out_stride = c->out_stride,
                                            .next = random_bits() & 1 ? c->panel : NULL,
-                                           .next_bytes = c->depth * c->kernels->panel * sizeof(float)};
+                                           .next_bytes = c->depth * c->kernels->panel * sizeof(float),
+                                           .coming = is_coming ? c->panel : NULL,
+                                           .coming_exponents = column_exponents,
+                                           .coming_depth = coming_depth,
+                                           .coming_to = coming};
     digits->multiply(&product);
+    if (!is_coming) return;
+    digits->split(c->panel, coming_depth, column_exponents, expected);
+    assert_memory_equal(coming, expected, coming_bytes);
 }
 
 /* Columns of a packed panel: its rows are as far apart as the panel is wide, and the last ends with these columns. */

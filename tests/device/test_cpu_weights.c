@@ -3,6 +3,7 @@
 #include "device/cases.h"
 
 #include "device/checksum.h"
+#include "device/emulated.h"
 #include "formats/values.h"
 
 #include <errno.h>
@@ -124,7 +125,7 @@ static void test_weights(void **state) {
     }
 }
 
-/* A single wrong bit anywhere, and a pair of values exchanged, are seen. */
+/* A single wrong bit anywhere is seen, be it of what products read beside the values. */
 static void test_checksum_sees(void **state) {
     cpu_device cpu = cpu_open(*state, 1);
     const weight_case c = {CEI_ROLE_MATRIX, 40, 50};
@@ -134,9 +135,11 @@ static void test_checksum_sees(void **state) {
     expect_ok(cei_weight_write(cpu.device, &weight, 0, weight.rows, values, NULL, &error), &error);
     const size_t panel = cei_cpu_of(cpu.device)->kernels.panel;
     float *data = (float *)(void *)(((cei_cpu_buffer *)weight.at.buffer)->data + weight.at.offset);
+    const bool has_digits = cei_cpu_takes_digits(&cei_cpu_of(cpu.device)->kernels, c.columns);
     for (size_t round = 0; round < 100; round++) {
         const size_t row = random_size(0, c.rows - 1), column = random_size(0, c.columns - 1);
         float *held = &data[(row / panel * c.columns + column) * panel + row % panel];
+        if (has_digits && round % 4 == 0) held = cei_cpu_exponents(&cei_cpu_of(cpu.device)->kernels, &weight) + row;
         uint32_t bits;
         memcpy(&bits, held, sizeof bits);
         const uint32_t flipped = bits ^ 1u << random_size(0, 31);
@@ -569,6 +572,10 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         EVERY_TIER("weights", test_weights),
         EVERY_TIER("checksum sees", test_checksum_sees),
+#ifdef __x86_64__ /* with exponents beside the values, on any machine */
+        {"weights (AMX, emulated)", test_weights, NULL, NULL, &emulated_tiers[EMULATED_AMX]},
+        {"checksum sees (AMX, emulated)", test_checksum_sees, NULL, NULL, &emulated_tiers[EMULATED_AMX]},
+#endif
         EVERY_LOW_TIER("low weights", test_low_weights),
         EVERY_LOW_TIER("low weights are small", test_low_weights_are_small),
         EVERY_LOW_TIER("low checksum sees", test_low_checksum_sees),

@@ -44,6 +44,8 @@ INLINE void load_config(const tile_config *config) {
  * 220 ns in place of 120. Where the other half is idle it is 56 either way. */
 #define APART() __asm__ volatile(".rept 8\n\tnop\n\t.endr")
 
+#define APART_A_LITTLE() __asm__ volatile(".rept 4\n\tnop\n\t.endr") /* where some work follows */
+
 #define AND_APART(instruction) \
     do {                       \
         instruction;           \

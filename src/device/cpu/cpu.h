@@ -231,8 +231,12 @@ cei_cpu_linear_block cei_cpu_find_block(const cei_cpu_linear_job *job, size_t ta
 /* linear_digits.c: how far apart, in floats, a product's rows of so much depth lie in scratch memory, digits or not. */
 size_t cei_cpu_row_floats(const cei_cpu_kernels *kernels, size_t depth);
 
-/* Is a float32 product of such depth taken by integers? Of a FLOAT32 weight, one block of rows. */
+/* Is a float32 product of such depth taken by integers? */
 bool cei_cpu_takes_digits(const cei_cpu_kernels *kernels, size_t depth);
+
+/* Of a FLOAT32 MATRIX of such depth: the exponents of its rows' units, [rows padded to panels], where it is held; and
+ * one block of rows of its product. */
+float *cei_cpu_exponents(const cei_cpu_kernels *kernels, const cei_weight *weight);
 void cei_cpu_run_digit_block(const cei_cpu_linear_job *job, const cei_cpu_linear_block *block);
 
 /* A task of a layer whose weight is not FLOAT32; the argument is the cei_cpu_linear_job. */

@@ -174,20 +174,24 @@ enum { CEI_CPU_MAX_STEP = 64 };
  * not finite, or beyond 3.38e38, gives NaN; units are at least 2^-126.
  *
  *     a           [rows, 3, depth] digits, the highest first, rows a_stride bytes apart
- *     exponents   of the rows' units, [rows]
  *     columns_at  columns of a panel, as split made them
- *     next        next_bytes that are wanted soon, for prefetching; NULL is none */
+ *     next        next_bytes that are wanted soon, for prefetching; NULL is none
+ *     coming      columns that are split meanwhile, as split() does; NULL is none */
 typedef struct cei_cpu_digit_product {
     size_t rows, depth, columns; /* depth a multiple of step, at most CEI_CPU_DEEPEST_DIGITS; 1 <= columns <= width */
     const void *a;
     size_t a_stride;
-    const float *exponents;
+    const float *exponents; /* of the rows' units, [rows] */
     const void *columns_at;
-    const float *bias; /* [columns]; NULL is 0 */
-    float *out;        /* [rows, columns], rows out_stride floats apart */
+    const float *column_exponents; /* of the columns' units, [width] */
+    const float *bias;             /* [columns]; NULL is 0 */
+    float *out;                    /* [rows, columns], rows out_stride floats apart */
     size_t out_stride;
     const void *next;
     size_t next_bytes;
+    const float *coming, *coming_exponents;
+    size_t coming_depth;
+    void *coming_to;
 } cei_cpu_digit_product;
 
 /* Three products of digits a term, each at most 2^14, stay below 2^31. */
@@ -198,13 +202,16 @@ typedef struct cei_cpu_digits {
     size_t step;  /* at most CEI_CPU_MAX_STEP */
     size_t width; /* columns that are split and multiplied together; divides kernels.panel */
 
+    /* The exponents of the units of columns [depth, width] of a packed panel, rows kernels.panel floats apart: whole
+     * numbers, or NaN. */
+    void (*find_exponents)(const float *columns, size_t depth, float *exponents);
+
     /* x [rows, depth], rows x_stride floats apart, becomes a [rows, 3, depth padded to step] and exponents [rows]. */
     void (*prepare)(const float *x, size_t x_stride, size_t rows, size_t depth, void *a, size_t a_stride,
                     float *exponents);
 
-    /* columns [depth, width] of a packed panel, rows kernels.panel floats apart, become their exponents, float32
-     * [width], and their digits: 3 * (depth padded to step) * width bytes. */
-    void (*split)(const float *columns, size_t depth, void *to);
+    /* The same columns and their exponents [width] become digits: 3 * (depth padded to step) * width bytes. */
+    void (*split)(const float *columns, size_t depth, const float *exponents, void *to);
 
     void (*multiply)(const cei_cpu_digit_product *product);
     double (*peak)(size_t rounds); /* as cei_cpu_kernels.peak, in operations of float32 */

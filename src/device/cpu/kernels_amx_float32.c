@@ -22,9 +22,6 @@ enum { TILE = TILE_ROWS * STEP, DIGITS = 3, COLUMN_STEP = DIGITS * TILE };
 /* Places of which products of digits are added up. */
 enum { PLACES = 4 };
 
-/* Of columns that were split: their units, before their digits. */
-enum { UNITS = LANES * sizeof(float) };
-
 /* ---- units and digits --------------------------------------------------------------------------------------- */
 
 /* The largest integer of three digits, 127 in each, is 0.99608 * 2^23: where the largest number times a little more
@@ -115,10 +112,11 @@ static void prepare(const float *x, size_t x_stride, size_t rows, size_t depth, 
     }
 }
 
-/* ---- panels -------------------------------------------------------------------------------------------------- */
+/* ---- panels -------------------------------------------------------------------------------------------------
+ * Splitting 16 columns of a panel is cut into tasks of four rows each, which are done one behind the other, or one by
+ * one while another product is computed. */
 
-/* The units of 16 columns of a panel. */
-INLINE units find_column_units(const float *columns, size_t depth) {
+static void find_exponents(const float *columns, size_t depth, float *exponents) {
     __m512i most[4];
     UNROLL for (size_t i = 0; i < 4; i++) most[i] = _mm512_setzero_si512();
     size_t k = 0;
@@ -128,28 +126,51 @@ INLINE units find_column_units(const float *columns, size_t depth) {
         }
     }
     for (; k < depth; k++) most[0] = _mm512_max_epi32(most[0], without_sign(_mm512_loadu_ps(columns + k * PANEL)));
-    return find_units(_mm512_max_epi32(_mm512_max_epi32(most[0], most[1]), _mm512_max_epi32(most[2], most[3])));
+    most[0] = _mm512_max_epi32(_mm512_max_epi32(most[0], most[1]), _mm512_max_epi32(most[2], most[3]));
+    _mm512_storeu_ps(exponents, find_units(most[0]).exponents);
 }
 
-/* Step by step: four rows of the panel become a row of each digit's tile. */
-static void split(const float *columns, size_t depth, void *to) {
-    const units of_columns = find_column_units(columns, depth);
-    uint8_t *out = (uint8_t *)to + UNITS;
-    _mm512_storeu_ps((float *)to, of_columns.exponents);
-    for (size_t k = 0; k < depth; k += STEP, out += COLUMN_STEP) {
-        const float *from = columns + k * PANEL;
-        for (size_t i = 0; i < TILE_ROWS; i++) {
-            __m512i q[4];
-            UNROLL for (size_t h = 0; h < 4; h++) {
-                const size_t row = TILE_ROWS * h + i;
-                const bool is_there = k + STEP <= depth || k + row < depth;
-                const __m512 x = is_there ? _mm512_loadu_ps(from + row * PANEL) : _mm512_setzero_ps();
-                q[h] = find_digits(x, of_columns.inverses);
-            }
-            const joined all = join_digits(q);
-            UNROLL for (size_t d = 0; d < DIGITS; d++) _mm512_storeu_si512(out + d * TILE + i * STEP, all.digits[d]);
-        }
+typedef struct splitting {
+    const float *columns;
+    size_t depth;
+    uint8_t *digits;
+    size_t done, tasks; /* that are done; in all */
+    __m512 inverses;
+} splitting;
+
+INLINE void begin_split(splitting *s, const float *columns, size_t depth, const float *exponents, void *to) {
+    const __m512 e = _mm512_loadu_ps(exponents);
+    const __m512 inverses = _mm512_scalef_ps(_mm512_set1_ps(1), _mm512_sub_ps(_mm512_setzero_ps(), e));
+    const __mmask16 finite = _mm512_cmp_ps_mask(e, _mm512_set1_ps(__builtin_inff()), _CMP_LT_OQ);
+    s->columns = columns;
+    s->depth = depth;
+    s->digits = to;
+    s->done = 0;
+    s->tasks = (depth + STEP - 1) / STEP * TILE_ROWS;
+    s->inverses = _mm512_maskz_mov_ps(finite, inverses);
+}
+
+/* Of a step's rows i, 16 + i, 32 + i and 48 + i: they become row i of each digit's tile. */
+INLINE void do_task(splitting *s) {
+    const size_t step = s->done / TILE_ROWS, i = s->done % TILE_ROWS, k = step * STEP;
+    const float *from = s->columns + k * PANEL;
+    uint8_t *to = s->digits + step * COLUMN_STEP + i * STEP;
+    __m512i q[4];
+    UNROLL for (size_t h = 0; h < 4; h++) {
+        const size_t row = TILE_ROWS * h + i;
+        const bool is_there = k + STEP <= s->depth || k + row < s->depth;
+        const __m512 x = is_there ? _mm512_loadu_ps(from + row * PANEL) : _mm512_setzero_ps();
+        q[h] = find_digits(x, s->inverses);
     }
+    const joined all = join_digits(q);
+    UNROLL for (size_t d = 0; d < DIGITS; d++) _mm512_storeu_si512(to + d * TILE, all.digits[d]);
+    s->done++;
+}
+
+static void split(const float *columns, size_t depth, const float *exponents, void *to) {
+    splitting s;
+    begin_split(&s, columns, depth, exponents, to);
+    while (s.done < s.tasks) do_task(&s);
 }
 
 /* ---- results -------------------------------------------------------------------------------------------------
@@ -181,13 +202,11 @@ INLINE void finish_row(const results *done, size_t r) {
         _mm512_mask_storeu_ps(out, done->lanes, v);
 }
 
-/* At most count rows more. */
-INLINE void finish_some(results *done, size_t count) {
-    const size_t left = done->rows - done->done, end = done->done + (count < left ? count : left);
-    for (; done->done < end; done->done++) finish_row(done, done->done);
-}
+/* ---- blocks -------------------------------------------------------------------------------------------------
+ * Between a step's products, which have to be apart (amx.h), is what else there is to do: the columns that come next
+ * are split, the block before becomes results, what is wanted soon is fetched. */
 
-/* ---- blocks ------------------------------------------------------------------------------------------------- */
+enum { FINISHES = 3, SPLITS = 4 }; /* times that a step has for each */
 
 /* A product at work. */
 typedef struct job {
@@ -195,44 +214,74 @@ typedef struct job {
     size_t steps;
     const uint8_t *next, *next_end; /* what is left to prefetch */
     size_t next_step;               /* bytes of it that a step does */
+    splitting coming;
+    size_t due, times; /* tasks are shared out evenly over so many times: one is due whenever due reaches them */
+    results before;
+    size_t share;         /* rows that become results at a time */
+    size_t expected, end; /* the next row whose results are fetched; behind this block's */
 } job;
 
-INLINE void multiply_block(job *j, results *before, const uint8_t *a, const uint8_t *panel) {
+INLINE void split_some(job *j) {
+    APART_A_LITTLE();
+    for (j->due += j->coming.tasks; j->due >= j->times; j->due -= j->times) do_task(&j->coming);
+}
+
+/* Rows of the block before become results. Those of this one will while the next is multiplied: by then their lines
+ * have come to the second-level cache, without which a store waits for each. */
+INLINE void finish_some(job *j) {
+    float *out = j->product->out;
+    const size_t stride = j->product->out_stride;
+    APART_A_LITTLE();
+    for (size_t r = 0; r < j->share; r++) {
+        if (j->before.done < j->before.rows) finish_row(&j->before, j->before.done++);
+        if (j->expected < j->end) _mm_prefetch((const char *)(out + j->expected++ * stride), _MM_HINT_T1);
+    }
+}
+
+INLINE void fetch_next(job *j) {
+    APART_A_LITTLE();
+    const uint8_t *end = j->next + j->next_step < j->next_end ? j->next + j->next_step : j->next_end;
+    for (; j->next < end; j->next += STEP) __builtin_prefetch(j->next, 0, 2);
+}
+
+INLINE void multiply_block(job *j, const uint8_t *a) {
     const cei_cpu_digit_product *p = j->product;
     const size_t stride = p->a_stride, digit = p->depth;
-    const size_t waiting = before->rows - before->done, share = j->steps ? (waiting + j->steps - 1) / j->steps : 0;
+    const uint8_t *panel = p->columns_at;
     clear_sums(true);
     for (size_t i = 0; i < j->steps; i++, a += STEP, panel += COLUMN_STEP) {
         tile_load(7, panel, STEP);
         tile_stream(4, a, stride);
         tile_stream(5, a + digit, stride);
         tile_stream(6, a + 2 * digit, stride);
-        tile_multiply_s8s8(0, 4, 7);
-        tile_multiply_s8s8(1, 5, 7);
-        tile_multiply_s8s8(2, 6, 7);
+        _tile_dpbssd(0, 4, 7);
+        split_some(j);
+        _tile_dpbssd(1, 5, 7);
+        finish_some(j);
+        _tile_dpbssd(2, 6, 7);
+        split_some(j);
         tile_load(7, panel + TILE, STEP);
-        tile_multiply_s8s8(1, 4, 7);
-        tile_multiply_s8s8(2, 5, 7);
-        tile_multiply_s8s8(3, 6, 7);
+        _tile_dpbssd(1, 4, 7);
+        finish_some(j);
+        _tile_dpbssd(2, 5, 7);
+        split_some(j);
+        _tile_dpbssd(3, 6, 7);
+        finish_some(j);
         tile_load(7, panel + 2 * TILE, STEP);
-        tile_multiply_s8s8(2, 4, 7);
-        tile_multiply_s8s8(3, 5, 7);
-        const uint8_t *end = j->next + j->next_step < j->next_end ? j->next + j->next_step : j->next_end;
-        for (; j->next < end; j->next += STEP) __builtin_prefetch(j->next, 0, 2);
-        finish_some(before, share);
+        _tile_dpbssd(2, 4, 7);
+        split_some(j);
+        _tile_dpbssd(3, 5, 7);
+        fetch_next(j);
     }
 }
 
-/* Results of so many rows from row on will be written while the next block is multiplied: by then their lines have come
- * to the second-level cache, without which a store waits for each. */
-INLINE void expect_results(const cei_cpu_digit_product *p, size_t row, size_t rows) {
-    const float *out = p->out + row * p->out_stride;
-    for (size_t r = 0; r < rows; r++) _mm_prefetch((const char *)(out + r * p->out_stride), _MM_HINT_T1);
+INLINE void finish_all(results *done) {
+    while (done->done < done->rows) finish_row(done, done->done++);
 }
 
 /* The tiles hold the sums of rows from row on, and those before become results. */
 INLINE void hand_over(results *done, size_t row, size_t rows) {
-    finish_some(done, TILE_ROWS);
+    finish_all(done);
     tile_store(0, done->sums[0], STEP);
     tile_store(1, done->sums[1], STEP);
     tile_store(2, done->sums[2], STEP);
@@ -251,34 +300,42 @@ INLINE void configure_rows(size_t height) {
 }
 
 /* The rows from first on, before end, in blocks of so many. */
-INLINE void multiply_rows(job *j, results *done, size_t first, size_t end, size_t height) {
+INLINE void multiply_rows(job *j, size_t first, size_t end, size_t height) {
     const cei_cpu_digit_product *p = j->product;
+    const uint8_t *a = p->a;
     configure_rows(height);
     for (size_t row = first; row < end; row += height) {
-        expect_results(p, row, height);
-        multiply_block(j, done, (const uint8_t *)p->a + row * p->a_stride, (const uint8_t *)p->columns_at + UNITS);
-        hand_over(done, row, height);
+        j->expected = row;
+        j->end = row + height;
+        multiply_block(j, a + row * p->a_stride);
+        hand_over(&j->before, row, height);
     }
 }
 
 static void multiply(const cei_cpu_digit_product *p) {
-    if (p->rows == 0) return;
     const size_t whole = p->rows / TILE_ROWS * TILE_ROWS, steps = p->depth / STEP;
     const size_t shares = (p->rows + TILE_ROWS - 1) / TILE_ROWS * steps, bytes = p->next ? p->next_bytes : 0;
-    job j = {.product = p, .steps = steps, .next = p->next, .next_end = p->next};
-    if (shares) j.next_step = (bytes / shares + STEP - 1) / STEP * STEP;
+    job j; /* its sums are not to be cleared */
+    j.product = p;
+    j.steps = steps;
+    j.next = j.next_end = p->next;
+    j.next_step = shares ? (bytes / shares + STEP - 1) / STEP * STEP : 0;
     if (shares && bytes) j.next_end += bytes;
-    results done; /* its sums are not to be cleared */
-    done.product = p;
-    done.exponents = _mm512_loadu_ps(p->columns_at);
-    done.lanes = (__mmask16)(p->columns < LANES ? (1u << p->columns) - 1u : 0xFFFF);
-    done.bias = p->bias ? _mm512_maskz_loadu_ps(done.lanes, p->bias) : _mm512_setzero_ps();
-    done.rows = done.done = 0;
+    j.coming.tasks = j.coming.done = j.due = 0;
+    j.times = shares * SPLITS;
+    if (p->coming) begin_split(&j.coming, p->coming, p->coming_depth, p->coming_exponents, p->coming_to);
+    j.share = steps ? (TILE_ROWS + FINISHES * steps - 1) / (FINISHES * steps) : 0;
+    j.before.product = p;
+    j.before.exponents = _mm512_loadu_ps(p->column_exponents);
+    j.before.lanes = (__mmask16)(p->columns < LANES ? (1u << p->columns) - 1u : 0xFFFF);
+    j.before.bias = p->bias ? _mm512_maskz_loadu_ps(j.before.lanes, p->bias) : _mm512_setzero_ps();
+    j.before.rows = j.before.done = 0;
     BARRIER();
-    if (whole) multiply_rows(&j, &done, 0, whole, TILE_ROWS);
-    if (whole < p->rows) multiply_rows(&j, &done, whole, p->rows, p->rows - whole);
-    _tile_release();
-    finish_some(&done, TILE_ROWS);
+    if (whole) multiply_rows(&j, 0, whole, TILE_ROWS);
+    if (whole < p->rows) multiply_rows(&j, whole, p->rows, p->rows - whole);
+    if (p->rows) _tile_release();
+    finish_all(&j.before);
+    while (j.coming.done < j.coming.tasks) do_task(&j.coming);
 }
 
 /* ---- the table ---------------------------------------------------------------------------------------------- */
@@ -310,6 +367,11 @@ static double peak(size_t rounds) {
 }
 
 void cei_cpu_fill_amx_float32(cei_cpu_kernels *kernels) {
-    kernels->digits = (cei_cpu_digits){
-        .step = STEP, .width = LANES, .prepare = prepare, .split = split, .multiply = multiply, .peak = peak};
+    kernels->digits = (cei_cpu_digits){.step = STEP,
+                                       .width = LANES,
+                                       .find_exponents = find_exponents,
+                                       .prepare = prepare,
+                                       .split = split,
+                                       .multiply = multiply,
+                                       .peak = peak};
 }

@@ -1,7 +1,8 @@
 /* weights.c - how the cpu device holds float32 weights, and proves what it holds; weights_low.c has the others.
  *
  * A VECTOR or TABLE is row-major. A MATRIX [out, in] is panels of kernels.panel outputs, [panels][in][panel], the last
- * one padded with zeros: a product reads it from front to back. Work is shared out by panels and by parts of tables;
+ * one padded with zeros: a product reads it from front to back. Where products are of digits (linear_digits.c), the
+ * exponents of the panels' columns lie behind the panels. Work is shared out by panels and by parts of tables;
  * tasks touch different bytes, so they need no order. */
 #include "device/cpu/cpu.h"
 
@@ -19,13 +20,14 @@ enum { PART = 1 << 17 };
 static const double work_of_a_value = 8;
 
 size_t cei_cpu_weight_bytes(const cei_device *device, const cei_weight *shape) {
-    const size_t panel = cei_cpu_of(device)->kernels.panel;
-    size_t bytes, padded = shape->rows;
-    if (shape->format != CEI_FORMAT_FLOAT32) return cei_cpu_low_bytes(&cei_cpu_of(device)->kernels, shape);
+    const cei_cpu_kernels *kernels = &cei_cpu_of(device)->kernels;
+    size_t bytes, padded = shape->rows, columns = shape->columns;
+    if (shape->format != CEI_FORMAT_FLOAT32) return cei_cpu_low_bytes(kernels, shape);
     if (shape->role == CEI_ROLE_MATRIX) {
-        if (!cei_mul_size(cei_cpu_divide_up(shape->rows, panel), panel, &padded)) return 0;
+        if (!cei_mul_size(cei_cpu_divide_up(shape->rows, kernels->panel), kernels->panel, &padded)) return 0;
+        if (cei_cpu_takes_digits(kernels, columns)) columns++; /* an exponent each */
     }
-    if (!cei_mul_size(padded, shape->columns, &bytes) || !cei_mul_size(bytes, sizeof(float), &bytes)) return 0;
+    if (!cei_mul_size(padded, columns, &bytes) || !cei_mul_size(bytes, sizeof(float), &bytes)) return 0;
     if (!cei_add_size(bytes, CEI_BUFFER_ALIGNMENT - 1, &bytes)) return 0;
     return bytes / CEI_BUFFER_ALIGNMENT * CEI_BUFFER_ALIGNMENT;
 }
@@ -38,7 +40,8 @@ ce_status cei_cpu_check_placed(const cei_weight *weight, ce_error *error) {
 /* Rows [first, first + count) of a weight, and what is done with them. */
 typedef struct weight_job {
     const cei_cpu_kernels *kernels;
-    float *data; /* of the weight, as it is held */
+    float *data;      /* of the weight, as it is held */
+    float *exponents; /* of a MATRIX's columns that become digits; else NULL */
     size_t rows, columns, first, count;
     const float *from; /* write: [count, columns] */
     float *to;         /* read: [count, columns] */
@@ -46,8 +49,11 @@ typedef struct weight_job {
 } weight_job;
 
 static weight_job make_job(cei_device *device, const cei_weight *weight, size_t first, size_t count) {
-    return (weight_job){.kernels = &cei_cpu_of(device)->kernels,
+    const cei_cpu_kernels *kernels = &cei_cpu_of(device)->kernels;
+    const bool has_digits = weight->role == CEI_ROLE_MATRIX && cei_cpu_takes_digits(kernels, weight->columns);
+    return (weight_job){.kernels = kernels,
                         .data = cei_cpu_at(weight->at),
+                        .exponents = has_digits ? cei_cpu_exponents(kernels, weight) : NULL,
                         .rows = weight->rows,
                         .columns = weight->columns,
                         .first = first,
@@ -71,6 +77,7 @@ static void run_job(cei_device *device, const cei_weight *weight, weight_job *jo
 /* The columns of one panel that the job's rows are. */
 typedef struct panel_range {
     float *data;
+    float *exponents;    /* of all its columns, or NULL */
     size_t first, count; /* columns within the panel */
     size_t row;          /* of the job, that the first of them is */
 } panel_range;
@@ -80,7 +87,15 @@ static panel_range find_panel(const weight_job *job, size_t task) {
     const size_t panel = job->first / width + task, start = panel * width;
     const size_t begin = start > job->first ? start : job->first;
     const size_t end = cei_min_size(start + width, job->first + job->count);
-    return (panel_range){job->data + start * job->columns, begin - start, end - begin, begin - job->first};
+    return (panel_range){job->data + start * job->columns, job->exponents ? job->exponents + start : NULL,
+                         begin - start, end - begin, begin - job->first};
+}
+
+/* Of all columns of the panel, as its values make them. */
+static void find_exponents(const weight_job *job, const panel_range *range, float exponents[CEI_CPU_MAX_PANEL]) {
+    const cei_cpu_digits *digits = &job->kernels->digits;
+    for (size_t part = 0; part < job->kernels->panel; part += digits->width)
+        digits->find_exponents(range->data + part, job->columns, exponents + part);
 }
 
 /* Values [first, end) of a job on a table, counted from its first row. */
@@ -95,9 +110,11 @@ static part_range find_part(const weight_job *job, size_t task) {
 
 /* ---- writing ------------------------------------------------------------------------------------------------ */
 
-static void pad_panel(const weight_job *job, const panel_range *range) {
-    const size_t width = job->kernels->panel, from = range->first + range->count;
-    for (size_t k = 0; k < job->columns; k++) memset(range->data + k * width + from, 0, (width - from) * sizeof(float));
+/* The panel's columns from first on: no rows of the weight. */
+static void pad_panel(const weight_job *job, const panel_range *range, size_t first) {
+    const size_t width = job->kernels->panel;
+    for (size_t k = 0; k < job->columns; k++)
+        memset(range->data + k * width + first, 0, (width - first) * sizeof(float));
 }
 
 static void write_panel(void *argument, size_t task, size_t worker) {
@@ -106,8 +123,15 @@ static void write_panel(void *argument, size_t task, size_t worker) {
     const panel_range range = find_panel(job, task);
     job->kernels->pack(job->from + range.row * job->columns, job->columns, range.count, job->columns, range.first,
                        range.data);
-    const bool is_last_row = job->first + range.row + range.count == job->rows;
-    if (is_last_row && range.first + range.count < job->kernels->panel) pad_panel(job, &range);
+    size_t end = range.first + range.count;
+    if (job->first + range.row + range.count == job->rows && end < job->kernels->panel) {
+        pad_panel(job, &range, end);
+        end = job->kernels->panel;
+    }
+    if (!range.exponents) return;
+    float exponents[CEI_CPU_MAX_PANEL]; /* of other columns they may be of values that are not yet written */
+    find_exponents(job, &range, exponents);
+    memcpy(range.exponents + range.first, exponents + range.first, (end - range.first) * sizeof *exponents);
 }
 
 static void write_part(void *argument, size_t task, size_t worker) {
@@ -172,7 +196,9 @@ static void add_sums(weight_job *job, uint64_t a, uint64_t b) {
     atomic_fetch_add_explicit(&job->b, b, memory_order_relaxed);
 }
 
-/* Column j of a panel is row n of the job: value k of it has the index n columns + k. */
+/* Column j of a panel is row n of the job: value k of it has the index n columns + k. What products read beside the
+ * values, their exponents, is proved with them: where they are not what the values make them, the checksum is another.
+ */
 static void sum_panel(void *argument, size_t task, size_t worker) {
     (void)worker;
     weight_job *job = argument;
@@ -183,6 +209,11 @@ static void sum_panel(void *argument, size_t task, size_t worker) {
         const uint64_t before = (uint64_t)(range.row + j) * job->columns;
         a += sums[range.first + j];
         b += weighted[range.first + j] + before * sums[range.first + j];
+    }
+    if (range.exponents) {
+        float exponents[CEI_CPU_MAX_PANEL];
+        find_exponents(job, &range, exponents);
+        if (memcmp(exponents + range.first, range.exponents + range.first, range.count * sizeof *exponents) != 0) a++;
     }
     add_sums(job, a, b);
 }
