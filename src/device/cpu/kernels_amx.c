@@ -116,30 +116,51 @@ typedef struct block {
     size_t next_step;
 } block;
 
-/* Adds up the steps. Meanwhile the block before becomes results. */
+/* What else there is to do, between instructions for tiles: the block before becomes results, row by row, and what is
+ * wanted soon is fetched. */
+typedef struct meanwhile {
+    results *before;
+    size_t due, times; /* rows are shared out evenly over so many times: one is due whenever due reaches them */
+    const uint8_t *next, *end;
+} meanwhile;
+
+INLINE void do_some(meanwhile *m, const bool is_int8) {
+    APART_A_LITTLE();
+    for (m->due += m->before->rows; m->due >= m->times; m->due -= m->times) finish_some(m->before, 1, is_int8);
+    if (m->next < m->end) {
+        __builtin_prefetch(m->next, 0, 2);
+        m->next += STEP;
+    }
+}
+
+#define MULTIPLY(sum, a, b)            \
+    do {                               \
+        if (is_int8)                   \
+            _tile_dpbusd(sum, a, b);   \
+        else                           \
+            _tile_dpbf16ps(sum, a, b); \
+        do_some(&m, is_int8);          \
+    } while (0)
+
+/* Adds up the steps. */
 INLINE void add_steps(const block *b, results *before, const bool is_int8, const bool is_tall) {
-    const uint8_t *a = b->a, *panel = b->panel, *next = b->next, *lower = a + TILE_ROWS * b->a_stride;
-    const size_t share = b->steps ? (before->rows - before->done + b->steps - 1) / b->steps : 0;
+    const uint8_t *a = b->a, *panel = b->panel, *lower = a + TILE_ROWS * b->a_stride;
+    meanwhile m = {.before = before, .times = b->steps * (is_tall ? 4 : 2), .next = b->next};
     for (size_t i = 0; i < b->steps; i++, a += STEP, lower += STEP, panel += PANEL_STEP) {
+        m.end = m.next + b->next_step;
         tile_load(6, panel, PANEL_ROW);
         tile_stream(4, a, b->a_stride);
         tile_load(7, panel + STEP, PANEL_ROW);
         if (is_tall) tile_stream(5, lower, b->a_stride);
-        if (is_int8) {
-            tile_multiply_u8s8(0, 4, 6);
-            tile_multiply_u8s8(1, 4, 7);
-            if (is_tall) tile_multiply_u8s8(2, 5, 6);
-            if (is_tall) tile_multiply_u8s8(3, 5, 7);
-        } else {
-            tile_multiply_bf16(0, 4, 6);
-            tile_multiply_bf16(1, 4, 7);
-            if (is_tall) tile_multiply_bf16(2, 5, 6);
-            if (is_tall) tile_multiply_bf16(3, 5, 7);
-        }
-        for (const uint8_t *end = next + b->next_step; next < end; next += STEP) __builtin_prefetch(next, 0, 2);
-        finish_some(before, share, is_int8);
+        MULTIPLY(0, 4, 6);
+        MULTIPLY(1, 4, 7);
+        if (is_tall) MULTIPLY(2, 5, 6);
+        if (is_tall) MULTIPLY(3, 5, 7);
+        for (; m.next < m.end; m.next += STEP) __builtin_prefetch(m.next, 0, 2);
     }
 }
+
+#undef MULTIPLY
 
 /* ---- panels ------------------------------------------------------------------------------------------------- */
 
