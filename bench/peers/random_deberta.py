@@ -55,12 +55,16 @@ def read_pieces(path):
 
 
 def write_tokenizer(folder, spm_model):
-    from tokenizers import Tokenizer, models, pre_tokenizers
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
     pieces = read_pieces(spm_model)
     tokenizer = Tokenizer(models.Unigram([*pieces, ("[MASK]", 0.0)], 3, False))
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
     tokenizer.add_special_tokens([piece for piece, _ in pieces[:4]] + ["[MASK]"])
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+        special_tokens=[(name, tokenizer.token_to_id(name)) for name in ("[CLS]", "[SEP]")],
+    )  # fmt: skip
     tokenizer.save(str(folder / "tokenizer.json"))
     config = {"tokenizer_class": "DebertaV2Tokenizer", "model_max_length": 512}
     (folder / "tokenizer_config.json").write_text(json.dumps(config))
