@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 enum { MOST_TENSORS = 64, MOST_PAIRS = 16 };
 
@@ -27,24 +28,30 @@ static uint32_t seed_of(const char *name) {
     return seed;
 }
 
-static bool ends_with(const char *name, const char *tail) {
-    const size_t length = strlen(name), size = strlen(tail);
-    return length >= size && strcmp(name + length - size, tail) == 0;
+/* X.weight, the last part of X with "norm" in it, in letters of either case. */
+static bool is_gain(const char *name) {
+    const char *kind = strrchr(name, '.'), *layer = kind;
+    if (!kind || strcmp(kind, ".weight") != 0) return false;
+    while (layer > name && layer[-1] != '.') layer--;
+    for (; layer + strlen("norm") <= kind; layer++)
+        if (strncasecmp(layer, "norm", strlen("norm")) == 0) return true;
+    return false;
 }
 
 static float scale_of(const char *name, int rank) {
-    const bool is_last = strncmp(name, "classifier", strlen("classifier")) == 0 && !strstr(name, "dense");
-    if (is_last || strstr(name, "embeddings") || strstr(name, "attention_bias")) return ldexpf(1, -7);
+    const bool is_head = strncmp(name, "classifier", strlen("classifier")) == 0 || strncmp(name, "score", 5) == 0;
+    if ((is_head && !strstr(name, "dense")) || strstr(name, "embed") || strstr(name, "attention_bias"))
+        return ldexpf(1, -7);
     return ldexpf(1, rank > 1 ? -11 : -9);
 }
 
 static void fill(const char *name, int rank, size_t count, float *values) {
     const uint32_t seed = seed_of(name);
-    const bool is_gain = ends_with(name, "LayerNorm.weight");
+    const bool is_around_one = is_gain(name);
     const float scale = scale_of(name, rank);
     for (size_t i = 0; i < count; i++) {
         const float steps = (float)(hash(seed, (uint32_t)i) >> 24) - 128;
-        values[i] = is_gain ? 1 + floorf(steps / 8) / 32 : steps * scale;
+        values[i] = is_around_one ? 1 + floorf(steps / 8) / 32 : steps * scale;
     }
 }
 
@@ -181,7 +188,8 @@ static void test_model(void **state) {
 }
 
 int main(void) {
-    static char names[][16] = {"deberta-v3", "deberta-base", "mpnet-base"};
+    static char names[][16] = {"deberta-v3",   "deberta-base",    "mpnet-base",  "bert-base",  "roberta-base",
+                               "electra-base", "distilbert-base", "albert-base", "llama-135m", "gemma3-270m"};
     enum { MODELS = sizeof names / sizeof *names };
     struct CMUnitTest tests[MODELS];
     for (size_t i = 0; i < MODELS; i++) tests[i] = (struct CMUnitTest){names[i], test_model, NULL, NULL, names[i]};

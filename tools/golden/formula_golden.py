@@ -25,6 +25,17 @@ SIZES = {
     "num_attention_heads": 12, "intermediate_size": 3072, "hidden_act": "gelu", "max_position_embeddings": 512,
 }  # fmt: skip
 REST = {"pad_token_id": 0, "id2label": {"0": "LABEL_0"}, "sentence_transformers": {"activation_fn": tiny_models.IDENTITY}}
+
+
+def decoder(hidden, heads, shared, inner):
+    return {**SIZES, "hidden_size": hidden, "num_attention_heads": heads, "num_key_value_heads": shared,
+            "intermediate_size": inner}  # fmt: skip
+
+
+def rope(theta):
+    return {"rope_parameters": {"rope_type": "default", "rope_theta": theta}}
+
+
 DISTANCES = {"type_vocab_size": 0, "layer_norm_eps": 1e-7, "relative_attention": True}
 MODELS = {
     "deberta-v3": {
@@ -37,6 +48,33 @@ MODELS = {
     "mpnet-base": {
         "architectures": ["MPNetForSequenceClassification"], "model_type": "mpnet", **SIZES,
         "layer_norm_eps": 1e-5, "relative_attention_num_buckets": 32, **REST, "max_position_embeddings": 514},
+    "bert-base": {
+        "architectures": ["BertForSequenceClassification"], "model_type": "bert", **SIZES, "type_vocab_size": 2,
+        "layer_norm_eps": 1e-12, **REST},
+    "roberta-base": {
+        "architectures": ["RobertaForSequenceClassification"], "model_type": "roberta", **SIZES, "type_vocab_size": 2,
+        "layer_norm_eps": 1e-5, **REST, "max_position_embeddings": 514},
+    "electra-base": {
+        "architectures": ["ElectraForSequenceClassification"], "model_type": "electra", **SIZES, "embedding_size": 768,
+        "type_vocab_size": 2, "layer_norm_eps": 1e-12, "summary_type": "first", "summary_use_proj": True,
+        "summary_activation": "gelu", **REST},
+    "distilbert-base": {
+        "architectures": ["DistilBertForSequenceClassification"], "model_type": "distilbert", "dim": 768,
+        "hidden_dim": 3072, "n_heads": 12, "n_layers": 1, "activation": "gelu", "sinusoidal_pos_embds": False,
+        "vocab_size": SIZES["vocab_size"], "max_position_embeddings": 512, **REST},
+    "albert-base": {
+        "architectures": ["AlbertForSequenceClassification"], "model_type": "albert", **SIZES, "num_hidden_layers": 2,
+        "hidden_act": "gelu_new", "embedding_size": 128, "num_hidden_groups": 1, "inner_group_num": 1,
+        "type_vocab_size": 2, "layer_norm_eps": 1e-12, **REST},
+    "llama-135m": {
+        "architectures": ["LlamaForSequenceClassification"], "model_type": "llama", **decoder(576, 9, 3, 1536),
+        "hidden_act": "silu", "rms_norm_eps": 1e-5, "attention_bias": False, "mlp_bias": False, **rope(1e4), **REST},
+    "gemma3-270m": {
+        "architectures": ["Gemma3TextForSequenceClassification"], "model_type": "gemma3_text",
+        **decoder(640, 4, 1, 2048), "head_dim": 256, "hidden_activation": "gelu_pytorch_tanh", "rms_norm_eps": 1e-6,
+        "query_pre_attn_scalar": 256, "sliding_window": 512, "layer_types": ["full_attention"],
+        "rope_parameters": {"full_attention": {"rope_type": "default", "rope_theta": 1e6},
+                            "sliding_attention": {"rope_type": "default", "rope_theta": 1e4}}, **REST},
 }  # fmt: skip
 PAIRS = [(3, 4), (20, 100), (9, 380), (60, 449), (0, 7)]
 
@@ -53,13 +91,18 @@ def hashes(name, count):
         return x ^ (x >> np.uint32(16))
 
 
+def is_gain(name):
+    *_, layer, kind = ("." + name).split(".")
+    return kind == "weight" and "norm" in layer.lower()
+
+
 def values(name, shape):
     """Multiples of a power of two from -128 to 127, so that bfloat16 has them; gains are around 1."""
     steps = (hashes(name, int(np.prod(shape))) >> np.uint32(24)).astype(np.float32) - 128
-    if name.endswith("LayerNorm.weight"):
+    if is_gain(name):
         return (1 + np.floor(steps / 8) / 32).astype(np.float32).reshape(shape)
-    last = name.startswith("classifier") and "dense" not in name
-    wide = last or "embeddings" in name or "attention_bias" in name
+    last = name.startswith(("classifier", "score")) and "dense" not in name
+    wide = last or "embed" in name or "attention_bias" in name
     scale = 2.0**-7 if wide else 2.0**-11 if len(shape) > 1 else 2.0**-9
     return (steps * np.float32(scale)).astype(np.float32).reshape(shape)
 
