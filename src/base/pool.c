@@ -116,9 +116,11 @@ static void *worker_main(void *argument) {
     }
 }
 
-/* Sets a state with a new job number, and wakes those who sleep. */
+/* Sets a state with a new job number, and wakes those who sleep. What is written before the other side's word is read
+ * is exchanged and not stored, here and in finish_job: QEMU lets the load of a 64-bit ARM overtake the store before it,
+ * and a wakeup is lost. */
 static void announce_job(cei_pool *pool, uint64_t open) {
-    atomic_store(&pool->state, (atomic_load(&pool->state) / JOB + 1) * JOB | open);
+    atomic_exchange(&pool->state, (atomic_load(&pool->state) / JOB + 1) * JOB | open);
     if (atomic_load(&pool->sleepers) == 0) return;
     pthread_mutex_lock(&pool->lock);
     pthread_cond_broadcast(&pool->wake);
@@ -133,7 +135,7 @@ static void finish_job(cei_pool *pool) {
         relax();
     }
     pthread_mutex_lock(&pool->lock);
-    atomic_store(&pool->waiting, true);
+    atomic_exchange(&pool->waiting, true);
     while ((atomic_load(&pool->state) & INSIDE) != 0) pthread_cond_wait(&pool->finished, &pool->lock);
     atomic_store(&pool->waiting, false);
     pthread_mutex_unlock(&pool->lock);
