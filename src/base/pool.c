@@ -109,8 +109,11 @@ static void *worker_main(void *argument) {
     uint64_t seen = 0;
     for (;;) {
         await_job(start->pool, seen);
-        if (atomic_load(&start->pool->ending)) return NULL;
-        if (!enter_job(start->pool, &seen)) continue;
+        if (!enter_job(start->pool, &seen)) {
+            /* Not before: it may be the last number that was just seen, after which none comes. */
+            if (atomic_load(&start->pool->ending)) return NULL;
+            continue;
+        }
         run_tasks(start->pool, start->index);
         leave_job(start->pool);
     }

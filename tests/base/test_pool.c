@@ -146,6 +146,22 @@ static void add_one(void *argument, size_t task, size_t worker) {
     ((sums *)argument)->value[task] += task + 1;
 }
 
+static void nothing(void *argument, size_t task, size_t worker) {
+    (void)argument;
+    (void)task;
+    (void)worker;
+}
+
+/* A worker may come to its first job when the pool has already ended. */
+static void pools_that_end_at_once(void **state) {
+    (void)state;
+    for (size_t round = 0; round < 2000; round++) {
+        cei_pool *pool = make_pool(4);
+        for (size_t jobs = round % 4; jobs > 0; jobs--) cei_pool_run(pool, 2, nothing, NULL);
+        cei_pool_free(pool);
+    }
+}
+
 static void thousands_of_tiny_jobs(void **state) {
     (void)state;
     for (unsigned threads = 2; threads <= MOST_THREADS; threads *= 2) {
@@ -311,6 +327,7 @@ int main(void) {
         cmocka_unit_test(threads_are_bound),
         cmocka_unit_test(every_task_runs_once),
         cmocka_unit_test(a_pool_of_one_is_its_caller),
+        cmocka_unit_test(pools_that_end_at_once),
         cmocka_unit_test(thousands_of_tiny_jobs),
         cmocka_unit_test(jobs_inside_tasks),
         cmocka_unit_test(callers_at_the_same_time),
