@@ -51,7 +51,7 @@ MODELS = {
     "bert-base": {
         "architectures": ["BertForSequenceClassification"], "model_type": "bert", **SIZES, "type_vocab_size": 2,
         "layer_norm_eps": 1e-12, **REST},
-    "roberta-base": {
+    "roberta-base": {  # with two token types, since the tokenizer here makes them
         "architectures": ["RobertaForSequenceClassification"], "model_type": "roberta", **SIZES, "type_vocab_size": 2,
         "layer_norm_eps": 1e-5, **REST, "max_position_embeddings": 514},
     "electra-base": {
