@@ -1,4 +1,5 @@
-/* network.c - runs an encoder, then its head, in one workspace: the encoder's part first. */
+/* network.c - runs an encoder, then its head, in one workspace: the head's part first, and the encoder's, whose end few
+ * batches need, behind it. */
 #include "model/network.h"
 
 #include "base/error.h"
@@ -74,17 +75,19 @@ ce_status cei_derivation_read(const cei_derivation *derivation, const cei_weight
                            : status;
 }
 
-ce_status cei_network_run(const cei_run *run, ce_error *error) {
-    const cei_network *network = run->network;
-    const cei_batch *batch = run->batch;
-    const size_t behind = network->architecture->workspace(network, batch->tokens, batch->sequences);
+ce_status cei_network_run(const cei_run *whole, ce_error *error) {
+    const cei_network *network = whole->network;
+    const cei_batch *batch = whole->batch;
+    cei_run placed = *whole;
+    placed.encoder_at = cei_head_workspace(&network->head, batch->sequences);
+    const cei_run *run = &placed;
     cei_states states = {.tokens = batch->tokens, .sequences = batch->sequences, .host_offsets = batch->offsets};
     cei_slice values = {0};
     ce_status status = network->architecture->encode(run, &states, error);
     states.gather = network->reads != CEI_READS_ALL && !states.one_only;
     if (status == CE_OK)
         status = cei_head_run(&network->head, run->weights, &states, batch->prompt, run->stream,
-                              (cei_slice){run->workspace, behind}, &values, error);
+                              (cei_slice){run->workspace, 0}, &values, error);
     if (status == CE_OK) status = read_values(run, values, error);
     if (status == CE_OK && run->states)
         status = cei_read(run->stream, run->states, states.at, batch->tokens * network->hidden * sizeof(float), error);

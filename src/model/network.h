@@ -37,6 +37,7 @@ typedef struct cei_run {
     const cei_batch *batch;
     cei_stream *stream;
     cei_buffer *workspace; /* of cei_network_workspace bytes */
+    size_t encoder_at;     /* where the encoder's part of it begins; cei_network_run sets it */
     float *values;         /* [sequences, outputs] in host memory: the result */
     float *states;         /* [tokens, hidden] in host memory: what the encoder gives; NULL is not asked for */
 } cei_run;

@@ -13,19 +13,20 @@
 
 /* ---- workspace ---------------------------------------------------------------------------------------------- */
 
-/* Where a batch's activations are, as offsets into the workspace. */
+/* Where a batch's activations are, as offsets into the encoder's part of the workspace. What a device may keep
+ * elsewhere comes last: memory that nothing touches is none. */
 typedef struct encoder_layout {
     size_t ids, positions, types;    /* int32 [tokens] */
     size_t offsets;                  /* int32 [sequences + 1]; the first [sequences] are the rows of first tokens */
     size_t rows, row_positions;      /* int32 [sequences] of last tokens, if those are read */
     size_t hidden;                   /* [tokens, hidden] */
     size_t context, projected;       /* [tokens, the wider of hidden and queries] */
+    size_t one_projected;            /* [sequences, the same], or queries + 2 keys where these are one product */
     size_t input;                    /* [tokens, hidden], where norms come before */
     size_t wide;                     /* [tokens, the widest activation] */
     size_t gated;                    /* [tokens, intermediate] of a gated unit */
     size_t angles[2];                /* [positions, head_size] for each kind of rotary positions */
     size_t one;                      /* [sequences, hidden] of the tokens that are read alone */
-    size_t one_qkv;                  /* [sequences, queries + 2 keys] of those, where they are one product */
     size_t key_places, query_places; /* int32 [2 tokens] where distances count; a bias has the first alone */
     size_t neighbours, convolved;    /* int32 [tokens, kernel], [tokens, hidden] where there is a convolution */
     size_t bytes;                    /* of all; 0 on overflow */
@@ -53,8 +54,9 @@ static encoder_layout lay_out(const cei_transformer *net, size_t tokens, size_t 
     const size_t mixed = cei_max_size(hidden, net->queries), qkv = net->queries + 2 * net->keys;
     at.rows = reserve(&at, lasts, 1, &fits);
     at.row_positions = reserve(&at, lasts, 1, &fits);
+    at.one = reserve(&at, ones, hidden, &fits);
+    at.one_projected = reserve(&at, ones, net->fused ? cei_max_size(mixed, qkv) : mixed, &fits);
     at.hidden = reserve(&at, tokens + (net->conv.kernel > 0), hidden, &fits); /* and a row of zeros */
-    at.projected = reserve(&at, tokens, mixed, &fits);
     at.context = reserve(&at, tokens, mixed, &fits);
     at.input = reserve(&at, net->pre_norm ? tokens : 0, hidden, &fits);
     at.wide = reserve(&at, tokens, net->base.widest, &fits);
@@ -65,13 +67,12 @@ static encoder_layout lay_out(const cei_transformer *net, size_t tokens, size_t 
     for (size_t i = 0; i < 2; i++)
         at.angles[i] = reserve(&at, net->rotary[i].frequencies ? cei_min_size(tokens, net->base.positions) : 0,
                                net->base.head_size, &fits);
-    at.one = reserve(&at, ones, hidden, &fits);
-    at.one_qkv = reserve(&at, net->fused ? ones : 0, qkv, &fits);
     const size_t distances = cei_relative_weights(&net->relative) ? 2 : 0, conv = net->conv.kernel;
     at.key_places = reserve(&at, tokens, net->bias.kind ? 2 : distances, &fits);
     at.query_places = reserve(&at, tokens, distances, &fits);
     at.neighbours = reserve(&at, tokens, conv, &fits);
     at.convolved = reserve(&at, conv ? tokens : 0, hidden, &fits);
+    at.projected = reserve(&at, tokens, mixed, &fits);
     if (!fits) at.bytes = 0;
     return at;
 }
@@ -95,14 +96,17 @@ typedef struct encoder_run {
     const cei_run *run;
     encoder_layout at;
     size_t rows;
-    bool one;      /* the last layer leaves the tokens alone that the head reads */
-    size_t hidden; /* where the states are, to which each step adds */
-    size_t input;  /* where what the next step reads is */
+    bool one;         /* the last layer leaves the tokens alone that the head reads */
+    size_t hidden;    /* where the states are, to which each step adds */
+    size_t input;     /* where what the next step reads is */
+    size_t projected; /* where a step's result is before it is added */
     row_list list;
     ce_error *error;
 } encoder_run;
 
-static cei_slice slice(const encoder_run *run, size_t offset) { return (cei_slice){run->run->workspace, offset}; }
+static cei_slice slice(const encoder_run *run, size_t offset) {
+    return (cei_slice){run->run->workspace, run->run->encoder_at + offset};
+}
 
 static cei_strided strided(const encoder_run *run, size_t offset, size_t column, size_t stride) {
     return (cei_strided){slice(run, offset + column * sizeof(float)), stride};
@@ -344,7 +348,7 @@ static ce_status take_one(encoder_run *run) {
     ce_status status = run_taken(run);
     if (status == CE_OK) status = gather_one(run, run->hidden, hidden, run->at.one);
     if (status == CE_OK && net->fused) {
-        status = gather_one(run, run->at.wide, net->queries + 2 * net->keys, run->at.one_qkv);
+        status = gather_one(run, run->at.wide, net->queries + 2 * net->keys, run->at.one_projected);
     } else if (status == CE_OK && run->input != run->hidden) {
         status = gather_one(run, run->input, hidden, run->at.context);
         run->input = run->at.context;
@@ -352,6 +356,7 @@ static ce_status take_one(encoder_run *run) {
         run->input = run->at.one;
     }
     run->hidden = run->at.one;
+    run->projected = run->at.one_projected;
     run->rows = run->run->batch->sequences;
     return status;
 }
@@ -426,7 +431,7 @@ static ce_status attend(encoder_run *run, const cei_layer_weights *layer) {
 /* projected = the queries of a last layer that has them apart. */
 static ce_status find_queries(encoder_run *run, const cei_layer_weights *layer) {
     const cei_transformer *net = run->net;
-    const size_t out = run->at.projected;
+    const size_t out = run->projected;
     const bool is_last = run->one && net->base.reads == CEI_READS_LAST;
     ce_status status = linear(run, run->input, layer->query, CEI_FN_IDENTITY, out, KEPT);
     if (status == CE_OK) status = norm_heads(run, layer->query_norm, out, 0, net->queries, net->heads);
@@ -441,13 +446,13 @@ static ce_status attend_last(encoder_run *run, const cei_layer_weights *layer) {
     const cei_transformer *net = run->net;
     const size_t wide = run->at.wide, own = net->fused ? net->queries : 0, columns = own + 2 * net->keys;
     const size_t heads = net->key_heads + (net->fused ? net->heads : 0);
-    cei_strided queries = strided(run, run->one ? run->at.one_qkv : wide, 0, columns);
+    cei_strided queries = strided(run, run->one ? run->at.one_projected : wide, 0, columns);
     ce_status status = linear(run, run->input, layer->qkv, CEI_FN_IDENTITY, wide, KEPT);
     if (status == CE_OK) status = norm_heads(run, layer->key_norm, wide, own, columns, net->key_heads);
     if (status == CE_OK) status = turn(run, layer, wide, columns, heads, run->at.positions);
     if (status == CE_OK && run->one) status = take_one(run);
     if (status == CE_OK && !net->fused) {
-        queries = strided(run, run->at.projected, 0, net->queries);
+        queries = strided(run, run->projected, 0, net->queries);
         status = find_queries(run, layer);
     }
     if (status != CE_OK) return status;
@@ -459,7 +464,7 @@ static ce_status attend_last(encoder_run *run, const cei_layer_weights *layer) {
  * the layer next; NULL: there is none. */
 static ce_status add(encoder_run *run, cei_weight_pair after, cei_weight_pair pair, const cei_weight_pair *next) {
     const bool keeps = run->net->pre_norm;
-    const size_t projected = run->at.projected;
+    const size_t projected = run->projected;
     const ce_status status =
         run->net->norms_after ? norm(run, projected, NULL, false, after, projected, TEMPORARY, NULL) : CE_OK;
     run->input = keeps ? run->at.input : run->hidden;
@@ -480,14 +485,14 @@ static ce_status feed_forward(encoder_run *run, const cei_layer_weights *layer) 
             net->function, slice(run, out)};
         status = take(run, &(cei_row_op){CEI_OP_GATE, true, {.gate = args}});
     }
-    return status == CE_OK ? linear(run, out, layer->down, CEI_FN_IDENTITY, run->at.projected, TEMPORARY) : status;
+    return status == CE_OK ? linear(run, out, layer->down, CEI_FN_IDENTITY, run->projected, TEMPORARY) : status;
 }
 
 static ce_status run_layer(encoder_run *run, const cei_layer_weights *layer) {
     const bool is_last = layer + 1 == run->net->layers + run->net->layer_count;
     ce_status status = run->net->base.reads != CEI_READS_ALL && is_last ? attend_last(run, layer) : attend(run, layer);
     if (status == CE_OK)
-        status = linear(run, run->at.context, layer->attention, CEI_FN_IDENTITY, run->at.projected, TEMPORARY);
+        status = linear(run, run->at.context, layer->attention, CEI_FN_IDENTITY, run->projected, TEMPORARY);
     if (status == CE_OK) status = add(run, layer->attention_after, layer->attention_norm, &layer->up);
     if (status == CE_OK) status = feed_forward(run, layer);
     if (status == CE_OK) status = add(run, layer->down_after, layer->output_norm, is_last ? NULL : &layer[1].qkv);
@@ -518,6 +523,7 @@ ce_status cei_transformer_encode(const cei_run *whole, cei_states *states, ce_er
                        .one = leaves_one(whole),
                        .error = error};
     run.hidden = run.input = run.at.hidden;
+    run.projected = run.at.projected;
     ce_status status = send_batch(&run);
     if (status == CE_OK) status = embed(&run);
     if (status == CE_OK) status = run_taken(&run);
