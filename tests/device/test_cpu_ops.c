@@ -115,9 +115,10 @@ static void check_linear(const linear_case *c, const float *y) {
 
 static void test_linear(void **state) {
     tier_require(*state);
-    static const size_t shapes[][3] = {{0, 8, 8},      {1, 1, 1},      {1, 384, 1},    {3, 5, 7},    {2, 33, 65},
-                                       {17, 31, 100},  {40, 384, 96},  {29, 513, 3},   {5, 1040, 9}, {231, 129, 129},
-                                       {500, 16, 300}, {70, 1536, 40}, {50, 1024, 64}, {7, 3001, 10}};
+    static const size_t shapes[][3] = {{0, 8, 8},      {1, 1, 1},      {1, 384, 1},    {3, 5, 7},     {2, 33, 65},
+                                       {17, 31, 100},  {40, 384, 96},  {29, 513, 3},   {5, 1040, 9},  {231, 129, 129},
+                                       {500, 16, 300}, {70, 1536, 40}, {50, 1024, 64}, {7, 3001, 10}, {90, 3100, 70},
+                                       {33, 1537, 40}, {3, 40000, 20}};
     for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++) {
         linear_case c = {shapes[s][0], shapes[s][1], shapes[s][2], (cei_function)(s % CEI_FN_COUNT), NULL, NULL, NULL};
         float *x = floats(c.rows * c.in, 2), *weight = floats(c.in * c.out, 0.3f), *bias = floats(c.out, 1);
@@ -132,8 +133,8 @@ static void test_linear(void **state) {
 /* 301 rows take blocks and threads apart; each row alone must give the same. */
 static void test_linear_bits(void **state) {
     tier_require(*state);
-    static const size_t shapes[][2] = {{384, 1152}, {1536, 200}, {77, 333}},
-                        few[][2] = {{384, 96}, {1536, 40}, {77, 70}};
+    static const size_t shapes[][2] = {{384, 1152}, {1536, 200}, {77, 333}, {1700, 100}},
+                        few[][2] = {{384, 96}, {1536, 40}, {77, 70}, {1700, 40}};
     enum { ROWS = 301 };
     for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++) {
         const size_t *shape = is_emulated() ? few[s] : shapes[s], in = shape[0], out = shape[1];

@@ -167,7 +167,7 @@ enum { CEI_CPU_MAX_STEP = 64 };
  * d2 2^16 + d1 2^8 + d0, each from -128 to 127. Then
  *
  *     out[r][j] = (2^24 sum of d2 e2 + 2^16 sum of (d2 e1 + d1 e2) + 2^8 sum of (d2 e0 + d1 e1 + d0 e2)
- *                 + sum of (d1 e0 + d0 e1)) * 2^8 * unit[r] * unit[j] (+ bias[j])
+ *                 + sum of (d1 e0 + d0 e1)) * 2^8 * unit[r] * unit[j] (+ out[r][j]) (+ bias[j])
  *
  * over the digits d of a[r] and e of the panel's column j, the sums exact integers, what is done with them in float32.
  * The product that is left out, d0 e0, is at most 2^14 unit[r] unit[j] a term. A row or column with a number that is
@@ -187,6 +187,7 @@ typedef struct cei_cpu_digit_product {
     const float *bias;             /* [columns]; NULL is 0 */
     float *out;                    /* [rows, columns], rows out_stride floats apart */
     size_t out_stride;
+    bool adds; /* to what out is, before the bias */
     const void *next;
     size_t next_bytes;
     const float *coming, *coming_exponents;

@@ -194,8 +194,9 @@ INLINE void finish_row(const results *done, size_t r) {
         v = _mm512_fmadd_ps(v, base, _mm512_cvtepi32_ps(_mm512_loadu_si512(done->sums[place][r])));
     }
     v = _mm512_scalef_ps(v, _mm512_add_ps(_mm512_set1_ps(p->exponents[row] + 8), done->exponents));
-    if (p->bias) v = _mm512_add_ps(v, done->bias);
     float *out = p->out + row * p->out_stride;
+    if (p->adds) v = _mm512_add_ps(_mm512_maskz_loadu_ps(done->lanes, out), v);
+    if (p->bias) v = _mm512_add_ps(v, done->bias);
     if (done->lanes == 0xFFFF) /* masked stores are slow on some processors */
         _mm512_storeu_ps(out, v);
     else
