@@ -194,7 +194,19 @@ static void find_pairs(rows_job *job) {
     }
 }
 
-/* Rows that a block may have, by the room that there is for what is temporary; 0 if it is too wide. */
+/* Does it have layers whose weights are split into digits for each block? */
+static bool splits_weights(const rows_job *job) {
+    for (size_t i = 0; i < job->count; i++) {
+        if (job->ops[i].op != CEI_OP_LINEAR) continue;
+        const cei_weight *weight = job->ops[i].of.linear.weight;
+        if (weight->format == CEI_FORMAT_FLOAT32 && cei_cpu_takes_digits(&job->alone->kernels, weight->columns))
+            return true;
+    }
+    return false;
+}
+
+/* Rows that a block may have, by the room that there is for what is temporary; 0 if it is too wide. Weights are not
+ * split for blocks that have no room in the cache: operations one by one take more rows at a time. */
 static size_t rows_of_block(const rows_job *job) {
     const size_t most = most_floats(job->stream->base.limits.columns);
     size_t floats = 0;
@@ -204,6 +216,7 @@ static size_t rows_of_block(const rows_job *job) {
     }
     if (floats == 0) return GOOD_ROWS;
     size_t rows = cei_min_size(job->alone->copy_floats / floats / ROW_STEP * ROW_STEP, MOST_ROWS);
+    if (rows < GOOD_ROWS && splits_weights(job)) return 0;
     rows = cei_min_size(cei_max_size(rows, GOOD_ROWS), most / floats / ROW_STEP * ROW_STEP);
     return rows < LEAST_ROWS ? 0 : rows;
 }
