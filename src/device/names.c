@@ -93,15 +93,38 @@ static int local_rank(void) {
     return rank < 0 ? 0 : rank;
 }
 
+static bool suits_auto(const cei_known_kind *known, int index) {
+    return check_device(known, index, "auto", NULL) == CE_OK &&
+           (!known->driver->suits_auto || known->driver->suits_auto(index));
+}
+
+/* How many devices of a kind there are, if auto would take one of them; else 0. */
+static int count_suitable(const cei_known_kind *known) {
+    char reason[256] = "";
+    const int count = known->driver ? known->driver->count(reason, sizeof reason) : 0;
+    for (int index = 0; index < count; index++)
+        if (suits_auto(known, index)) return count;
+    return 0;
+}
+
+/* A process of a launcher that started more of them than there are devices must not end up on the processor unasked. */
 static ce_status resolve_auto(size_t skip, cei_device_id *id, ce_error *error) {
+    bool has_own = false; /* an accelerator of an earlier kind */
     for (const cei_known_kind *known = cei_known_kinds; known->kind; known++) {
         int index = strcmp(known->kind, "cpu") == 0 ? 0 : local_rank();
         if (known->driver && known->driver->may_suit_auto && !known->driver->may_suit_auto()) continue;
-        if (check_device(known, index, "auto", NULL) != CE_OK) continue;
-        if (known->driver->suits_auto && !known->driver->suits_auto(index)) continue;
-        if (skip-- > 0) continue;
-        *id = (cei_device_id){known->kind, index};
-        return CE_OK;
+        if (suits_auto(known, index)) {
+            has_own = true;
+            if (skip-- > 0) continue;
+            *id = (cei_device_id){known->kind, index};
+            return CE_OK;
+        }
+        const int count = index > 0 && !has_own ? count_suitable(known) : 0;
+        if (count > 0 && index >= count)
+            return cei_fail(error, CE_ERR_DEVICE_ABSENT,
+                            "device auto: LOCAL_RANK is %d, and there %s %d %s device%s, counted from 0; start fewer "
+                            "processes, or name the device",
+                            index, count == 1 ? "is" : "are", count, known->kind, count == 1 ? "" : "s");
     }
     return cei_fail(error, CE_ERR_DEVICE_ABSENT, "auto: no device can be used");
 }

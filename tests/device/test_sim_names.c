@@ -121,13 +121,24 @@ static void test_auto_passes_over_what_is_not_usable(void **state) {
 
 static void test_local_rank_picks_the_index(void **state) {
     (void)state;
+    cei_device_id id;
+    ce_error error = {0};
     cei_sim_set_devices(2);
     setenv("LOCAL_RANK", "1", 1);
     expect_resolves("auto", 0, "sim", 1);
     expect_resolves("auto", 1, "cpu", 0);
     expect_resolves("sim", 0, "sim", 0); /* a name that was given is not changed */
     setenv("LOCAL_RANK", "2", 1);        /* more processes than devices */
+    expect_status(cei_device_resolve("auto", 0, &id, &error), CE_ERR_DEVICE_ABSENT, &error,
+                  "LOCAL_RANK is 2, and there are 2 sim devices");
+    cei_sim_set_unusable(0, "out of order");
+    cei_sim_set_unusable(1, "out of order");
+    expect_resolves("auto", 0, "cpu", 0); /* as without it */
+    cei_sim_set_unusable(0, NULL);
+    cei_sim_set_unusable(1, NULL);
+    cei_sim_set_devices(0);
     expect_resolves("auto", 0, "cpu", 0);
+    cei_sim_set_devices(2);
     setenv("LOCAL_RANK", "one", 1);
     expect_resolves("auto", 0, "sim", 0);
     setenv("LOCAL_RANK", "", 1);

@@ -174,6 +174,8 @@ static void test_auto_takes_accelerators_alone(void **state) {
     expect_ok(cei_device_resolve("auto", 1, &id, &error), &error);
     assert_string_equal(id.kind, "cpu");
     setenv("LOCAL_RANK", "9", 1);
+    expect_status(cei_device_resolve("auto", 0, &id, &error), CE_ERR_DEVICE_ABSENT, &error, "LOCAL_RANK is 9");
+    shim->is_gpu = false; /* processors are not what it counts */
     expect_ok(cei_device_resolve("auto", 0, &id, &error), &error);
     assert_string_equal(id.kind, "cpu");
 }
