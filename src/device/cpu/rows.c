@@ -140,12 +140,17 @@ static ce_status check_placed(const cei_row_op *op, ce_error *error) {
     return status == CE_OK ? cei_cpu_check_placed(weights[1], error) : status;
 }
 
+/* Is a layer's weight split into digits for each block that it is multiplied with? */
+static bool is_split(const cei_cpu_kernels *kernels, const cei_weight *weight) {
+    return weight->format == CEI_FORMAT_FLOAT32 && cei_cpu_takes_digits(kernels, weight->columns);
+}
+
 /* Bytes of a value that products read: those that are widened first cost as much as float32, or more, and those that
  * are split into digits about three times as much. */
 static size_t bytes_of_value(const cei_cpu_kernels *kernels, const cei_weight *weight) {
     enum { SPLIT = 3 };
-    const bool is_split = cei_cpu_takes_digits(kernels, weight->columns);
-    if (weight->format == CEI_FORMAT_FLOAT32) return is_split ? SPLIT * sizeof(float) : sizeof(float);
+    if (is_split(kernels, weight)) return SPLIT * sizeof(float);
+    if (weight->format == CEI_FORMAT_FLOAT32) return sizeof(float);
     const cei_cpu_low *low = cei_cpu_low_lay_out(kernels, weight).low;
     return low->multiply ? low->element : sizeof(float);
 }
@@ -194,14 +199,10 @@ static void find_pairs(rows_job *job) {
     }
 }
 
-/* Does it have layers whose weights are split into digits for each block? */
 static bool splits_weights(const rows_job *job) {
-    for (size_t i = 0; i < job->count; i++) {
-        if (job->ops[i].op != CEI_OP_LINEAR) continue;
-        const cei_weight *weight = job->ops[i].of.linear.weight;
-        if (weight->format == CEI_FORMAT_FLOAT32 && cei_cpu_takes_digits(&job->alone->kernels, weight->columns))
+    for (size_t i = 0; i < job->count; i++)
+        if (job->ops[i].op == CEI_OP_LINEAR && is_split(&job->alone->kernels, job->ops[i].of.linear.weight))
             return true;
-    }
     return false;
 }
 
