@@ -70,6 +70,12 @@ static ce_status fail_absent(const char *name, const char *reason, ce_error *err
     return cei_fail(error, CE_ERR_DEVICE_ABSENT, "device %s cannot be used: %s; usable here: %s", name, reason, usable);
 }
 
+/* How many devices of a kind there are, as a reason against an index. */
+static void tell_count(char *reason, size_t size, const char *before, int count, const char *kind) {
+    snprintf(reason, size, "%sthere %s %d %s device%s, counted from 0", before, count == 1 ? "is" : "are", count, kind,
+             count == 1 ? "" : "s");
+}
+
 /* Is device index of this kind there and usable? */
 static ce_status check_device(const cei_known_kind *known, int index, const char *name, ce_error *error) {
     char reason[256] = "";
@@ -77,8 +83,7 @@ static ce_status check_device(const cei_known_kind *known, int index, const char
     int count = known->driver->count(reason, sizeof reason);
     if (count <= 0) return fail_absent(name, reason, error);
     if (index >= count) {
-        snprintf(reason, sizeof reason, "there %s %d %s device%s, counted from 0", count == 1 ? "is" : "are", count,
-                 known->kind, count == 1 ? "" : "s");
+        tell_count(reason, sizeof reason, "", count, known->kind);
         return fail_absent(name, reason, error);
     }
     ce_device_info info = {0};
@@ -98,13 +103,16 @@ static bool suits_auto(const cei_known_kind *known, int index) {
            (!known->driver->suits_auto || known->driver->suits_auto(index));
 }
 
-/* How many devices of a kind there are, if auto would take one of them; else 0. */
-static int count_suitable(const cei_known_kind *known) {
-    char reason[256] = "";
-    const int count = known->driver ? known->driver->count(reason, sizeof reason) : 0;
+/* Would auto take a device of this kind, if only there were as many as the rank asks for? Then the reason says so. */
+static bool has_too_few(const cei_known_kind *known, int rank, char *reason, size_t size) {
+    char before[48];
+    const int count = known->driver ? known->driver->count(reason, size) : 0;
+    if (rank < count) return false;
+    snprintf(before, sizeof before, "LOCAL_RANK is %d, and ", rank);
+    tell_count(reason, size, before, count, known->kind);
     for (int index = 0; index < count; index++)
-        if (suits_auto(known, index)) return count;
-    return 0;
+        if (suits_auto(known, index)) return true;
+    return false;
 }
 
 /* A process of a launcher that started more of them than there are devices must not end up on the processor unasked. */
@@ -119,12 +127,9 @@ static ce_status resolve_auto(size_t skip, cei_device_id *id, ce_error *error) {
             *id = (cei_device_id){known->kind, index};
             return CE_OK;
         }
-        const int count = index > 0 && !has_own ? count_suitable(known) : 0;
-        if (count > 0 && index >= count)
-            return cei_fail(error, CE_ERR_DEVICE_ABSENT,
-                            "device auto: LOCAL_RANK is %d, and there %s %d %s device%s, counted from 0; start fewer "
-                            "processes, or name the device",
-                            index, count == 1 ? "is" : "are", count, known->kind, count == 1 ? "" : "s");
+        char reason[256] = "";
+        if (index > 0 && !has_own && has_too_few(known, index, reason, sizeof reason))
+            return fail_absent("auto", reason, error);
     }
     return cei_fail(error, CE_ERR_DEVICE_ABSENT, "auto: no device can be used");
 }
