@@ -100,7 +100,9 @@ typedef struct ce_load_options {
 #define CE_CPU_AMX_BF16 ((uint64_t)1 << 5)    /* bfloat16 */
 #define CE_CPU_AMX_INT8 ((uint64_t)1 << 6)    /* int8 */
 #define CE_CPU_F16C ((uint64_t)1 << 7)        /* float16: how weights are widened, to the same bits without it */
-#define CE_CPU_AMX_FLOAT32 ((uint64_t)1 << 8) /* float32, by exact sums of integers; stands on CE_CPU_AMX_INT8 */
+#define CE_CPU_AMX_FLOAT32                                                               \
+    ((uint64_t)1 << 8) /* float32, by exact sums of integers; stands on CE_CPU_AMX_INT8. \
+                          Attention too, by bfloat16, if CE_CPU_AMX_BF16 is there */
 
 /* Those of 64-bit ARM. The others stand on NEON: without it there is none. */
 #define CE_CPU_NEON ((uint64_t)1 << 32)         /* the baseline there */

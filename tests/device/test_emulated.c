@@ -4,15 +4,17 @@
 #include "device/emulated.h"
 #include "device/float_cases.h"
 #include "device/low_cases.h"
+#include "device/piece_cases.h"
 
 #include <stdio.h>
 
-/* What a test is given: a tier, and one of the three kinds of checks. */
+/* What a test is given: a tier, and one of the four kinds of checks. */
 typedef struct emulated_test {
     tier *of;
     const low_check *low;
     const float_check *whole;
     const digit_check *digits;
+    const piece_check *pieces;
 } emulated_test;
 
 static void run_emulated(void **state) {
@@ -28,25 +30,34 @@ static void run_emulated(void **state) {
         test->digits->check(&kernels);
         return;
     }
+    if (test->pieces) {
+        assert_non_null(kernels.pieces.attend);
+        test->pieces->check(&kernels);
+        return;
+    }
     test->low->check(&kernels, CEI_FORMAT_INT8);
     test->low->check(&kernels, CEI_FORMAT_BFLOAT16);
 }
 
 int main(void) {
-    enum { LOW = LOW_CHECKS * EMULATED_TIERS, FLOAT = LOW + FLOAT_CHECKS, COUNT = FLOAT + DIGIT_CHECKS };
+    enum { LOW = LOW_CHECKS * EMULATED_TIERS, FLOAT = LOW + FLOAT_CHECKS, DIGITS = FLOAT + DIGIT_CHECKS };
+    enum { COUNT = DIGITS + PIECE_CHECKS };
     static char names[COUNT][64];
     static emulated_test made[COUNT];
     struct CMUnitTest tests[COUNT];
     for (size_t at = 0; at < COUNT; at++) {
         if (at < LOW) {
-            made[at] = (emulated_test){&emulated_tiers[at / LOW_CHECKS], &low_checks[at % LOW_CHECKS], NULL, NULL};
+            made[at] = (emulated_test){.of = &emulated_tiers[at / LOW_CHECKS], .low = &low_checks[at % LOW_CHECKS]};
             snprintf(names[at], sizeof names[at], "%s (%s)", made[at].low->name, made[at].of->name);
         } else if (at < FLOAT) { /* float32 is the same in both tiers that have AVX-512 */
-            made[at] = (emulated_test){&emulated_tiers[EMULATED_AVX512], NULL, &float_checks[at - LOW], NULL};
+            made[at] = (emulated_test){.of = &emulated_tiers[EMULATED_AVX512], .whole = &float_checks[at - LOW]};
             snprintf(names[at], sizeof names[at], "%s (AVX-512, emulated)", made[at].whole->name);
-        } else {
-            made[at] = (emulated_test){&emulated_tiers[EMULATED_AMX], NULL, NULL, &digit_checks[at - FLOAT]};
+        } else if (at < DIGITS) {
+            made[at] = (emulated_test){.of = &emulated_tiers[EMULATED_AMX], .digits = &digit_checks[at - FLOAT]};
             snprintf(names[at], sizeof names[at], "float32 by integers: %s", made[at].digits->name);
+        } else {
+            made[at] = (emulated_test){.of = &emulated_tiers[EMULATED_AMX], .pieces = &piece_checks[at - DIGITS]};
+            snprintf(names[at], sizeof names[at], "float32 by pieces: %s", made[at].pieces->name);
         }
         tests[at] = (struct CMUnitTest){names[at], run_emulated, NULL, guards_teardown, &made[at]};
     }

@@ -34,6 +34,11 @@ static size_t at_once_floats(const cei_cpu_kernels *kernels, size_t length) {
     return kernels->bfloat16.attend && floats <= AT_ONCE_SCORES ? floats : 0;
 }
 
+size_t cei_cpu_pieces_depth_floats(size_t depth) {
+    enum { STEP = 32 };
+    return cei_cpu_divide_up(depth, STEP) * STEP * CEI_CPU_PIECES * sizeof(uint16_t) / sizeof(float);
+}
+
 size_t cei_cpu_score_floats(const cei_cpu_kernels *kernels, size_t length) {
     const size_t rows = kernels->bfloat16.pack ? LOW_TILE_ROWS : TILE_ROWS;
     const size_t held = at_once_floats(kernels, length), scores = cei_max_size(rows * cei_cpu_padded(length), SCORES);
@@ -56,6 +61,7 @@ typedef struct attention_job {
     float scale, cap;
     const cei_attention_relative_args *relative; /* NULL: distances don't count */
     bool is_low;                                 /* products in bfloat16 */
+    bool is_pieces;                              /* products of pieces: cei_cpu_pieces */
 } attention_job;
 
 /* Queries of a block that sees so many keys. */
@@ -150,9 +156,16 @@ static void pack_values(const attention_job *job, const head *h) {
     }
 }
 
+/* Does one kernel take this head in pieces? Where every query sees all keys, and scores are nothing but products. */
+static bool takes_pieces(const attention_job *job, const head *h) { return job->is_pieces && h->is_whole; }
+
 static void pack_head(const attention_job *job, const head *h) {
     const cei_cpu_low_head low = low_of(job, h);
-    if (job->is_low) {
+    const cei_cpu_pieces *pieces = &job->device->kernels.pieces;
+    if (takes_pieces(job, h)) {
+        pieces->pack_keys(h->k, job->k_stride, h->length, job->head_size, h->keys);
+        pieces->pack_values(h->v, job->v_stride, h->length, job->head_size, h->values);
+    } else if (job->is_low) {
         cei_cpu_low_pack_keys(&low, h->k, job->k_stride);
         cei_cpu_low_pack_values(&low, h->v, job->v_stride);
     } else {
@@ -343,22 +356,34 @@ static bool is_at_once(const attention_job *job, const head *h) {
            at_once_floats(&job->device->kernels, h->length) > 0;
 }
 
+/* Queries from begin to end of such a head, or of one whose products are of pieces. */
+static void run_at_once(const attention_job *job, const head *h, size_t begin, size_t end) {
+    const cei_cpu_low_head low = low_of(job, h);
+    const size_t row = begin - h->first;
+    cei_cpu_attending a = {.rows = end - begin,
+                           .size = job->head_size,
+                           .length = h->length,
+                           .q = h->q + row * job->q_stride,
+                           .q_stride = job->q_stride,
+                           .keys = h->keys,
+                           .values = h->values,
+                           .scale = job->scale,
+                           .scores = h->scores,
+                           .stride = cei_cpu_padded(h->length),
+                           .out = h->out + row * h->out_stride,
+                           .out_stride = h->out_stride,
+                           .next = find_next(job, h, begin)};
+    if (h->has_next && h->asked < h->length) fetch_next_head(job, h, 0, h->length);
+    if (takes_pieces(job, h))
+        job->device->kernels.pieces.attend(&a);
+    else
+        cei_cpu_low_attend(&low, &a);
+}
+
 /* Queries from begin to end against all keys: where blocks begin changes nothing. */
 static void run_global(const attention_job *job, const head *h, size_t begin, size_t end) {
-    if (is_at_once(job, h)) {
-        const cei_cpu_low_head low = low_of(job, h);
-        const size_t row = begin - h->first;
-        cei_cpu_attending a = {.rows = end - begin,
-                               .q = h->q + row * job->q_stride,
-                               .q_stride = job->q_stride,
-                               .scale = job->scale,
-                               .scores = h->scores,
-                               .stride = cei_cpu_padded(h->length),
-                               .out = h->out + row * h->out_stride,
-                               .out_stride = h->out_stride,
-                               .next = find_next(job, h, begin)};
-        if (h->has_next && h->asked < h->length) fetch_next_head(job, h, 0, h->length);
-        cei_cpu_low_attend(&low, &a);
+    if (takes_pieces(job, h) || is_at_once(job, h)) {
+        run_at_once(job, h, begin, end);
         return;
     }
     const size_t blocks = cei_cpu_divide_up(end - begin, block_rows(job, h->length));
@@ -459,6 +484,8 @@ static void attend(cei_stream *stream, const cei_attention_args *args, const cei
         .is_low = cei_cpu_rounds_attention(stream->device, args->precision),
     };
     if (args->sequences * args->heads == 0 || args->head_size == 0) return;
+    job.is_pieces = device->kernels.pieces.attend && !job.is_low && args->head_size <= CEI_CPU_ATTEND_SIZE &&
+                    job.cap <= 0 && !relative;
     job.shared = args->heads / cei_attention_key_heads(args);
     split_heads(&job, args);
     /* A key costs a query two products of head_size, and a few times as much again to be packed. */

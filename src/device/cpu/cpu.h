@@ -172,6 +172,9 @@ enum { CEI_CPU_PANELS_AT_ONCE = 4 };
 /* Floats of scratch memory for the scores of one head of a sequence. */
 size_t cei_cpu_score_floats(const cei_cpu_kernels *kernels, size_t length);
 
+/* The depth of what is packed in pieces, in floats (cei_cpu_pieces). */
+size_t cei_cpu_pieces_depth_floats(size_t depth);
+
 /* A product of any depth with one panel: blocks of depth, their sums held in partial [rows, kernels.panel].
  * product->add is not used. */
 void cei_cpu_multiply_deep(const cei_cpu_kernels *kernels, const cei_cpu_product *product, float *partial);

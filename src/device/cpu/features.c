@@ -105,7 +105,10 @@ static void choose_x86_64(uint64_t usable, cei_cpu_kernels *kernels) {
         cei_cpu_fill_amx_attention(kernels);
     }
     if (usable & CE_CPU_AMX_INT8) cei_cpu_fill_amx_int8(kernels);
-    if (usable & CE_CPU_AMX_FLOAT32 && usable & CE_CPU_AMX_INT8) cei_cpu_fill_amx_float32(kernels);
+    if (usable & CE_CPU_AMX_FLOAT32 && usable & CE_CPU_AMX_INT8) {
+        cei_cpu_fill_amx_float32(kernels);
+        if (usable & CE_CPU_AMX_BF16) cei_cpu_fill_amx_pieces(kernels);
+    }
     kernels->tiers = usable & ~CE_CPU_AVX_VNNI;
     if (!kernels->digits.multiply) kernels->tiers &= ~CE_CPU_AMX_FLOAT32;
     if (!has_fast_bf16()) kernels->tiers &= ~CE_CPU_AVX512_BF16;

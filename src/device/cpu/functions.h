@@ -25,6 +25,15 @@
 #define POWER_3 0x1.abfe7ep-5f
 #define POWER_4 0x1.b7ea5cp-7f
 
+/* The same to float32 rounding: 1 + EXACT_POWER_1 f + ... + EXACT_POWER_6 f^6, relative error of the polynomial 1.9e-9.
+ */
+#define EXACT_POWER_1 0x1.62e42ap-1f
+#define EXACT_POWER_2 0x1.ebfd9ep-3f
+#define EXACT_POWER_3 0x1.c685p-5f
+#define EXACT_POWER_4 0x1.3d28p-7f
+#define EXACT_POWER_5 0x1.461954p-10f
+#define EXACT_POWER_6 0x1.c7211ap-13f
+
 /* 1.5 * 2^23: adding it to |y| < 2^22 rounds y to a whole number, which then stands in the low bits. */
 #define ROUND_MAGIC 0x1.8p+23f
 

@@ -218,6 +218,23 @@ typedef struct cei_cpu_digits {
     double (*peak)(size_t rounds); /* as cei_cpu_kernels.peak, in operations of float32 */
 } cei_cpu_digits;
 
+/* Attention in float32 by bfloat16 products, each number being the sum of three pieces: x = x2 + x1 + x0, of which the
+ * products x2 y2, x2 y1, x1 y2, x2 y0, x1 y1 and x0 y2 are summed up in float32. What is left out is at most 2^-22 of a
+ * product's size. A number beyond 3.38e38 gives NaN where it takes part; pieces below 2^-126 may be taken for 0.
+ *
+ * For heads of up to CEI_CPU_ATTEND_SIZE; a table that has these has all three, else they are NULL. */
+typedef struct cei_cpu_pieces {
+    /* Rows [length, size], stride floats apart, become what attend reads: CEI_CPU_PIECES bfloat16 of each number, both
+     * length and size padded to a multiple of 32, at a multiple of 64 bytes. */
+    void (*pack_keys)(const float *k, size_t stride, size_t length, size_t size, void *keys);
+    void (*pack_values)(const float *v, size_t stride, size_t length, size_t size, void *values);
+
+    /* Not rounded. scores are CEI_CPU_PIECES_FLOATS; key_bytes, value_bytes and stride are not used. */
+    void (*attend)(const cei_cpu_attending *attending);
+} cei_cpu_pieces;
+
+enum { CEI_CPU_PIECES = 3, CEI_CPU_PIECES_FLOATS = 8 * 1024 };
+
 typedef struct cei_cpu_kernels {
     const char *name;     /* of the tier: "c", "avx2", "avx512", "neon" */
     const char *features; /* instruction sets that the kernels use, parted by spaces */
@@ -269,6 +286,7 @@ typedef struct cei_cpu_kernels {
 
     cei_cpu_low bfloat16, float16, int8;
     cei_cpu_digits digits;
+    cei_cpu_pieces pieces;
     uint64_t tiers; /* CE_CPU_* that fill this table */
 
     /* Runs rounds of independent multiply-adds on registers; returns how many floating-point operations (two for a
@@ -292,6 +310,7 @@ void cei_cpu_fill_amx_bf16(cei_cpu_kernels *kernels);      /* bfloat16; also use
 void cei_cpu_fill_amx_attention(cei_cpu_kernels *kernels); /* attention's products, behind amx_bf16 */
 void cei_cpu_fill_amx_int8(cei_cpu_kernels *kernels);      /* int8 */
 void cei_cpu_fill_amx_float32(cei_cpu_kernels *kernels);   /* digits */
+void cei_cpu_fill_amx_pieces(cei_cpu_kernels *kernels);    /* pieces */
 #elif defined(__aarch64__)
 void cei_cpu_fill_neon(cei_cpu_kernels *kernels);      /* the baseline of AArch64 */
 void cei_cpu_fill_neon_int8(cei_cpu_kernels *kernels); /* int8 products, for its panels */

@@ -33,6 +33,9 @@ static bool make_plan(const cei_cpu_device *device, const cei_stream_limits *lim
     if (limits->columns > limit || limits->sequence > limit || limits->head_size > limit) return false;
     const size_t panel = device->kernels.panel, keys = cei_cpu_divide_up(limits->sequence, panel) * panel;
     const size_t head = cei_cpu_divide_up(limits->head_size, panel) * panel;
+    const bool in_pieces = device->kernels.pieces.attend && limits->head_size <= CEI_CPU_ATTEND_SIZE;
+    const size_t head_depth = in_pieces ? cei_cpu_pieces_depth_floats(limits->head_size) : 0;
+    const size_t sequence_depth = in_pieces ? cei_cpu_pieces_depth_floats(limits->sequence) : 0;
     const cei_cpu_low *low = &device->kernels.bfloat16;
     planner p = {0, true};
     *plan = (cei_cpu_scratch_plan){0};
@@ -44,8 +47,8 @@ static bool make_plan(const cei_cpu_device *device, const cei_stream_limits *lim
     plan->panel = place(&p, limits->columns + CEI_CPU_MAX_STEP, panel); /* of digits: see linear_digits.c */
     plan->partial = place(&p, CEI_CPU_MAX_ROWS, panel);
     plan->temporary = place(&p, cei_cpu_temporary_floats(limits->columns), 1);
-    plan->keys = place(&p, keys, cei_cpu_low_depth_floats(low, limits->head_size));
-    plan->values = place(&p, cei_cpu_low_depth_floats(low, limits->sequence), head);
+    plan->keys = place(&p, keys, cei_max_size(cei_cpu_low_depth_floats(low, limits->head_size), head_depth));
+    plan->values = place(&p, cei_max_size(cei_cpu_low_depth_floats(low, limits->sequence), sequence_depth), head);
     plan->queries = place(&p, CEI_CPU_MAX_ROWS, cei_cpu_padded(limits->head_size));
     plan->scores = place(&p, cei_cpu_score_floats(&device->kernels, limits->sequence), 1);
     plan->factors = place(&p, CEI_CPU_MAX_ROWS, 1);

@@ -290,6 +290,19 @@ EMULATE __m512 _mm512_maskz_mov_ps(__mmask16 mask, __m512 v) {
     LANES_DO(16) v[i] = mask >> i & 1 ? v[i] : 0;
     return v;
 }
+EMULATE __m512i _mm512_set4_epi32(int d, int c, int b, int a) {
+    emulate_16i v;
+    LANES_DO(16) v[i] = (const int[]){a, b, c, d}[i % 4];
+    return (__m512i)v;
+}
+/* Bytes of a from places in the same 128 bits, 0 where a place has its highest bit set; from, where the mask has none.
+ */
+EMULATE __m512i _mm512_mask_shuffle_epi8(__m512i from, __mmask64 mask, __m512i a, __m512i places) {
+    const emulate_64b bytes = (emulate_64b)a, at = (emulate_64b)places;
+    emulate_64b v = (emulate_64b)from;
+    LANES_DO(64) if (mask >> i & 1) v[i] = at[i] & 0x80 ? 0 : bytes[i / 16 * 16 + (at[i] & 15)];
+    return (__m512i)v;
+}
 EMULATE __m512i _mm512_mask_blend_epi16(__mmask32 mask, __m512i a, __m512i b) {
     emulate_32h to = (emulate_32h)a;
     LANES_DO(32) to[i] = mask >> i & 1 ? ((emulate_32h)b)[i] : to[i];
