@@ -40,10 +40,17 @@ bool cei_cuda_keeps_for(const cei_cuda_running *run, const cei_stream *stream, c
            rows <= stream->limits.tokens;
 }
 
+bool cei_cuda_keeps_integers_for(const cei_cuda_running *run, const cei_stream *stream, const cei_weight *next,
+                                 size_t rows, size_t columns) {
+    return next && next->format == CEI_FORMAT_INT8 && cei_cuda_tiles_of(run->device, next) &&
+           next->columns == columns && rows <= stream->limits.tokens;
+}
+
 void *cei_cuda_keep(cei_stream *base, cei_cuda_held held, unsigned *tiles) {
     cei_cuda_stream_state *stream = (cei_cuda_stream_state *)base;
     stream->held = held;
-    *tiles = (unsigned)cei_cuda_blocks_of(held.columns * sizeof(uint16_t), CEI_TILE_WIDTH);
+    const size_t size = held.format == CEI_FORMAT_INT8 ? sizeof(int8_t) : sizeof(uint16_t);
+    *tiles = (unsigned)cei_cuda_blocks_of(held.columns * size, CEI_TILE_WIDTH);
     return (void *)(uintptr_t)cei_cuda_rounded_of(stream, held.area).rows;
 }
 

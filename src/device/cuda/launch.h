@@ -49,9 +49,13 @@ bool cei_cuda_has_tensor_cores(const cei_cuda_running *run);
 
 /* ---- what is kept ---------------------------------------------------------------------------------------------- */
 
-/* May results be kept for the layer that reads them, rounded? */
+/* May results be kept for the layer that reads them, rounded to 16 bits? */
 bool cei_cuda_keeps_for(const cei_cuda_running *run, const cei_stream *stream, const cei_weight *next, size_t rows,
                         size_t columns);
+
+/* Or as integers, by an operation that has a whole row at hand, of which their scale is? */
+bool cei_cuda_keeps_integers_for(const cei_cuda_running *run, const cei_stream *stream, const cei_weight *next,
+                                 size_t rows, size_t columns);
 
 /* Where they are kept; and of how many tiles across. */
 void *cei_cuda_keep(cei_stream *base, cei_cuda_held held, unsigned *tiles);

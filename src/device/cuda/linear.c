@@ -38,8 +38,16 @@ static cei_linear_rounded_kernel_args rounded_in(const cei_cuda_stream_state *st
                                             .zeros = (void *)(uintptr_t)at.zeros};
 }
 
+/* Warps that share a row: by its width alone, as of norms. */
+static unsigned warps_of_rounding(const cei_linear_kernel_args *linear) {
+    const size_t columns = linear->weight.columns, of_warp = CEI_ROUND_COLUMNS / CEI_ROWS_OF_BLOCK;
+    if (columns % 4 != 0 || columns > CEI_ROUND_COLUMNS || !cei_cuda_is_aligned(linear->x)) return 0;
+    return columns <= of_warp ? 1 : columns <= 2 * of_warp ? 2 : 4;
+}
+
 static ce_status launch_int8_rounding(const cei_cuda_running *run, const cei_linear_rounded_kernel_args *to) {
     const cei_linear_kernel_args *linear = &to->linear;
+    const unsigned warps = warps_of_rounding(linear);
     cei_round_kernel_args round = {.x = linear->x,
                                    .rows = linear->rows,
                                    .columns = linear->weight.columns,
@@ -47,9 +55,11 @@ static ce_status launch_int8_rounding(const cei_cuda_running *run, const cei_lin
                                    .rounded = (void *)(uintptr_t)to->rounded,
                                    .scales = (void *)(uintptr_t)to->scales,
                                    .zeros = (void *)(uintptr_t)to->zeros,
-                                   .tiles = linear->weight.tiles};
+                                   .tiles = linear->weight.tiles,
+                                   .warps = warps};
     return cei_cuda_launch(run->device, CEI_CUDA_cei_k_round, run->stream,
-                           cei_cuda_blocks_of(linear->rows, CEI_ROWS_OF_BLOCK), 1, &round, run->error);
+                           cei_cuda_blocks_of(linear->rows, CEI_ROWS_OF_BLOCK / (warps ? warps : 1)), 1, &round,
+                           run->error);
 }
 
 static ce_status launch_16_rounding(const cei_cuda_running *run, const cei_linear_rounded_kernel_args *to) {

@@ -47,7 +47,6 @@ static unsigned warps_of_norm(const cei_norm_kernel_args *norm) {
 }
 
 static ce_status run_norm(const cei_cuda_running *run, cei_norm_kernel_args *norm) {
-    norm->warps = warps_of_norm(norm);
     const size_t of_block = CEI_ROWS_OF_BLOCK / (norm->warps ? norm->warps : 1);
     return cei_cuda_run(run, CEI_CUDA_cei_k_norm, cei_cuda_blocks_of((size_t)norm->rows * norm->heads, of_block), 1,
                         norm);
@@ -71,10 +70,18 @@ ce_status cei_cuda_norm(cei_stream *stream, const cei_norm_args *args, ce_error 
                                    .epsilon = args->epsilon,
                                    .is_rms = args->rms,
                                    .base = args->adds_one ? 1 : 0};
-    if (cei_cuda_keeps_for(&run, stream, args->next, args->rows, args->gain->columns)) {
+    kernel.warps = warps_of_norm(&kernel);
+    const bool in_integers =
+        kernel.warps > 0 && cei_cuda_keeps_integers_for(&run, stream, args->next, args->rows, args->gain->columns);
+    if (in_integers || cei_cuda_keeps_for(&run, stream, args->next, args->rows, args->gain->columns)) {
         const cei_cuda_held held = {args->out, args->rows, args->gain->columns, args->next->format, 0};
         kernel.rounded = cei_cuda_keep(stream, held, &kernel.rounded_tiles);
         kernel.in_halves = held.format == CEI_FORMAT_FLOAT16;
+    }
+    if (in_integers) {
+        const cei_cuda_rounded rounded = cei_cuda_rounded_of((cei_cuda_stream_state *)stream, 0);
+        kernel.scales = (void *)(uintptr_t)rounded.scales;
+        kernel.zeros = (void *)(uintptr_t)rounded.zeros;
     }
     return run_norm(&run, &kernel);
 }
@@ -95,6 +102,7 @@ ce_status cei_cuda_norm_heads(cei_stream *stream, const cei_head_norm_args *args
                                    .epsilon = args->epsilon,
                                    .is_rms = 1,
                                    .base = args->adds_one ? 1 : 0};
+    kernel.warps = warps_of_norm(&kernel);
     return run_norm(&run, &kernel);
 }
 

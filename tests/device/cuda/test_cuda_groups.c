@@ -7,6 +7,7 @@
 #include "device/cuda/cuda.h"
 #include "device/cuda/cuda_cases.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -153,6 +154,70 @@ static void test_next_of_other_operations(void **state) {
     check_next_of_other_operations(CEI_FORMAT_FLOAT16, CE_PRECISION_FLOAT16);
 }
 
+/* A norm has whole rows at hand and gives integers itself, whichever number of warps shares a row. */
+static void check_integers_of_norm(size_t width) {
+    static float found[2][ROWS * OUT];
+    float *values = floats(ROWS * width, 1), *matrix = floats(OUT * width, 0.3f), *gain = floats(width, 1);
+    float scales[OUT];
+    fake_set_capability(9, 0);
+    cuda_bench b = cuda_open((cei_stream_limits){ROWS, ROWS, 4, width, false});
+    cei_round_rows(CEI_FORMAT_INT8, matrix, OUT, width, scales);
+    const cei_weight weight = cuda_put_weight(&b, CEI_ROLE_MATRIX, CEI_FORMAT_INT8, OUT, width, matrix, scales);
+    const cei_weight of_norm = cuda_put_weight(&b, CEI_ROLE_VECTOR, CEI_FORMAT_FLOAT32, 1, width, gain, NULL);
+    const cei_slice between = cuda_put_result(&b, ROWS * width), out = cuda_put_result(&b, ROWS * OUT);
+    const cei_slice x = cuda_put(&b, values, ROWS * width * sizeof *values);
+    cei_norm_args norm = {.rows = ROWS, .x = x, .gain = &of_norm, .epsilon = 1e-5f, .out = between};
+    const cei_linear_args linear = {ROWS, between, &weight, NULL, CEI_FN_IDENTITY, out, NULL, NULL};
+    for (int tells = 0; tells < 2; tells++) {
+        const uint64_t rounded = fake_is_here() ? fake_ran("cei_k_round") : 0;
+        norm.next = tells ? &weight : NULL;
+        expect_ok(cei_norm(b.stream, &norm, &b.error), &b.error);
+        expect_ok(cei_linear(b.stream, &linear, &b.error), &b.error);
+        cuda_get_result(&b, out, found[tells], ROWS * OUT);
+        if (fake_is_here()) assert_int_equal(fake_ran("cei_k_round") > rounded, !tells);
+    }
+    expect_same_bits(found[1], found[0], ROWS * OUT, "of a norm's integers");
+    cuda_close(&b);
+    free(values), free(matrix), free(gain);
+}
+
+static void test_integers_of_norms(void **state) {
+    (void)state;
+    static const size_t widths[] = {128, 640, 1152, 2048};
+    for (size_t i = 0; i < sizeof widths / sizeof *widths; i++) check_integers_of_norm(widths[i]);
+}
+
+/* Rows that are rounded in registers, by one, two or four warps, give the bits of those that are read twice, as rows
+ * are that are not aligned. */
+static void check_rounded_rows(size_t width) {
+    enum { COUNT = 7 };
+    static float found[2][COUNT * OUT];
+    float *values = floats(COUNT * width, 1), *matrix = floats(OUT * width, 0.3f), scales[OUT];
+    fake_set_capability(9, 0);
+    memset(values + width, 0, width * sizeof *values);
+    values[2 * width] = NAN;
+    cuda_bench b = cuda_open((cei_stream_limits){COUNT, COUNT, 4, cei_max_size(width, OUT), false});
+    cei_round_rows(CEI_FORMAT_INT8, matrix, OUT, width, scales);
+    const cei_weight weight = cuda_put_weight(&b, CEI_ROLE_MATRIX, CEI_FORMAT_INT8, OUT, width, matrix, scales);
+    const cei_slice x = cuda_put_result(&b, COUNT * width + 1), out = cuda_put_result(&b, COUNT * OUT);
+    for (size_t shift = 0; shift < 2; shift++) {
+        const cei_slice at = {x.buffer, x.offset + shift * sizeof(float)};
+        const cei_linear_args linear = {COUNT, at, &weight, NULL, CEI_FN_IDENTITY, out, NULL, NULL};
+        expect_ok(cei_write(b.stream, at, values, COUNT * width * sizeof *values, &b.error), &b.error);
+        expect_ok(cei_linear(b.stream, &linear, &b.error), &b.error);
+        cuda_get_result(&b, out, found[shift], COUNT * OUT);
+    }
+    expect_same_bits(found[1], found[0], COUNT * OUT, "of rows read twice");
+    cuda_close(&b);
+    free(values), free(matrix);
+}
+
+static void test_rounded_rows(void **state) {
+    (void)state;
+    static const size_t widths[] = {4, 100, 1024, 1028, 2052, 4096};
+    for (size_t i = 0; i < sizeof widths / sizeof *widths; i++) check_rounded_rows(widths[i]);
+}
+
 /* Rows of a batch that takes large blocks, some of them one after the other on a multiprocessor, have the bits that
  * they have in one that takes small blocks. A GPU needs more rows for that than the emulator, which is told of few
  * multiprocessors. */
@@ -220,9 +285,10 @@ static void test_weights_in_tiles(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cuda_test(test_has_groups),   cuda_test(test_next),
-        cuda_test(test_held_rows),    cuda_test(test_next_of_other_operations),
-        cuda_test(test_large_blocks), cuda_test(test_weights_in_tiles),
+        cuda_test(test_has_groups),        cuda_test(test_next),
+        cuda_test(test_held_rows),         cuda_test(test_next_of_other_operations),
+        cuda_test(test_integers_of_norms), cuda_test(test_rounded_rows),
+        cuda_test(test_large_blocks),      cuda_test(test_weights_in_tiles),
     };
     if (!cuda_is_here()) return 77;
     cases_seed();

@@ -57,9 +57,11 @@ typedef struct cei_norm_kernel_args {
     /* 1, 2 or 4 that share a row in registers: CEI_NORM_WIDTH columns each at most, in all a multiple of CEI_NORM_STEP,
      * stride a multiple of 4 and all pointers of 16 bytes; or 0, any row. */
     unsigned warps;
-    unsigned char *rounded; /* the rows in 16 bits as well, in tiles, of one head; NULL: not wanted */
+    unsigned char *rounded; /* the rows rounded as well, in tiles, of one head; NULL: not wanted */
     unsigned rounded_tiles; /* across, just enough for the columns */
     unsigned in_halves;     /* rounded: float16, not bfloat16 */
+    float *scales;          /* [rows]: rounded to integers, by warps that share a row; or NULL */
+    int *zeros;
 } cei_norm_kernel_args;
 
 typedef struct cei_linear_kernel_args {
@@ -78,6 +80,9 @@ typedef struct cei_round_kernel_args {
     float *scales;        /* [rows] */
     int *zeros;           /* [rows]: less 128 as well */
     unsigned tiles;
+    /* 1, 2 or 4 that share a row in registers: columns are whole fours, CEI_ROUND_COLUMNS at most by four warps, and x
+     * is aligned to 16 bytes; or 0, any row. */
+    unsigned warps;
 } cei_round_kernel_args;
 
 /* Rounds activations to bfloat16, or float16, in chunks of eight. */
@@ -260,6 +265,7 @@ enum {
     CEI_NORM_STEP = 128,  /* columns that a warp reads at once */
     CEI_NORM_WIDTH = 512, /* that it keeps in registers at most */
     CEI_NORM_COLUMNS = 2048 /* that a block does */,
+    CEI_ROUND_COLUMNS = 4096, /* the same of rows that become integers */
     CEI_PLAIN_THREADS = 128
 };
 

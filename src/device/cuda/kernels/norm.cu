@@ -1,11 +1,12 @@
 /* norm.cu - layer norm of x, or of x + residual (Ba et al. 2016), or the RMS norm (Zhang and Sennrich 2019), of rows or
- * of heads by themselves; and the same in 16 bits, if that is wanted, in tiles.
+ * of heads by themselves; and the same rounded, if that is wanted, in tiles.
  *
  * A row of whole warps of fours, as every model has them, is read once, all of it before anything is done: one, two or
  * four warps share it, four columns of a thread four times at most, and keep it in registers. A row of another width is
  * a warp's, which reads it three times, each lane every 32nd column. Sums are taken in an order that the width alone
  * decides. Threads read only columns that they write, so that out, or sum, may be an input. */
 #include "device/cuda/kernels/args.h"
+#include "device/cuda/kernels/integers.h"
 #include "device/cuda/kernels/rounding.h"
 #include "device/cuda/kernels/tiles.h"
 
@@ -115,6 +116,37 @@ CEI_INLINE void cei_round_part(const cei_norm_kernel_args *a, const cei_norm_row
     }
 }
 
+/* The extremes of a row's threads; each of them has them. */
+CEI_INLINE cei_extremes cei_row_extremes(const cei_norm_part *part, const cei_norm_row *at,
+                                         cei_extremes parts[CEI_ROWS_OF_BLOCK]) {
+    const unsigned warp = cei_thread() / CEI_WARP, first = warp & ~(at->warps - 1);
+    cei_extremes extremes = {0, 0};
+    CEI_UNROLL
+    for (unsigned i = 0; i < 4 * CEI_NORM_FOURS; i++)
+        if (at->column + i / 4 * at->step < at->columns) cei_extend(&extremes, part->of[i / 4].value[i % 4]);
+    extremes = cei_warp_extremes(extremes);
+    if (at->warps == 1) return extremes;
+    if (cei_thread() % CEI_WARP == 0) parts[warp] = extremes;
+    cei_barrier();
+    for (unsigned i = 0; i < at->warps; i++) cei_extend_both(&extremes, parts[first + i].least, parts[first + i].most);
+    return extremes;
+}
+
+CEI_INLINE void cei_part_to_integers(const cei_norm_kernel_args *a, const cei_norm_row *at, const cei_norm_part *part) {
+    CEI_SHARED cei_extremes parts[CEI_ROWS_OF_BLOCK];
+    const cei_extremes extremes = cei_row_extremes(part, at, parts);
+    const cei_row_scale scale = cei_scale_row(&extremes);
+    CEI_UNROLL
+    for (unsigned i = 0; i < CEI_NORM_FOURS; i++) {
+        const unsigned column = at->column + i * at->step;
+        unsigned char *to = a->rounded + cei_tile_place(at->row, column, a->rounded_tiles);
+        if (column < at->columns) *(unsigned *)(void *)to = cei_four_integers(&scale, part->of[i].value);
+    }
+    if (at->column > 0 || at->columns == 0) return;
+    a->scales[at->row] = scale.scale;
+    a->zeros[at->row] = (int)scale.zero - 128;
+}
+
 /* All warps of a block come here, those of no row with no columns: they meet at barriers. */
 CEI_INLINE void cei_norm_at_once(const cei_norm_kernel_args *a) {
     CEI_SHARED float parts[2][CEI_ROWS_OF_BLOCK];
@@ -136,7 +168,10 @@ CEI_INLINE void cei_norm_at_once(const cei_norm_kernel_args *a) {
         *value = cei_fma((*value - mean) * scale, gain.of[i / 4].value[i % 4] + a->base, bias.of[i / 4].value[i % 4]);
     }
     cei_write_part(a->out + at.first, &at, &x);
-    if (a->rounded) cei_round_part(a, &at, &x);
+    if (a->rounded && a->scales)
+        cei_part_to_integers(a, &at, &x);
+    else if (a->rounded)
+        cei_round_part(a, &at, &x);
 }
 
 /* ---- of any width --------------------------------------------------------------------------------------------- */

@@ -1,46 +1,79 @@
-/* round.cu - activations for products of low precision. As integers, as cei_activation_scale says, to the bit: a warp a
- * row; integers and zeros are held less 128, so that they are signed bytes; their differences are what counts. And as
- * bfloat16 or float16, of which a thread rounds eight. Rows follow each other, or lie in tiles. */
+/* round.cu - activations for products of low precision. As integers: rows of whole fours are read once and held in
+ * registers, by one, two or four warps, those of another width twice, by a warp. And as bfloat16 or float16, of which a
+ * thread rounds eight. Rows follow each other, or lie in tiles. */
 #include "device/cuda/kernels/args.h"
 #include "device/cuda/kernels/gpu.h"
+#include "device/cuda/kernels/integers.h"
 #include "device/cuda/kernels/rounding.h"
 #include "device/cuda/kernels/tiles.h"
 
-/* To the nearest whole number, ties to even, of a value below 2^22. */
-CEI_INLINE float cei_nearest(float x) { return (x + 0x1.8p+23f) - 0x1.8p+23f; }
+enum { CEI_ROUND_FOURS = CEI_ROUND_COLUMNS / 4 / CEI_ROWS_THREADS /* of a thread */ };
 
-/* Extremes over a warp; an order that is not numbers' own cannot come up, since a NaN is never taken. */
-CEI_INLINE float cei_warp_most(float value) {
-    for (unsigned mask = CEI_WARP / 2; mask > 0; mask /= 2) {
-        const float other = cei_shuffle_xor(value, mask);
-        value = other > value ? other : value;
+/* Where a row's bytes from `column` on are. */
+CEI_INLINE signed char *cei_integers_at(const cei_round_kernel_args *a, unsigned row, unsigned column) {
+    if (a->tiles) return a->rounded + cei_tile_place(row, column, a->tiles);
+    return a->rounded + (unsigned long long)row * a->stride + column;
+}
+
+CEI_INLINE void cei_write_scale(const cei_round_kernel_args *a, unsigned row, const cei_row_scale *scale) {
+    a->scales[row] = scale->scale;
+    a->zeros[row] = (int)scale->zero - 128;
+}
+
+/* All warps of a block come here: they meet at a barrier. */
+CEI_INLINE void cei_round_at_once(const cei_round_kernel_args *a) {
+    CEI_SHARED cei_extremes parts[CEI_ROWS_OF_BLOCK];
+    const unsigned shift = a->warps / 2, warp = cei_thread() / CEI_WARP, first = warp & ~(a->warps - 1);
+    const unsigned row = cei_block_x() * (CEI_ROWS_OF_BLOCK >> shift) + (warp >> shift);
+    const unsigned own = (warp - first) * CEI_WARP + cei_thread() % CEI_WARP, step = a->warps * CEI_WARP * 4;
+    const unsigned width = a->tiles ? a->tiles * CEI_TILE_WIDTH : a->stride;
+    const bool is_there = row < a->rows;
+    float values[CEI_ROUND_FOURS][4] = {{0}};
+    cei_extremes extremes = {0, 0};
+    CEI_UNROLL
+    for (unsigned i = 0; i < CEI_ROUND_FOURS; i++) {
+        const unsigned column = own * 4 + i * step;
+        if (is_there && column < a->columns)
+            cei_read_four(a->x + (unsigned long long)row * a->columns + column, values[i]);
     }
-    return value;
+    CEI_UNROLL
+    for (unsigned i = 0; i < 4 * CEI_ROUND_FOURS; i++) cei_extend(&extremes, values[i / 4][i % 4]);
+    extremes = cei_warp_extremes(extremes);
+    if (a->warps > 1) { /* the block's threads alike */
+        if (cei_thread() % CEI_WARP == 0) parts[warp] = extremes;
+        cei_barrier();
+        for (unsigned i = 0; i < a->warps; i++)
+            cei_extend_both(&extremes, parts[first + i].least, parts[first + i].most);
+    }
+    const cei_row_scale scale = cei_scale_row(&extremes);
+    CEI_UNROLL
+    for (unsigned i = 0; i < CEI_ROUND_FOURS; i++) {
+        const unsigned column = own * 4 + i * step;
+        const unsigned word = column < a->columns ? cei_four_integers(&scale, values[i]) : 0;
+        if (is_there && column < width) *(unsigned *)(void *)cei_integers_at(a, row, column) = word;
+    }
+    if (is_there && own == 0) cei_write_scale(a, row, &scale);
+}
+
+CEI_INLINE void cei_round_in_passes(const cei_round_kernel_args *a) {
+    const unsigned row = cei_block_x() * CEI_ROWS_OF_BLOCK + cei_thread() / CEI_WARP, lane = cei_thread() % CEI_WARP;
+    const unsigned width = a->tiles ? a->tiles * CEI_TILE_WIDTH : a->stride;
+    const float *x = a->x + (unsigned long long)row * a->columns;
+    cei_extremes extremes = {0, 0};
+    if (row >= a->rows) return; /* a whole warp */
+    for (unsigned i = lane; i < a->columns; i += CEI_WARP) cei_extend(&extremes, x[i]);
+    extremes = cei_warp_extremes(extremes);
+    const cei_row_scale scale = cei_scale_row(&extremes);
+    for (unsigned i = lane; i < width; i += CEI_WARP)
+        *cei_integers_at(a, row, i) = (signed char)(i < a->columns ? cei_integer_of(&scale, x[i]) : 0);
+    if (lane == 0) cei_write_scale(a, row, &scale);
 }
 
 CEI_KERNEL(cei_k_round, CEI_ROWS_THREADS, cei_round_kernel_args) {
-    const unsigned row = cei_block_x() * CEI_ROWS_OF_BLOCK + cei_thread() / CEI_WARP, lane = cei_thread() % CEI_WARP;
-    if (row >= a.rows) return; /* a whole warp */
-    const float *x = a.x + (unsigned long long)row * a.columns, smallest = 0x1p-126f;
-    signed char *rounded = a.rounded + (unsigned long long)row * a.stride;
-    const unsigned width = a.tiles ? a.tiles * CEI_TILE_WIDTH : a.stride;
-    float least = 0, most = 0;
-    for (unsigned i = lane; i < a.columns; i += CEI_WARP) {
-        least = x[i] < least ? x[i] : least;
-        most = x[i] > most ? x[i] : most;
-    }
-    least = -cei_warp_most(-least);
-    float scale = (cei_warp_most(most) - least) / 255;
-    if (!(scale >= smallest) || scale == CEI_INFINITY) scale = 0;
-    const float inverse = scale > 0 ? 1 / scale : 0, zero = scale > 0 ? cei_nearest(-least * inverse) : 0;
-    for (unsigned i = lane; i < width; i += CEI_WARP) {
-        float q = i < a.columns ? cei_nearest(x[i] * inverse) + zero : 128;
-        q = q > 255 ? 255 : q > 0 ? q : 0; /* a NaN is 0 */
-        *(a.tiles ? a.rounded + cei_tile_place(row, i, a.tiles) : rounded + i) = (signed char)((int)q - 128);
-    }
-    if (lane > 0) return;
-    a.scales[row] = scale;
-    a.zeros[row] = (int)zero - 128;
+    if (a.warps > 0)
+        cei_round_at_once(&a);
+    else
+        cei_round_in_passes(&a);
 }
 
 /* Four values of a row, read at once where they are aligned. */
