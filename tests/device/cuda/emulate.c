@@ -5,7 +5,7 @@
 #include <stdint.h>
 #include <string.h>
 
-enum { MOST_THREADS = 288, WARP = 32, GROUP = 128, STACK_BYTES = 32 * 1024 };
+enum { MOST_THREADS = 384, WARP = 32, GROUP = 128, STACK_BYTES = 32 * 1024 };
 
 typedef enum fiber_state { READY, AT_SHUFFLE, AT_BARRIER, AT_PRODUCT, AT_SIGNAL, DONE } fiber_state;
 

@@ -68,6 +68,8 @@ void cei_signal_arrive(cei_shared signal);
 void cei_signal_expect(cei_shared signal, unsigned bytes);
 void cei_signal_wait(cei_shared signal, unsigned parity);
 void cei_copy_tile(cei_shared to, const void *from, unsigned bytes, cei_shared signal);
+#define CEI_TAKE_REGISTERS(count) ((void)0)
+#define CEI_LEAVE_REGISTERS(count) ((void)0)
 #define CEI_GROUP_FUNCTIONS(name, type)                                     \
     void cei_group_##name##_64(cei_shared x, cei_shared y, type sums[32]);  \
     void cei_group_##name##_128(cei_shared x, cei_shared y, type sums[64]); \

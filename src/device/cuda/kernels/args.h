@@ -235,12 +235,15 @@ enum {
     CEI_LINEAR_THREADS = 256,
     CEI_LARGE_TILE = 128, /* rows, and columns, of a product */
     CEI_SMALL_TILE = 64,
-    CEI_GROUP_THREADS = 128, /* of a warp group; a block has some, and a warp that copies */
+    CEI_GROUP_THREADS = 128, /* of a warp group; a block has some, and one, or a warp, that copies */
     CEI_WIDE_COLUMNS = 256,  /* of a block of 128 rows */
     CEI_LARGE_BLOCKS = 2,    /* that share a multiprocessor: one multiplies while the other writes */
     CEI_WIDE_STAGES = 4,     /* steps over the depth that are in shared memory at a time */
     CEI_LARGE_STAGES = 3,
     CEI_SMALL_STAGES = 12,
+    CEI_WIDE_REGISTERS = 240, /* of a thread that multiplies */
+    CEI_COPIERS_REGISTERS = 24,
+    CEI_WIDE_GROUPS = CEI_LARGE_TILE / CEI_TILE_ROWS * CEI_GROUP_THREADS + CEI_GROUP_THREADS,
     CEI_LARGE_GROUPS = CEI_LARGE_TILE / CEI_TILE_ROWS * CEI_GROUP_THREADS + CEI_WARP_THREADS,
     CEI_SMALL_GROUPS = CEI_GROUP_THREADS + CEI_WARP_THREADS,
     CEI_WARP_ROWS = 16, /* of a group's tile */
@@ -286,13 +289,13 @@ enum {
     X(cei_k_tensor_int8, cei_linear_rounded_kernel_args, CEI_LINEAR_THREADS, 80, 0)                      \
     X(cei_k_tensor_int8_small, cei_linear_rounded_kernel_args, CEI_LINEAR_THREADS, 80, 0)                \
     X(cei_k_group_bfloat16, cei_group_kernel_args, CEI_LARGE_GROUPS, 90, CEI_LARGE_SHARED)               \
-    X(cei_k_group_bfloat16_wide, cei_group_kernel_args, CEI_LARGE_GROUPS, 90, CEI_WIDE_SHARED)           \
+    X(cei_k_group_bfloat16_wide, cei_group_kernel_args, CEI_WIDE_GROUPS, 90, CEI_WIDE_SHARED)            \
     X(cei_k_group_bfloat16_small, cei_group_kernel_args, CEI_SMALL_GROUPS, 90, CEI_SMALL_SHARED)         \
     X(cei_k_group_float16, cei_group_kernel_args, CEI_LARGE_GROUPS, 90, CEI_LARGE_SHARED)                \
-    X(cei_k_group_float16_wide, cei_group_kernel_args, CEI_LARGE_GROUPS, 90, CEI_WIDE_SHARED)            \
+    X(cei_k_group_float16_wide, cei_group_kernel_args, CEI_WIDE_GROUPS, 90, CEI_WIDE_SHARED)             \
     X(cei_k_group_float16_small, cei_group_kernel_args, CEI_SMALL_GROUPS, 90, CEI_SMALL_SHARED)          \
     X(cei_k_group_int8, cei_group_kernel_args, CEI_LARGE_GROUPS, 90, CEI_LARGE_SHARED)                   \
-    X(cei_k_group_int8_wide, cei_group_kernel_args, CEI_LARGE_GROUPS, 90, CEI_WIDE_SHARED)               \
+    X(cei_k_group_int8_wide, cei_group_kernel_args, CEI_WIDE_GROUPS, 90, CEI_WIDE_SHARED)                \
     X(cei_k_group_int8_small, cei_group_kernel_args, CEI_SMALL_GROUPS, 90, CEI_SMALL_SHARED)             \
     X(cei_k_lay_tiles, cei_tiles_kernel_args, CEI_LINEAR_THREADS, 90, 0)                                 \
     X(cei_k_round, cei_round_kernel_args, CEI_ROWS_THREADS, 0, 0)                                        \

@@ -245,6 +245,11 @@ CEI_INLINE void cei_read_words(cei_shared from, unsigned words[4]) {
 /* All lanes of a warp wait for each other here; what they wrote into memory before is seen behind it. */
 CEI_INLINE void cei_warp_barrier(void) { __asm__ volatile("bar.warp.sync 0xFFFFFFFF;" ::: "memory"); }
 
+/* A warp group's threads have so many registers from here on, a multiple of 8: more than they began with, once others
+ * have left theirs; or fewer. A constant. */
+#define CEI_TAKE_REGISTERS(count) __asm__ volatile("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"((int)(count)))
+#define CEI_LEAVE_REGISTERS(count) __asm__ volatile("setmaxnreg.dec.sync.aligned.u32 %0;" ::"n"((int)(count)))
+
 /* A signal in shared memory (mbarrier) is given when so many threads have arrived and the bytes that were expected are
  * there; then it begins anew, and what was waited for is the other parity. One thread begins them, in front of a
  * barrier of the block. */

@@ -6,7 +6,10 @@
  *     GROUP_STAGES, GROUP_BLOCKS    steps over the depth in shared memory at a time; blocks of a multiprocessor
  *     GROUP_SUM, GROUP_MULTIPLY     the sums' type, and what begins products of tiles that add to them
  *     GROUP_WAIT, GROUP_WAIT_BUT_LAST     for these
- *     GROUP_RESULTS(args, sums, place, values)     the results of a tile, in front of their function
+ *     GROUP_REGISTERS      of a thread that multiplies; without it, what the compiler takes
+ *     GROUP_COLUMNS, GROUP_ROWS     what results need of columns and rows: types, and what reads them,
+ *     GROUP_READ_COLUMNS(args, place), GROUP_READ_ROWS(args, place)
+ *     GROUP_RESULTS(columns, rows, sums, values)     the results of a tile, in front of their function
  *
  * One warp copies tiles, a warp group for every 64 rows multiplies them: the first waits until a stage is empty, the
  * others until it is full. A group has one step's products under way while it begins the next one's. Blocks stay where
@@ -19,6 +22,14 @@ enum {
     GROUP(SUMS) = GROUP_ACROSS * CEI_TILE_SUMS,     /* of a thread */
     GROUP(THREADS) = GROUP_DOWN * CEI_GROUP_THREADS /* that multiply */
 };
+
+/* The block's last warp copies, or one of its last group, which leaves its registers to the others: so many that what
+ * results need is read ahead. */
+#ifdef GROUP_REGISTERS
+enum { GROUP(COPIERS) = CEI_GROUP_THREADS, GROUP(READS_AHEAD) = 1 };
+#else
+enum { GROUP(COPIERS) = CEI_WARP, GROUP(READS_AHEAD) = 0 };
+#endif
 
 /* In front of the stages; behind them each warp has memory for its results. */
 typedef struct GROUP(signals) {
@@ -70,7 +81,7 @@ CEI_INLINE void GROUP(leave)(GROUP(signals) * signals, unsigned step) {
     if (cei_thread() % CEI_GROUP_THREADS == 0) cei_signal_arrive(cei_shared_of(&signals->empty[step % GROUP_STAGES]));
 }
 
-/* Sums of the tiles whose steps are those from first on. */
+/* Begins the sums of the tiles whose steps are those from first on; the last products are under way behind it. */
 CEI_INLINE void GROUP(multiply)(const cei_group_kernel_args *a, GROUP(signals) * signals, cei_shared stages,
                                 unsigned first, GROUP_SUM sums[GROUP(SUMS)]) {
     const cei_shared own = stages + cei_thread() / CEI_GROUP_THREADS * CEI_TILE_BYTES;
@@ -86,11 +97,9 @@ CEI_INLINE void GROUP(multiply)(const cei_group_kernel_args *a, GROUP(signals) *
         GROUP_WAIT_BUT_LAST(sums);
         GROUP(leave)(signals, step - 1);
     }
-    GROUP_WAIT(sums);
-    GROUP(leave)(signals, end - 1);
 }
 
-/* A warp group. */
+/* A warp group. What results need of rows and columns is read while products are under way, or results are written. */
 CEI_INLINE void GROUP(multiply_all)(const cei_group_kernel_args *a, GROUP(signals) * signals, cei_shared stages) {
     const cei_shared own =
         stages + GROUP_STAGES * GROUP(STAGE_BYTES) + cei_thread() / CEI_WARP * CEI_WARP_RESULTS_BYTES;
@@ -101,18 +110,30 @@ CEI_INLINE void GROUP(multiply_all)(const cei_group_kernel_args *a, GROUP(signal
         GROUP(multiply)(a, signals, stages, done, sums);
         done += a->of.linear.weight.tiles;
         cei_find_results(a, turn, &row, &column);
+        cei_results_place place = cei_place_results(a, row * GROUP_DOWN, column * GROUP_ACROSS);
+        const GROUP_ROWS rows = GROUP_READ_ROWS(&a->of, &place);
+        GROUP_COLUMNS columns;
+        if (GROUP(READS_AHEAD)) columns = GROUP_READ_COLUMNS(&a->of.linear, &place);
+        GROUP_WAIT(sums);
+        GROUP(leave)(signals, done - 1);
         CEI_UNROLL
         for (unsigned i = 0; i < GROUP_ACROSS; i++) {
-            const cei_results_place place = cei_place_results(a, row * GROUP_DOWN, column * GROUP_ACROSS + i);
             float values[CEI_TILE_SUMS];
             if (place.first_column >= a->of.linear.weight.rows) continue; /* to end would keep it a loop */
-            GROUP_RESULTS(&a->of, sums + i * CEI_TILE_SUMS, &place, values);
-            cei_finish_results(a, &place, values, own);
+            const cei_results_place now = place;
+            if (!GROUP(READS_AHEAD)) columns = GROUP_READ_COLUMNS(&a->of.linear, &place);
+            GROUP_RESULTS(&columns, &rows, sums + i * CEI_TILE_SUMS, values);
+            cei_clear_results(&a->of.linear, &now, values);
+            if (i + 1 < GROUP_ACROSS) {
+                place = cei_place_results(a, row * GROUP_DOWN, column * GROUP_ACROSS + i + 1);
+                if (GROUP(READS_AHEAD)) columns = GROUP_READ_COLUMNS(&a->of.linear, &place);
+            }
+            cei_finish_results(a, &now, values, own);
         }
     }
 }
 
-CEI_KERNEL_BLOCKS(GROUP_KERNEL, GROUP(THREADS) + CEI_WARP, GROUP_BLOCKS, cei_group_kernel_args) {
+CEI_KERNEL_BLOCKS(GROUP_KERNEL, GROUP(THREADS) + GROUP(COPIERS), GROUP_BLOCKS, cei_group_kernel_args) {
     const cei_shared signals_at = cei_launched_memory(), stages = signals_at + CEI_SIGNALS_BYTES;
     GROUP(signals) *signals = (GROUP(signals) *)(void *)cei_of_shared(signals_at);
     if (cei_thread() == 0) {
@@ -123,10 +144,17 @@ CEI_KERNEL_BLOCKS(GROUP_KERNEL, GROUP(THREADS) + CEI_WARP, GROUP_BLOCKS, cei_gro
         cei_signal_begun();
     }
     cei_barrier();
-    if (cei_thread() < GROUP(THREADS))
+    if (cei_thread() < GROUP(THREADS)) {
+#ifdef GROUP_REGISTERS
+        CEI_TAKE_REGISTERS(GROUP_REGISTERS);
+#endif
         GROUP(multiply_all)(&a, signals, stages);
-    else if (cei_thread() % CEI_WARP == 0)
-        GROUP(copy_all)(&a, signals, stages);
+    } else {
+#ifdef GROUP_REGISTERS
+        CEI_LEAVE_REGISTERS(CEI_COPIERS_REGISTERS);
+#endif
+        if (cei_thread() == GROUP(THREADS)) GROUP(copy_all)(&a, signals, stages);
+    }
 }
 
 #undef GROUP
@@ -135,6 +163,7 @@ CEI_KERNEL_BLOCKS(GROUP_KERNEL, GROUP(THREADS) + CEI_WARP, GROUP_BLOCKS, cei_gro
 #undef GROUP_ACROSS
 #undef GROUP_STAGES
 #undef GROUP_BLOCKS
+#undef GROUP_REGISTERS
 #undef GROUP_MULTIPLY
 #undef GROUP_WAIT
 #undef GROUP_WAIT_BUT_LAST

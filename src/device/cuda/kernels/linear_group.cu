@@ -16,8 +16,26 @@ enum { CEI_TILE_SUMS = CEI_TILE_ROWS * CEI_TILE_ROWS / CEI_GROUP_THREADS, CEI_TI
 /* The thread's results of a tile: its first row and column, and those of its warp. */
 typedef struct cei_results_place {
     unsigned row, column, first_row, first_column;
-    bool is_whole; /* the warp's rows and columns are all there, and pairs of columns are aligned */
+    bool has_columns; /* all of the tile's are there, and pairs of them are aligned */
+    bool is_whole;    /* and all of the warp's rows */
 } cei_results_place;
+
+/* What results need of the thread's columns of a tile: pairs of numbers. */
+enum { CEI_TILE_PAIRS = CEI_TILE_COLUMNS / 8 };
+typedef struct cei_float_columns {
+    cei_two_floats biases[CEI_TILE_PAIRS];
+} cei_float_columns;
+
+typedef struct cei_int_columns {
+    cei_two_floats biases[CEI_TILE_PAIRS], scales[CEI_TILE_PAIRS];
+    cei_two_words sums[CEI_TILE_PAIRS];
+} cei_int_columns;
+
+/* And of its two rows. */
+typedef struct cei_int_rows {
+    float scales[2];
+    int zeros[2];
+} cei_int_rows;
 
 /* Where results are whose number is turn: all columns of a band of rows, then the next one, so that the rows that
  * blocks read at a time, and all of W, are in the second-level cache. Counted in what a block makes. */
@@ -32,19 +50,22 @@ CEI_INLINE void cei_find_results(const cei_group_kernel_args *a, unsigned turn, 
 CEI_INLINE cei_results_place cei_place_results(const cei_group_kernel_args *a, unsigned tile_row,
                                                unsigned tile_column) {
     const cei_linear_kernel_args *linear = &a->of.linear;
+    const unsigned long long pairs = (unsigned long long)linear->out | (unsigned long long)linear->bias |
+                                     (unsigned long long)linear->weight.scales |
+                                     (unsigned long long)linear->weight.sums;
     const unsigned lane = cei_thread() % CEI_WARP, outs = linear->weight.rows;
     cei_results_place place;
     place.first_row = tile_row * CEI_TILE_ROWS + cei_thread() / CEI_WARP * CEI_WARP_ROWS;
     place.first_column = tile_column * CEI_TILE_COLUMNS;
     place.row = place.first_row + lane / 4;
     place.column = place.first_column + lane % 4 * 2;
-    place.is_whole = place.first_row + CEI_WARP_ROWS <= linear->rows && place.first_column + CEI_TILE_COLUMNS <= outs &&
-                     outs % 2 == 0 &&
-                     ((unsigned long long)linear->out | (unsigned long long)linear->bias) % sizeof(cei_two_floats) == 0;
+    place.has_columns =
+        place.first_column + CEI_TILE_COLUMNS <= outs && outs % 2 == 0 && pairs % sizeof(cei_two_floats) == 0;
+    place.is_whole = place.has_columns && place.first_row + CEI_WARP_ROWS <= linear->rows;
     return place;
 }
 
-/* Two of a vector that has a number for each column; 0 behind the last. */
+/* Two of a vector that has a number for each column; zeros behind the last. */
 CEI_INLINE cei_two_floats cei_two_of(const float *from, unsigned column, unsigned outs, const bool is_whole) {
     cei_two_floats two = {{0, 0}};
     if (is_whole) return *(const cei_two_floats *)(const void *)(from + column);
@@ -53,38 +74,92 @@ CEI_INLINE cei_two_floats cei_two_of(const float *from, unsigned column, unsigne
     return two;
 }
 
-/* Sums and their bias, is_whole being a constant; 0 behind the last column, where sums may be anything. */
-CEI_INLINE void cei_add_bias(const cei_linear_rounded_kernel_args *a, const cei_results_place *place,
-                             const float sums[CEI_TILE_SUMS], float values[CEI_TILE_SUMS], const bool is_whole) {
-    const float *bias = a->linear.bias;
-    const unsigned outs = a->linear.weight.rows;
+CEI_INLINE cei_two_words cei_two_ints_of(const int *from, unsigned column, unsigned outs, const bool is_whole) {
+    cei_two_words two = {{0, 0}};
+    if (is_whole) return *(const cei_two_words *)(const void *)(from + column);
+    if (column < outs) two.word[0] = (unsigned)from[column];
+    if (column + 1 < outs) two.word[1] = (unsigned)from[column + 1];
+    return two;
+}
+
+/* is_whole is a constant. Nothing to add is 0 to sums, and -0, which changes no number, to what integers come to. */
+CEI_INLINE void cei_read_biases(const cei_linear_kernel_args *a, unsigned column, float none, const bool is_whole,
+                                cei_two_floats biases[CEI_TILE_PAIRS]) {
     CEI_UNROLL
-    for (unsigned i = 0; i < CEI_TILE_SUMS; i += 4) {
-        const unsigned column = place->column + 2 * i;
-        cei_two_floats two = {{0, 0}};
-        if (bias) two = cei_two_of(bias, column, outs, is_whole);
-        CEI_UNROLL
-        for (unsigned k = 0; k < 4; k++)
-            values[i + k] = is_whole || column + k % 2 < outs ? sums[i + k] + two.value[k % 2] : 0;
+    for (unsigned i = 0; i < CEI_TILE_PAIRS; i++) {
+        const cei_two_floats nothing = {{none, none}};
+        biases[i] = nothing;
+        if (a->bias) biases[i] = cei_two_of(a->bias, column + 8 * i, a->weight.rows, is_whole);
     }
 }
 
-CEI_INLINE void cei_results_of_floats(const cei_linear_rounded_kernel_args *a, const float sums[CEI_TILE_SUMS],
-                                      const cei_results_place *place, float values[CEI_TILE_SUMS]) {
-    if (place->is_whole)
-        cei_add_bias(a, place, sums, values, true);
+CEI_INLINE cei_float_columns cei_read_float_columns(const cei_linear_kernel_args *a, const cei_results_place *place) {
+    cei_float_columns columns;
+    if (place->has_columns)
+        cei_read_biases(a, place->column, 0, true, columns.biases);
     else
-        cei_add_bias(a, place, sums, values, false);
+        cei_read_biases(a, place->column, 0, false, columns.biases);
+    return columns;
 }
 
-CEI_INLINE void cei_results_of_integers(const cei_linear_rounded_kernel_args *a, const int sums[CEI_TILE_SUMS],
-                                        const cei_results_place *place, float values[CEI_TILE_SUMS]) {
+CEI_INLINE void cei_read_int_parts(const cei_linear_kernel_args *a, unsigned column, const bool is_whole,
+                                   cei_int_columns *columns) {
+    cei_read_biases(a, column, -0.0f, is_whole, columns->biases);
+    CEI_UNROLL
+    for (unsigned i = 0; i < CEI_TILE_PAIRS; i++) {
+        columns->scales[i] = cei_two_of(a->weight.scales, column + 8 * i, a->weight.rows, is_whole);
+        columns->sums[i] = cei_two_ints_of(a->weight.sums, column + 8 * i, a->weight.rows, is_whole);
+    }
+}
+
+CEI_INLINE cei_int_columns cei_read_int_columns(const cei_linear_kernel_args *a, const cei_results_place *place) {
+    cei_int_columns columns;
+    if (place->has_columns)
+        cei_read_int_parts(a, place->column, true, &columns);
+    else
+        cei_read_int_parts(a, place->column, false, &columns);
+    return columns;
+}
+
+/* Zeros behind the last row. */
+CEI_INLINE cei_int_rows cei_read_int_rows(const cei_linear_rounded_kernel_args *a, const cei_results_place *place) {
+    cei_int_rows rows;
+    CEI_UNROLL
+    for (unsigned i = 0; i < 2; i++) {
+        const unsigned row = place->row + i * 8;
+        rows.scales[i] = row < a->linear.rows ? a->scales[row] : 0;
+        rows.zeros[i] = row < a->linear.rows ? a->zeros[row] : 0;
+    }
+    return rows;
+}
+
+/* Sums and their biases; of rows nothing is needed. */
+CEI_INLINE void cei_results_of_floats(const cei_float_columns *columns, const unsigned *rows,
+                                      const float sums[CEI_TILE_SUMS], float values[CEI_TILE_SUMS]) {
+    (void)rows;
+    CEI_UNROLL
+    for (unsigned i = 0; i < CEI_TILE_SUMS; i++) values[i] = sums[i] + columns->biases[i / 4].value[i % 2];
+}
+
+/* As cei_scaled has it. */
+CEI_INLINE void cei_results_of_integers(const cei_int_columns *columns, const cei_int_rows *rows,
+                                        const int sums[CEI_TILE_SUMS], float values[CEI_TILE_SUMS]) {
     CEI_UNROLL
     for (unsigned i = 0; i < CEI_TILE_SUMS; i++) {
-        const unsigned row = place->row + i / 2 % 2 * 8, column = place->column + i / 4 * 8 + i % 2;
-        const bool is_there = place->is_whole || (row < a->linear.rows && column < a->linear.weight.rows);
-        values[i] = is_there ? cei_scaled(a, sums[i], row, column) : 0;
+        const unsigned row = i / 2 % 2, pair = i / 4, of_pair = i % 2;
+        const float whole = (float)(sums[i] - rows->zeros[row] * (int)columns->sums[pair].word[of_pair]);
+        values[i] =
+            whole * (rows->scales[row] * columns->scales[pair].value[of_pair]) + columns->biases[pair].value[of_pair];
     }
+}
+
+/* Zeros behind the last column, where sums may be anything. */
+CEI_INLINE void cei_clear_results(const cei_linear_kernel_args *a, const cei_results_place *place,
+                                  float values[CEI_TILE_SUMS]) {
+    if (place->has_columns) return;
+    CEI_UNROLL
+    for (unsigned i = 0; i < CEI_TILE_SUMS; i++)
+        if (place->column + i / 4 * 8 + i % 2 >= a->weight.rows) values[i] = 0;
 }
 
 /* ---- results --------------------------------------------------------------------------------------------------- */
@@ -196,6 +271,10 @@ CEI_INLINE void cei_finish_results(const cei_group_kernel_args *a, const cei_res
 /* ---- bfloat16 --------------------------------------------------------------------------------------------------- */
 
 #define GROUP_SUM float
+#define GROUP_COLUMNS cei_float_columns
+#define GROUP_ROWS unsigned
+#define GROUP_READ_COLUMNS cei_read_float_columns
+#define GROUP_READ_ROWS(args, place) 0
 #define GROUP_RESULTS cei_results_of_floats
 
 #define GROUP(name) cei_group_bfloat16_small_##name
@@ -226,16 +305,25 @@ CEI_INLINE void cei_finish_results(const cei_group_kernel_args *a, const cei_res
 #define GROUP_ACROSS 4
 #define GROUP_STAGES CEI_WIDE_STAGES
 #define GROUP_BLOCKS 1
+#define GROUP_REGISTERS CEI_WIDE_REGISTERS
 #define GROUP_MULTIPLY cei_group_bfloat16_256
 #define GROUP_WAIT cei_group_wait_float_128
 #define GROUP_WAIT_BUT_LAST cei_group_wait_but_last_float_128
 #include "device/cuda/kernels/group.tmpl.h"
 #undef GROUP_SUM
+#undef GROUP_COLUMNS
+#undef GROUP_ROWS
+#undef GROUP_READ_COLUMNS
+#undef GROUP_READ_ROWS
 #undef GROUP_RESULTS
 
 /* ---- float16 ---------------------------------------------------------------------------------------------------- */
 
 #define GROUP_SUM float
+#define GROUP_COLUMNS cei_float_columns
+#define GROUP_ROWS unsigned
+#define GROUP_READ_COLUMNS cei_read_float_columns
+#define GROUP_READ_ROWS(args, place) 0
 #define GROUP_RESULTS cei_results_of_floats
 
 #define GROUP(name) cei_group_float16_small_##name
@@ -266,16 +354,25 @@ CEI_INLINE void cei_finish_results(const cei_group_kernel_args *a, const cei_res
 #define GROUP_ACROSS 4
 #define GROUP_STAGES CEI_WIDE_STAGES
 #define GROUP_BLOCKS 1
+#define GROUP_REGISTERS CEI_WIDE_REGISTERS
 #define GROUP_MULTIPLY cei_group_float16_256
 #define GROUP_WAIT cei_group_wait_float_128
 #define GROUP_WAIT_BUT_LAST cei_group_wait_but_last_float_128
 #include "device/cuda/kernels/group.tmpl.h"
 #undef GROUP_SUM
+#undef GROUP_COLUMNS
+#undef GROUP_ROWS
+#undef GROUP_READ_COLUMNS
+#undef GROUP_READ_ROWS
 #undef GROUP_RESULTS
 
 /* ---- integers --------------------------------------------------------------------------------------------------- */
 
 #define GROUP_SUM int
+#define GROUP_COLUMNS cei_int_columns
+#define GROUP_ROWS cei_int_rows
+#define GROUP_READ_COLUMNS cei_read_int_columns
+#define GROUP_READ_ROWS cei_read_int_rows
 #define GROUP_RESULTS cei_results_of_integers
 
 #define GROUP(name) cei_group_int8_small_##name
@@ -306,11 +403,16 @@ CEI_INLINE void cei_finish_results(const cei_group_kernel_args *a, const cei_res
 #define GROUP_ACROSS 4
 #define GROUP_STAGES CEI_WIDE_STAGES
 #define GROUP_BLOCKS 1
+#define GROUP_REGISTERS CEI_WIDE_REGISTERS
 #define GROUP_MULTIPLY cei_group_int8_256
 #define GROUP_WAIT cei_group_wait_int_128
 #define GROUP_WAIT_BUT_LAST cei_group_wait_but_last_int_128
 #include "device/cuda/kernels/group.tmpl.h"
 #undef GROUP_SUM
+#undef GROUP_COLUMNS
+#undef GROUP_ROWS
+#undef GROUP_READ_COLUMNS
+#undef GROUP_READ_ROWS
 #undef GROUP_RESULTS
 
 /* ---- weights --------------------------------------------------------------------------------------------------- */
