@@ -235,7 +235,7 @@ enum {
     CEI_LINEAR_THREADS = 256,
     CEI_LARGE_TILE = 128, /* rows, and columns, of a product */
     CEI_SMALL_TILE = 64,
-    CEI_GROUP_THREADS = 128, /* of a warp group; a block has some, and one, or a warp, that copies */
+    CEI_GROUP_THREADS = 128, /* of a warp group; a block has some, and warps that copy */
     CEI_WIDE_COLUMNS = 256,  /* of a block of 128 rows */
     CEI_LARGE_BLOCKS = 2,    /* that share a multiprocessor: one multiplies while the other writes */
     CEI_WIDE_STAGES = 4,     /* steps over the depth that are in shared memory at a time */
@@ -243,9 +243,12 @@ enum {
     CEI_SMALL_STAGES = 12,
     CEI_WIDE_REGISTERS = 240, /* of a thread that multiplies */
     CEI_COPIERS_REGISTERS = 24,
-    CEI_WIDE_GROUPS = CEI_LARGE_TILE / CEI_TILE_ROWS * CEI_GROUP_THREADS + CEI_GROUP_THREADS,
-    CEI_LARGE_GROUPS = CEI_LARGE_TILE / CEI_TILE_ROWS * CEI_GROUP_THREADS + CEI_WARP_THREADS,
-    CEI_SMALL_GROUPS = CEI_GROUP_THREADS + CEI_WARP_THREADS,
+    CEI_WIDE_COPIERS = 4, /* warps, a whole group, which leaves its registers to the others */
+    CEI_LARGE_COPIERS = 2,
+    CEI_SMALL_COPIERS = 2,
+    CEI_WIDE_GROUPS = CEI_LARGE_TILE / CEI_TILE_ROWS * CEI_GROUP_THREADS + CEI_WIDE_COPIERS * CEI_WARP_THREADS,
+    CEI_LARGE_GROUPS = CEI_LARGE_TILE / CEI_TILE_ROWS * CEI_GROUP_THREADS + CEI_LARGE_COPIERS * CEI_WARP_THREADS,
+    CEI_SMALL_GROUPS = CEI_GROUP_THREADS + CEI_SMALL_COPIERS * CEI_WARP_THREADS,
     CEI_WARP_ROWS = 16, /* of a group's tile */
     CEI_WARP_RESULTS_BYTES = CEI_WARP_ROWS * CEI_TILE_WIDTH,
     CEI_SIGNALS_BYTES = 1024, /* in front of the stages, which begin at a multiple of that */

@@ -20,15 +20,16 @@ typedef struct cei_results_place {
     bool is_whole;    /* and all of the warp's rows */
 } cei_results_place;
 
-/* What results need of the thread's columns of a tile: pairs of numbers. */
-enum { CEI_TILE_PAIRS = CEI_TILE_COLUMNS / 8 };
+/* What results need of half of the thread's columns of a tile, pairs of numbers; all of them would take too many
+ * registers where two blocks share a multiprocessor. */
+enum { CEI_PARTS = 2, CEI_PART_SUMS = CEI_TILE_SUMS / CEI_PARTS, CEI_PART_PAIRS = CEI_PART_SUMS / 4 };
 typedef struct cei_float_columns {
-    cei_two_floats biases[CEI_TILE_PAIRS];
+    cei_two_floats biases[CEI_PART_PAIRS];
 } cei_float_columns;
 
 typedef struct cei_int_columns {
-    cei_two_floats biases[CEI_TILE_PAIRS], scales[CEI_TILE_PAIRS];
-    cei_two_words sums[CEI_TILE_PAIRS];
+    cei_two_floats biases[CEI_PART_PAIRS], scales[CEI_PART_PAIRS];
+    cei_two_words sums[CEI_PART_PAIRS];
 } cei_int_columns;
 
 /* And of its two rows. */
@@ -84,40 +85,44 @@ CEI_INLINE cei_two_words cei_two_ints_of(const int *from, unsigned column, unsig
 
 /* is_whole is a constant. Nothing to add is 0 to sums, and -0, which changes no number, to what integers come to. */
 CEI_INLINE void cei_read_biases(const cei_linear_kernel_args *a, unsigned column, float none, const bool is_whole,
-                                cei_two_floats biases[CEI_TILE_PAIRS]) {
+                                cei_two_floats biases[CEI_PART_PAIRS]) {
     CEI_UNROLL
-    for (unsigned i = 0; i < CEI_TILE_PAIRS; i++) {
+    for (unsigned i = 0; i < CEI_PART_PAIRS; i++) {
         const cei_two_floats nothing = {{none, none}};
         biases[i] = nothing;
         if (a->bias) biases[i] = cei_two_of(a->bias, column + 8 * i, a->weight.rows, is_whole);
     }
 }
 
-CEI_INLINE cei_float_columns cei_read_float_columns(const cei_linear_kernel_args *a, const cei_results_place *place) {
+CEI_INLINE cei_float_columns cei_read_float_columns(const cei_linear_kernel_args *a, const cei_results_place *place,
+                                                    unsigned part) {
+    const unsigned column = place->column + part * CEI_PART_PAIRS * 8;
     cei_float_columns columns;
     if (place->has_columns)
-        cei_read_biases(a, place->column, 0, true, columns.biases);
+        cei_read_biases(a, column, 0, true, columns.biases);
     else
-        cei_read_biases(a, place->column, 0, false, columns.biases);
+        cei_read_biases(a, column, 0, false, columns.biases);
     return columns;
 }
 
-CEI_INLINE void cei_read_int_parts(const cei_linear_kernel_args *a, unsigned column, const bool is_whole,
+CEI_INLINE void cei_read_int_pairs(const cei_linear_kernel_args *a, unsigned column, const bool is_whole,
                                    cei_int_columns *columns) {
     cei_read_biases(a, column, -0.0f, is_whole, columns->biases);
     CEI_UNROLL
-    for (unsigned i = 0; i < CEI_TILE_PAIRS; i++) {
+    for (unsigned i = 0; i < CEI_PART_PAIRS; i++) {
         columns->scales[i] = cei_two_of(a->weight.scales, column + 8 * i, a->weight.rows, is_whole);
         columns->sums[i] = cei_two_ints_of(a->weight.sums, column + 8 * i, a->weight.rows, is_whole);
     }
 }
 
-CEI_INLINE cei_int_columns cei_read_int_columns(const cei_linear_kernel_args *a, const cei_results_place *place) {
+CEI_INLINE cei_int_columns cei_read_int_columns(const cei_linear_kernel_args *a, const cei_results_place *place,
+                                                unsigned part) {
+    const unsigned column = place->column + part * CEI_PART_PAIRS * 8;
     cei_int_columns columns;
     if (place->has_columns)
-        cei_read_int_parts(a, place->column, true, &columns);
+        cei_read_int_pairs(a, column, true, &columns);
     else
-        cei_read_int_parts(a, place->column, false, &columns);
+        cei_read_int_pairs(a, column, false, &columns);
     return columns;
 }
 
@@ -135,17 +140,17 @@ CEI_INLINE cei_int_rows cei_read_int_rows(const cei_linear_rounded_kernel_args *
 
 /* Sums and their biases; of rows nothing is needed. */
 CEI_INLINE void cei_results_of_floats(const cei_float_columns *columns, const unsigned *rows,
-                                      const float sums[CEI_TILE_SUMS], float values[CEI_TILE_SUMS]) {
+                                      const float sums[CEI_PART_SUMS], float values[CEI_PART_SUMS]) {
     (void)rows;
     CEI_UNROLL
-    for (unsigned i = 0; i < CEI_TILE_SUMS; i++) values[i] = sums[i] + columns->biases[i / 4].value[i % 2];
+    for (unsigned i = 0; i < CEI_PART_SUMS; i++) values[i] = sums[i] + columns->biases[i / 4].value[i % 2];
 }
 
 /* As cei_scaled has it. */
 CEI_INLINE void cei_results_of_integers(const cei_int_columns *columns, const cei_int_rows *rows,
-                                        const int sums[CEI_TILE_SUMS], float values[CEI_TILE_SUMS]) {
+                                        const int sums[CEI_PART_SUMS], float values[CEI_PART_SUMS]) {
     CEI_UNROLL
-    for (unsigned i = 0; i < CEI_TILE_SUMS; i++) {
+    for (unsigned i = 0; i < CEI_PART_SUMS; i++) {
         const unsigned row = i / 2 % 2, pair = i / 4, of_pair = i % 2;
         const float whole = (float)(sums[i] - rows->zeros[row] * (int)columns->sums[pair].word[of_pair]);
         values[i] =
@@ -283,6 +288,7 @@ CEI_INLINE void cei_finish_results(const cei_group_kernel_args *a, const cei_res
 #define GROUP_ACROSS 1
 #define GROUP_STAGES CEI_SMALL_STAGES
 #define GROUP_BLOCKS 1
+#define GROUP_COPIERS CEI_SMALL_COPIERS
 #define GROUP_MULTIPLY cei_group_bfloat16_64
 #define GROUP_WAIT cei_group_wait_float_32
 #define GROUP_WAIT_BUT_LAST cei_group_wait_but_last_float_32
@@ -294,6 +300,7 @@ CEI_INLINE void cei_finish_results(const cei_group_kernel_args *a, const cei_res
 #define GROUP_ACROSS 2
 #define GROUP_STAGES CEI_LARGE_STAGES
 #define GROUP_BLOCKS CEI_LARGE_BLOCKS
+#define GROUP_COPIERS CEI_LARGE_COPIERS
 #define GROUP_MULTIPLY cei_group_bfloat16_128
 #define GROUP_WAIT cei_group_wait_float_64
 #define GROUP_WAIT_BUT_LAST cei_group_wait_but_last_float_64
@@ -305,6 +312,7 @@ CEI_INLINE void cei_finish_results(const cei_group_kernel_args *a, const cei_res
 #define GROUP_ACROSS 4
 #define GROUP_STAGES CEI_WIDE_STAGES
 #define GROUP_BLOCKS 1
+#define GROUP_COPIERS CEI_WIDE_COPIERS
 #define GROUP_REGISTERS CEI_WIDE_REGISTERS
 #define GROUP_MULTIPLY cei_group_bfloat16_256
 #define GROUP_WAIT cei_group_wait_float_128
@@ -332,6 +340,7 @@ CEI_INLINE void cei_finish_results(const cei_group_kernel_args *a, const cei_res
 #define GROUP_ACROSS 1
 #define GROUP_STAGES CEI_SMALL_STAGES
 #define GROUP_BLOCKS 1
+#define GROUP_COPIERS CEI_SMALL_COPIERS
 #define GROUP_MULTIPLY cei_group_float16_64
 #define GROUP_WAIT cei_group_wait_float_32
 #define GROUP_WAIT_BUT_LAST cei_group_wait_but_last_float_32
@@ -343,6 +352,7 @@ CEI_INLINE void cei_finish_results(const cei_group_kernel_args *a, const cei_res
 #define GROUP_ACROSS 2
 #define GROUP_STAGES CEI_LARGE_STAGES
 #define GROUP_BLOCKS CEI_LARGE_BLOCKS
+#define GROUP_COPIERS CEI_LARGE_COPIERS
 #define GROUP_MULTIPLY cei_group_float16_128
 #define GROUP_WAIT cei_group_wait_float_64
 #define GROUP_WAIT_BUT_LAST cei_group_wait_but_last_float_64
@@ -354,6 +364,7 @@ CEI_INLINE void cei_finish_results(const cei_group_kernel_args *a, const cei_res
 #define GROUP_ACROSS 4
 #define GROUP_STAGES CEI_WIDE_STAGES
 #define GROUP_BLOCKS 1
+#define GROUP_COPIERS CEI_WIDE_COPIERS
 #define GROUP_REGISTERS CEI_WIDE_REGISTERS
 #define GROUP_MULTIPLY cei_group_float16_256
 #define GROUP_WAIT cei_group_wait_float_128
@@ -381,6 +392,7 @@ CEI_INLINE void cei_finish_results(const cei_group_kernel_args *a, const cei_res
 #define GROUP_ACROSS 1
 #define GROUP_STAGES CEI_SMALL_STAGES
 #define GROUP_BLOCKS 1
+#define GROUP_COPIERS CEI_SMALL_COPIERS
 #define GROUP_MULTIPLY cei_group_int8_64
 #define GROUP_WAIT cei_group_wait_int_32
 #define GROUP_WAIT_BUT_LAST cei_group_wait_but_last_int_32
@@ -392,6 +404,7 @@ CEI_INLINE void cei_finish_results(const cei_group_kernel_args *a, const cei_res
 #define GROUP_ACROSS 2
 #define GROUP_STAGES CEI_LARGE_STAGES
 #define GROUP_BLOCKS CEI_LARGE_BLOCKS
+#define GROUP_COPIERS CEI_LARGE_COPIERS
 #define GROUP_MULTIPLY cei_group_int8_128
 #define GROUP_WAIT cei_group_wait_int_64
 #define GROUP_WAIT_BUT_LAST cei_group_wait_but_last_int_64
@@ -403,6 +416,7 @@ CEI_INLINE void cei_finish_results(const cei_group_kernel_args *a, const cei_res
 #define GROUP_ACROSS 4
 #define GROUP_STAGES CEI_WIDE_STAGES
 #define GROUP_BLOCKS 1
+#define GROUP_COPIERS CEI_WIDE_COPIERS
 #define GROUP_REGISTERS CEI_WIDE_REGISTERS
 #define GROUP_MULTIPLY cei_group_int8_256
 #define GROUP_WAIT cei_group_wait_int_128
