@@ -12,7 +12,8 @@
 
 enum { CEI_NORM_FOURS = CEI_NORM_COLUMNS / 4 / CEI_ROWS_THREADS /* of a thread */ };
 
-/* A row, or a head of one, and what a thread has of it. */
+/* A row, or a head of one, and what a thread has of it. Blocks begin with the last rows, which the layer before wrote
+ * last: they are in the second-level cache. */
 typedef struct cei_norm_row {
     unsigned long long first; /* its first column's place in x, residual, out and sum */
     unsigned row, columns;    /* no columns: there is no such row */
@@ -27,7 +28,8 @@ typedef struct cei_norm_part {
 CEI_INLINE cei_norm_row cei_find_row(const cei_norm_kernel_args *a, unsigned warps) {
     const unsigned shift = warps / 2; /* the logarithm of 1, 2, 4: divisions take as long as sums over a warp */
     const unsigned warp = cei_thread() / CEI_WARP, own = (warp & (warps - 1)) * CEI_WARP + cei_thread() % CEI_WARP;
-    const unsigned head = cei_block_x() * (CEI_ROWS_OF_BLOCK >> shift) + (warp >> shift);
+    const unsigned last = (a->rows * a->heads - 1) >> (2 - shift), block = last - cei_block_x();
+    const unsigned head = block * (CEI_ROWS_OF_BLOCK >> shift) + (warp >> shift);
     const unsigned row = a->heads == 1 ? head : head / a->heads;
     cei_norm_row at;
     at.first = (unsigned long long)row * a->stride + (head - row * a->heads) * a->columns;

@@ -20,11 +20,13 @@ CEI_INLINE void cei_write_scale(const cei_round_kernel_args *a, unsigned row, co
     a->zeros[row] = (int)scale->zero - 128;
 }
 
-/* All warps of a block come here: they meet at a barrier. */
+/* All warps of a block come here: they meet at a barrier. Blocks begin with the last rows, which were written last and
+ * are in the second-level cache. */
 CEI_INLINE void cei_round_at_once(const cei_round_kernel_args *a) {
     CEI_SHARED cei_extremes parts[CEI_ROWS_OF_BLOCK];
     const unsigned shift = a->warps / 2, warp = cei_thread() / CEI_WARP, first = warp & ~(a->warps - 1);
-    const unsigned row = cei_block_x() * (CEI_ROWS_OF_BLOCK >> shift) + (warp >> shift);
+    const unsigned last = (a->rows - 1) >> (2 - shift);
+    const unsigned row = (last - cei_block_x()) * (CEI_ROWS_OF_BLOCK >> shift) + (warp >> shift);
     const unsigned own = (warp - first) * CEI_WARP + cei_thread() % CEI_WARP, step = a->warps * CEI_WARP * 4;
     const unsigned width = a->tiles ? a->tiles * CEI_TILE_WIDTH : a->stride;
     const bool is_there = row < a->rows;
