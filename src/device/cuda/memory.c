@@ -167,8 +167,9 @@ static size_t area_bytes(const cei_stream_limits *limits) {
     return bytes;
 }
 
-/* A large tile of rows for each multiprocessor: then even the narrowest layers give each some tiles. */
-size_t cei_cuda_batch_tokens(const cei_device *device) { return cei_cuda_of(device)->processors * CEI_LARGE_TILE; }
+/* Two large tiles of rows for each multiprocessor: then even the narrowest layers give each some tiles, and the time
+ * from one batch to the next is little beside a batch's. */
+size_t cei_cuda_batch_tokens(const cei_device *device) { return cei_cuda_of(device)->processors * 2 * CEI_LARGE_TILE; }
 
 /* Without groups nothing is kept from an operation to the next: one area is enough. */
 static size_t areas_of(const cei_cuda_device *device) { return cei_cuda_has_groups(device) ? CEI_CUDA_AREAS : 1; }
