@@ -15,6 +15,7 @@
 #include "device/cpu/kernels.h"
 
 #include "device/cpu/amx.h"
+#include "device/cpu/bfloat16_avx512.h"
 #include "device/cpu/functions.h"
 #include "device/cpu/transpose_avx512.h"
 
@@ -69,10 +70,24 @@ INLINE pieces split_pairs(__m512 a, __m512 b, const bool is_rounded) {
     return p;
 }
 
+/* Each piece to the same place of its own tile. */
+INLINE void store_pieces(const pieces *p, uint8_t *to) {
+    UNROLL for (size_t i = 0; i < PIECES; i++) { _mm512_storeu_si512(to + i * TILE, p->of[i]); }
+}
+
+/* Sixteen rows of pairs become tiles of their transpose. */
+INLINE void store_transposed(const pieces rows[TILE_ROWS], uint8_t *tiles) {
+    for (size_t i = 0; i < PIECES; i++, tiles += TILE) {
+        __m512 piece[TILE_ROWS];
+        UNROLL for (size_t r = 0; r < TILE_ROWS; r++) { piece[r] = _mm512_castsi512_ps(rows[r].of[i]); }
+        transpose(piece);
+        UNROLL for (size_t r = 0; r < TILE_ROWS; r++) { _mm512_storeu_ps(tiles + r * STEP, piece[r]); }
+    }
+}
+
 /* So many numbers, 0 behind them. */
 INLINE __m512 load_first(const float *from, size_t count) {
-    if (count >= LANES) return _mm512_loadu_ps(from);
-    return _mm512_maskz_loadu_ps((__mmask16)((1u << count) - 1), from);
+    return count >= LANES ? _mm512_loadu_ps(from) : _mm512_maskz_loadu_ps(first_bits(0, count), from);
 }
 
 /* ---- keys and values ----------------------------------------------------------------------------------------
@@ -101,30 +116,22 @@ static void pack_keys(const float *k, size_t stride, size_t length, size_t size,
         for (size_t r = 0; r < TILE_ROWS; r++) {
             for (size_t s = 0; s < steps; s++) {
                 const pieces p = t + r < length ? split_row(k + (t + r) * stride, size, s) : (pieces){{{0}}};
-                UNROLL for (size_t i = 0; i < PIECES; i++)
-                    _mm512_storeu_si512(tile + s * PIECES_TILE + i * TILE + r * STEP, p.of[i]);
+                store_pieces(&p, tile + s * PIECES_TILE + r * STEP);
             }
         }
     }
 }
 
-/* Sixteen rows of pairs, a piece each, become the tile of their transpose. */
-INLINE void store_transposed(__m512 rows[TILE_ROWS], void *tile) {
-    transpose(rows);
-    UNROLL for (size_t r = 0; r < TILE_ROWS; r++) _mm512_storeu_ps((uint8_t *)tile + r * STEP, rows[r]);
-}
-
 /* A tile of columns of a step of tokens. */
 static void pack_tile(const float *v, size_t stride, size_t tokens, size_t columns, uint8_t *tile) {
-    __m512 rows[PIECES][TILE_ROWS];
+    pieces rows[TILE_ROWS];
     for (size_t r = 0; r < TILE_ROWS; r++) {
         const __m512 none = _mm512_setzero_ps();
         const __m512 a = r < tokens ? load_first(v + r * stride, columns) : none;
         const __m512 b = TILE_ROWS + r < tokens ? load_first(v + (TILE_ROWS + r) * stride, columns) : none;
-        const pieces p = split_pairs(a, b, true);
-        UNROLL for (size_t i = 0; i < PIECES; i++) rows[i][r] = _mm512_castsi512_ps(p.of[i]);
+        rows[r] = split_pairs(a, b, true);
     }
-    for (size_t i = 0; i < PIECES; i++) store_transposed(rows[i], tile + i * TILE);
+    store_transposed(rows, tile);
 }
 
 static void pack_values(const float *v, size_t stride, size_t length, size_t size, void *values) {
@@ -177,12 +184,10 @@ INLINE void split_queries(attending *a, size_t item, const bool is_deep) {
     const cei_cpu_attending *of = a->of;
     const size_t first = item / a->blocks * TILE_ROWS, rows = rows_of(a, item);
     for (size_t s = 0; s < (is_deep ? 2 : 1); s++) {
-        __m512 split[PIECES][TILE_ROWS];
-        for (size_t r = 0; r < TILE_ROWS; r++) {
-            const pieces p = r < rows ? split_row(of->q + (first + r) * of->q_stride, of->size, s) : (pieces){{{0}}};
-            UNROLL for (size_t i = 0; i < PIECES; i++) split[i][r] = _mm512_castsi512_ps(p.of[i]);
-        }
-        for (size_t i = 0; i < PIECES; i++) store_transposed(split[i], a->at->queries[s] + i * TILE);
+        pieces split[TILE_ROWS];
+        for (size_t r = 0; r < TILE_ROWS; r++)
+            split[r] = r < rows ? split_row(of->q + (first + r) * of->q_stride, of->size, s) : (pieces){{{0}}};
+        store_transposed(split, a->at->queries[s]);
     }
     BARRIER();
 }
@@ -310,15 +315,16 @@ INLINE void finish_sums(attending *a, size_t item, const bool is_deep) {
     for (size_t c = 0; c < (is_deep ? 4 : 2) && c * LANES < of->size; c++) {
         const size_t columns = of->size - c * LANES;
         __m512 of_column[TILE_ROWS];
-        UNROLL for (size_t r = 0; r < TILE_ROWS; r++) of_column[r] =
-            _mm512_mul_ps(_mm512_loadu_ps(a->at->sums[c][r]), a->factors);
+        UNROLL for (size_t r = 0; r < TILE_ROWS; r++) {
+            of_column[r] = _mm512_mul_ps(_mm512_loadu_ps(a->at->sums[c][r]), a->factors);
+        }
         transpose(of_column);
         for (size_t r = 0; r < rows; r++) {
             float *to = out + r * of->out_stride + c * LANES;
             if (columns >= LANES) /* masked stores are slow on some processors */
                 _mm512_storeu_ps(to, of_column[r]);
             else
-                _mm512_mask_storeu_ps(to, (__mmask16)((1u << columns) - 1), of_column[r]);
+                _mm512_mask_storeu_ps(to, first_bits(0, columns), of_column[r]);
         }
     }
 }
@@ -340,22 +346,24 @@ INLINE __m512 power_of_two(__m512 t) {
     return _mm512_scalef_ps(y, t);
 }
 
-/* What scores count, times scale log2(e), at the most; -infinity is the least. */
+/* Of a score and the one that counted most: the one that does; the second if the first is NaN. */
+INLINE __m512 count_more(const attending *a, __m512 s, __m512 most) {
+    return a->is_negative ? _mm512_min_ps(s, most) : _mm512_max_ps(s, most);
+}
+
+/* What scores count, times scale log2(e), at the most. */
 INLINE __m512 find_most(const attending *a, const float *scores, size_t keys) {
     const __m512 least = _mm512_set1_ps(a->is_negative ? __builtin_inff() : -__builtin_inff());
     __m512 most[4] = {least, least, least, least};
     size_t i = 0;
-    for (; i + 4 <= keys; i += 4) UNROLL for (size_t h = 0; h < 4; h++) {
-            const __m512 s = _mm512_loadu_ps(scores + (i + h) * LANES);
-            most[h] = a->is_negative ? _mm512_min_ps(s, most[h]) : _mm512_max_ps(s, most[h]);
+    for (; i + 4 <= keys; i += 4) {
+        UNROLL for (size_t h = 0; h < 4; h++) {
+            most[h] = count_more(a, _mm512_loadu_ps(scores + (i + h) * LANES), most[h]);
         }
-    for (; i < keys; i++) {
-        const __m512 s = _mm512_loadu_ps(scores + i * LANES);
-        most[0] = a->is_negative ? _mm512_min_ps(s, most[0]) : _mm512_max_ps(s, most[0]);
     }
-    UNROLL for (size_t h = 1; h < 4; h++) most[0] =
-        a->is_negative ? _mm512_min_ps(most[h], most[0]) : _mm512_max_ps(most[h], most[0]);
-    return _mm512_mul_ps(most[0], a->by);
+    for (; i < keys; i++) most[0] = count_more(a, _mm512_loadu_ps(scores + i * LANES), most[0]);
+    const __m512 upper = count_more(a, most[0], most[1]), lower = count_more(a, most[2], most[3]);
+    return _mm512_mul_ps(count_more(a, upper, lower), a->by);
 }
 
 /* What the weights of an item are taken by: what was largest in the tile's first block, unless this one's is so much
@@ -387,19 +395,11 @@ INLINE void weigh_share(attending *a, size_t item, size_t half, size_t keys, con
         if (keys >= TERMS || PAIRS + j < keys) e1 = weigh(a, scores + (PAIRS + j) * LANES);
         const pieces p = split_pairs(e0, e1, false);
         a->sum = _mm512_add_ps(a->sum, _mm512_add_ps(e0, e1));
-        UNROLL for (size_t i = 0; i < PIECES; i++) _mm512_storeu_si512(to + i * TILE + j * STEP, p.of[i]);
+        store_pieces(&p, to + j * STEP);
     }
 }
 
 /* ---- all of it ---------------------------------------------------------------------------------------------- */
-
-/* Brings row r of what is wanted next into the second-level cache. */
-INLINE void prefetch_next(const cei_cpu_next *next, size_t r) {
-    UNROLL for (size_t n = 0; n < 3; n++) {
-        const float *row = next->rows[n] ? next->rows[n] + r * next->stride[n] : NULL;
-        for (size_t i = 0; row && i < next->floats; i += LANES) __builtin_prefetch(row + i, 0, 2);
-    }
-}
 
 INLINE void prefetch_rows(const attending *a, size_t item) {
     if (item % a->blocks) return;
@@ -443,7 +443,8 @@ INLINE void run_half(attending *a, size_t scored, size_t half, const bool is_dee
 INLINE void attend_items(attending *a, const bool is_deep) {
     for (size_t scored = 0; scored < a->items + 2; scored++) {
         const size_t weighed = scored - 1, mixed = scored - 2;
-        const bool is_weighing = scored > 0 && weighed<a->items, is_mixing = scored> 1;
+        const bool is_weighing = scored > 0 && weighed < a->items;
+        const bool is_mixing = scored > 1;
         if (is_mixing) begin_sums(a, mixed, is_deep);
         if (is_weighing) begin_weights(a, weighed);
         if (scored < a->items && scored % a->blocks == 0) {

@@ -3,6 +3,8 @@
 #ifndef CEI_CPU_LOOPS_H
 #define CEI_CPU_LOOPS_H
 
+#include "device/cpu/kernels.h"
+
 #include <stddef.h>
 
 #define INLINE static inline __attribute__((always_inline))
@@ -20,5 +22,14 @@
 
 /* Elements of a row from i on. */
 INLINE size_t left(size_t columns, size_t i) { return columns > i ? columns - i : 0; }
+
+/* Brings row r of what is wanted next into the second-level cache. */
+INLINE void prefetch_next(const cei_cpu_next *next, size_t r) {
+    enum { LINE_FLOATS = 16 };
+    UNROLL for (size_t n = 0; n < 3; n++) {
+        const float *row = next->rows[n] ? next->rows[n] + r * next->stride[n] : NULL;
+        for (size_t i = 0; row && i < next->floats; i += LINE_FLOATS) __builtin_prefetch(row + i, 0, 2);
+    }
+}
 
 #endif

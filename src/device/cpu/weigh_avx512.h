@@ -139,15 +139,6 @@ INLINE void weigh_row(weighed_rows *of, size_t r, float *row, size_t first, size
     of->lanes[r] = _mm512_add_ps(w.sums[0], w.sums[1]);
 }
 
-/* Brings row r of what is wanted next into the second-level cache. */
-INLINE void prefetch_next(const cei_cpu_next *next, size_t r) {
-#pragma GCC unroll 3
-    for (size_t n = 0; n < 3; n++) {
-        const float *row = next->rows[n] ? next->rows[n] + r * next->stride[n] : NULL;
-        for (size_t i = 0; row && i < next->floats; i += 16) __builtin_prefetch(row + i, 0, 2);
-    }
-}
-
 /* cei_cpu_low.weigh, of a tier whose step is this. */
 INLINE void weigh_rows(const cei_cpu_weighing *w, const size_t step) {
     const size_t padded = (w->columns + step - 1) / step * step, end = w->first + w->seen;
