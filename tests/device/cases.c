@@ -54,6 +54,8 @@ static struct {
 } guards[MOST_GUARDS];
 static size_t guard_count;
 
+guard_side some_side(void) { return random_bits() & 1 ? GUARD_BEHIND : GUARD_BEFORE; }
+
 void *guarded(size_t bytes, guard_side side) {
     const size_t page = (size_t)sysconf(_SC_PAGESIZE), inner = (bytes + page - 1) / page * page;
     assert_true(guard_count < MOST_GUARDS);

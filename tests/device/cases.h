@@ -21,6 +21,7 @@ typedef enum guard_side { GUARD_BEHIND, GUARD_BEFORE } guard_side;
 /* bytes of memory between guard pages. Blocks live until guards_free. */
 void *guarded(size_t bytes, guard_side side);
 float *guarded_floats(size_t count, guard_side side); /* random, in [-1, 1] */
+guard_side some_side(void);                           /* either */
 void guards_free(void);                               /* all blocks; also a cmocka teardown's work */
 int guards_teardown(void **state);
 

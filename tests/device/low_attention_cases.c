@@ -13,7 +13,6 @@
 static const float canary = 12345.678f;
 
 static size_t padded(const cei_cpu_low *low, size_t depth) { return (depth + low->step - 1) / low->step * low->step; }
-static guard_side some_side(void) { return random_bits() & 1 ? GUARD_BEHIND : GUARD_BEFORE; }
 
 static const cei_cpu_low *attention_of(const cei_cpu_kernels *kernels, cei_format format) {
     return format == CEI_FORMAT_BFLOAT16 && kernels->bfloat16.pack ? &kernels->bfloat16 : NULL;

@@ -17,8 +17,6 @@ static const cei_cpu_low *low_of(const cei_cpu_kernels *kernels, cei_format form
 
 static size_t padded(const cei_cpu_low *low, size_t depth) { return (depth + low->step - 1) / low->step * low->step; }
 
-static guard_side some_side(void) { return random_bits() & 1 ? GUARD_BEHIND : GUARD_BEFORE; }
-
 /* Random bytes that begin at a multiple of alignment. */
 static void *some_memory(size_t bytes, size_t alignment, guard_side side) {
     const size_t whole = (bytes + alignment - 1) / alignment * alignment;

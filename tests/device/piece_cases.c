@@ -23,10 +23,10 @@ static head_case make_head(size_t rows, size_t size, size_t length, float scale)
                    .stride = size + random_size(0, 5),
                    .out_stride = size + random_size(0, 5),
                    .scale = scale};
-    h.q = guarded_floats(span(rows, h.stride, size), random_size(0, 1) ? GUARD_BEHIND : GUARD_BEFORE);
-    h.k = guarded_floats(span(length, h.stride, size), random_size(0, 1) ? GUARD_BEHIND : GUARD_BEFORE);
-    h.v = guarded_floats(span(length, h.stride, size), random_size(0, 1) ? GUARD_BEHIND : GUARD_BEFORE);
-    h.out = guarded_floats(span(rows, h.out_stride, size), random_size(0, 1) ? GUARD_BEHIND : GUARD_BEFORE);
+    h.q = guarded_floats(span(rows, h.stride, size), some_side());
+    h.k = guarded_floats(span(length, h.stride, size), some_side());
+    h.v = guarded_floats(span(length, h.stride, size), some_side());
+    h.out = guarded_floats(span(rows, h.out_stride, size), some_side());
     return h;
 }
 

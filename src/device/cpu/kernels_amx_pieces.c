@@ -20,7 +20,6 @@
 #include "device/cpu/transpose_avx512.h"
 
 #include <stdbool.h>
-#include <string.h>
 
 /* Pieces, the highest first; bytes of a tile; terms of a step. */
 enum { PIECES = 3, TILE = TILE_ROWS * STEP, PIECES_TILE = PIECES * TILE, TERMS = BFLOAT16_STEP };
@@ -197,7 +196,7 @@ INLINE void split_queries(attending *a, size_t item, const bool is_deep) {
  * before that added to the same sum, some 50 cycles, and loads of tiles take a core's whole width, exponentials
  * neither. Least products come first. */
 
-enum { SLOTS = 12 };
+enum { SLOTS = 12, SCORE_SLOTS = SLOTS / 2 };
 
 /* What half of an item's block multiplies; NULL where there is nothing. */
 typedef struct factors {
@@ -223,13 +222,13 @@ INLINE void load_pieces(const uint8_t *from) {
 /* Heads of one step: scores of two tiles of keys, to tiles 2 and 3, then values, to 0 and 1. A slot is a piece of rows,
  * the lowest first. */
 INLINE void multiply_one_step(const factors *f, const size_t slot) {
-    const size_t piece = PIECES - 1 - slot % 6 / 2;
+    const size_t piece = PIECES - 1 - slot % SCORE_SLOTS / 2;
     if (slot == 0 && f->keys) load_pieces(f->queries);
-    if (slot == 6 && f->values) load_pieces(f->weights);
-    if (slot < 6 && f->keys) {
+    if (slot == SCORE_SLOTS && f->values) load_pieces(f->weights);
+    if (slot < SCORE_SLOTS && f->keys) {
         if (slot % 2 == 0) ADD_PIECE(2, f->keys, piece);
         if (slot % 2 == 1) ADD_PIECE(3, f->keys + PIECES_TILE, piece);
-    } else if (slot >= 6 && f->values) {
+    } else if (slot >= SCORE_SLOTS && f->values) {
         if (slot % 2 == 0) ADD_PIECE(0, f->values, piece);
         if (slot % 2 == 1) ADD_PIECE(1, f->values + PIECES_TILE, piece);
     }
@@ -434,7 +433,8 @@ INLINE void run_half(attending *a, size_t scored, size_t half, const bool is_dee
             multiply_two_steps(&f, slot);
         else
             multiply_one_step(&f, slot);
-        if (slot == (is_deep ? SLOTS - 1 : 6) && f.keys) store_scores(a->at->scores[scored % 2][half * TERMS], is_deep);
+        if (slot == (is_deep ? SLOTS - 1 : SCORE_SLOTS) && f.keys)
+            store_scores(a->at->scores[scored % 2][half * TERMS], is_deep);
         weigh_share(a, weighed, half, keys, slot);
     }
     BARRIER();

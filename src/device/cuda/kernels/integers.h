@@ -39,6 +39,17 @@ CEI_INLINE cei_extremes cei_warp_extremes(cei_extremes own) {
     return own;
 }
 
+/* Those of the threads of so many warps, 1, 2 or 4, that share a row; the block's threads all come here. */
+CEI_INLINE cei_extremes cei_row_extremes(cei_extremes own, unsigned warps, cei_extremes parts[CEI_ROWS_OF_BLOCK]) {
+    const unsigned warp = cei_thread() / CEI_WARP, first = warp & ~(warps - 1);
+    own = cei_warp_extremes(own);
+    if (warps == 1) return own;
+    if (cei_thread() % CEI_WARP == 0) parts[warp] = own;
+    cei_barrier();
+    for (unsigned i = 0; i < warps; i++) cei_extend_both(&own, parts[first + i].least, parts[first + i].most);
+    return own;
+}
+
 CEI_INLINE cei_row_scale cei_scale_row(const cei_extremes *of) {
     const float smallest = 0x1p-126f;
     cei_row_scale row;
@@ -61,6 +72,11 @@ CEI_INLINE unsigned cei_four_integers(const cei_row_scale *row, const float x[4]
     CEI_UNROLL
     for (unsigned i = 0; i < 4; i++) word |= (unsigned)(unsigned char)cei_integer_of(row, x[i]) << 8 * i;
     return word;
+}
+
+CEI_INLINE void cei_write_scale(float *scales, int *zeros, unsigned row, const cei_row_scale *scale) {
+    scales[row] = scale->scale;
+    zeros[row] = (int)scale->zero - 128;
 }
 
 #endif

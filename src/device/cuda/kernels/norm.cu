@@ -118,25 +118,13 @@ CEI_INLINE void cei_round_part(const cei_norm_kernel_args *a, const cei_norm_row
     }
 }
 
-/* The extremes of a row's threads; each of them has them. */
-CEI_INLINE cei_extremes cei_row_extremes(const cei_norm_part *part, const cei_norm_row *at,
-                                         cei_extremes parts[CEI_ROWS_OF_BLOCK]) {
-    const unsigned warp = cei_thread() / CEI_WARP, first = warp & ~(at->warps - 1);
+CEI_INLINE void cei_part_to_integers(const cei_norm_kernel_args *a, const cei_norm_row *at, const cei_norm_part *part) {
+    CEI_SHARED cei_extremes parts[CEI_ROWS_OF_BLOCK];
     cei_extremes extremes = {0, 0};
     CEI_UNROLL
     for (unsigned i = 0; i < 4 * CEI_NORM_FOURS; i++)
         if (at->column + i / 4 * at->step < at->columns) cei_extend(&extremes, part->of[i / 4].value[i % 4]);
-    extremes = cei_warp_extremes(extremes);
-    if (at->warps == 1) return extremes;
-    if (cei_thread() % CEI_WARP == 0) parts[warp] = extremes;
-    cei_barrier();
-    for (unsigned i = 0; i < at->warps; i++) cei_extend_both(&extremes, parts[first + i].least, parts[first + i].most);
-    return extremes;
-}
-
-CEI_INLINE void cei_part_to_integers(const cei_norm_kernel_args *a, const cei_norm_row *at, const cei_norm_part *part) {
-    CEI_SHARED cei_extremes parts[CEI_ROWS_OF_BLOCK];
-    const cei_extremes extremes = cei_row_extremes(part, at, parts);
+    extremes = cei_row_extremes(extremes, at->warps, parts);
     const cei_row_scale scale = cei_scale_row(&extremes);
     CEI_UNROLL
     for (unsigned i = 0; i < CEI_NORM_FOURS; i++) {
@@ -145,8 +133,7 @@ CEI_INLINE void cei_part_to_integers(const cei_norm_kernel_args *a, const cei_no
         if (column < at->columns) *(unsigned *)(void *)to = cei_four_integers(&scale, part->of[i].value);
     }
     if (at->column > 0 || at->columns == 0) return;
-    a->scales[at->row] = scale.scale;
-    a->zeros[at->row] = (int)scale.zero - 128;
+    cei_write_scale(a->scales, a->zeros, at->row, &scale);
 }
 
 /* All warps of a block come here, those of no row with no columns: they meet at barriers. */

@@ -15,11 +15,6 @@ CEI_INLINE signed char *cei_integers_at(const cei_round_kernel_args *a, unsigned
     return a->rounded + (unsigned long long)row * a->stride + column;
 }
 
-CEI_INLINE void cei_write_scale(const cei_round_kernel_args *a, unsigned row, const cei_row_scale *scale) {
-    a->scales[row] = scale->scale;
-    a->zeros[row] = (int)scale->zero - 128;
-}
-
 /* All warps of a block come here: they meet at a barrier. Blocks begin with the last rows, which were written last and
  * are in the second-level cache. */
 CEI_INLINE void cei_round_at_once(const cei_round_kernel_args *a) {
@@ -40,13 +35,7 @@ CEI_INLINE void cei_round_at_once(const cei_round_kernel_args *a) {
     }
     CEI_UNROLL
     for (unsigned i = 0; i < 4 * CEI_ROUND_FOURS; i++) cei_extend(&extremes, values[i / 4][i % 4]);
-    extremes = cei_warp_extremes(extremes);
-    if (a->warps > 1) { /* the block's threads alike */
-        if (cei_thread() % CEI_WARP == 0) parts[warp] = extremes;
-        cei_barrier();
-        for (unsigned i = 0; i < a->warps; i++)
-            cei_extend_both(&extremes, parts[first + i].least, parts[first + i].most);
-    }
+    extremes = cei_row_extremes(extremes, a->warps, parts);
     const cei_row_scale scale = cei_scale_row(&extremes);
     CEI_UNROLL
     for (unsigned i = 0; i < CEI_ROUND_FOURS; i++) {
@@ -54,7 +43,7 @@ CEI_INLINE void cei_round_at_once(const cei_round_kernel_args *a) {
         const unsigned word = column < a->columns ? cei_four_integers(&scale, values[i]) : 0;
         if (is_there && column < width) *(unsigned *)(void *)cei_integers_at(a, row, column) = word;
     }
-    if (is_there && own == 0) cei_write_scale(a, row, &scale);
+    if (is_there && own == 0) cei_write_scale(a->scales, a->zeros, row, &scale);
 }
 
 CEI_INLINE void cei_round_in_passes(const cei_round_kernel_args *a) {
@@ -68,7 +57,7 @@ CEI_INLINE void cei_round_in_passes(const cei_round_kernel_args *a) {
     const cei_row_scale scale = cei_scale_row(&extremes);
     for (unsigned i = lane; i < width; i += CEI_WARP)
         *cei_integers_at(a, row, i) = (signed char)(i < a->columns ? cei_integer_of(&scale, x[i]) : 0);
-    if (lane == 0) cei_write_scale(a, row, &scale);
+    if (lane == 0) cei_write_scale(a->scales, a->zeros, row, &scale);
 }
 
 CEI_KERNEL(cei_k_round, CEI_ROWS_THREADS, cei_round_kernel_args) {
