@@ -11,6 +11,7 @@ void emulated_fill_amx_attention(cei_cpu_kernels *kernels);
 void emulated_fill_amx_int8(cei_cpu_kernels *kernels);
 void emulated_fill_amx_float32(cei_cpu_kernels *kernels);
 void emulated_fill_amx_pieces(cei_cpu_kernels *kernels);
+void emulated_fill_amx_rounded(cei_cpu_kernels *kernels);
 
 /* Portable C for panels of 16, as far as products in int8 go: its float32 kernels take panels of 8. */
 static void fill_avxvnni(cei_cpu_kernels *kernels) {
@@ -34,6 +35,7 @@ static void fill_amx(cei_cpu_kernels *kernels) {
     emulated_fill_amx_int8(kernels);
     emulated_fill_amx_float32(kernels);
     emulated_fill_amx_pieces(kernels);
+    emulated_fill_amx_rounded(kernels);
 }
 
 tier emulated_tiers[EMULATED_TIERS] = {

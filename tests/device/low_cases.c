@@ -39,7 +39,7 @@ void low_check_table(const cei_cpu_kernels *kernels, cei_format format) {
     }
     if (low->pack) assert_true(kernels->panel % low->step == 0 && kernels->panel % 16 == 0);
     assert_true((low->pack != NULL) == (low->weigh != NULL) && (low->pack != NULL) == (low->score != NULL));
-    assert_true((low->pack != NULL) == (low->mix != NULL) && (low->pack || !low->attend));
+    assert_true((low->pack != NULL) == (low->mix != NULL));
 }
 
 /* ---- prepare ------------------------------------------------------------------------------------------------ */
@@ -571,5 +571,4 @@ const low_check low_checks[LOW_CHECKS] = {{"table", low_check_table},
                                           {"pack", low_check_pack},
                                           {"several panels", low_check_wide},
                                           {"weights", low_check_weigh},
-                                          {"attention's products", low_check_attention_products},
-                                          {"attention at once", low_check_attend}};
+                                          {"attention's products", low_check_attention_products}};

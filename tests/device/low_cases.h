@@ -30,11 +30,9 @@ void low_check_both(const cei_cpu_kernels *kernels, cei_format format);
 void low_check_pack(const cei_cpu_kernels *kernels, cei_format format);
 void low_check_wide(const cei_cpu_kernels *kernels, cei_format format);
 
-/* The rest of what attention asks: weights against double precision; its products as multiply makes them; all at once
- * as one after the other. */
+/* The rest of what attention asks: weights against double precision; its products as multiply makes them. */
 void low_check_weigh(const cei_cpu_kernels *kernels, cei_format format);
 void low_check_attention_products(const cei_cpu_kernels *kernels, cei_format format);
-void low_check_attend(const cei_cpu_kernels *kernels, cei_format format);
 
 /* All of these. */
 typedef struct low_check {
@@ -42,7 +40,7 @@ typedef struct low_check {
     void (*check)(const cei_cpu_kernels *kernels, cei_format format);
 } low_check;
 
-enum { LOW_CHECKS = 11 };
+enum { LOW_CHECKS = 10 };
 extern const low_check low_checks[LOW_CHECKS];
 
 #endif

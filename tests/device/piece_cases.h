@@ -1,4 +1,4 @@
-/* piece_cases.h - what a tier's attention by pieces must do (cei_cpu_pieces), as checks of a table of kernels.
+/* piece_cases.h - what a tier's attention by pieces must do (cei_cpu_pieces), of either number of them, as checks.
  *
  * Seed first (cases_seed); a failure names the shape. */
 #ifndef CE_TEST_DEVICE_PIECE_CASES_H
@@ -8,7 +8,7 @@
 
 typedef struct piece_check {
     const char *name;
-    void (*check)(const cei_cpu_kernels *kernels);
+    void (*check)(const cei_cpu_pieces *pieces);
 } piece_check;
 
 enum { PIECE_CHECKS = 5 };

@@ -15,6 +15,7 @@ typedef struct emulated_test {
     const float_check *whole;
     const digit_check *digits;
     const piece_check *pieces;
+    bool is_rounded;
 } emulated_test;
 
 static void run_emulated(void **state) {
@@ -31,8 +32,9 @@ static void run_emulated(void **state) {
         return;
     }
     if (test->pieces) {
-        assert_non_null(kernels.pieces.attend);
-        test->pieces->check(&kernels);
+        const cei_cpu_pieces *pieces = test->is_rounded ? &kernels.rounded : &kernels.pieces;
+        assert_non_null(pieces->attend);
+        test->pieces->check(pieces);
         return;
     }
     test->low->check(&kernels, CEI_FORMAT_INT8);
@@ -41,7 +43,7 @@ static void run_emulated(void **state) {
 
 int main(void) {
     enum { LOW = LOW_CHECKS * EMULATED_TIERS, FLOAT = LOW + FLOAT_CHECKS, DIGITS = FLOAT + DIGIT_CHECKS };
-    enum { COUNT = DIGITS + PIECE_CHECKS };
+    enum { COUNT = DIGITS + 2 * PIECE_CHECKS };
     static char names[COUNT][64];
     static emulated_test made[COUNT];
     struct CMUnitTest tests[COUNT];
@@ -56,8 +58,12 @@ int main(void) {
             made[at] = (emulated_test){.of = &emulated_tiers[EMULATED_AMX], .digits = &digit_checks[at - FLOAT]};
             snprintf(names[at], sizeof names[at], "float32 by integers: %s", made[at].digits->name);
         } else {
-            made[at] = (emulated_test){.of = &emulated_tiers[EMULATED_AMX], .pieces = &piece_checks[at - DIGITS]};
-            snprintf(names[at], sizeof names[at], "float32 by pieces: %s", made[at].pieces->name);
+            const bool is_rounded = (at - DIGITS) % 2;
+            made[at] = (emulated_test){.of = &emulated_tiers[EMULATED_AMX],
+                                       .pieces = &piece_checks[(at - DIGITS) / 2],
+                                       .is_rounded = is_rounded};
+            snprintf(names[at], sizeof names[at], "attention by pieces, %s: %s", is_rounded ? "rounded" : "float32",
+                     made[at].pieces->name);
         }
         tests[at] = (struct CMUnitTest){names[at], run_emulated, NULL, guards_teardown, &made[at]};
     }

@@ -24,26 +24,16 @@ enum { FEWEST_QUERIES = 64 };
  * see. */
 enum { LOCAL_ROWS = 42, LOW_LOCAL_ROWS = 32 };
 
-/* Scores that one kernel's attention may have at once, of sequences up to 2048 tokens: they leave the second-level
- * cache room for keys and values. */
-enum { AT_ONCE_SCORES = 97 * 1024 };
-
-/* Those that it has for a sequence; 0 where the tier or the length leaves it to steps. */
-static size_t at_once_floats(const cei_cpu_kernels *kernels, size_t length) {
-    const size_t floats = CEI_CPU_ATTEND_TILES * LOW_TILE_ROWS * cei_cpu_padded(cei_min_size(length, AT_ONCE_SCORES));
-    return kernels->bfloat16.attend && floats <= AT_ONCE_SCORES ? floats : 0;
-}
-
-size_t cei_cpu_pieces_depth_floats(size_t depth) {
+size_t cei_cpu_pieces_depth_floats(const cei_cpu_kernels *kernels, size_t depth) {
     enum { STEP = 32 };
-    return cei_cpu_divide_up(depth, STEP) * STEP * CEI_CPU_PIECES * sizeof(uint16_t) / sizeof(float);
+    const size_t count = cei_max_size(kernels->pieces.count, kernels->rounded.count);
+    return cei_cpu_divide_up(depth, STEP) * STEP * count * sizeof(uint16_t) / sizeof(float);
 }
 
 size_t cei_cpu_score_floats(const cei_cpu_kernels *kernels, size_t length) {
     const size_t rows = kernels->bfloat16.pack ? LOW_TILE_ROWS : TILE_ROWS;
-    const size_t held = at_once_floats(kernels, length), scores = cei_max_size(rows * cei_cpu_padded(length), SCORES);
-    if (!kernels->bfloat16.attend) return scores;
-    return cei_max_size(held ? held : AT_ONCE_SCORES, scores); /* shorter sequences may have all that there is */
+    _Static_assert((size_t)CEI_CPU_ATTEND_FLOATS <= SCORES, "one kernel's attention has room too");
+    return cei_max_size(rows * cei_cpu_padded(length), SCORES);
 }
 
 typedef struct attention_job {
@@ -61,7 +51,7 @@ typedef struct attention_job {
     float scale, cap;
     const cei_attention_relative_args *relative; /* NULL: distances don't count */
     bool is_low;                                 /* products in bfloat16 */
-    bool is_pieces;                              /* products of pieces: cei_cpu_pieces */
+    const cei_cpu_pieces *pieces;                /* one kernel for heads that see all keys; NULL: there is none */
 } attention_job;
 
 /* Queries of a block that sees so many keys. */
@@ -156,15 +146,14 @@ static void pack_values(const attention_job *job, const head *h) {
     }
 }
 
-/* Does one kernel take this head in pieces? Where every query sees all keys, and scores are nothing but products. */
-static bool takes_pieces(const attention_job *job, const head *h) { return job->is_pieces && h->is_whole; }
+/* Is a head's attention one kernel's work? */
+static bool is_at_once(const attention_job *job, const head *h) { return job->pieces && h->is_whole; }
 
 static void pack_head(const attention_job *job, const head *h) {
     const cei_cpu_low_head low = low_of(job, h);
-    const cei_cpu_pieces *pieces = &job->device->kernels.pieces;
-    if (takes_pieces(job, h)) {
-        pieces->pack_keys(h->k, job->k_stride, h->length, job->head_size, h->keys);
-        pieces->pack_values(h->v, job->v_stride, h->length, job->head_size, h->values);
+    if (is_at_once(job, h)) {
+        job->pieces->pack_keys(h->k, job->k_stride, h->length, job->head_size, h->keys);
+        job->pieces->pack_values(h->v, job->v_stride, h->length, job->head_size, h->values);
     } else if (job->is_low) {
         cei_cpu_low_pack_keys(&low, h->k, job->k_stride);
         cei_cpu_low_pack_values(&low, h->v, job->v_stride);
@@ -350,39 +339,28 @@ static void run_block(const attention_job *job, const head *h, const query_block
     }
 }
 
-/* Is a head's attention one kernel's work? */
-static bool is_at_once(const attention_job *job, const head *h) {
-    return job->is_low && job->head_size <= CEI_CPU_ATTEND_SIZE && !copies_queries(job) &&
-           at_once_floats(&job->device->kernels, h->length) > 0;
-}
-
-/* Queries from begin to end of such a head, or of one whose products are of pieces. */
+/* Queries from begin to end of a head that one kernel takes. */
 static void run_at_once(const attention_job *job, const head *h, size_t begin, size_t end) {
-    const cei_cpu_low_head low = low_of(job, h);
     const size_t row = begin - h->first;
-    cei_cpu_attending a = {.rows = end - begin,
-                           .size = job->head_size,
-                           .length = h->length,
-                           .q = h->q + row * job->q_stride,
-                           .q_stride = job->q_stride,
-                           .keys = h->keys,
-                           .values = h->values,
-                           .scale = job->scale,
-                           .scores = h->scores,
-                           .stride = cei_cpu_padded(h->length),
-                           .out = h->out + row * h->out_stride,
-                           .out_stride = h->out_stride,
-                           .next = find_next(job, h, begin)};
+    const cei_cpu_attending a = {.rows = end - begin,
+                                 .size = job->head_size,
+                                 .length = h->length,
+                                 .q = h->q + row * job->q_stride,
+                                 .q_stride = job->q_stride,
+                                 .keys = h->keys,
+                                 .values = h->values,
+                                 .scale = job->scale,
+                                 .scratch = h->scores,
+                                 .out = h->out + row * h->out_stride,
+                                 .out_stride = h->out_stride,
+                                 .next = find_next(job, h, begin)};
     if (h->has_next && h->asked < h->length) fetch_next_head(job, h, 0, h->length);
-    if (takes_pieces(job, h))
-        job->device->kernels.pieces.attend(&a);
-    else
-        cei_cpu_low_attend(&low, &a);
+    job->pieces->attend(&a);
 }
 
 /* Queries from begin to end against all keys: where blocks begin changes nothing. */
 static void run_global(const attention_job *job, const head *h, size_t begin, size_t end) {
-    if (takes_pieces(job, h) || is_at_once(job, h)) {
+    if (is_at_once(job, h)) {
         run_at_once(job, h, begin, end);
         return;
     }
@@ -484,8 +462,8 @@ static void attend(cei_stream *stream, const cei_attention_args *args, const cei
         .is_low = cei_cpu_rounds_attention(stream->device, args->precision),
     };
     if (args->sequences * args->heads == 0 || args->head_size == 0) return;
-    job.is_pieces = device->kernels.pieces.attend && !job.is_low && args->head_size <= CEI_CPU_ATTEND_SIZE &&
-                    job.cap <= 0 && !relative;
+    const cei_cpu_pieces *pieces = job.is_low ? &device->kernels.rounded : &device->kernels.pieces;
+    if (pieces->attend && args->head_size <= CEI_CPU_ATTEND_SIZE && job.cap <= 0 && !relative) job.pieces = pieces;
     job.shared = args->heads / cei_attention_key_heads(args);
     split_heads(&job, args);
     /* A key costs a query two products of head_size, and a few times as much again to be packed. */

@@ -75,13 +75,3 @@ void cei_cpu_low_mix(const cei_cpu_low_head *h, size_t rows, size_t first_key, s
                                          .out_stride = out_stride};
     low->mix(&product);
 }
-
-void cei_cpu_low_attend(const cei_cpu_low_head *h, cei_cpu_attending *attending) {
-    attending->size = h->size;
-    attending->length = h->length;
-    attending->keys = h->keys;
-    attending->values = h->values;
-    attending->key_bytes = panel_floats(h->kernels, h->size) * sizeof(float);
-    attending->value_bytes = panel_floats(h->kernels, h->length) * sizeof(float);
-    h->kernels->bfloat16.attend(attending);
-}

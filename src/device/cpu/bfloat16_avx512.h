@@ -41,15 +41,20 @@ static inline __attribute__((always_inline)) void prepare_halves(const float *x,
     }
 }
 
+/* Each number of a, rounded, beside that of b. */
+static inline __attribute__((always_inline)) __m512i round_pairs(__m512 a, __m512 b) {
+    /* The converted pair lies as 16 values of the first register, then 16 of the second. */
+    const __m512i order =
+        _mm512_set_epi32(0x1F000F, 0x1E000E, 0x1D000D, 0x1C000C, 0x1B000B, 0x1A000A, 0x190009, 0x180008, 0x170007,
+                         0x160006, 0x150005, 0x140004, 0x130003, 0x120002, 0x110001, 0x100000);
+    return _mm512_permutexvar_epi16(order, (__m512i)_mm512_cvtne2ps_pbh(b, a));
+}
+
 /* cei_cpu_low.pack, for panels of 32: rows in pairs, a pair's values of a column beside each other. */
 static inline __attribute__((always_inline)) void pack_halves(const float *rows, size_t stride, size_t count,
                                                               size_t columns, uint16_t *panel, const size_t step) {
     const size_t end = (count + step - 1) / step * step;
     const __mmask16 low = first_bits(0, columns), high = first_bits(16, columns);
-    /* The converted pair lies as 16 values of the first row, then 16 of the second. */
-    const __m512i order =
-        _mm512_set_epi32(0x1F000F, 0x1E000E, 0x1D000D, 0x1C000C, 0x1B000B, 0x1A000A, 0x190009, 0x180008, 0x170007,
-                         0x160006, 0x150005, 0x140004, 0x130003, 0x120002, 0x110001, 0x100000);
     for (size_t i = 0; i < end; i += 2, panel += 2 * BFLOAT16_PANEL) {
         const float *first = rows + i * stride, *second = first + stride;
         const __mmask16 is_first = i < count ? 0xFFFF : 0, is_second = i + 1 < count ? 0xFFFF : 0;
@@ -57,9 +62,8 @@ static inline __attribute__((always_inline)) void pack_halves(const float *rows,
         const __m512 a1 = _mm512_maskz_loadu_ps(high & is_first, first + 16);
         const __m512 b0 = _mm512_maskz_loadu_ps(low & is_second, second);
         const __m512 b1 = _mm512_maskz_loadu_ps(high & is_second, second + 16);
-        _mm512_storeu_si512(panel, _mm512_permutexvar_epi16(order, (__m512i)_mm512_cvtne2ps_pbh(b0, a0)));
-        _mm512_storeu_si512(panel + BFLOAT16_PANEL,
-                            _mm512_permutexvar_epi16(order, (__m512i)_mm512_cvtne2ps_pbh(b1, a1)));
+        _mm512_storeu_si512(panel, round_pairs(a0, b0));
+        _mm512_storeu_si512(panel + BFLOAT16_PANEL, round_pairs(a1, b1));
     }
 }
 

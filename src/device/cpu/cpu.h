@@ -172,8 +172,8 @@ enum { CEI_CPU_PANELS_AT_ONCE = 4 };
 /* Floats of scratch memory for the scores of one head of a sequence. */
 size_t cei_cpu_score_floats(const cei_cpu_kernels *kernels, size_t length);
 
-/* The depth of what is packed in pieces, in floats (cei_cpu_pieces). */
-size_t cei_cpu_pieces_depth_floats(size_t depth);
+/* The depth of what is packed in pieces, in floats (cei_cpu_pieces); 0 where there are none. */
+size_t cei_cpu_pieces_depth_floats(const cei_cpu_kernels *kernels, size_t depth);
 
 /* A product of any depth with one panel: blocks of depth, their sums held in partial [rows, kernels.panel].
  * product->add is not used. */
@@ -309,8 +309,5 @@ void cei_cpu_low_score(const cei_cpu_low_head *h, size_t rows, size_t first_key,
  * up to a step, count 0 times. */
 void cei_cpu_low_mix(const cei_cpu_low_head *h, size_t rows, size_t first_key, size_t keys, const float *weights,
                      const float *factors, float *out, size_t out_stride);
-
-/* All of it for some queries, where the tier does it at once: fills in what the head says, and runs it. */
-void cei_cpu_low_attend(const cei_cpu_low_head *h, cei_cpu_attending *attending);
 
 #endif

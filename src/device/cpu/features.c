@@ -103,6 +103,7 @@ static void choose_x86_64(uint64_t usable, cei_cpu_kernels *kernels) {
     if (usable & CE_CPU_AMX_BF16) {
         cei_cpu_fill_amx_bf16(kernels);
         cei_cpu_fill_amx_attention(kernels);
+        cei_cpu_fill_amx_rounded(kernels);
     }
     if (usable & CE_CPU_AMX_INT8) cei_cpu_fill_amx_int8(kernels);
     if (usable & CE_CPU_AMX_FLOAT32 && usable & CE_CPU_AMX_INT8) {

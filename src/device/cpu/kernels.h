@@ -93,24 +93,6 @@ typedef struct cei_cpu_weighing {
     cei_cpu_next next; /* of each row */
 } cei_cpu_weighing;
 
-/* Some queries of a head that see all keys of their sequence, length >= 1 of them: out = softmax(scale Q K^T) V, with
- * what is multiplied rounded, weights as cei_cpu_weighing makes them. */
-typedef struct cei_cpu_attending {
-    size_t rows, size, length;
-    const float *q; /* [rows, size], rows q_stride floats apart */
-    size_t q_stride;
-    const void *keys, *values; /* panels of [length, size], key_bytes and value_bytes apart: attention_low.c */
-    size_t key_bytes, value_bytes;
-    float scale;
-    float *scores; /* CEI_CPU_ATTEND_TILES times 16 rows, stride floats apart, at a multiple of 64 bytes */
-    size_t stride; /* at least length, padded to 32 */
-    float *out;    /* [rows, size], rows out_stride floats apart */
-    size_t out_stride;
-    cei_cpu_next next; /* of each row */
-} cei_cpu_attending;
-
-enum { CEI_CPU_ATTEND_SIZE = 64, CEI_CPU_ATTEND_TILES = 3 };
-
 /* One low precision of a tier: how a panel of weights is laid out, and what multiplies it. A panel is
  *
  *     bfloat16, float16
@@ -154,10 +136,6 @@ typedef struct cei_cpu_low {
      * weights with values, where factors are not NULL. The same bits as multiply's, without a bias. */
     void (*score)(const cei_cpu_low_product *product);
     void (*mix)(const cei_cpu_low_product *product);
-
-    /* All of attention, where a tier does that in one, else NULL: for heads of up to CEI_CPU_ATTEND_SIZE. The same bits
-     * as prepare, score, weigh and mix. */
-    void (*attend)(const cei_cpu_attending *attending);
 } cei_cpu_low;
 
 enum { CEI_CPU_MAX_STEP = 64 };
@@ -218,22 +196,44 @@ typedef struct cei_cpu_digits {
     double (*peak)(size_t rounds); /* as cei_cpu_kernels.peak, in operations of float32 */
 } cei_cpu_digits;
 
-/* Attention in float32 by bfloat16 products, each number being the sum of three pieces: x = x2 + x1 + x0, of which the
- * products x2 y2, x2 y1, x1 y2, x2 y0, x1 y1 and x0 y2 are summed up in float32. What is left out is at most 2^-22 of a
- * product's size. A number beyond 3.38e38 gives NaN where it takes part; pieces below 2^-126 may be taken for 0.
+/* Some queries of a head that see all keys of their sequence, length >= 1 of them: out = softmax(scale Q K^T) V. */
+typedef struct cei_cpu_attending {
+    size_t rows, size, length;
+    const float *q; /* [rows, size], rows q_stride floats apart */
+    size_t q_stride;
+    const void *keys, *values; /* packed, [length, size] */
+    float scale;
+    float *scratch; /* CEI_CPU_ATTEND_FLOATS, at a multiple of 64 bytes */
+    float *out;     /* [rows, size], rows out_stride floats apart */
+    size_t out_stride;
+    cei_cpu_next next; /* of each row */
+} cei_cpu_attending;
+
+enum { CEI_CPU_ATTEND_SIZE = 64, CEI_CPU_ATTEND_FLOATS = 8 * 1024 };
+
+/* Attention by bfloat16 products, summed up in float32, each number being the sum of so many pieces:
  *
- * For heads of up to CEI_CPU_ATTEND_SIZE; a table that has these has all three, else they are NULL. */
+ *     3   x = x2 + x1 + x0, of which the products x2 y2, x2 y1, x1 y2, x2 y0, x1 y1 and x0 y2 are taken: float32. What
+ *         is left out is at most 2^-22 of a product's size. A number beyond 3.38e38 gives NaN where it takes part;
+ *         pieces below 2^-126 may be taken for 0.
+ *     1   queries, keys, values and weights are rounded to the nearest, weights halfway up. Before that they are wrong
+ *         by 2^-18 of themselves, beside what scores are.
+ *
+ * Weights are exp(scale s - m), m the largest scale s of the first 64 keys, or of those of later keys that weigh more
+ * than 2^16 times as much; none is below 2^-126. They are added up as they are before they are rounded. A query's bits
+ * depend on the query, the keys and the values alone.
+ *
+ * For heads of up to CEI_CPU_ATTEND_SIZE; a table that has these has all three, else they are NULL and count is 0. */
 typedef struct cei_cpu_pieces {
-    /* Rows [length, size], stride floats apart, become what attend reads: CEI_CPU_PIECES bfloat16 of each number, both
-     * length and size padded to a multiple of 32, at a multiple of 64 bytes. */
+    size_t count;
+
+    /* Rows [length, size], stride floats apart, become what attend reads: count bfloat16 of each number, both length
+     * and size padded to a multiple of 32, at a multiple of 64 bytes. */
     void (*pack_keys)(const float *k, size_t stride, size_t length, size_t size, void *keys);
     void (*pack_values)(const float *v, size_t stride, size_t length, size_t size, void *values);
 
-    /* Not rounded. scores are CEI_CPU_PIECES_FLOATS; key_bytes, value_bytes and stride are not used. */
     void (*attend)(const cei_cpu_attending *attending);
 } cei_cpu_pieces;
-
-enum { CEI_CPU_PIECES = 3, CEI_CPU_PIECES_FLOATS = 8 * 1024 };
 
 typedef struct cei_cpu_kernels {
     const char *name;     /* of the tier: "c", "avx2", "avx512", "neon" */
@@ -286,8 +286,8 @@ typedef struct cei_cpu_kernels {
 
     cei_cpu_low bfloat16, float16, int8;
     cei_cpu_digits digits;
-    cei_cpu_pieces pieces;
-    uint64_t tiers; /* CE_CPU_* that fill this table */
+    cei_cpu_pieces pieces, rounded; /* three of a number, and one */
+    uint64_t tiers;                 /* CE_CPU_* that fill this table */
 
     /* Runs rounds of independent multiply-adds on registers; returns how many floating-point operations (two for a
      * multiply-add) that were. The most that multiply could reach, for measurements. */
@@ -311,6 +311,7 @@ void cei_cpu_fill_amx_attention(cei_cpu_kernels *kernels); /* attention's produc
 void cei_cpu_fill_amx_int8(cei_cpu_kernels *kernels);      /* int8 */
 void cei_cpu_fill_amx_float32(cei_cpu_kernels *kernels);   /* digits */
 void cei_cpu_fill_amx_pieces(cei_cpu_kernels *kernels);    /* pieces */
+void cei_cpu_fill_amx_rounded(cei_cpu_kernels *kernels);   /* rounded */
 #elif defined(__aarch64__)
 void cei_cpu_fill_neon(cei_cpu_kernels *kernels);      /* the baseline of AArch64 */
 void cei_cpu_fill_neon_int8(cei_cpu_kernels *kernels); /* int8 products, for its panels */

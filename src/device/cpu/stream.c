@@ -33,9 +33,9 @@ static bool make_plan(const cei_cpu_device *device, const cei_stream_limits *lim
     if (limits->columns > limit || limits->sequence > limit || limits->head_size > limit) return false;
     const size_t panel = device->kernels.panel, keys = cei_cpu_divide_up(limits->sequence, panel) * panel;
     const size_t head = cei_cpu_divide_up(limits->head_size, panel) * panel;
-    const bool in_pieces = device->kernels.pieces.attend && limits->head_size <= CEI_CPU_ATTEND_SIZE;
-    const size_t head_depth = in_pieces ? cei_cpu_pieces_depth_floats(limits->head_size) : 0;
-    const size_t sequence_depth = in_pieces ? cei_cpu_pieces_depth_floats(limits->sequence) : 0;
+    const bool at_once = limits->head_size <= CEI_CPU_ATTEND_SIZE;
+    const size_t head_depth = at_once ? cei_cpu_pieces_depth_floats(&device->kernels, limits->head_size) : 0;
+    const size_t sequence_depth = at_once ? cei_cpu_pieces_depth_floats(&device->kernels, limits->sequence) : 0;
     const cei_cpu_low *low = &device->kernels.bfloat16;
     planner p = {0, true};
     *plan = (cei_cpu_scratch_plan){0};

@@ -38,7 +38,7 @@ typedef uint16_t __mmask16;
 typedef uint32_t __mmask32;
 typedef uint64_t __mmask64;
 
-enum { _MM_FROUND_TO_NEAREST_INT = 0, _CMP_LT_OQ = 17, _CMP_NLT_UQ = 21, _MM_HINT_T1 = 2 };
+enum { _MM_FROUND_TO_NEAREST_INT = 0, _CMP_ORD_Q = 7, _CMP_LT_OQ = 17, _CMP_NLT_UQ = 21, _MM_HINT_T1 = 2 };
 
 #define _mm_prefetch(address, hint) __builtin_prefetch((address), 0, 2)
 
@@ -315,9 +315,17 @@ EMULATE __m512i _mm512_maskz_mov_epi8(__mmask64 mask, __m512i v) {
     return (__m512i)to;
 }
 EMULATE __mmask16 _mm512_cmp_ps_mask(__m512 a, __m512 b, int how) {
-    unsigned mask = 0;
-    LANES_DO(16) mask |= (unsigned)((a[i] < b[i]) == (how == _CMP_LT_OQ)) << i; /* else _CMP_NLT_UQ */
-    return (__mmask16)mask;
+    unsigned less = 0, ordered = 0;
+    LANES_DO(16) {
+        less |= (unsigned)(a[i] < b[i]) << i;
+        ordered |= (unsigned)(a[i] == a[i] && b[i] == b[i]) << i;
+    }
+    return (__mmask16)(how == _CMP_LT_OQ ? less : how == _CMP_ORD_Q ? ordered : ~less); /* else _CMP_NLT_UQ */
+}
+EMULATE __m512i _mm512_mask_add_epi32(__m512i from, __mmask16 mask, __m512i a, __m512i b) {
+    emulate_16i to = (emulate_16i)from, x = (emulate_16i)a, y = (emulate_16i)b;
+    LANES_DO(16) to[i] = mask >> i & 1 ? (int32_t)((uint32_t)x[i] + (uint32_t)y[i]) : to[i];
+    return (__m512i)to;
 }
 /* Unpacking works in each 128 bits by itself. */
 EMULATE __m512 _mm512_unpacklo_ps(__m512 a, __m512 b) {
