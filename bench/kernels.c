@@ -8,6 +8,7 @@
  * neighbours change from second to second. On one thread time is that thread's CPU time, on two it is wall-clock time.
  * Needs the internals of the library; prints nothing that a test relies on. */
 #include "device/cpu/cpu.h"
+#include "tiers.h"
 
 #include <crossenc/model.h>
 
@@ -308,21 +309,6 @@ static void run_all(const options *o, unsigned threads) {
     bench_close(&b);
 }
 
-/* Tiers that are better than the one of that name. */
-static uint64_t disabled_by(const char *tier) {
-    static const struct {
-        const char *name;
-        uint64_t disable;
-    } tiers[] = {{"c", CE_CPU_AVX2 | CE_CPU_NEON},
-                 {"avx2", CE_CPU_AVX512},
-                 {"neon", CE_CPU_NEON_DOTPROD | CE_CPU_NEON_I8MM | CE_CPU_NEON_BF16},
-                 {"dotprod", CE_CPU_NEON_I8MM | CE_CPU_NEON_BF16},
-                 {"i8mm", CE_CPU_NEON_BF16}};
-    for (size_t i = 0; i < sizeof tiers / sizeof *tiers; i++)
-        if (strcmp(tier, tiers[i].name) == 0) return tiers[i].disable;
-    return 0; /* the best */
-}
-
 static options parse_options(int count, char **arguments) {
     options o = {.repeats = 7, .only = ""};
     for (int i = 1; i + 1 < count; i += 2) {
@@ -333,7 +319,10 @@ static options parse_options(int count, char **arguments) {
         if (strcmp(name, "--precision") == 0)
             for (int f = 0; f < CEI_FORMAT_COUNT; f++)
                 if (strcmp(value, cei_format_name((cei_format)f)) == 0) o.format = (cei_format)f;
-        if (strcmp(name, "--tier") == 0) o.disable = disabled_by(value);
+        if (strcmp(name, "--tier") == 0 && !ce_bench_tier(value, &o.disable)) {
+            fprintf(stderr, "bench_kernels: %s is no tier: " CE_BENCH_TIERS "\n", value);
+            exit(2);
+        }
     }
     if (o.threads > MAX_THREADS) o.threads = MAX_THREADS;
     return o;

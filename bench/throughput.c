@@ -2,6 +2,8 @@
  *
  * Uses the public interface alone. One warm-up round, then the rounds that count; the median is the result. With
  * --serve it waits for a line on standard input before each round, so that it can take turns with other programs. */
+#include "tiers.h"
+
 #include <crossenc/crossenc.h>
 
 #include <stdio.h>
@@ -14,6 +16,7 @@ enum { MAX_ROUNDS = 1000 };
 typedef struct settings {
     const char *model, *pairs, *device, *scores;
     ce_precision precision;
+    uint64_t disable; /* tiers of the cpu */
     unsigned threads, rounds;
     size_t batch_tokens, call_pairs;
     bool json, serve;
@@ -41,9 +44,10 @@ static const struct {
 
 static const char usage[] =
     "usage: throughput --pairs FILE.tsv [--model DIR] [--device D] [--threads N] [--rounds N] [--batch-tokens N]\n"
-    "                  [--precision NAME] [--call-pairs N] [--scores FILE] [--serve] [--json]\n"
+    "                  [--precision NAME] [--tier NAME] [--call-pairs N] [--scores FILE] [--serve] [--json]\n"
     "  --pairs FILE      lines of query<TAB>document\n"
     "  --precision NAME  float32 (default), or another that this build has\n"
+    "  --tier NAME       the best instructions to use: " CE_BENCH_TIERS "; the default is all\n"
     "  --call-pairs N    pairs in one call; 0 is all (default), 1 is one request at a time. Calls are timed as well\n"
     "  --scores FILE     writes the raw scores, one line a pair\n"
     "  --serve           before each round waits for a line on standard input; prints its seconds, then each call's\n";
@@ -68,6 +72,12 @@ static ce_precision precision_named(const char *name) {
     return CE_PRECISION_DEFAULT;
 }
 
+static uint64_t tier_named(const char *name) {
+    uint64_t disable = 0;
+    if (!ce_bench_tier(name, &disable)) fail(name, "is no tier: " CE_BENCH_TIERS);
+    return disable;
+}
+
 static bool read_text(const char *name, const char *value, settings *out) {
     if (strcmp(name, "--model") == 0)
         out->model = value;
@@ -79,6 +89,8 @@ static bool read_text(const char *name, const char *value, settings *out) {
         out->scores = value;
     else if (strcmp(name, "--precision") == 0)
         out->precision = precision_named(value);
+    else if (strcmp(name, "--tier") == 0)
+        out->disable = tier_named(value);
     else
         return false;
     return true;
@@ -230,6 +242,7 @@ static ce_model *load_model(const settings *with, workload *work) {
     ce_error error;
     if (!with->model && ce_default_model_path(path, sizeof path, &error) != CE_OK) fail("model", error.message);
     ce_load_options options = {.size = sizeof options,
+                               .cpu_disable = with->disable,
                                .device = with->device,
                                .precision = with->precision,
                                .threads = with->threads,

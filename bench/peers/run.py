@@ -2,7 +2,8 @@
 """Speed of crossenc beside its peers, each with its best settings, on the same machine, model and pairs.
 
     run.py --work scifact|mixed|single|cranfield [--precisions float32,bfloat16,int8] [--peers torch,ort,openvino,llamacpp]
-           [--model DIR] [--pairs N] [--rounds N] [--throughput PROGRAM] [--json FILE] [--python PYTHON | --venv DIR]
+           [--model DIR] [--pairs N] [--rounds N] [--tier avx512|avx2] [--throughput PROGRAM] [--json FILE]
+           [--python PYTHON | --venv DIR]
 
 For each precision, every program loads the model and scores all pairs once to warm up; then they take turns, a round
 each, and wait idle in between, so that a noisy minute meets all of them. The median round counts, and for the work
@@ -11,6 +12,9 @@ pairs, and remembered in --folder with the models that were translated for the p
 
 Scores must agree with PyTorch's in float32, a pair at a time (table.py has the bounds): a peer whose scores do not is
 void, and the script fails if crossenc's do not.
+
+With --tier, what a lesser processor would do is measured on a better one: crossenc uses no better instructions, and
+PyTorch and OpenVINO are told not to (PEERS_TIERS). ONNX Runtime cannot be told.
 
 PYTHON is an interpreter that has the packages of requirements.txt; without it they are installed into --venv. A further
 peer is a file like torch_peer.py and an entry in catalogue.py.
@@ -36,6 +40,14 @@ SHARED = ROOT.parent / "shared"
 WORKS = ("cranfield", "scifact", "mixed", "single")
 
 
+# What the peers' libraries read: oneDNN, ATen and MKL.
+PEERS_TIERS = {
+    "avx512": {"ONEDNN_MAX_CPU_ISA": "AVX512_CORE_BF16", "ATEN_CPU_CAPABILITY": "avx512",
+               "MKL_ENABLE_INSTRUCTIONS": "AVX512"},
+    "avx2": {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2", "MKL_ENABLE_INSTRUCTIONS": "AVX2"},
+}
+
+
 def names(text):
     return text.split(",")
 
@@ -51,6 +63,7 @@ def parse_arguments():
     parser.add_argument("--pairs", type=int, default=200)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--tier", choices=PEERS_TIERS, help="the best instructions to use; default: all there are")
     parser.add_argument("--choose-pairs", type=int, default=16, help="pairs to find the best setting with")
     parser.add_argument("--prepare", action="store_true", help="end when all files are made, before anything is timed")
     parser.add_argument("--folder", type=Path, default=ROOT / "build" / "peers")
@@ -60,6 +73,7 @@ def parse_arguments():
     options = parser.parse_args()
     small, large = ROOT / "models" / "crossenc-small-en", SHARED / "models" / "ms-marco-MiniLM-L-12-v2-dq"
     options.model = (options.model or (large if large.exists() else small)).resolve()
+    os.environ.update(PEERS_TIERS.get(options.tier, {}))
     scifact = SHARED / "data" / "scifact"
     if not options.collection:
         cranfield = options.work == "cranfield" or (options.work != "scifact" and not scifact.exists())
@@ -90,8 +104,13 @@ class Place:
     def __init__(self, options, python):
         self.model = options.folder / f"{options.model.name}-{zlib.crc32(bytes(options.model)):08x}"
         name = f"{options.work}-{options.collection.name}-{options.pairs}"
-        self.work, self.choices = self.model / name, self.model / f"choices-{name}-{options.threads}.json"
+        self.work, self.choices = self.model / name, self.model / self.choices_name(options, name)
         self.pairs, self.python = self.work / "pairs.tsv", python
+
+    @staticmethod
+    def choices_name(options, name):
+        tier = f"-{options.tier}" if options.tier else ""
+        return f"choices-{name}-{options.threads}{tier}.json"
 
     def prepare(self, options, collection, work, pairs, out):
         if not (out / "work.json").exists():
@@ -194,6 +213,7 @@ def ours(options, place, precision):
     """crossenc with its own defaults: all pairs in one call, and a pair a call."""
     command = [options.throughput, "--model", options.model, "--pairs", place.pairs, "--serve", "--precision", precision]
     command += ["--threads", str(options.threads), "--rounds", "1000"]
+    command += ["--tier", options.tier] if options.tier else []
     entry = {"name": "crossenc", "precision": precision, "setting": "", "ours": True,
              "float32_bound": table.FLOAT32_BOUND}
     single = [({**entry, "batch": "a pair a call"}, [*command, "--call-pairs", "1"])]
