@@ -136,32 +136,32 @@ static bool find_activation(const char *path, ce_activation *activation) {
 
 /* A path outside torch is code of the model's author, which the reference runs only if told to trust it: it warns,
  * and goes on as if nothing were written. */
-static ce_status resolve_activation(const cei_config_reader *in, const char *path, ce_activation *activation) {
+static void resolve_activation(const cei_config_reader *in, const char *path, cei_named_activation *to) {
     ce_activation found;
-    if (find_activation(path, &found)) {
-        *activation = found;
-        return CE_OK;
-    }
-    if (strncmp(path, "torch.", strlen("torch.")) == 0)
-        return cei_fail(in->error, CE_ERR_UNSUPPORTED,
-                        "%s: the activation \"%.96s\" is not supported; supported: torch.nn.Identity, Sigmoid, Tanh, "
-                        "ReLU, Softmax",
-                        in->path, path);
-    cei_log_line(in->log, CE_LOG_WARNING,
-                 "%s: the activation \"%.96s\" is code that crossenc does not run; it is ignored", in->path, path);
-    return CE_OK;
+    if (find_activation(path, &found))
+        *to = (cei_named_activation){.known = found};
+    else if (strncmp(path, "torch.", strlen("torch.")) == 0)
+        snprintf(to->other, sizeof to->other, "%s", path);
+    else
+        cei_log_line(in->log, CE_LOG_WARNING,
+                     "%s: the activation \"%.96s\" is code that crossenc does not run; it is ignored", in->path, path);
 }
 
 /* object[key], if it is there and resolves. */
 static ce_status read_activation(const cei_config_reader *in, const json_t *object, const char *key,
-                                 ce_activation *activation) {
+                                 cei_named_activation *activation) {
     const char *path = NULL;
-    ce_status status = cei_json_string(object, key, in->path, &path, in->error);
-    return status == CE_OK && path ? resolve_activation(in, path, activation) : status;
+    const ce_status status = cei_json_string(object, key, in->path, &path, in->error);
+    if (status == CE_OK && path) resolve_activation(in, path, activation);
+    return status;
+}
+
+static bool is_named(const cei_named_activation *activation) {
+    return activation->known != CE_ACTIVATION_DEFAULT || activation->other[0];
 }
 
 /* The new key hides the old one even where it is null or cannot be resolved. */
-static ce_status choose_activation(const cei_config_reader *in, ce_activation *activation) {
+static ce_status choose_activation(const cei_config_reader *in, cei_named_activation *activation) {
     const json_t *section = json_object_get(in->root, "sentence_transformers");
     if (section && !json_is_null(section) && !json_is_object(section))
         return cei_fail(in->error, CE_ERR_FORMAT, "%s: \"sentence_transformers\" must be an object, and is %s",
@@ -172,6 +172,20 @@ static ce_status choose_activation(const cei_config_reader *in, ce_activation *a
 
 static ce_activation default_activation(size_t num_labels) {
     return num_labels == 1 ? CE_ACTIVATION_SIGMOID : CE_ACTIVATION_IDENTITY;
+}
+
+/* What the files name is the activation, or else what follows from the labels. */
+static void take_named(cei_config *config) {
+    config->activation_given = config->named.known != CE_ACTIVATION_DEFAULT;
+    config->activation = config->activation_given ? config->named.known : default_activation(config->num_labels);
+}
+
+ce_status cei_config_check_activation(const cei_config *config, const char *model, ce_error *error) {
+    if (!config->named.other[0]) return CE_OK;
+    return cei_fail(error, CE_ERR_UNSUPPORTED,
+                    "%s: its activation \"%s\" is not supported; supported: torch.nn.Identity, Sigmoid, Tanh, ReLU, "
+                    "Softmax. It can be loaded with one of these in its place",
+                    model, config->named.other);
 }
 
 /* ---- labels ------------------------------------------------------------------------------------------------- */
@@ -388,17 +402,15 @@ static ce_status read_config(const cei_config_reader *in, cei_config *config) {
         status = cei_config_check_flash(in, config);
     if (status == CE_OK && is_deberta(config)) status = cei_config_read_deberta(in, config);
     if (status == CE_OK) status = read_labels(in, config);
-    if (status == CE_OK && config->activation == CE_ACTIVATION_DEFAULT)
-        status = choose_activation(in, &config->activation);
-    config->activation_given = config->activation != CE_ACTIVATION_DEFAULT;
-    if (!config->activation_given) config->activation = default_activation(config->num_labels);
+    if (status == CE_OK && !is_named(&config->named)) status = choose_activation(in, &config->named);
+    take_named(config);
     return status;
 }
 
-static ce_status parse(const char *data, size_t size, const char *path, const cei_log *log, ce_activation activation,
-                       cei_config *config, ce_error *error) {
+static ce_status parse(const char *data, size_t size, const char *path, const cei_log *log,
+                       const cei_named_activation *named, cei_config *config, ce_error *error) {
     json_t *root = NULL;
-    *config = (cei_config){.activation = activation};
+    *config = (cei_config){.named = *named};
     ce_status status = cei_json_parse(data, size, path, &root, error);
     if (status == CE_OK && !json_is_object(root))
         status = cei_fail(error, CE_ERR_FORMAT, "%s must hold a JSON object, and holds %s", path, cei_json_type(root));
@@ -415,14 +427,15 @@ static ce_status parse(const char *data, size_t size, const char *path, const ce
 
 ce_status cei_config_parse(const char *data, size_t size, const char *path, const cei_log *log, cei_config *config,
                            ce_error *error) {
-    return parse(data, size, path, log, CE_ACTIVATION_DEFAULT, config, error);
+    const cei_named_activation none = {.known = CE_ACTIVATION_DEFAULT};
+    return parse(data, size, path, log, &none, config, error);
 }
 
 /* ---- folders ------------------------------------------------------------------------------------------------ */
 
 /* The activation that version 6 and later save beside config.json, which comes before all others. It counts only in
  * a folder that has modules.json and was saved as a CrossEncoder. */
-static ce_status read_saved_activation(const char *folder, const cei_log *log, ce_activation *activation,
+static ce_status read_saved_activation(const char *folder, const cei_log *log, cei_named_activation *activation,
                                        ce_error *error) {
     json_t *root = NULL;
     ce_status status = CE_OK;
@@ -448,11 +461,11 @@ done:
 }
 
 ce_status cei_config_take_activation(const char *folder, const cei_log *log, cei_config *config, ce_error *error) {
-    ce_activation activation = CE_ACTIVATION_DEFAULT;
-    const ce_status status = read_saved_activation(folder, log, &activation, error);
-    if (status != CE_OK || activation == CE_ACTIVATION_DEFAULT) return status;
-    config->activation = activation;
-    config->activation_given = true;
+    cei_named_activation named = {.known = CE_ACTIVATION_DEFAULT};
+    const ce_status status = read_saved_activation(folder, log, &named, error);
+    if (status != CE_OK || !is_named(&named)) return status;
+    config->named = named;
+    take_named(config);
     return CE_OK;
 }
 
@@ -468,12 +481,12 @@ ce_status cei_config_load(const char *folder, const cei_log *log, cei_config *co
     *config = (cei_config){0};
     char *data = NULL;
     size_t size = 0;
-    ce_activation activation = CE_ACTIVATION_DEFAULT;
+    cei_named_activation named = {.known = CE_ACTIVATION_DEFAULT};
     char *path = cei_join_path(folder, "config.json");
     ce_status status = path ? cei_check_folder(folder, error) : cei_fail_memory(error, folder, 0);
     if (status == CE_OK) status = read_config_file(folder, path, &data, &size, error);
-    if (status == CE_OK) status = read_saved_activation(folder, log, &activation, error);
-    if (status == CE_OK) status = parse(data, size, path, log, activation, config, error);
+    if (status == CE_OK) status = read_saved_activation(folder, log, &named, error);
+    if (status == CE_OK) status = parse(data, size, path, log, &named, config, error);
     cei_free(data);
     cei_free(path);
     return status;

@@ -36,6 +36,12 @@ typedef struct cei_decoder_config {
     bool ties_words;     /* tie_word_embeddings: logits of words are products with the word embeddings */
 } cei_decoder_config;
 
+/* The activation of scores that files name: one of the library's, or another of torch's by its path. */
+typedef struct cei_named_activation {
+    ce_activation known; /* DEFAULT: none */
+    char other[97];      /* "": none */
+} cei_named_activation;
+
 typedef struct cei_config {
     char *path;         /* of config.json, for messages */
     char *architecture; /* architectures[0], or "" */
@@ -50,11 +56,12 @@ typedef struct cei_config {
     size_t type_vocab_size;      /* may also be written as 0 */
     double layer_norm_eps;       /* if absent 1e-12; DeBERTa's 1e-7 */
     cei_function hidden_act;     /* "gelu" if absent; ALBERT's "gelu_new" */
-    size_t num_labels;        /* "num_labels"; else id2label's size; else 2. 1 if no architecture has a trained head */
-    char **labels;            /* [num_labels] id2label if it has as many, else LABEL_0 ... */
-    ce_activation activation; /* by the reference's order of precedence; never DEFAULT */
-    bool activation_given;    /* the files name it: it does not follow from num_labels */
-    char *position_embedding; /* "absolute" if absent; NewModel's "rope" */
+    size_t num_labels; /* "num_labels"; else id2label's size; else 2. 1 if no architecture has a trained head */
+    char **labels;     /* [num_labels] id2label if it has as many, else LABEL_0 ... */
+    cei_named_activation named; /* by the reference's order of precedence */
+    ce_activation activation;   /* that, if it is known; never DEFAULT */
+    bool activation_given;      /* it is: it does not follow from num_labels */
+    char *position_embedding;   /* "absolute" if absent; NewModel's "rope" */
     bool is_decoder;
     bool is_authors; /* a NomicBERT's config.json is its authors', not that of transformers' class */
 
@@ -89,14 +96,18 @@ static inline bool cei_config_is_local(const cei_config *config, size_t layer) {
 }
 
 /* Reads folder/config.json, and the activation of folder/config_sentence_transformers.json if the folder was saved as
- * a CrossEncoder by version 6 or later. An activation that is not one of torch.nn's known ones is UNSUPPORTED by name
- * if its path begins with "torch.", else warned of and passed over, as the reference does without trust_remote_code.
- * Errors: NOT_FOUND, IO, FORMAT (with field, value and range), UNSUPPORTED (hidden_act by name), MEMORY. */
+ * a CrossEncoder by version 6 or later. An activation that is not one of torch.nn's known ones is kept by
+ * its name if that begins with "torch.", else warned of and passed over, as the reference does without
+ * trust_remote_code. Errors: NOT_FOUND, IO, FORMAT (with field, value and range), UNSUPPORTED (hidden_act by name),
+ * MEMORY. */
 ce_status cei_config_load(const char *folder, const cei_log *log, cei_config *config, ce_error *error);
 
 /* Takes the activation out of folder/config_sentence_transformers.json, as load does, where config.json is in another
  * folder. Errors: as load. */
 ce_status cei_config_take_activation(const char *folder, const cei_log *log, cei_config *config, ce_error *error);
+
+/* Of a model whose scores have the activation of its files. Errors: UNSUPPORTED, by its name. */
+ce_status cei_config_check_activation(const cei_config *config, const char *model, ce_error *error);
 
 /* config.json alone, from bytes; path is for messages. */
 ce_status cei_config_parse(const char *data, size_t size, const char *path, const cei_log *log, cei_config *config,

@@ -50,15 +50,17 @@ static ce_status check_difference(const char *from, const char *to, ce_error *er
 
 ce_status cei_convert_load(const char *path, const ce_convert_options *options, ce_model **model,
                            cei_checkpoint **checkpoint, ce_error *error) {
+    const bool bi_encoder = options->kind == CE_KIND_BI_ENCODER;
     const ce_load_options how = {.size = sizeof how,
                                  .device = "cpu",
                                  .place = CE_PLACE_DEFERRED,
+                                 .activation = bi_encoder ? CE_ACTIVATION_DEFAULT : CE_ACTIVATION_IDENTITY,
                                  .precision = options->precision,
                                  .threads = options->threads,
                                  .log = options->log,
                                  .log_user = options->log_user,
                                  .adapter = options->adapter};
-    ce_status status = cei_model_load(path, &how, options->kind == CE_KIND_BI_ENCODER, model, error);
+    ce_status status = cei_model_load(path, &how, bi_encoder, model, error);
     if (status == CE_OK) status = cei_model_open_weights(*model, checkpoint, error);
     if (status != CE_OK || cei_checkpoint_is(*checkpoint, (*model)->identity)) return status;
     return cei_fail(error, CE_ERR_IO, "%s was changed while it was being read: convert it again",

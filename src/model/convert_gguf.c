@@ -103,7 +103,7 @@ static ce_status take_files(void *user, const cei_tokenizer_files *files, ce_err
 }
 
 static const char *compare_labels(const ce_model *a, const ce_model *b) {
-    if (a->config.activation != b->config.activation) return "the activation of its scores";
+    if (a->config.activation != b->config.activation || a->config.named.other[0]) return "the activation of its scores";
     if (a->config.num_labels != b->config.num_labels) return "its labels";
     for (size_t i = 0; i < a->config.num_labels; i++)
         if (strcmp(a->config.labels[i], b->config.labels[i]) != 0) return "its labels";

@@ -328,6 +328,8 @@ static ce_status read_gguf(ce_model *model, const ce_load_options *options, ce_e
 static ce_status read_files(ce_model *model, const ce_load_options *options, ce_error *error) {
     ce_status status = cei_gguf_find_file(model->path, &model->gguf, error);
     if (status == CE_OK) status = model->gguf ? read_gguf(model, options, error) : read_folder(model, options, error);
+    if (status == CE_OK && !options->activation && !model->bi_encoder)
+        status = cei_config_check_activation(&model->config, model->path, error);
     if (status == CE_OK) status = plan_weights(model, error);
     if (status == CE_OK && model->modules.lowercase) status = cei_tokenizer_lowercase(model->tokenizer, error);
     if (status == CE_OK) status = check_vocabulary(model, error);

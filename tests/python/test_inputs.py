@@ -120,6 +120,15 @@ def test_any_callable(model, pairs):
     assert model.predict(pairs).tolist() == logits.tolist()  # for that call alone
     assert model.predict([], activation_fn=half).shape == (0,)
 
+    def both(x):  # what it makes of one label are several columns: they are kept, as by the reference
+        return numpy.concatenate([1 - x, x], 1)
+    columns = numpy.stack([1 - logits, logits], 1)
+    assert model.predict(pairs, activation_fn=both).tolist() == columns.tolist()
+    assert model.predict(pairs[0], activation_fn=both).tolist() == columns[0].tolist()
+    assert model.predict(pairs, activation_fn=both, apply_softmax=True).sum(1) == pytest.approx(1)
+    with pytest.raises(ValueError, match="a score a pair"):
+        model.rank("what", ["one", "two"], activation_fn=both)
+
 
 @pytest.mark.parametrize("function", [lambda x: x.sum(), lambda x: x[:3], lambda x: "text", lambda x: None])
 def test_callables_that_lose_the_pairs(model, pairs, function):

@@ -85,6 +85,21 @@ def test_a_function_has_no_name_to_be_found_by(package, one, tmp_path, caplog):
     assert package.CrossEncoder(tmp_path / "new").activation_fn == package.Sigmoid()  # of one label
 
 
+def test_a_function_that_only_pytorch_has(package, one, tmp_path, caplog):
+    """Such a folder is of the reference as well: it loads where another function is given, and is converted as it is."""
+    kind = type("GELU", (), {"__module__": "torch.nn.modules.activation", "__call__": lambda self, x: 2 * x})
+    package.CrossEncoder(one, activation_fn=kind()).save_pretrained(tmp_path / "new")
+    assert "activation_fn torch.nn.modules.activation.GELU is saved by its name alone" in caplog.text
+    with pytest.raises(NotImplementedError, match="torch.nn.modules.activation.GELU.* is not supported"):
+        package.CrossEncoder(tmp_path / "new")
+    loaded = package.CrossEncoder(tmp_path / "new", activation_fn=kind())
+    pair = ("what is it", "it is this")
+    logit = package.CrossEncoder(one, activation_fn=package.Identity()).predict(pair)
+    assert loaded.predict(pair) == 2 * logit and copy.deepcopy(loaded).predict(pair) == 2 * logit
+    other = package.CrossEncoder(tmp_path / "new", activation_fn=package.Identity())
+    assert other.predict(pair) == logit and other.activation_fn == package.Identity()
+
+
 def test_none_is_nothing(model, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert model.save(None) is None and model.save() is None and model.save_pretrained(None) is None

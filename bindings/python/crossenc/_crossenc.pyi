@@ -45,6 +45,7 @@ class _Placed:
         max_length: int,
         num_labels: int,
         include_prompt: int,
+        activation: Optional[str],
         log: Optional[Callable[[int, str], None]],
         /,
     ) -> _Self: ...

@@ -64,8 +64,12 @@ class PlacedModel:
         self._stamp = _save.stamp(self._path)
         return self._kind(
             os.fsencode(self._path), options.device, place == "deferred", options.precision, options.threads, None,
-            options.max_length, options.num_labels, options.include_prompt, self._log,
+            options.max_length, options.num_labels, options.include_prompt, self._loaded_activation(), self._log,
         )
+
+    def _loaded_activation(self) -> str | None:
+        """The library's activation that takes the place of what the model's files name; None: theirs."""
+        return None
 
     def _reopen(self, **changes: Any) -> None:
         """Loads the model with other options, where it is and in the state in which it is, and takes its place."""

@@ -98,6 +98,11 @@ class CrossEncoder(Prompted, PlacedModel):
             self._activation = _activations.by_name(self._description["activation"])
         self._set_prompts(prompts, default_prompt_name, *saved_prompts(path, self.model_type))
 
+    def _loaded_activation(self) -> str | None:
+        if self._activation is None:
+            return None
+        return _activations.native_name(self._activation) or "Identity"
+
     # ---- scores
 
     # Of one pair it is a score, which type checkers are told is an array, as by the reference.
@@ -216,6 +221,8 @@ class CrossEncoder(Prompted, PlacedModel):
             [(query, text) for text in texts], prompt_name, prompt, batch_size, show_progress_bar,
             activation_fn, device=device, pool=pool, chunk_size=chunk_size,
         )
+        if scores.ndim > 1:
+            raise ValueError(f"rank() needs a score a pair, and activation_fn made {scores.shape} of the logits")
         order = np.argsort(-scores, kind="stable").tolist()[:top_k]
         results: list[dict[str, Any]] = [{"corpus_id": index, "score": float(scores[index])} for index in order]
         if return_documents:
@@ -235,7 +242,7 @@ class CrossEncoder(Prompted, PlacedModel):
         if native is not None or not pairs:
             return scores if labels == 1 else scores.reshape(len(pairs), labels)
         scores = _activations.apply(function, scores.reshape(len(pairs), labels))
-        if labels == 1 and scores.ndim > 1:
+        if labels == 1 and scores.ndim > 1 and scores.shape[-1] == 1:
             scores = scores[..., 0]
         return _activations.Softmax()(scores) if softmax and scores.ndim > 1 else scores
 
@@ -252,8 +259,8 @@ class CrossEncoder(Prompted, PlacedModel):
         activation = _activations.path_of(self._activation)
         if _activations.native_name(self._activation) is None:
             logger.warning(
-                f"activation_fn {activation} is saved by its name alone, and what loads the folder has the default in "
-                "its place: give it to the constructor again"
+                f"activation_fn {activation} is saved by its name alone: give it to the constructor again where the "
+                "folder is loaded"
             )
         settings = Settings(
             self.prompts, self.default_prompt_name, self.max_seq_length, self._config_settings, card

@@ -62,7 +62,8 @@ PyObject *encoder_description(const ce_encoder *encoder, const ce_encoder_info *
 PyObject *device_description(const ce_device_info *info);
 
 /* placed.c: what Model and Encoder share. */
-int find_precision(const char *name, ce_precision *precision); /* NULL is the default */
+int find_precision(const char *name, ce_precision *precision);    /* NULL is the default */
+int find_activation(const char *name, ce_activation *activation); /* the same */
 
 typedef struct placed_object {
     PyObject_HEAD ce_model *model; /* one of these two; neither once closed */
@@ -81,7 +82,7 @@ typedef ce_status (*placed_load_fn)(placed_object *self, const char *path, const
 /* A type whose methods are its own and PLACED_METHODS; name and methods live as long as the program. */
 PyObject *placed_type_create(PyObject *module, const char *name, newfunc create, PyMethodDef *methods);
 /* A new object of type, from (path, device, deferred, precision, threads, cpus, max_length, num_labels,
- * include_prompt, log). */
+ * include_prompt, activation, log). */
 PyObject *placed_create(PyTypeObject *type, PyObject *args, placed_load_fn load);
 module_state *placed_state(PyObject *object);
 

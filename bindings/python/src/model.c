@@ -14,15 +14,6 @@ static PyObject *model_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     return placed_create(type, args, load);
 }
 
-static int find_activation(const char *name, ce_activation *activation) {
-    *activation = CE_ACTIVATION_DEFAULT;
-    if (!name) return 0;
-    for (int i = CE_ACTIVATION_IDENTITY; i <= CE_ACTIVATION_SOFTMAX; i++)
-        if (strcmp(name, ce_activation_name((ce_activation)i)) == 0) return *activation = (ce_activation)i, 0;
-    PyErr_Format(PyExc_ValueError, "the library has no activation \"%s\"", name);
-    return -1;
-}
-
 /* Scores into a new bytearray of float32 [pairs, labels]. */
 static PyObject *score(PyObject *object, const text_list *pairs, const ce_score_options *options) {
     placed_object *self = placed_begin(object);

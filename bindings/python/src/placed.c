@@ -59,13 +59,22 @@ int find_precision(const char *name, ce_precision *precision) {
     return -1;
 }
 
+int find_activation(const char *name, ce_activation *activation) {
+    *activation = CE_ACTIVATION_DEFAULT;
+    if (!name) return 0;
+    for (int i = CE_ACTIVATION_IDENTITY; i <= CE_ACTIVATION_SOFTMAX; i++)
+        if (strcmp(name, ce_activation_name((ce_activation)i)) == 0) return *activation = (ce_activation)i, 0;
+    PyErr_Format(PyExc_ValueError, "the library has no activation \"%s\"", name);
+    return -1;
+}
+
 static int parse(PyObject *args, const char **path, ce_load_options *options, PyObject **log) {
-    const char *precision;
+    const char *precision, *activation;
     int deferred = 0, include_prompt = 0;
     Py_ssize_t max_length = 0, num_labels = 0;
-    if (!PyArg_ParseTuple(args, "yzpzIznniO", path, &options->device, &deferred, &precision, &options->threads,
-                          &options->cpus, &max_length, &num_labels, &include_prompt, log) ||
-        find_precision(precision, &options->precision) < 0)
+    if (!PyArg_ParseTuple(args, "yzpzIznnizO", path, &options->device, &deferred, &precision, &options->threads,
+                          &options->cpus, &max_length, &num_labels, &include_prompt, &activation, log) ||
+        find_precision(precision, &options->precision) < 0 || find_activation(activation, &options->activation) < 0)
         return -1;
     if (max_length < 0 || num_labels < 0) {
         PyErr_SetString(PyExc_ValueError, "max_length and num_labels cannot be negative");
