@@ -29,7 +29,8 @@ static ce_status tokenize_text(const cei_job *job, size_t index, cei_lane_text *
     const cei_tokenizer *tokenizer = job->model->tokenizer;
     ce_text text = call->texts[index];
     ce_error found = {0};
-    ce_status status = cei_lane_prompt(lane, call->prompt, &text, &found);
+    ce_status status = cei_text_given(text, &found);
+    if (status == CE_OK) status = cei_lane_prompt(lane, call->prompt, &text, &found);
     if (status == CE_OK) status = cei_tokenizer_encode(tokenizer, text, call->options->utf8, &lane->document, &found);
     if (status != CE_OK)
         return cei_fail(error, status, "text %zu%s: %s", index, call->prompt.size ? " behind its prompt" : "",
@@ -97,6 +98,7 @@ static ce_status check_options(const ce_encoder *encoder, const ce_encode_option
     *options = (ce_encode_options){.size = sizeof *options};
     if (given) {
         ce_status status = check_given(given, error);
+        if (status == CE_OK && given->prompt) status = cei_text_given(*given->prompt, error);
         if (status != CE_OK) return status;
         *options = *given;
     }

@@ -78,7 +78,8 @@ static ce_status vary_chat(cei_pair_reading *reading, const ce_text *settings, c
     static const char name[] = "ce_score_options.chat_settings";
     json_t *root = NULL;
     ce_error why = {0};
-    ce_status status = cei_json_parse(settings->data, settings->size, name, &root, &why);
+    ce_status status = cei_text_given(*settings, &why);
+    if (status == CE_OK) status = cei_json_parse(settings->data, settings->size, name, &root, &why);
     if (status == CE_OK && !json_is_object(root))
         status = cei_fail(&why, CE_ERR_FORMAT, "%s is %s, and must be an object", name, cei_json_type(root));
     if (status == CE_OK)
@@ -100,8 +101,10 @@ ce_status cei_pair_reading_start(const ce_model *model, const ce_score_options *
                                   .utf8 = options->utf8,
                                   .max_length = options->max_length,
                                   .chat = model->chat};
+    ce_status status = cei_text_given(reading->prompt, &why);
+    if (status != CE_OK) return cei_fail(error, status, "the prompt: %s", why.message);
     if (!model->chat) return CE_OK;
-    ce_status status = options->chat_settings ? vary_chat(reading, options->chat_settings, error) : CE_OK;
+    status = options->chat_settings ? vary_chat(reading, options->chat_settings, error) : CE_OK;
     if (status != CE_OK) return status;
     status = cei_text_check(&reading->prompt, options->utf8, &lane->prompt, &why);
     if (status == CE_OK)
@@ -114,8 +117,13 @@ void cei_pair_reading_end(cei_pair_reading *reading) { cei_chat_free(reading->ow
 
 ce_status cei_pair_read(const cei_pair_reading *reading, ce_pair pair, cei_lane_text *lane, cei_tokens *tokens,
                         ce_truncation *truncation, ce_error *error) {
-    ce_status status = reading->chat ? read_chat(reading, pair, lane, tokens, truncation, error)
-                                     : read_joined(reading, pair, lane, tokens, truncation, error);
+    ce_error why = {0};
+    ce_status status = cei_text_given(pair.query, &why);
+    if (status != CE_OK) return fail_part(error, status, "query", &why);
+    status = cei_text_given(pair.document, &why);
+    if (status != CE_OK) return fail_part(error, status, "document", &why);
+    status = reading->chat ? read_chat(reading, pair, lane, tokens, truncation, error)
+                           : read_joined(reading, pair, lane, tokens, truncation, error);
     if (status == CE_OK) tokens->removed = truncation->query_removed + truncation->document_removed;
     return status;
 }

@@ -54,6 +54,11 @@ static bool repair(ce_text text, cei_bytes *out) {
     return true;
 }
 
+ce_status cei_text_given(ce_text text, ce_error *error) {
+    if (text.data || text.size == 0) return CE_OK;
+    return cei_fail(error, CE_ERR_ARGUMENT, "the text has %zu bytes, and its data is NULL", text.size);
+}
+
 ce_status cei_text_check(ce_text *text, ce_utf8_policy policy, cei_bytes *room, ce_error *error) {
     size_t bad = cei_utf8_check(text->data, text->size, NULL);
     if (bad == text->size) return CE_OK;

@@ -52,6 +52,9 @@ typedef struct cei_token_buffer {
 } cei_token_buffer;
 void cei_token_buffer_free(cei_token_buffer *buffer);
 
+/* Of a text that a caller gives. Errors: ARGUMENT, if it has bytes and no data. */
+ce_status cei_text_given(ce_text text, ce_error *error);
+
 /* Makes a text well-formed, in the room that the caller frees, if policy allows, or says where it isn't. Errors: TEXT
  * (byte offset), MEMORY. */
 ce_status cei_text_check(ce_text *text, ce_utf8_policy policy, cei_bytes *room, ce_error *error);

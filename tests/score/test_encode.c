@@ -300,6 +300,13 @@ static void test_wrong_arguments_of_a_call(void **state) {
     expect_argument(ce_encode(NULL, all, 1, NULL, found, &error), "encoder is NULL");
     expect_argument(ce_encode(encoder, NULL, 1, NULL, found, &error), "texts is NULL");
     expect_argument(ce_encode(encoder, all, 1, NULL, NULL, &error), "embeddings is NULL");
+    const ce_text without_data = {NULL, 5};
+    ce_text_tokens tokens;
+    expect_argument(ce_encode(encoder, &without_data, 1, NULL, found, &error), "5 bytes, and its data is NULL");
+    expect_argument(ce_encoder_tokenize(encoder, without_data, NULL, NULL, NULL, 0, &tokens, &error), "data is NULL");
+    options.prompt = &without_data;
+    expect_argument(ce_encode(encoder, all, 1, &options, found, &error), "data is NULL");
+    options.prompt = NULL;
     expect_argument(ce_encode(encoder, all, 1, &options, NULL, &error), "embeddings is NULL");
     options.size = 0;
     expect_argument(ce_encode(encoder, all, 1, &options, found, &error), "ce_encode_options");

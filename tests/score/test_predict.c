@@ -410,6 +410,19 @@ static void test_bad_calls(void **state) {
     expect_status(ce_predict(NULL, pairs, 1, NULL, &score, &error), CE_ERR_ARGUMENT, &error, "model");
     expect_status(ce_predict(model, NULL, 1, NULL, &score, &error), CE_ERR_ARGUMENT, &error, "pairs");
     expect_status(ce_predict(model, pairs, 1, NULL, NULL, &error), CE_ERR_ARGUMENT, &error, "scores");
+    const ce_text without_data = {NULL, 5};
+    const ce_pair empty[] = {{without_data, pairs[0].document}, {pairs[0].query, without_data}};
+    for (int i = 0; i < 2; i++)
+        expect_status(ce_predict(model, &empty[i], 1, NULL, &score, &error), CE_ERR_ARGUMENT, &error,
+                      "its data is NULL");
+    ce_ranked best;
+    expect_status(ce_rank(model, without_data, &pairs[0].document, 1, 0, NULL, &best, NULL, &error), CE_ERR_ARGUMENT,
+                  &error, "its data is NULL");
+    expect_status(ce_rank(model, pairs[0].query, &without_data, 1, 0, NULL, &best, NULL, &error), CE_ERR_ARGUMENT,
+                  &error, "its data is NULL");
+    size_t tokens;
+    expect_status(ce_tokenize(model, empty[1], NULL, NULL, NULL, 0, &tokens, NULL, &error), CE_ERR_ARGUMENT, &error,
+                  "its data is NULL");
     expect_ok(ce_predict(model, NULL, 0, NULL, NULL, &error), &error);
     ce_score_options options = {.size = 3};
     expect_status(ce_predict(model, pairs, 1, &options, &score, &error), CE_ERR_ARGUMENT, &error, "size");
