@@ -8,6 +8,7 @@
     model = SentenceTransformer("sentence-transformers/all-MiniLM-L6-v2", device="cpu")
     embeddings = model.encode(["Berlin has 3.5 million inhabitants.", "New York is big."])
 """
+from . import util
 from ._activations import Identity, ReLU, Sigmoid, Softmax, Tanh
 from ._crossenc import DeviceError, InputError, ModelError, version
 from ._devices import Device, DeviceInfo, devices
@@ -22,5 +23,5 @@ __version__ = version()
 __all__ = [
     "CrossEncoder", "Device", "DeviceError", "DeviceInfo", "Health", "Identity", "InputError", "ModelError",
     "Placement", "ReLU", "SentenceTransformer", "Sigmoid", "SimilarityFunction", "Softmax", "Tanh",
-    "default_model_path", "devices", "quantize_embeddings",
+    "default_model_path", "devices", "quantize_embeddings", "util",
 ]

@@ -36,8 +36,8 @@ _PROCESSOR_KWARGS_WITHOUT_EFFECT = {
     "local_files_only", "revision", "cache_dir",
 }
 _CONFIG_KWARGS_WITHOUT_EFFECT = {
-    "classifier_dropout", "attention_probs_dropout_prob", "hidden_dropout_prob", "trust_remote_code", "token",
-    "local_files_only", "revision", "cache_dir",
+    "attn_implementation", "classifier_dropout", "attention_probs_dropout_prob", "hidden_dropout_prob",
+    "trust_remote_code", "token", "local_files_only", "revision", "cache_dir",
 }
 _PRECISIONS = ("float32", "bfloat16", "float16", "int8")
 _DTYPES = {"float": "float32", "half": "float16"}  # other names that dtypes have
@@ -231,9 +231,9 @@ def read_options(
     _refuse("model_kwargs", model, _MODEL_KWARGS_WITHOUT_EFFECT | {"device_map", "dtype", "torch_dtype"},
             'It takes dtype and device_map; for small weights there is precision="int8"')
     _refuse("processor_kwargs", processor, _PROCESSOR_KWARGS_WITHOUT_EFFECT | {"model_max_length"},
-            "It takes model_max_length; other settings of a tokenizer belong into its tokenizer_config.json")
+            "It takes model_max_length; what a tokenizer's files may say is read from them (docs/models.md)")
     _refuse("config_kwargs", config, _CONFIG_KWARGS_WITHOUT_EFFECT | {"num_labels", "dtype", "torch_dtype"},
-            "It takes num_labels and dtype; other settings of a model belong into its config.json")
+            "It takes num_labels and dtype; what a model's config.json may say is read from it (docs/models.md)")
     return Options(
         device=_device(device, model),
         precision=_precision(precision, model, config),

@@ -48,7 +48,7 @@ def find_model(
 
 def _pull(name: str, organization: str, cache: bytes, revision: str | None, token: bool | str | None) -> str:
     given = "" if token is False else token if isinstance(token, str) else None
-    logger.info(f"{name} is not on this machine and is fetched")
+    logger.info(f"{name} is not on this machine: it is asked of the hub")
     try:
         folder = _crossenc.pull_model(
             os.fsencode(name), cache, revision, organization, given, token is True, ModelLog()

@@ -41,6 +41,8 @@ def semantic_search(
 ) -> list[list[dict[str, int | float]]]:
     """For each query the corpus_id and the score of the most similar of the corpus, best first; equal scores keep the
     order of the corpus. Chunks bound the memory."""
+    if top_k < 0:
+        raise ValueError(f"top_k is {top_k}, and cannot be negative")
     queries = np.atleast_2d(_similarity.as_array(query_embeddings))
     corpus = np.atleast_2d(_similarity.as_array(corpus_embeddings))
     results: list[list[dict[str, int | float]]] = []
@@ -58,5 +60,5 @@ def semantic_search(
 
 
 def _best(ids: np.ndarray, scores: np.ndarray, top_k: int) -> tuple[np.ndarray, np.ndarray]:
-    order = np.argsort(-scores, axis=1, kind="stable")[:, : max(0, top_k)]
+    order = np.argsort(-scores, axis=1, kind="stable")[:, :top_k]
     return np.take_along_axis(ids, order, 1), np.take_along_axis(scores, order, 1)
