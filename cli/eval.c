@@ -148,11 +148,16 @@ static void list_means(const eval_means *means, double values[COLUMNS]) {
     for (int i = 0; i < COLUMNS; i++) values[i] = all[i];
 }
 
-static void write_heads(cli_output *output, size_t k, size_t top) {
+/* Where recall of all documents is that of the cut, it is shown once. */
+static int columns_of(const eval_job *job) {
+    return job->settings->top == job->settings->cutoff ? COLUMNS - 1 : COLUMNS;
+}
+
+static void write_heads(cli_output *output, size_t k, size_t top, int columns) {
     static const char *const names[COLUMNS] = {"nDCG", "MRR", "MAP", "recall", "recall"};
     const size_t cuts[COLUMNS] = {k, k, 0, k, top};
     cli_print(output, "%s%-11s", cli_style(output, CLI_DIM), "");
-    for (int i = 0; i < COLUMNS; i++) {
+    for (int i = 0; i < columns; i++) {
         char name[40];
         if (cuts[i])
             snprintf(name, sizeof name, "%s@%zu", names[i], cuts[i]);
@@ -163,20 +168,20 @@ static void write_heads(cli_output *output, size_t k, size_t top) {
     cli_print(output, "%s\n", cli_style(output, CLI_RESET));
 }
 
-static void write_row(cli_output *output, const char *name, const char *style, const eval_means *means) {
+static void write_row(cli_output *output, const char *name, const char *style, const eval_means *means, int columns) {
     double values[COLUMNS];
     list_means(means, values);
     cli_print(output, "%-11s%s", name, cli_style(output, style));
-    for (int i = 0; i < COLUMNS; i++) cli_print(output, "%*.4f", COLUMN_WIDTH, values[i]);
+    for (int i = 0; i < columns; i++) cli_print(output, "%*.4f", COLUMN_WIDTH, values[i]);
     cli_print(output, "%s\n", cli_style(output, CLI_RESET));
 }
 
-static void write_change(cli_output *output, const eval_means *from, const eval_means *to) {
+static void write_change(cli_output *output, const eval_means *from, const eval_means *to, int columns) {
     double before[COLUMNS], after[COLUMNS];
     list_means(from, before);
     list_means(to, after);
     cli_print(output, "%-11s", "change");
-    for (int i = 0; i < COLUMNS; i++) {
+    for (int i = 0; i < columns; i++) {
         double change = after[i] - before[i];
         bool is_nothing = change < 5e-5 && change > -5e-5;
         cli_print(output, "%s", cli_style(output, is_nothing ? CLI_DIM : change > 0 ? CLI_GREEN : CLI_RED));
@@ -189,10 +194,11 @@ static void write_table(eval_job *job) {
     cli_output *output = &job->output;
     char pairs[CLI_NUMBER_SIZE];
     const cli_scorer *scorer = &job->scorer;
-    write_heads(output, job->settings->cutoff, job->settings->top);
-    write_row(output, "first stage", "", &job->first_stage);
-    write_row(output, "re-ranked", CLI_BOLD, &job->reranked);
-    write_change(output, &job->first_stage, &job->reranked);
+    const int columns = columns_of(job);
+    write_heads(output, job->settings->cutoff, job->settings->top, columns);
+    write_row(output, "first stage", "", &job->first_stage, columns);
+    write_row(output, "re-ranked", CLI_BOLD, &job->reranked, columns);
+    write_change(output, &job->first_stage, &job->reranked, columns);
     cli_print(output, "\n%s%zu queries, %s pairs in %.2f s (%.0f pairs/s)%s\n", cli_style(output, CLI_DIM),
               job->collection.chosen_count, cli_format_count(scorer->pairs, pairs), scorer->seconds,
               pairs_per_second(scorer), cli_style(output, CLI_RESET));

@@ -14,6 +14,7 @@
 #define REPLACEMENT "\xEF\xBF\xBD"
 
 const char *cli_format_score(float score, char buffer[static CLI_NUMBER_SIZE]) {
+    if (isnan(score)) return "nan"; /* without its sign */
     for (int digits = 6; digits <= 9; digits++) {
         snprintf(buffer, CLI_NUMBER_SIZE, "%.*g", digits, (double)score);
         if (strtof(buffer, NULL) == score) break;

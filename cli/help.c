@@ -135,7 +135,7 @@ static const help_text texts[] = {
      "  crossenc tokenize --model my-encoder --prompt 'query: ' 'what is a panda'\n"},
     {CLI_CONVERT, "crossenc convert [OPTION]... MODEL DIR|FILE.gguf",
      "Writes a model in another precision: DIR becomes a whole model folder, smaller and sooner loaded in that\n"
-     "precision; FILE.gguf a GGUF file of an encoder, with the tokenizer inside. It appears whole or, after an error,\n"
+     "precision; FILE.gguf a GGUF file, with the tokenizer inside. It appears whole or, after an error,\n"
      "not at all. MODEL is a folder, a GGUF file or a name, as for --model, of a cross-encoder or of a bi-encoder.",
      "Forms\n"
      "  float32   every tensor F32; also what other programs read, made of a model in crossenc's int8 form\n"

@@ -27,8 +27,7 @@ typedef struct ce_score_report {
 typedef struct ce_score_options {
     size_t size;                /* sizeof(ce_score_options) as the caller was compiled */
     ce_activation activation;   /* default: the model's */
-    bool apply_softmax;         /* softmax over the labels, after the activation. With one label it has no effect
-                                   (the reference turns every score into 1.0 there) */
+    bool apply_softmax;         /* softmax over the labels, after the activation. With one label it has no effect */
     ce_utf8_policy utf8;        /* default: strict */
     ce_truncation *truncations; /* [number of pairs], filled if not NULL */
     ce_score_report *report;    /* filled if not NULL */

@@ -54,6 +54,8 @@ def test_table(run, one, ties):
     assert reranked.split()[1:] == [f"{found[key]:.4f}" for key in KEYS]
     assert change.split()[0] == "change" and all(value[0] in "+-" for value in change.split()[1:])
     assert last.startswith("30 queries, 1,047 pairs in ") and "\033" not in result.out
+    lines = run("eval", "-m", one, *options(ties), "--top", "10").out.splitlines()
+    assert lines[0].split() == ["nDCG@10", "MRR@10", "MAP", "recall@10"] and len(lines[2].split()) == 5
 
 
 def test_max_queries(run, one, ties):
