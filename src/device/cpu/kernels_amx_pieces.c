@@ -421,7 +421,7 @@ INLINE __m512 find_most(const attending *a, const float *scores, size_t keys) {
     return _mm512_mul_ps(count_more(a, upper, lower), a->by);
 }
 
-/* The weights of a tile are taken by what is largest in its first block; nobody looks for what is larger later. */
+/* The weights of a tile are taken by what is largest in its first block, until check_weights finds them too large. */
 INLINE void begin_weights(attending *a, size_t item) {
     a->shrunk = _mm512_set1_ps(1);
     a->before = a->sum;
