@@ -77,7 +77,8 @@ typedef struct ce_load_options {
     size_t max_length;        /* tokens of a pair, special ones included; 0 is the model's own limit.
                                  At most the number of positions of the model */
     size_t num_labels;        /* 0 is the config's; else the classifier head must have as many rows */
-    ce_activation activation; /* applied by predict and rank unless a call says otherwise */
+    ce_activation activation; /* applied by predict and rank unless a call says otherwise. DEFAULT is UNSUPPORTED of a
+                                 model whose files name another class of torch.nn */
     size_t batch_tokens;      /* tokens that are encoded together; 0 is a good value. Scores don't depend on it */
     uint64_t cpu_disable;     /* CE_CPU_* tiers not to use; 0 is none. For tests and bug reports */
     ce_log_fn log;            /* NULL is silence */
