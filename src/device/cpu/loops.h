@@ -7,12 +7,21 @@
 
 #include <stddef.h>
 
+/* Intrinsics that are emulated are functions of many lines, which gcc takes minutes to put into each other: nothing is
+ * unrolled there, nor must it be inlined. */
+#if defined(CEI_EMULATED)
+#define INLINE static inline __attribute__((unused))
+#else
 #define INLINE static inline __attribute__((always_inline))
+#endif
 
 /* Loops over registers must be unrolled for arrays of them to be registers. gcc takes a limit; clang takes a number for
  * what it is, and leaves shorter loops alone. Loops of any length are unrolled by the compiler, not by hand: of steps
  * that are written out gcc draws the loads together, and has too few registers then. */
-#if defined(__clang__)
+#if defined(CEI_EMULATED)
+#define UNROLL
+#define UNROLL_FOUR
+#elif defined(__clang__)
 #define UNROLL _Pragma("clang loop unroll(full)")
 #define UNROLL_FOUR _Pragma("clang loop unroll_count(4)")
 #else
