@@ -367,6 +367,12 @@ static void broken_files_are_named(void **state) {
     test_write_file(folder, "modules.json", "[]", 2);
     expect_file_error(folder, "config_sentence_transformers.json", "[]", CE_ERR_FORMAT,
                       "config_sentence_transformers.json holds no JSON object");
+    const char saved[] = "{\"model_type\": \"CrossEncoder\", \"activation_fn\": \"torch.nn.GELU\"}";
+    test_write_file(folder, "config_sentence_transformers.json", saved, sizeof saved - 1);
+    expect_ok(cei_config_load(folder, NULL, &config, &error), &error);
+    expect_status(cei_config_check_activation(&config, folder, &error), CE_ERR_UNSUPPORTED, &error,
+                  "its activation \"torch.nn.GELU\" is not supported; supported: torch.nn.Identity");
+    cei_config_free(&config);
     test_remove_folder(folder);
 }
 
