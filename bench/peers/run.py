@@ -104,13 +104,9 @@ class Place:
     def __init__(self, options, python):
         self.model = options.folder / f"{options.model.name}-{zlib.crc32(bytes(options.model)):08x}"
         name = f"{options.work}-{options.collection.name}-{options.pairs}"
-        self.work, self.choices = self.model / name, self.model / self.choices_name(options, name)
-        self.pairs, self.python = self.work / "pairs.tsv", python
-
-    @staticmethod
-    def choices_name(options, name):
         tier = f"-{options.tier}" if options.tier else ""
-        return f"choices-{name}-{options.threads}{tier}.json"
+        self.work, self.choices = self.model / name, self.model / f"choices-{name}-{options.threads}{tier}.json"
+        self.pairs, self.python = self.work / "pairs.tsv", python
 
     def prepare(self, options, collection, work, pairs, out):
         if not (out / "work.json").exists():
